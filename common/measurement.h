@@ -1,0 +1,97 @@
+// What one test measured, in base units. A value that iperf3 did not give, or that
+// it could not have measured, is absent; nothing is estimated.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+namespace iperf3_exporter {
+
+// One direction of a test, over all its streams. "sent" is what the sender says it
+// sent, "received" what the receiver says it got.
+struct DirectionMeasurement {
+  std::optional<double> sent_seconds;
+  std::optional<double> sent_bytes;
+  std::optional<double> sent_bits_per_second;
+  std::optional<double> received_seconds;
+  std::optional<double> received_bytes;
+  std::optional<double> received_bits_per_second;
+  // TCP, as the sender's kernel counted; only known where the sender is this host,
+  // except retransmits, which the server reports too.
+  std::optional<double> retransmits;
+  std::optional<double> min_rtt_seconds;   // least over the streams
+  std::optional<double> mean_rtt_seconds;  // mean of the streams' means
+  std::optional<double> max_rtt_seconds;   // largest over the streams
+  std::optional<double> max_congestion_window_bytes;
+  // UDP; jitter and loss are the receiver's.
+  std::optional<double> sent_packets;
+  std::optional<double> received_packets;  // arrived, so sent minus lost
+  std::optional<double> lost_packets;
+  std::optional<double> lost_ratio;  // 0 to 1; total loss is 1
+  std::optional<double> jitter_seconds;
+
+  bool operator==(const DirectionMeasurement&) const = default;
+};
+
+// Share of one processor, 0 to 1 per processor used (so above 1 with threads).
+struct CpuUtilization {
+  std::optional<double> total;
+  std::optional<double> user;
+  std::optional<double> system;
+
+  bool operator==(const CpuUtilization&) const = default;
+};
+
+struct Measurement {
+  // Present when that direction was tested.
+  std::optional<DirectionMeasurement> upload;    // this host to the server
+  std::optional<DirectionMeasurement> download;  // the server to this host
+  CpuUtilization local_cpu;
+  CpuUtilization remote_cpu;
+  // Numbers that iperf3 printed and could not have measured; left out above.
+  std::uint32_t implausible_values = 0;
+
+  bool operator==(const Measurement&) const = default;
+};
+
+// One row per number of a DirectionMeasurement: the largest value that can be true.
+// The least is 0 everywhere. The report parser leaves out what lies outside, the
+// wire refuses it.
+struct DirectionField {
+  std::optional<double> DirectionMeasurement::*member;
+  double max;
+};
+
+// 2^64: iperf3 counts bytes and packets in 64 bits. Seconds: a day of test
+// (iperf3's own bound) and a day of grace. Round trip: iperf3 has it in 32 bits of
+// microseconds. Rate: 2^64 bits per second, far above any link.
+inline constexpr double kMaxCount = 18446744073709551616.0;
+inline constexpr double kMaxSeconds = 2 * 86400.0;
+inline constexpr double kMaxRttSeconds = 4294.967296;
+inline constexpr double kMaxBitsPerSecond = kMaxCount;
+// iperf3 gives jitter in milliseconds; more than an hour is not jitter.
+inline constexpr double kMaxJitterSeconds = 3600.0;
+// 128 streams, one thread each, and iperf3's own.
+inline constexpr double kMaxCpuRatio = 130.0;
+
+inline constexpr std::array<DirectionField, 16> kDirectionFields = {{
+    {&DirectionMeasurement::sent_seconds, kMaxSeconds},
+    {&DirectionMeasurement::sent_bytes, kMaxCount},
+    {&DirectionMeasurement::sent_bits_per_second, kMaxBitsPerSecond},
+    {&DirectionMeasurement::received_seconds, kMaxSeconds},
+    {&DirectionMeasurement::received_bytes, kMaxCount},
+    {&DirectionMeasurement::received_bits_per_second, kMaxBitsPerSecond},
+    {&DirectionMeasurement::retransmits, kMaxCount},
+    {&DirectionMeasurement::min_rtt_seconds, kMaxRttSeconds},
+    {&DirectionMeasurement::mean_rtt_seconds, kMaxRttSeconds},
+    {&DirectionMeasurement::max_rtt_seconds, kMaxRttSeconds},
+    {&DirectionMeasurement::max_congestion_window_bytes, kMaxCount},
+    {&DirectionMeasurement::sent_packets, kMaxCount},
+    {&DirectionMeasurement::received_packets, kMaxCount},
+    {&DirectionMeasurement::lost_packets, kMaxCount},
+    {&DirectionMeasurement::lost_ratio, 1.0},
+    {&DirectionMeasurement::jitter_seconds, kMaxJitterSeconds},
+}};
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,51 @@
+// The layers of protection that DESIGN lists, and what became of each in a process.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace iperf3_exporter {
+
+enum class SandboxLayer : std::uint8_t {
+  kNoNewPrivileges,
+  kDescriptors,  // nothing open but what the process needs
+  kParentDeath,  // dies with its parent
+  kNotDumpable,  // no core, no ptrace by its own user
+  kRlimits,
+  kEnvironment,  // a fresh minimal one
+  kSeccomp,
+  kLandlock,
+  kUser,          // another uid than the supervisor's, when started as root
+  kCapabilities,  // none, and an empty bounding set
+  kNamespaces,
+};
+
+inline constexpr std::array<std::string_view, 11> kSandboxLayerNames = {
+    "no_new_privileges", "descriptors", "parent_death", "not_dumpable", "rlimits",    "environment",
+    "seccomp",           "landlock",    "user",         "capabilities", "namespaces",
+};
+
+inline constexpr std::size_t kSandboxLayerCount = kSandboxLayerNames.size();
+
+[[nodiscard]] constexpr std::string_view Name(SandboxLayer layer) {
+  return kSandboxLayerNames[static_cast<std::size_t>(layer)];
+}
+
+enum class LayerState : std::uint8_t {
+  kInForce,
+  kMissing,     // this kernel and our rights offer it, and it could not be had
+  kNotOffered,  // the kernel lacks it, or our rights do not reach that far
+};
+
+using LayerStates = std::array<LayerState, kSandboxLayerCount>;
+
+struct SandboxReport {
+  LayerStates worker{};
+  LayerStates iperf3{};
+
+  bool operator==(const SandboxReport&) const = default;
+};
+
+}  // namespace iperf3_exporter
