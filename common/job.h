@@ -67,12 +67,17 @@ inline constexpr std::size_t kMaxPathBytes = 1024;
 // A lock slot of the job; kNoLock with scope `none`.
 inline constexpr std::uint32_t kNoLock = UINT32_MAX;
 
+// What a test takes beyond its seconds: starting iperf3, connecting, exchanging the
+// parameters and results. A period fits when it and this are left before the deadline.
+inline constexpr std::chrono::milliseconds kTestOverhead{300};
+
 struct Job {
   std::uint64_t id = 0;
   std::string target;  // as asked for; for the lock's board only
   IpAddress address;   // where iperf3 connects to
   std::uint16_t port = 5201;
   TestOptions test;
+  std::chrono::milliseconds connect_timeout{5000};  // iperf3's --connect-timeout
   std::uint32_t lock_slot = kNoLock;
   Deadline deadline;       // end of everything, the answer included
   Deadline lock_deadline;  // longest wait for the lock; never after `deadline`

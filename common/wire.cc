@@ -217,6 +217,8 @@ Job GetJob(Reader& in) {
   job.address = GetAddress(in, "address");
   job.port = in.GetInRange<std::uint16_t>("port", 1, UINT16_MAX);
   job.test = GetTest(in);
+  job.connect_timeout = std::chrono::milliseconds(
+      in.GetInRange<std::int64_t>("connect timeout", 1, std::int64_t{kMaxPeriodSeconds} * 1000));
   job.lock_slot = in.Get<std::uint32_t>("lock slot");
   job.deadline = Deadline(Clock::duration(in.Get<std::int64_t>("deadline")));
   job.lock_deadline = Deadline(Clock::duration(in.Get<std::int64_t>("lock deadline")));
@@ -355,6 +357,7 @@ Frame Encode(const Job& job) {
   PutAddress(out, job.address);
   out.Put(job.port);
   PutTest(out, job.test);
+  out.Put(static_cast<std::int64_t>(job.connect_timeout.count()));
   out.Put(job.lock_slot);
   out.Put(Nanoseconds(job.deadline));
   out.Put(Nanoseconds(job.lock_deadline));
