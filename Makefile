@@ -1,0 +1,113 @@
+# A thin front to CMake and CTest for people. Every target installs the Debian packages that it needs and
+# that are missing (as root or through sudo), and says which.
+
+BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-dev libboost-dev \
+	libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev zlib1g-dev \
+	libseccomp-dev libcap-dev libcrypt-dev libsystemd-dev libexpected-dev
+RUN_PACKAGES := iperf3 curl
+BENCH_PACKAGES := libbenchmark-dev iperf3
+TEST_PACKAGES := ccache libgtest-dev libgmock-dev python3 python3-yaml curl openssl iperf3 procps iproute2 \
+	nftables prometheus slowhttptest wrk sslscan systemd lintian dpkg-dev file man-db shellcheck
+SYSTEMD_PACKAGES := debootstrap systemd-container util-linux dpkg-dev file python3
+CONTAINER_PACKAGES := debootstrap buildah podman python3
+LINT_PACKAGES := clang clang-format clang-tidy shellcheck
+FUZZ_PACKAGES := clang libclang-rt-dev
+
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+TORTURE_SECONDS ?= 300
+
+NEED := .ci/install-packages
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-asan test-systemd test-container bench lint fuzz torture install package clean
+
+help: ## this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
+
+run: ## build, start an iperf3 server and the exporter on loopback, show one probe; Ctrl-C ends it
+	@$(NEED) "build and run" $(BUILD_PACKAGES) $(RUN_PACKAGES)
+	cmake --preset release -DEXPORTER_BENCH=OFF
+	cmake --build --preset release -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
+	@.ci/demo build/release/bin
+
+build: ## the programs as they are shipped, in build/release/bin
+	@$(NEED) "build" $(BUILD_PACKAGES)
+	cmake --preset release -DEXPORTER_BENCH=OFF
+	cmake --build --preset release -j $(JOBS)
+
+test: ## build and run every test that needs no container
+	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev -j $(JOBS) -LE "systemd|container"
+
+test-asan: ## the unit, process and fuzz tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	cmake --preset asan
+	cmake --build --preset asan -j $(JOBS)
+	ctest --preset asan -j $(JOBS)
+
+test-systemd: ## install the package under a real systemd in a container (root)
+	@$(NEED) "build the package and test it under systemd" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SYSTEMD_PACKAGES)
+	cmake --preset dev
+	ctest --preset dev -L systemd
+
+test-container: ## build the Dockerfile and run it with podman (root)
+	@$(NEED) "test the container image" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(CONTAINER_PACKAGES)
+	cmake --preset dev
+	ctest --preset dev -L container
+
+bench: ## measure; a table here, JSON in build/bench/
+	@$(NEED) "build and measure" $(BUILD_PACKAGES) $(BENCH_PACKAGES)
+	cmake --preset release -DEXPORTER_BENCH=ON
+	cmake --build --preset release -j $(JOBS)
+	@mkdir -p build/bench
+	@set -e; for program in build/release/bin/*_bench; do \
+	  $$program --benchmark_out=build/bench/$$(basename $$program).json --benchmark_out_format=json; \
+	done
+
+lint: ## clang-format, clang-tidy, clang's warnings, shellcheck
+	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
+	git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run -Werror
+	shellcheck -S warning .ci/run .ci/demo .ci/install-packages
+	cmake --preset tidy
+	cmake --build --preset tidy -j $(JOBS)
+	run-clang-tidy -quiet -p build/tidy -j $(JOBS) '$(CURDIR)/(common|worker|supervisor|bench|tests)/.*' 2>/dev/null
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
+	@$(NEED) "build and fuzz" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(FUZZ_PACKAGES)
+	cmake --preset fuzz
+	cmake --build --preset fuzz -j $(JOBS)
+	@set -e; for program in build/fuzz/bin/*_fuzzer; do \
+	  name=$$(basename $$program); mkdir -p build/fuzz/corpus/$$name; \
+	  echo "$$name: $(FUZZ_SECONDS) s"; \
+	  $$program -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$name \
+	    $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); \
+	done
+
+torture: ## kill lock holders and waiters at random for TORTURE_SECONDS (300)
+	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	EXPORTER_TORTURE_SECONDS=$(TORTURE_SECONDS) ctest --preset dev -R Torture -V --timeout $$(( $(TORTURE_SECONDS) + 120 ))
+
+install: ## install under PREFIX (/usr/local), inside DESTDIR if it is set
+	@$(NEED) "build" $(BUILD_PACKAGES)
+	cmake --preset release -DEXPORTER_BENCH=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build --preset release -j $(JOBS)
+	DESTDIR=$(DESTDIR) cmake --install build/release --strip
+
+package: ## the Debian package, in build/package/
+	@$(NEED) "build the package" $(BUILD_PACKAGES) dpkg-dev file
+	cmake --preset release -B build/package -DEXPORTER_BENCH=OFF -DCMAKE_INSTALL_PREFIX=/usr
+	cmake --build build/package -j $(JOBS)
+	cd build/package && cpack -G DEB
+
+clean: ## remove everything that was built
+	rm -rf build

@@ -1,0 +1,136 @@
+"""Keeps the rules of the layout, by reading the include lines and the names of the files.
+
+- common/ knows neither program; worker/ and supervisor/ never include each other.
+- One third-party library, one owner.
+- No folder for leftovers, no file over 600 lines.
+"""
+
+import pathlib
+import re
+import subprocess
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+PROGRAM_FOLDERS = ("common", "worker", "supervisor")
+
+# Header prefix: the files (prefixes of their paths) that may include it.
+OWNERS = {
+    "boost/interprocess/": ("common/lock/",),
+    "simdjson": ("worker/report_parser",),
+    "seccomp.h": ("worker/sandbox/",),
+    "gflags/": ("supervisor/options",),
+    "yaml-cpp/": ("supervisor/http/",),
+    "prometheus/": ("supervisor/metrics/",),
+    "openssl/": ("supervisor/http/",),
+    "crypt.h": ("supervisor/http/",),
+    "systemd/": ("supervisor/",),
+    "event2/": ("supervisor/",),
+    "zlib.h": ("supervisor/",),
+    "sys/capability.h": ("worker/sandbox/", "supervisor/"),
+    "glog/": ("common/", "worker/", "supervisor/"),
+}
+# The owner is one module: at most so many files (a header and its source) may include the library.
+MOST_FILES = {"simdjson": 4, "seccomp.h": 2, "gflags/": 2, "yaml-cpp/": 3, "crypt.h": 2}
+# What common/ must not know, whoever owns it.
+NOT_IN_COMMON = ("event2/", "simdjson", "prometheus/", "gflags/")
+LEFTOVERS = ("util", "utils", "helper", "helpers", "manager", "misc")
+MOST_LINES = 600
+
+
+def sources():
+    """Paths of the C++ files of the programs, relative to the root."""
+    for folder in PROGRAM_FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".h", ".cc"):
+                yield path.relative_to(ROOT).as_posix()
+
+
+def includes(name, text=None):
+    """(quote, header) of every include line of a file."""
+    return INCLUDE.findall((ROOT / name).read_text() if text is None else text)
+
+
+def folder_breach(name, header):
+    """What is wrong with a file of ours that includes that header of ours, or None."""
+    here, there = name.split("/")[0], header.split("/")[0]
+    if there not in PROGRAM_FOLDERS or there == here or there == "common":
+        return None
+    return f"{name} includes {header}: {here}/ must not know {there}/"
+
+
+def owner_breach(name, header):
+    """What is wrong with a file that includes that third-party header, or None."""
+    for prefix, owners in OWNERS.items():
+        if header.startswith(prefix) and not name.startswith(owners):
+            return f"{name} includes <{header}>, which only {' and '.join(owners)} may"
+    if name.startswith("common/") and header.startswith(NOT_IN_COMMON):
+        return f"{name} includes <{header}>, which common/ must not know"
+    return None
+
+
+class LayoutTest(unittest.TestCase):
+    def test_folders_keep_apart(self):
+        breaches = [folder_breach(name, header) for name in sources() for quote, header in includes(name)]
+        self.assertEqual([], [breach for breach in breaches if breach])
+
+    def test_one_library_one_owner(self):
+        breaches = [owner_breach(name, header) for name in sources() for _, header in includes(name)]
+        self.assertEqual([], [breach for breach in breaches if breach])
+
+    def test_an_owner_is_one_module(self):
+        for prefix, most in MOST_FILES.items():
+            files = [n for n in sources() if any(h.startswith(prefix) for _, h in includes(n))]
+            self.assertLessEqual(len(files), most, f"{prefix} is included by {files}")
+
+    def test_own_headers_are_named_from_the_root(self):
+        for name in sources():
+            for quote, header in includes(name):
+                if quote == '"' and header != "common/build_info.h":
+                    self.assertTrue((ROOT / header).is_file(), f'{name} includes "{header}", which is no file')
+
+    def test_no_folder_or_file_for_leftovers(self):
+        for name in sources():
+            words = re.split(r"[/_.]", name)
+            self.assertFalse(set(words) & set(LEFTOVERS), f"{name}: say what it is for")
+
+    def test_files_stay_readable(self):
+        for name in sources():
+            lines = (ROOT / name).read_text().count("\n")
+            self.assertLessEqual(lines, MOST_LINES, f"{name} has {lines} lines: it is two files")
+
+    def test_headers_are_included_once(self):
+        for name in sources():
+            if name.endswith(".h"):
+                self.assertIn("#pragma once", (ROOT / name).read_text(), name)
+
+    def test_scripts_are_executable(self):
+        listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-s", ".ci"], capture_output=True, text=True)
+        if listed.returncode != 0:
+            self.skipTest("not a git checkout")
+        for line in listed.stdout.splitlines():
+            self.assertTrue(line.startswith("100755"), line)
+
+
+class RulesTest(unittest.TestCase):
+    """The rules themselves can be broken."""
+
+    def test_a_breach_is_seen(self):
+        self.assertIsNotNone(folder_breach("common/error.h", "worker/report_parser.h"))
+        self.assertIsNotNone(folder_breach("worker/main.cc", "supervisor/options.h"))
+        self.assertIsNotNone(owner_breach("supervisor/pages.cc", "simdjson.h"))
+        self.assertIsNotNone(owner_breach("worker/main.cc", "boost/interprocess/sync/named_mutex.hpp"))
+        self.assertIsNotNone(owner_breach("common/error.h", "event2/event.h"))
+
+    def test_what_is_allowed_passes(self):
+        self.assertIsNone(folder_breach("worker/main.cc", "common/wire.h"))
+        self.assertIsNone(owner_breach("worker/report_parser.cc", "simdjson.h"))
+        self.assertIsNone(owner_breach("supervisor/pages.cc", "string"))
+
+    def test_include_lines_are_found(self):
+        self.assertEqual([("<", "vector"), ('"', "common/error.h")],
+                         includes("", '#include <vector>\n  #  include "common/error.h"\n// #include <no>\n'))
+
+
+if __name__ == "__main__":
+    unittest.main()
