@@ -1,0 +1,61 @@
+// Log lines of both programs: one line each on stderr, nothing in files. Under it is glog
+// with a single sink, so that a failed CHECK of a library ends up in the same form.
+//
+// A line is never split and never two: every value is escaped (control bytes, quotes and
+// invalid UTF-8 included) and a long one is cut. Writing needs only write(2) on descriptor 2,
+// clock_gettime(2) and gettid(2), so a process may log after it has entered its sandbox,
+// provided that it called InitLogging before. A full pipe on stderr blocks the caller. Not
+// between fork and exec. Thread-safe.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace iperf3_exporter {
+
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError };
+enum class LogFormat : std::uint8_t { kLogfmt, kJson };
+
+// "debug", "info", "warn", "error" and "logfmt", "json".
+[[nodiscard]] std::optional<LogLevel> ParseLogLevel(std::string_view name);
+[[nodiscard]] std::optional<LogFormat> ParseLogFormat(std::string_view name);
+
+// Longest value of a field, and longest message, before escaping; the rest is replaced by "…".
+inline constexpr std::size_t kMaxLogValueBytes = 1024;
+
+// One key with its value. A number stays a number in JSON.
+struct LogField {
+  LogField(std::string_view field_key, std::string_view text) : key(field_key), value(text) {}
+  LogField(std::string_view field_key, const char* text) : key(field_key), value(text) {}
+  LogField(std::string_view field_key, const std::string& text) : key(field_key), value(text) {}
+  LogField(std::string_view field_key, bool truth)
+      : key(field_key), value(truth ? "true" : "false"), is_text(false) {}
+  template <std::integral T>
+  LogField(std::string_view field_key, T number)
+      : key(field_key), value(std::to_string(number)), is_text(false) {}
+  LogField(std::string_view field_key, double number);
+
+  std::string_view key;  // [a-z0-9_]+, of static storage
+  std::string value;
+  bool is_text = true;
+};
+
+// Once, at start, before any other thread and before the sandbox. `program` must outlive the
+// process (a literal).
+void InitLogging(const char* program, LogLevel level, LogFormat format);
+
+// Whether a line of this level would be written; for values that are costly to make.
+[[nodiscard]] bool LogEnabled(LogLevel level);
+
+// Writes one line: ts (RFC 3339, UTC, milliseconds), level, msg, then the fields in order.
+void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
+
+// `text` in double quotes with JSON's escapes; bytes that are not UTF-8 become \ufffd; cut at
+// `max_bytes` of input. Pure.
+[[nodiscard]] std::string QuoteText(std::string_view text, std::size_t max_bytes);
+
+}  // namespace iperf3_exporter
