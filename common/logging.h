@@ -54,8 +54,4 @@ void InitLogging(const char* program, LogLevel level, LogFormat format);
 // Writes one line: ts (RFC 3339, UTC, milliseconds), level, msg, then the fields in order.
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 
-// `text` in double quotes with JSON's escapes; bytes that are not UTF-8 become \ufffd; cut at
-// `max_bytes` of input. Pure.
-[[nodiscard]] std::string QuoteText(std::string_view text, std::size_t max_bytes);
-
 }  // namespace iperf3_exporter

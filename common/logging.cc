@@ -1,0 +1,181 @@
+#include "common/logging.h"
+
+#include <glog/logging.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <ctime>
+
+#include "common/quoted_text.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warn", "error"};
+constexpr std::array<std::string_view, 2> kFormatNames = {"logfmt", "json"};
+
+std::atomic<LogLevel> least_level{LogLevel::kInfo};
+std::atomic<LogFormat> line_format{LogFormat::kLogfmt};
+
+template <typename E, std::size_t N>
+std::optional<E> ParseName(const std::array<std::string_view, N>& names, std::string_view name) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (names[i] == name) return static_cast<E>(i);
+  }
+  return std::nullopt;
+}
+
+// What Log was asked to write; the sink finds it here while glog carries the message.
+struct Entry {
+  LogLevel level;
+  std::initializer_list<LogField> fields;
+};
+thread_local const Entry* current_entry = nullptr;
+
+std::string Timestamp() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  std::tm utc{};
+  ::gmtime_r(&now.tv_sec, &utc);
+  char seconds[32];
+  const std::size_t length = std::strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
+  const std::string milliseconds = std::to_string(1000 + now.tv_nsec / 1'000'000);
+  return std::string(seconds, length) + '.' + milliseconds.substr(1) + 'Z';
+}
+
+bool NeedsQuotes(std::string_view value) {
+  if (value.empty()) return true;
+  for (const char c : value) {
+    if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\') return true;
+  }
+  return value.size() > kMaxLogValueBytes;
+}
+
+class Line {
+ public:
+  explicit Line(LogFormat format) : json_(format == LogFormat::kJson) {
+    text_.reserve(256);
+    if (json_) text_ += '{';
+  }
+
+  void Add(std::string_view key, std::string_view value, bool is_text) {
+    if (!first_) text_ += json_ ? ',' : ' ';
+    first_ = false;
+    if (json_) {
+      (text_ += '"').append(key) += "\":";
+    } else {
+      text_.append(key) += '=';
+    }
+    if (is_text && (json_ || NeedsQuotes(value))) {
+      text_ += QuoteText(value, kMaxLogValueBytes);
+    } else {
+      text_ += value;
+    }
+  }
+
+  // One write(2), so that lines of several processes on one pipe stay whole. What can't be
+  // written is lost: there is nowhere to say so.
+  void Write() {
+    text_ += json_ ? "}\n" : "\n";
+    std::string_view rest = text_;
+    while (!rest.empty()) {
+      const ssize_t written = ::write(STDERR_FILENO, rest.data(), rest.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return;
+      rest.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+
+ private:
+  const bool json_;
+  bool first_ = true;
+  std::string text_;
+};
+
+LogLevel LevelOf(google::LogSeverity severity) {
+  if (severity == google::GLOG_INFO) return LogLevel::kInfo;
+  return severity == google::GLOG_WARNING ? LogLevel::kWarn : LogLevel::kError;
+}
+
+google::LogSeverity SeverityOf(LogLevel level) {
+  if (level == LogLevel::kError) return google::GLOG_ERROR;
+  return level == LogLevel::kWarn ? google::GLOG_WARNING : google::GLOG_INFO;
+}
+
+class StderrSink : public google::LogSink {
+ public:
+  using google::LogSink::send;
+  void send(google::LogSeverity severity, const char* /*full_filename*/, const char* base_filename,
+            int line_number, const google::LogMessageTime& /*time*/, const char* message,
+            std::size_t message_length) override {
+    const int saved_errno = errno;
+    const Entry* entry = current_entry;
+    Line line(line_format);
+    line.Add("ts", Timestamp(), true);
+    line.Add("level",
+             kLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))], true);
+    // Only a library's own line says where it comes from: its text alone is rarely enough.
+    if (!entry)
+      line.Add("caller", std::string(base_filename) + ':' + std::to_string(line_number), true);
+    line.Add("msg", std::string_view(message, message_length), true);
+    if (entry) {
+      for (const LogField& field : entry->fields) line.Add(field.key, field.value, field.is_text);
+    }
+    line.Write();
+    errno = saved_errno;
+  }
+};
+
+}  // namespace
+
+LogField::LogField(std::string_view field_key, double number)
+    : key(field_key), is_text(!std::isfinite(number)) {
+  char buffer[32];
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, number);
+  value.assign(buffer, result.ptr);
+}
+
+std::optional<LogLevel> ParseLogLevel(std::string_view name) {
+  return ParseName<LogLevel>(kLevelNames, name);
+}
+
+std::optional<LogFormat> ParseLogFormat(std::string_view name) {
+  return ParseName<LogFormat>(kFormatNames, name);
+}
+
+void InitLogging(const char* program, LogLevel level, LogFormat format) {
+  least_level = level;
+  line_format = format;
+  static StderrSink* sink = nullptr;  // never freed: a library may log while the process ends
+  if (sink != nullptr) return;
+  // Whatever GLOG_* variables say: no files, no second copy on stderr, nothing dropped.
+  FLAGS_logtostderr = false;
+  FLAGS_alsologtostderr = false;
+  FLAGS_minloglevel = google::GLOG_INFO;
+  FLAGS_stderrthreshold = google::NUM_SEVERITIES;
+  google::InitGoogleLogging(program);
+  for (google::LogSeverity s = google::GLOG_INFO; s < google::NUM_SEVERITIES; ++s) {
+    google::SetLogDestination(s, "");
+  }
+  sink = new StderrSink;
+  google::AddLogSink(sink);
+  // glog asks for the local time with each line, and the first time reads /etc/localtime, which
+  // a sandbox will not allow.
+  ::tzset();
+}
+
+bool LogEnabled(LogLevel level) { return level >= least_level.load(std::memory_order_relaxed); }
+
+void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  if (!LogEnabled(level)) return;
+  const Entry entry{level, fields};
+  current_entry = &entry;
+  google::LogMessage("", 0, SeverityOf(level)).stream() << message;
+  current_entry = nullptr;
+}
+
+}  // namespace iperf3_exporter
