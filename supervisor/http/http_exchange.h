@@ -1,0 +1,57 @@
+// One HTTP request and its one answer.
+//
+// A handler is given a shared_ptr and may keep it as long as it needs to answer. Everything here
+// belongs on the loop thread. An exchange that is dropped unanswered is answered with 500, so that
+// no client waits for ever.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "supervisor/http/http_types.h"
+
+namespace iperf3_exporter {
+
+class HttpConnection;
+
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+  HttpExchange(const HttpExchange&) = delete;
+  HttpExchange& operator=(const HttpExchange&) = delete;
+
+  // "GET", "HEAD", "POST": one of the route's.
+  [[nodiscard]] const std::string& method() const { return method_; }
+  // Percent-decoded, without the query. Equal to the route's path.
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // After the `?`, raw and undecoded; empty when there is none. Printable ASCII only.
+  [[nodiscard]] const std::string& query() const { return query_; }
+  // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix"; for log lines.
+  [[nodiscard]] const std::string& peer() const { return peer_; }
+  // The first header field of that name, in any case of letters. Valid until Reply or disconnect.
+  [[nodiscard]] virtual std::optional<std::string_view> Header(const char* name) const = 0;
+  // False once replied to or once the client has gone.
+  [[nodiscard]] virtual bool IsPending() const = 0;
+
+  // Sends the answer, at most once; does nothing when the client has gone. Content-Length is always
+  // set; the body is left out for HEAD and compressed when the client accepts gzip and it pays.
+  virtual void Reply(HttpResponse response) = 0;
+
+  // `callback` runs at most once, when the client goes away before Reply, or when the server ends;
+  // never after Reply and never inside this call. Destroying the exchange in it is allowed. It is
+  // dropped, with all it holds, when it has run or at Reply.
+  virtual void OnDisconnect(std::function<void()> callback) = 0;
+
+ protected:
+  HttpExchange() = default;
+
+  std::string method_;
+  std::string path_;
+  std::string query_;
+  std::string peer_;
+};
+
+}  // namespace iperf3_exporter
