@@ -7,17 +7,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <vector>
 
 #include "common/deadline.h"
 #include "common/job.h"
 
 namespace iperf3_exporter {
-
-// Longest query that is looked at; a longer one is refused.
-inline constexpr std::size_t kMaxQueryBytes = 8192;
-// Of a value quoted in a message, before escaping.
-inline constexpr std::size_t kMaxQuotedValueBytes = 100;
 
 // Bounds that the operator sets (--probe.max-*).
 struct ProbeLimits {
@@ -74,13 +70,5 @@ struct ProbeTimes {
 [[nodiscard]] Deadline ProbeDeadline(Deadline received,
                                      std::optional<std::chrono::nanoseconds> scrape_timeout,
                                      const ProbeTimes& times);
-
-// iperf3's `#[KMGT][/#]`: bits per second (K is 1000) and packets per burst. nullopt when it
-// is not of that form or out of range. For --probe.max-bitrate too.
-struct Bitrate {
-  std::uint64_t bits_per_second = 0;
-  std::optional<std::uint32_t> burst_packets;
-};
-[[nodiscard]] std::optional<Bitrate> ParseBitrate(std::string_view text);
 
 }  // namespace iperf3_exporter

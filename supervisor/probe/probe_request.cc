@@ -1,0 +1,399 @@
+#include "supervisor/probe/probe_request.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "common/go_duration.h"
+#include "common/quoted_text.h"
+#include "supervisor/probe/iperf3_units.h"
+#include "supervisor/probe/query_string.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr std::array<std::string_view, 21> kParameterNames = {
+    "target", "port",         "reverse_mode", "udp_mode",   "bidirectional", "bitrate",  "period",
+    "bind",   "bind_address", "bind_device",  "parallel",   "omit",          "window",   "mss",
+    "length", "congestion",   "dscp",         "ip_version", "cport",         "no_delay", "zerocopy",
+};
+
+constexpr std::chrono::seconds kDefaultPeriod{5};
+constexpr std::uint64_t kMaxOmitSeconds = 60;                  // MAX_OMIT_TIME of iperf3 3.12
+constexpr std::uint64_t kMaxWindowBytes = 512ULL << 20;        // MAX_TCP_BUFFER of iperf3
+constexpr std::uint64_t kMinMssBytes = 88;                     // TCP_MIN_MSS of Linux
+constexpr std::uint64_t kMaxMssBytes = 9216;                   // MAX_MSS of iperf3
+constexpr std::uint64_t kMaxTcpBlockBytes = 1ULL << 20;        // MAX_BLOCKSIZE of iperf3
+constexpr std::uint64_t kMinUdpBlockBytes = 16;                // MIN_UDP_BLOCKSIZE of iperf3
+constexpr std::uint64_t kMaxUdpBlockBytes = 65507;             // a UDP datagram over IPv4
+constexpr std::uint64_t kUdpDefaultBitsPerSecond = 1'000'000;  // iperf3's own
+constexpr std::size_t kMaxInterfaceNameBytes = 15;             // IFNAMSIZ less the final NUL
+constexpr std::size_t kMaxCongestionBytes = 15;                // TCP_CA_NAME_MAX less the final NUL
+
+bool IsAlphanumeric(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
+
+bool HasOnly(std::string_view text, std::string_view also) {
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    return IsAlphanumeric(c) || also.find(c) != std::string_view::npos;
+  });
+}
+
+enum class HostForm { kName, kV4, kV6 };
+
+// An IPv6 address, with a zone or without; whether that interface exists is not asked here.
+bool IsV6Text(std::string_view text) {
+  const std::size_t percent = text.find('%');
+  if (percent != std::string_view::npos) {
+    const std::string_view zone = text.substr(percent + 1);
+    if (zone.empty() || !HasOnly(zone, ".-_")) return false;
+  }
+  in6_addr address{};
+  return ::inet_pton(AF_INET6, std::string(text.substr(0, percent)).c_str(), &address) == 1;
+}
+
+// `text` without brackets, and its form; nullopt when it is no host name and no address.
+std::optional<std::pair<std::string, HostForm>> ParseHost(std::string_view text) {
+  if (text.empty() || text.size() > kMaxTargetBytes || text.front() == '-') return std::nullopt;
+  const bool bracketed = text.size() > 2 && text.front() == '[' && text.back() == ']';
+  if (bracketed) text = text.substr(1, text.size() - 2);
+  if (bracketed || text.find_first_of(":%") != std::string_view::npos) {
+    if (!IsV6Text(text)) return std::nullopt;
+    return std::pair(std::string(text), HostForm::kV6);
+  }
+  if (!HasOnly(text, ".-_")) return std::nullopt;
+  std::string host(text);
+  in_addr address{};
+  const bool v4 = ::inet_pton(AF_INET, host.c_str(), &address) == 1;
+  return std::pair(std::move(host), v4 ? HostForm::kV4 : HostForm::kName);
+}
+
+// Reads parameter after parameter; the first fault is kept and what follows it is of no
+// account.
+class RequestReader {
+ public:
+  RequestReader(const std::vector<QueryParameter>& parameters, const ProbeLimits& limits,
+                const Iperf3Capabilities& capabilities, std::string_view version)
+      : parameters_(parameters), limits_(limits), capabilities_(capabilities), version_(version) {}
+
+  RequestResult<ProbeRequest> Read() {
+    ReadTarget();
+    ReadModes();
+    ReadTimes();
+    ReadBitrate();
+    ReadBinding();
+    ReadSocketOptions();
+    CollectIgnored();
+    if (fault_) return tl::unexpected(BadRequest{std::move(*fault_)});
+    return std::move(request_);
+  }
+
+ private:
+  // The first value of a name; empty when it was not given.
+  std::string_view Value(std::string_view name, std::string_view alias = {}) const {
+    for (const QueryParameter& parameter : parameters_) {
+      if (parameter.name == name || (!alias.empty() && parameter.name == alias)) {
+        return parameter.value;
+      }
+    }
+    return {};
+  }
+
+  void Refuse(std::string_view name, std::string_view takes, std::string_view value) {
+    if (!fault_) fault_ = ParameterFault(name, takes, value);
+  }
+
+  // For an option that was asked for: refused when the installed iperf3 does not know it.
+  void Need(bool capability, std::string_view name, std::string_view option) {
+    if (capability) return;
+    Refuse(name,
+           "needs an iperf3 that knows " + std::string(option) + ", the installed one is version " +
+               QuoteText(version_, kMaxVersionTextBytes),
+           Value(name));
+  }
+
+  bool Bool(std::string_view name) {
+    constexpr std::array<std::string_view, 6> kTrue = {"1", "t", "T", "TRUE", "true", "True"};
+    constexpr std::array<std::string_view, 7> kFalse = {"",      "0",     "f",    "F",
+                                                        "FALSE", "false", "False"};
+    const std::string_view value = Value(name);
+    if (std::find(kTrue.begin(), kTrue.end(), value) != kTrue.end()) return true;
+    if (std::find(kFalse.begin(), kFalse.end(), value) == kFalse.end()) {
+      Refuse(name, "must be true or false (boolean): 1 t T TRUE true True 0 f F FALSE false False",
+             value);
+    }
+    return false;
+  }
+
+  // nullopt when it was not given (or refused).
+  template <typename T>
+  std::optional<T> Integer(std::string_view name, std::uint64_t least, std::uint64_t most) {
+    const std::string_view value = Value(name);
+    if (value.empty()) return std::nullopt;
+    const auto number = ParseInteger(value, least, most);
+    if (number) return static_cast<T>(*number);
+    Refuse(name, "must be an integer from " + std::to_string(least) + " to " + std::to_string(most),
+           value);
+    return std::nullopt;
+  }
+
+  std::optional<std::uint64_t> ByteCount(std::string_view name, std::uint64_t least,
+                                         std::uint64_t most) {
+    const std::string_view value = Value(name);
+    if (value.empty()) return std::nullopt;
+    const auto bytes = ParseByteCount(value);
+    if (bytes && *bytes >= least && *bytes <= most) return bytes;
+    Refuse(name,
+           "must be a number of bytes as #[KMGT] from " + std::to_string(least) + " to " +
+               std::to_string(most),
+           value);
+    return std::nullopt;
+  }
+
+  void ReadTarget() {
+    const std::string_view value = Value("target");
+    if (value.empty() && !fault_) {
+      fault_ = "'target' parameter must be specified: a host name or an IP address";
+    }
+    const auto host = ParseHost(value);
+    if (!host) {
+      Refuse("target", "must be a host name, an IPv4 address or an IPv6 address, at most 253 bytes",
+             value);
+      return;
+    }
+    request_.target = value;
+    request_.host = host->first;
+    ReadIpVersion(host->second);
+    if (Value("port") != "0") {
+      request_.port = Integer<std::uint16_t>("port", 1, UINT16_MAX).value_or(request_.port);
+    }
+  }
+
+  void ReadIpVersion(HostForm form) {
+    const std::string_view value = Value("ip_version");
+    if (value.empty()) return;
+    if (value != "4" && value != "6") {
+      Refuse("ip_version", "must be 4 or 6", value);
+      return;
+    }
+    request_.ip_version = value == "4" ? IpVersion::kV4 : IpVersion::kV6;
+    const HostForm excluded = value == "4" ? HostForm::kV6 : HostForm::kV4;
+    if (form == excluded) Refuse("ip_version", "must agree with the address in 'target'", value);
+  }
+
+  void ReadModes() {
+    const bool reverse = Bool("reverse_mode");
+    const bool bidirectional = Bool("bidirectional");
+    if (Bool("udp_mode")) request_.test.protocol = Protocol::kUdp;
+    if (reverse) request_.test.direction = Direction::kDownload;
+    if (!bidirectional) return;
+    request_.test.direction = Direction::kBidirectional;
+    Need(capabilities_.bidirectional, "bidirectional", "--bidir");
+    if (reverse) {
+      Refuse("bidirectional", "must not be true together with 'reverse_mode'",
+             Value("bidirectional"));
+    }
+  }
+
+  void ReadTimes() {
+    using std::chrono::ceil;
+    using std::chrono::seconds;
+    seconds period = std::min(kDefaultPeriod, limits_.max_period);
+    const std::string_view value = Value("period");
+    if (!value.empty()) {
+      const auto asked = ParseGoDuration(value);
+      if (!asked || asked->count() < 0 || *asked > limits_.max_period) {
+        Refuse("period",
+               "must be a duration such as 10s or 1m30s, from 0 to " +
+                   FormatGoDuration(limits_.max_period),
+               value);
+      } else if (asked->count() > 0) {
+        period = ceil<seconds>(*asked);
+      }
+    }
+    request_.test.period_seconds = static_cast<std::uint32_t>(period.count());
+    ReadOmit();
+  }
+
+  // iperf3 takes whole seconds; a duration is taken too, rounded up as the period is.
+  void ReadOmit() {
+    const std::string_view value = Value("omit");
+    if (value.empty()) return;
+    std::optional<std::uint64_t> omit = ParseInteger(value, 0, kMaxOmitSeconds);
+    if (const auto duration = ParseGoDuration(value); !omit && duration && duration->count() >= 0) {
+      omit = static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(*duration).count());
+    }
+    if (!omit || *omit > kMaxOmitSeconds) {
+      Refuse("omit",
+             "must be whole seconds or a duration, from 0 to " + std::to_string(kMaxOmitSeconds),
+             value);
+      return;
+    }
+    request_.test.omit_seconds = static_cast<std::uint32_t>(*omit);
+  }
+
+  void ReadBitrate() {
+    TestOptions& test = request_.test;
+    test.parallel = Integer<std::uint32_t>("parallel", 1, limits_.max_parallel).value_or(1);
+    const std::string_view value = Value("bitrate");
+    if (value.empty()) {
+      LimitDefaultBitrate();
+      return;
+    }
+    const auto bitrate = ParseBitrate(value);
+    if (!bitrate) {
+      RefuseBitrate("bits per second, 0 for unlimited, and 1 to 1000 packets in a burst", value);
+      return;
+    }
+    const auto& most = limits_.max_bitrate_bits_per_second;
+    if (most &&
+        (bitrate->bits_per_second == 0 || bitrate->bits_per_second > *most / test.parallel)) {
+      RefuseBitrate("at most " + std::to_string(*most) + " bits per second over all streams",
+                    value);
+    }
+    test.bitrate_bits_per_second = bitrate->bits_per_second;
+    test.burst_packets = bitrate->burst_packets;
+  }
+
+  // Begins with the Go exporter's words for this fault.
+  void RefuseBitrate(const std::string& takes, std::string_view value) {
+    if (fault_) return;
+    fault_ = "bitrate must provided as #[KMGT][/#]: " + takes + ", got " +
+             QuoteText(value, kMaxQuotedValueBytes);
+  }
+
+  // iperf3's own default is no limit for TCP; the operator's bound holds there too.
+  void LimitDefaultBitrate() {
+    const auto& most = limits_.max_bitrate_bits_per_second;
+    if (!most) return;
+    const std::uint64_t share = std::max<std::uint64_t>(1, *most / request_.test.parallel);
+    if (request_.test.protocol == Protocol::kTcp || share < kUdpDefaultBitsPerSecond) {
+      request_.test.bitrate_bits_per_second = share;
+    }
+  }
+
+  void ReadBinding() {
+    const std::string_view bind = Value("bind_address", "bind");
+    if (!bind.empty()) {
+      const auto host = ParseHost(bind);
+      if (host) {
+        request_.bind = host->first;
+        request_.test.bind_address = ParseIpAddress(host->first);
+      } else {
+        Refuse("bind_address", "must be an IP address or a host name", bind);
+      }
+    }
+    const std::string_view device = Value("bind_device");
+    if (device.empty()) return;
+    if (device.size() > kMaxInterfaceNameBytes || device.front() == '-' || device.front() == '.' ||
+        !HasOnly(device, ".-_@")) {
+      Refuse("bind_device", "must be the name of a network interface, at most 15 bytes", device);
+      return;
+    }
+    Need(capabilities_.bind_device, "bind_device", "--bind-dev");
+    request_.test.bind_device = device;
+  }
+
+  void ReadSocketOptions() {
+    TestOptions& test = request_.test;
+    const bool udp = test.protocol == Protocol::kUdp;
+    test.window_bytes = ByteCount("window", 1, kMaxWindowBytes);
+    test.mss_bytes = Integer<std::uint32_t>("mss", kMinMssBytes, kMaxMssBytes);
+    const auto length = ByteCount("length", udp ? kMinUdpBlockBytes : 1,
+                                  udp ? kMaxUdpBlockBytes : kMaxTcpBlockBytes);
+    if (length) test.length_bytes = static_cast<std::uint32_t>(*length);
+    ReadCongestion();
+    ReadDscp();
+    test.client_port = Integer<std::uint16_t>("cport", 1, UINT16_MAX);
+    if (test.client_port) Need(capabilities_.client_port, "cport", "--cport");
+    test.no_delay = Bool("no_delay");
+    test.zerocopy = Bool("zerocopy");
+    if (test.zerocopy) Need(capabilities_.zerocopy, "zerocopy", "--zerocopy");
+  }
+
+  void ReadCongestion() {
+    const std::string_view value = Value("congestion");
+    if (value.empty()) return;
+    const bool lower =
+        std::none_of(value.begin(), value.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+    if (value.size() > kMaxCongestionBytes || value.front() == '-' || !lower ||
+        !HasOnly(value, "_-")) {
+      Refuse("congestion", "must be the name of a congestion control algorithm such as cubic",
+             value);
+      return;
+    }
+    Need(capabilities_.congestion, "congestion", "--congestion");
+    request_.test.congestion = value;
+  }
+
+  void ReadDscp() {
+    const std::string_view value = Value("dscp");
+    if (value.empty()) return;
+    request_.test.dscp = ParseDscp(value);
+    if (!request_.test.dscp) {
+      Refuse("dscp", "must be 0 to 63 or a class such as cs1, af41, ef", value);
+      return;
+    }
+    Need(capabilities_.dscp, "dscp", "--dscp");
+  }
+
+  void CollectIgnored() {
+    std::set<std::string_view> ignored;
+    for (const QueryParameter& parameter : parameters_) {
+      if (std::find(kParameterNames.begin(), kParameterNames.end(), parameter.name) !=
+          kParameterNames.end()) {
+        continue;
+      }
+      if (ignored.insert(parameter.name).second) {
+        request_.ignored_parameters.push_back(QuoteText(parameter.name, kMaxQuotedValueBytes));
+      }
+    }
+  }
+
+  const std::vector<QueryParameter>& parameters_;
+  const ProbeLimits& limits_;
+  const Iperf3Capabilities& capabilities_;
+  const std::string_view version_;
+  ProbeRequest request_;
+  std::optional<std::string> fault_;
+};
+
+}  // namespace
+
+RequestResult<ProbeRequest> ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
+                                              const Iperf3Capabilities& capabilities,
+                                              std::string_view version) {
+  auto parameters = ParseQuery(query);
+  if (!parameters) return tl::unexpected(BadRequest{std::move(parameters.error().message)});
+  return RequestReader(*parameters, limits, capabilities, version).Read();
+}
+
+RequestResult<std::chrono::nanoseconds> ParseScrapeTimeout(std::string_view header) {
+  constexpr double kMaxTimeoutSeconds = 86400;
+  double seconds = 0;
+  const char* const end = header.data() + header.size();
+  const auto result = std::from_chars(header.data(), end, seconds);
+  const bool ok =
+      result.ec == std::errc() && result.ptr == end && std::isfinite(seconds) && seconds > 0;
+  if (!ok) {
+    return tl::unexpected(BadRequest{
+        "X-Prometheus-Scrape-Timeout-Seconds header must be a finite positive number, got " +
+        QuoteText(header, kMaxQuotedValueBytes)});
+  }
+  return std::chrono::nanoseconds(std::llround(std::min(seconds, kMaxTimeoutSeconds) * 1e9));
+}
+
+Deadline ProbeDeadline(Deadline received, std::optional<std::chrono::nanoseconds> scrape_timeout,
+                       const ProbeTimes& times) {
+  const std::chrono::nanoseconds timeout = scrape_timeout.value_or(times.default_timeout);
+  std::chrono::nanoseconds budget = times.offset < timeout ? timeout - times.offset : timeout / 2;
+  if (times.limit) budget = std::min(budget, *times.limit);
+  return received + budget;
+}
+
+}  // namespace iperf3_exporter
