@@ -17,8 +17,9 @@ struct DirectionMeasurement {
   std::optional<double> received_seconds;
   std::optional<double> received_bytes;
   std::optional<double> received_bits_per_second;
-  // TCP, as the sender's kernel counted; only known where the sender is this host,
-  // except retransmits, which the server reports too.
+  // TCP. Retransmits are the sender's, which the server reports too. Round-trip times are
+  // what this host's kernel saw on its end of the connection, the congestion window is
+  // the sender's: known where the sender is this host.
   std::optional<double> retransmits;
   std::optional<double> min_rtt_seconds;   // least over the streams
   std::optional<double> mean_rtt_seconds;  // mean of the streams' means
@@ -26,7 +27,7 @@ struct DirectionMeasurement {
   std::optional<double> max_congestion_window_bytes;
   // UDP; jitter and loss are the receiver's.
   std::optional<double> sent_packets;
-  std::optional<double> received_packets;  // arrived, so sent minus lost
+  std::optional<double> received_packets;  // arrived
   std::optional<double> lost_packets;
   std::optional<double> lost_ratio;  // 0 to 1; total loss is 1
   std::optional<double> jitter_seconds;
@@ -63,10 +64,11 @@ struct DirectionField {
   double max;
 };
 
-// 2^64: iperf3 counts bytes and packets in 64 bits. Seconds: a day of test
-// (iperf3's own bound) and a day of grace. Round trip: iperf3 has it in 32 bits of
-// microseconds. Rate: 2^64 bits per second, far above any link.
-inline constexpr double kMaxCount = 18446744073709551616.0;
+// The largest double below 2^63: iperf3 counts in 64 bits, and a negative number from
+// its peer wraps to 2^63 or more. Seconds: a day of test (iperf3's own bound) and
+// a day of grace. Round trip: iperf3 has it in 32 bits of microseconds. Rate: far above
+// any link.
+inline constexpr double kMaxCount = 9223372036854774784.0;
 inline constexpr double kMaxSeconds = 2 * 86400.0;
 inline constexpr double kMaxRttSeconds = 4294.967296;
 inline constexpr double kMaxBitsPerSecond = kMaxCount;
