@@ -1,1 +1,27 @@
-int main() { return 0; }
+#include <sys/socket.h>
+
+#include <cstdio>
+
+#include "worker/worker_loop.h"
+
+namespace {
+
+// Where the supervisor puts the worker's socket.
+constexpr int kLinkFd = 3;
+constexpr int kExitUsage = 2;
+
+bool IsLink(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
+}  // namespace
+
+int main() {
+  if (!IsLink(kLinkFd)) {
+    std::fputs("iperf3_exporter_worker is started by iperf3_exporter, not by hand\n", stderr);
+    return kExitUsage;
+  }
+  return iperf3_exporter::RunWorker(kLinkFd);
+}

@@ -1,0 +1,155 @@
+// A stand-in for iperf3, one hazard per mode. It gets the command line of the real one; the
+// word behind --bind-dev is the mode (a device name is the one short word that a request can
+// carry unchanged). Without one, or with one that it does not know: a good report.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+constexpr int kExitOne = 1;
+
+constexpr char kReport[] = R"({
+	"start":	{ "version": "iperf 3.12" },
+	"intervals":	[],
+	"end":	{
+		"streams":	[{
+			"sender": { "socket": 5, "start": 0, "end": 1, "seconds": 1, "bytes": 1000000, "bits_per_second": 8000000, "retransmits": 3, "max_snd_cwnd": 65536, "max_snd_wnd": 65536, "max_rtt": 300, "min_rtt": 100, "mean_rtt": 200, "sender": true },
+			"receiver": { "socket": 5, "start": 0, "end": 1, "seconds": 1, "bytes": 900000, "bits_per_second": 7200000, "sender": true }
+		}],
+		"sum_sent":	{ "start": 0, "end": 1, "seconds": 1, "bytes": 1000000, "bits_per_second": 8000000, "retransmits": 3, "sender": true },
+		"sum_received":	{ "start": 0, "end": 1, "seconds": 1, "bytes": 900000, "bits_per_second": 7200000, "sender": true },
+		"cpu_utilization_percent":	{ "host_total": 1, "host_user": 0.5, "host_system": 0.5, "remote_total": 2, "remote_user": 1, "remote_system": 1 }
+	}
+}
+)";
+
+constexpr char kRefused[] =
+    "{\"start\":{},\"intervals\":[],\"end\":{},"
+    "\"error\":\"unable to connect to server: Connection refused\"}\n";
+
+constexpr char kFailed[] = "iperf3: error - unable to connect to server: Connection refused\n";
+
+constexpr char kHelp[] =
+    "Usage: iperf3 [-s|-c host] [options]\n --bind-dev --bidir --dscp --connect-timeout "
+    "--zerocopy --congestion --cport\n";
+
+void Print(int fd, const char* text, size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t written = ::write(fd, text, bytes);
+    if (written <= 0) _exit(kExitOne);
+    text += written;
+    bytes -= static_cast<size_t>(written);
+  }
+}
+
+void PrintReport() { Print(STDOUT_FILENO, kReport, sizeof kReport - 1); }
+
+void PrintReportAndExit(int) {
+  PrintReport();
+  _exit(0);
+}
+
+// White space, which is valid before a document; without end if `bytes` is 0.
+void Fill(int fd, size_t bytes) {
+  static char block[65536];
+  std::memset(block, ' ', sizeof block);
+  for (size_t done = 0; bytes == 0 || done < bytes; done += sizeof block) {
+    Print(fd, block, sizeof block);
+  }
+}
+
+void Hang() {
+  for (;;) ::pause();
+}
+void IgnoreTerm() {
+  std::signal(SIGTERM, SIG_IGN);
+  Hang();
+}
+void LateReport() {
+  std::signal(SIGTERM, PrintReportAndExit);
+  Hang();
+}
+void Refuse() { Print(STDOUT_FILENO, kRefused, sizeof kRefused - 1); }
+void Truncate() { Print(STDOUT_FILENO, kReport, sizeof kReport / 2); }
+void Flood() { Fill(STDOUT_FILENO, 0); }
+void FloodErrors() { Fill(STDERR_FILENO, 0); }
+void GibibyteReport() {
+  Fill(STDOUT_FILENO, size_t{1} << 30U);
+  PrintReport();
+}
+// Below the cap: accepted.
+void LargeReport() {
+  Fill(STDOUT_FILENO, size_t{20} << 20U);
+  PrintReport();
+}
+void BothPipes() {
+  Fill(STDERR_FILENO, 1);
+  for (int i = 0; i < 8; ++i) Fill(STDOUT_FILENO, 1);
+  PrintReport();
+}
+void CloseAndHang() {
+  ::close(STDOUT_FILENO);
+  ::close(STDERR_FILENO);
+  Hang();
+}
+void Segv() { std::raise(SIGSEGV); }
+void Kill() { ::kill(::getpid(), SIGKILL); }
+void Fail() {
+  Print(STDERR_FILENO, kFailed, sizeof kFailed - 1);
+  _exit(kExitOne);
+}
+void Silent() {}
+
+struct NamedMode {
+  const char* word;
+  void (*act)();
+};
+
+constexpr NamedMode kModes[] = {
+    {"refuse", Refuse},
+    {"hang", Hang},
+    {"ignore-term", IgnoreTerm},
+    {"late-report", LateReport},
+    {"truncate", Truncate},
+    {"flood", Flood},
+    {"flood-errors", FloodErrors},
+    {"gib-report", GibibyteReport},
+    {"large-report", LargeReport},
+    {"both-pipes", BothPipes},
+    {"close-hang", CloseAndHang},
+    {"segv", Segv},
+    {"kill", Kill},
+    {"fail", Fail},
+    {"silent", Silent},
+};
+
+const char* Mode(int argc, char** argv) {
+  for (int i = 1; i + 1 < argc; ++i) {
+    if (std::strcmp(argv[i], "--bind-dev") == 0) return argv[i + 1];
+  }
+  return "";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
+    Print(STDOUT_FILENO, "iperf 3.12 (fake)\n", 18);
+    return 0;
+  }
+  if (argc == 2 && std::strcmp(argv[1], "--help") == 0) {
+    Print(STDOUT_FILENO, kHelp, sizeof kHelp - 1);
+    return 0;
+  }
+  const char* mode = Mode(argc, argv);
+  for (const NamedMode& named : kModes) {
+    if (std::strcmp(named.word, mode) == 0) {
+      named.act();
+      return 0;
+    }
+  }
+  PrintReport();
+}

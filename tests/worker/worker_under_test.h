@@ -1,0 +1,120 @@
+// The real worker program with the test as its supervisor.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "common/seqpacket.h"
+#include "common/wire.h"
+
+namespace iperf3_exporter {
+
+class WorkerUnderTest {
+ public:
+  // What a loaded machine may need, not what is expected.
+  static constexpr std::chrono::seconds kPatience{60};
+
+  WorkerUnderTest() {
+    auto pair = CreateSeqpacketPair().value();
+    link_ = std::move(pair.first);
+    int log[2] = {-1, -1};
+    EXPECT_EQ(::pipe2(log, O_CLOEXEC), 0);
+    log_.Reset(log[0]);
+    const UniqueFd log_end(log[1]);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, log_end.get(), STDERR_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, pair.second.get(), 3);
+    char name[] = "iperf3_exporter_worker";
+    char* argv[] = {name, nullptr};
+    EXPECT_EQ(::posix_spawn(&pid_, TEST_BINARY_DIR "/iperf3_exporter_worker", &actions, nullptr,
+                            argv, environ),
+              0);
+    ::posix_spawn_file_actions_destroy(&actions);
+  }
+  WorkerUnderTest(const WorkerUnderTest&) = delete;
+  WorkerUnderTest& operator=(const WorkerUnderTest&) = delete;
+  ~WorkerUnderTest() {
+    link_.Reset();
+    if (pid_ > 0) WaitForExit();
+  }
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] int link() const { return link_.get(); }
+
+  template <typename Message>
+  void Send(const Message& message) {
+    EXPECT_TRUE(SendFrame(link_.get(), wire::Encode(message)));
+  }
+
+  WorkerReady Configure(const WorkerConfig& config) {
+    Send(config);
+    return Receive<WorkerReady>().value_or(WorkerReady{.error = "no answer"});
+  }
+
+  JobResult Run(const Job& job) {
+    Send(job);
+    auto result = Receive<JobResult>();
+    EXPECT_TRUE(result) << "the worker is gone";
+    return result.value_or(JobResult{});
+  }
+
+  // nullopt: the socket was closed, or something else came.
+  template <typename Message>
+  std::optional<Message> Receive() {
+    pollfd readable = {link_.get(), POLLIN, 0};
+    ::poll(&readable, 1, PollMilliseconds(Clock::now() + kPatience));
+    wire::Frame frame;
+    if (ReceiveFrame(link_.get(), frame, true) != ReceiveOutcome::kFrame) return std::nullopt;
+    auto event = wire::DecodeEvent(frame);
+    if (!event || !std::holds_alternative<Message>(*event)) return std::nullopt;
+    return std::get<Message>(std::move(*event));
+  }
+
+  void CloseLink() { link_.Reset(); }
+  void Kill(int signal_number) const { ::kill(pid_, signal_number); }
+
+  // The wait status of the worker, which must be about to end.
+  int WaitForExit() {
+    int status = 0;
+    const Deadline deadline = Clock::now() + kPatience;
+    pid_t done = 0;
+    while ((done = ::waitpid(pid_, &status, WNOHANG)) == 0 && Clock::now() < deadline) {
+      ::poll(nullptr, 0, 5);
+    }
+    if (done == 0) {
+      ADD_FAILURE() << "the worker does not end";
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, &status, 0);
+    }
+    pid_ = -1;
+    return status;
+  }
+
+  // Everything that the worker has logged, once it is gone.
+  std::string Log() {
+    std::string text;
+    char block[4096];
+    for (ssize_t got = 0; (got = ::read(log_.get(), block, sizeof block)) > 0;) {
+      text.append(block, static_cast<std::size_t>(got));
+    }
+    return text;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  UniqueFd link_;
+  UniqueFd log_;
+};
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,56 @@
+// The child between fork and exec, and its life afterwards as pid and pidfd in one value.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "common/error.h"
+#include "common/unique_fd.h"
+#include "worker/sandbox/iperf3_sandbox.h"
+
+namespace iperf3_exporter {
+
+// Everything the child needs, laid out before the fork. All borrowed.
+struct ChildPlan {
+  int program_fd = -1;
+  char* const* argv = nullptr;
+  char* const* environment = nullptr;
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+  int inherited_fd = -1;  // -1: none
+  const Iperf3Sandbox* sandbox = nullptr;
+  JobRestrictions restrictions;
+};
+
+// A running iperf3. Ends with the object: the destructor kills its group and reaps it.
+class Iperf3Child {
+ public:
+  // Starts iperf3 as leader of a new process group. Fails, naming the step, if it could not
+  // be executed; then nothing is left of it. The caller is suspended until the exec.
+  [[nodiscard]] static Result<Iperf3Child> Spawn(const ChildPlan& plan);
+
+  Iperf3Child(Iperf3Child&& other) noexcept;
+  Iperf3Child& operator=(Iperf3Child&&) = delete;
+  Iperf3Child(const Iperf3Child&) = delete;
+  Iperf3Child& operator=(const Iperf3Child&) = delete;
+  ~Iperf3Child();
+
+  // Readable when it has ended.
+  [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+
+  // To the whole group.
+  void Signal(int signal_number) const;
+
+  // Waits for its end, ends whatever else is in its group, and reaps it. Once.
+  [[nodiscard]] int Reap();
+
+ private:
+  Iperf3Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+
+  pid_t pid_;  // -1 once reaped
+  UniqueFd pidfd_;
+};
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,112 @@
+#include "worker/worker_loop.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <climits>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "common/lock/lock_table.h"
+#include "common/logging.h"
+#include "common/wire.h"
+#include "worker/iperf3_executable.h"
+#include "worker/iperf3_inspect.h"
+#include "worker/iperf3_process.h"
+#include "worker/job_runner.h"
+#include "worker/supervisor_link.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr int kExitFailure = 1;
+
+// Everything that a job needs, in the order in which it is set up. Not movable: the parts
+// point at each other.
+class Worker {
+ public:
+  explicit Worker(int link_fd) : link_(link_fd) {}
+
+  int Run() {
+    const auto config = link_.ReceiveConfig();
+    if (!config) return Fail(config.error());
+    InitLogging("iperf3_exporter_worker", static_cast<LogLevel>(config->log_level),
+                config->log_json ? LogFormat::kJson : LogFormat::kLogfmt);
+    WorkerReady ready;
+    const Status set_up = SetUp(*config, ready);
+    if (!set_up) ready.error = set_up.error().message;
+    if (const Status sent = link_.Send(wire::Encode(ready)); !sent) return Fail(sent.error());
+    if (!set_up) return kExitFailure;
+    const Status served = Serve(ready.capabilities);
+    return served ? 0 : Fail(served.error());
+  }
+
+ private:
+  Status SetUp(const WorkerConfig& config, WorkerReady& ready) {
+    if (config.lock_slots != 0) {
+      auto locks = LockTable::Open(config.lock_name, config.lock_slots);
+      if (!locks) return tl::unexpected(locks.error());
+      locks_ = std::make_unique<LockTable>(std::move(*locks));
+    }
+    auto program = OpenIperf3(config.iperf3_path);
+    if (!program) return tl::unexpected(program.error());
+    program_ = std::move(*program);
+    auto process = Iperf3Process::Create(program_.get(), &iperf3_sandbox_, &link_);
+    if (!process) return tl::unexpected(process.error());
+    process_.emplace(std::move(*process));
+    auto description = RunInspection(*process_);
+    if (!description) return tl::unexpected(description.error());
+    ready.iperf3_version = std::move(description->version);
+    ready.capabilities = description->capabilities;
+    return {};
+  }
+
+  Status Serve(const Iperf3Capabilities& capabilities) {
+    JobRunner runner(locks_.get(), *process_, link_, capabilities);
+    for (;;) {
+      auto job = link_.ReceiveJob();
+      if (!job) return tl::unexpected(job.error());
+      if (!*job) return {};
+      const JobResult result = runner.Run(**job);
+      // The supervisor may be gone; then ReceiveJob says so.
+      static_cast<void>(link_.Send(wire::Encode(result)));
+    }
+  }
+
+  static int Fail(const Error& error) {
+    Log(LogLevel::kError, "worker ends", {{"err", error.message}});
+    return kExitFailure;
+  }
+
+  SupervisorLink link_;
+  std::unique_ptr<LockTable> locks_;
+  UniqueFd program_;
+  Iperf3Sandbox iperf3_sandbox_;
+  std::optional<Iperf3Process> process_;
+};
+
+// Descriptors 0 and 1 must be taken, or a pipe would end up there.
+bool CloseDescriptors(int link_fd) {
+  if (link_fd <= STDERR_FILENO) return false;
+  if (link_fd > STDERR_FILENO + 1 && ::close_range(STDERR_FILENO + 1, link_fd - 1, 0) != 0) {
+    return false;
+  }
+  if (::close_range(link_fd + 1, UINT_MAX, 0) != 0) return false;
+  if (::fcntl(link_fd, F_SETFD, FD_CLOEXEC) != 0) return false;
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  return null && ::dup2(null.get(), STDIN_FILENO) >= 0 && ::dup2(null.get(), STDOUT_FILENO) >= 0;
+}
+
+}  // namespace
+
+int RunWorker(int link_fd) {
+  if (!CloseDescriptors(link_fd)) return kExitFailure;
+  // A closed pipe or socket shows as an error of the call.
+  std::signal(SIGPIPE, SIG_IGN);
+  Worker worker(link_fd);
+  return worker.Run();
+}
+
+}  // namespace iperf3_exporter
