@@ -54,7 +54,8 @@ test-asan: ## the unit, process and fuzz tests under AddressSanitizer and Undefi
 	ctest --preset asan -j $(JOBS)
 
 test-systemd: ## install the package under a real systemd in a container (root)
-	@$(NEED) "build the package and test it under systemd" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SYSTEMD_PACKAGES)
+	@$(NEED) "test the package under systemd" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SYSTEMD_PACKAGES)
+	@$(MAKE) --no-print-directory package
 	cmake --preset dev
 	ctest --preset dev -L systemd
 

@@ -1,0 +1,44 @@
+# The Debian package, made by `cpack -G DEB` (make package).
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME iperf3-exporter)
+set(CPACK_PACKAGE_CONTACT "iperf3_exporter authors <iperf3-exporter@example.org>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+# The one-line description before it is the project's.
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"Runs an iperf3 test for each scrape of /probe and answers with what iperf3
+measured: bandwidth by direction, retransmissions, round-trip time, jitter and
+loss. Tests on one host never overlap, also across several exporters.
+
+iperf3 and the parser of its report run in sandboxed worker processes.")
+# The libraries are found by dpkg-shlibdeps; iperf3 is run, sysusers creates the user, userdel removes it.
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS
+    "iperf3, systemd | systemd-standalone-sysusers | systemd-sysusers, init-system-helpers (>= 1.54), passwd")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(debian ${CMAKE_CURRENT_LIST_DIR})
+file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/debian/conffiles "/etc/default/iperf3-exporter\n")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${debian}/postinst ${debian}/prerm ${debian}/postrm
+    ${CMAKE_CURRENT_BINARY_DIR}/debian/conffiles)
+
+# Debian wants its changelog and manuals compressed, without a time stamp so that two builds are equal.
+execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} log -1 --format=%cD OUTPUT_VARIABLE CHANGELOG_DATE
+                OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT CHANGELOG_DATE)
+  set(CHANGELOG_DATE "Thu, 01 Jan 2026 00:00:00 +0000")
+endif()
+configure_file(${debian}/changelog.in debian/changelog @ONLY)
+set(document_folder ${CMAKE_INSTALL_DATAROOTDIR}/doc/iperf3-exporter)
+add_custom_command(OUTPUT debian/changelog.gz
+                   COMMAND gzip -9nc debian/changelog > debian/changelog.gz
+                   DEPENDS debian/changelog)
+add_custom_target(debian_changelog ALL DEPENDS debian/changelog.gz)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/debian/changelog.gz ${debian}/copyright DESTINATION ${document_folder})
+
+include(CPack)

@@ -1,0 +1,164 @@
+"""A Debian machine with a real systemd, in a container of its own network, for the tests beside this file.
+
+The root folder is made with debootstrap from the mirror that this host uses, in a temporary folder, and goes
+away with the machine. Needs root, debootstrap and systemd-nspawn.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+PACKAGES = "systemd,systemd-sysv,dbus,curl,procps,ca-certificates"
+# systemd-nspawn's own filter lacks these, and the exporter's layers need them.
+CALLS = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "bpf", "@keyring")
+BOOT_SECONDS = 60
+
+
+def apt_settings():
+    """(mirror, files to copy) of this host's own apt."""
+    sources = sorted(pathlib.Path("/etc/apt/sources.list.d").glob("debian*.sources"))
+    text = "".join(path.read_text() for path in sources)
+    for line in text.splitlines():
+        if line.startswith("URIs:"):
+            return line.split()[1], sources
+    listed = pathlib.Path("/etc/apt/sources.list")
+    for line in listed.read_text().splitlines() if listed.exists() else ():
+        words = [word for word in line.split() if not word.startswith("[")]
+        if len(words) > 2 and words[0] == "deb":
+            return words[1], [listed]
+    return "http://deb.debian.org/debian", []
+
+
+def make_root(folder, suite="bookworm", packages=PACKAGES):
+    """Installs a small Debian into that empty folder and lets it use this host's mirror."""
+    mirror, files = apt_settings()
+    root = pathlib.Path(folder)
+    subprocess.run(["debootstrap", "--variant=minbase", suite, str(root), mirror],
+                   check=True, stdout=subprocess.DEVNULL)
+    if files:
+        (root / "etc/apt/sources.list").write_text("")
+    for path in files:
+        shutil.copy(path, root / str(path).lstrip("/"))
+    # How this host fetches (proxies, snapshots past their date), without its other habits.
+    acquire = subprocess.run(["apt-config", "dump", "Acquire"], check=True, capture_output=True, text=True).stdout
+    (root / "etc/apt/apt.conf.d/host").write_text(acquire)
+    keyring = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    if keyring.exists():
+        (root / "usr/share/keyrings").mkdir(parents=True, exist_ok=True)
+        shutil.copy(keyring, root / "usr/share/keyrings")
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    apt_get(root, "update")
+    apt_get(root, "install", *packages.split(","))
+
+
+def apt_get(root, *arguments):
+    """apt-get inside a root folder that is not running."""
+    result = subprocess.run(["chroot", str(root), "apt-get", "-qq", "-y", "--no-install-recommends", *arguments],
+                            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"},
+                            capture_output=True, text=True)
+    if result.returncode != 0:
+        raise RuntimeError(f"apt-get {' '.join(arguments)}: {result.stdout}{result.stderr}")
+
+
+def wait_until(condition, seconds, what):
+    """Asks again until the condition gives something true, and returns that."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds} s still not: {what}")
+        time.sleep(0.05)
+
+
+class Machine:
+    """Boots on creation; close() powers it off and removes everything."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="exporter-machine-", dir="/var/tmp"))
+        self.root = self.folder / "root"
+        self.process = None
+        self.leader = None
+        self.programs = []
+        try:
+            make_root(self.root)
+        except BaseException:
+            self.close()
+            raise
+
+    def boot(self):
+        self.name = f"exporter{os.getpid()}"
+        self.console = open(self.folder / "console", "wb")
+        self.process = subprocess.Popen(
+            ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.name}", "--boot",
+             "--register=no", "--keep-unit", "--console=pipe", "--capability=all", "--private-network",
+             f"--system-call-filter={' '.join(CALLS)}"],
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, stdin=subprocess.DEVNULL,
+            stdout=self.console, stderr=self.console, start_new_session=True)
+        self.leader = wait_until(self._find_leader, BOOT_SECONDS, "a first process in the container")
+        wait_until(lambda: self.run("systemctl", "is-system-running", check=False).stdout.strip()
+                   in ("running", "degraded"), BOOT_SECONDS, "the machine is up")
+
+    def _find_leader(self):
+        if self.process.poll() is not None:
+            raise RuntimeError("systemd-nspawn ended: " + (self.folder / "console").read_text(errors="replace"))
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for child in children:
+            # Before its exec the child still is systemd-nspawn, in no namespaces worth entering.
+            try:
+                name = pathlib.Path(f"/proc/{child}/comm").read_text().strip()
+            except OSError:  # it was a passing helper
+                continue
+            if name in ("systemd", "init"):
+                return int(child)
+        return None
+
+    def run(self, *command, check=True, timeout=60):
+        """Runs a command inside."""
+        result = subprocess.run(["nsenter", "-t", str(self.leader), "-a", "--", "env", "-i",
+                                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", *command],
+                                capture_output=True, text=True, timeout=timeout)
+        if check and result.returncode != 0:
+            raise RuntimeError(f"{command} gave {result.returncode}: {result.stdout}{result.stderr}")
+        return result
+
+    def start(self, *command):
+        """Starts a program inside that goes on; ended with the machine."""
+        self.programs.append(subprocess.Popen(
+            ["nsenter", "-t", str(self.leader), "-a", "--", *command],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def path(self, name):
+        """Where a file of the machine is seen from the host, its own mounts included."""
+        return pathlib.Path(f"/proc/{self.leader}/root") / name.lstrip("/")
+
+    def get(self, path, port=9579, timeout=40):
+        """(status, body) of a request to the exporter inside; status 0: no answer."""
+        result = self.run("curl", "-sS", "-m", str(timeout), "-w", "\n%{http_code}",
+                          f"http://127.0.0.1:{port}{path}", check=False, timeout=timeout + 10)
+        body, _, status = result.stdout.rpartition("\n")
+        return int(status or 0), body
+
+    def close(self):
+        if self.process is not None:
+            if self.process.poll() is None and self.leader:
+                try:
+                    os.kill(self.leader, signal.SIGRTMIN + 4)  # systemd: power off
+                    self.process.wait(30)
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    pass
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait()
+            for program in self.programs:
+                program.wait()
+            self.console.close()
+            propagate = pathlib.Path("/run/systemd/nspawn/propagate") / self.name
+            if propagate.is_dir() and not os.path.ismount(propagate):
+                propagate.rmdir()
+        shutil.rmtree(self.folder)

@@ -1,0 +1,240 @@
+"""The package and its units under a real systemd: installed, started, probed, broken, removed.
+
+The cases build on each other and run in the order of their numbers. `make test-systemd` makes the package
+first. The machine has a network of its own, so nothing here can meet a service of this host.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import threading
+import unittest
+
+from machine import Machine, apt_get, wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PACKAGE_FOLDER = ROOT / "build/package"
+UNIT = "iperf3-exporter.service"
+SETTINGS = "/etc/default/iperf3-exporter"
+PROBE = "/probe?target=127.0.0.1&period=1s"
+# What must be in force in both processes below the supervisor, whatever the unit does beside.
+LAYERS = ("no_new_privileges", "descriptors", "parent_death", "not_dumpable", "rlimits", "environment", "seccomp",
+          "landlock")
+# Gone from the watchdog's signal to the new process: the shortened watchdog, RestartSec and the start.
+RESTART_SECONDS = 30
+
+
+def metric(text, name, labels=""):
+    """Value of the first sample of that name whose labels contain the text, or None."""
+    for line in text.splitlines():
+        if re.match(re.escape(name) + r"[{ ]", line) and labels in line:
+            return float(line.rsplit(" ", 1)[1])
+    return None
+
+
+class ServiceTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if os.getuid() != 0:
+            raise unittest.SkipTest("needs root")
+        packages = sorted(PACKAGE_FOLDER.glob("iperf3-exporter_*.deb"), key=lambda path: path.stat().st_mtime)
+        if not packages:
+            raise RuntimeError("no package in build/package: make package")
+        cls.machine = Machine()
+        cls.addClassCleanup(cls.machine.close)
+        shutil.copy(packages[-1], cls.machine.root / "root/exporter.deb")
+        # The machine has no way out; what the package depends on is fetched before it boots.
+        apt_get(cls.machine.root, "install", "--download-only", "/root/exporter.deb")
+        cls.machine.boot()
+
+    def show(self, name, unit=UNIT):
+        return self.machine.run("systemctl", "show", "-P", name, unit).stdout.strip()
+
+    def main_pid(self):
+        return self.show("MainPID")
+
+    def processes(self, name=""):
+        """Process ids of the exporter's user, of programs with that in their command line."""
+        return self.machine.run("pgrep", "-u", "iperf3-exporter", "-f", name or ".", check=False).stdout.split()
+
+    def set_args(self, args, path=SETTINGS):
+        self.machine.path(path).write_text(f'ARGS="{args}"\n')
+
+    def restart(self, args):
+        self.set_args(args)
+        self.machine.run("systemctl", "restart", UNIT)
+
+    def assert_probes(self, port=9579):
+        status, body = self.machine.get(PROBE, port)
+        self.assertEqual(200, status, body + self.journal())
+        self.assertEqual(1, metric(body, "iperf3_up"), body + self.journal())
+        self.assertGreater(metric(body, "iperf3_received_bytes"), 0)
+
+    def journal(self):
+        return self.machine.run("journalctl", "-o", "cat", "-n", "60", "--no-pager").stdout
+
+    def start_long_probe(self, answers, period="20s"):
+        thread = threading.Thread(
+            target=lambda: answers.append(self.machine.get(f"/probe?target=127.0.0.1&period={period}")))
+        thread.start()
+        self.addCleanup(thread.join)
+        wait_until(lambda: self.processes("--json"), 10, "a test is running")
+        return thread
+
+    def test_01_installs_without_starting(self):
+        self.machine.run("apt-get", "install", "-y", "--no-install-recommends", "/root/exporter.deb", timeout=120)
+        self.machine.run("id", "iperf3-exporter")
+        self.assertEqual("inactive", self.show("ActiveState"))
+        self.machine.start("iperf3", "-s", "-B", "127.0.0.1")
+
+    def test_02_starts_and_probes(self):
+        self.machine.run("systemctl", "start", UNIT)
+        # Type=notify: when start returns, the exporter is ready; no second try.
+        self.assertEqual((200, "active"), (self.machine.get("/ready")[0], self.show("ActiveState")), self.journal())
+        self.assertNotEqual("", self.show("StatusText"))
+        self.assert_probes()
+
+    def test_03_is_not_ready_without_a_worker(self):
+        self.set_args("--worker.path=/bin/false")
+        self.machine.run("systemctl", "stop", UNIT)
+        self.assertNotEqual(0, self.machine.run("systemctl", "start", UNIT, check=False).returncode)
+        self.assertNotEqual("active", self.show("ActiveState"))
+        self.machine.run("systemctl", "stop", UNIT)
+        self.machine.run("systemctl", "reset-failed", UNIT, check=False)
+
+    def test_04_wrong_flag_is_not_tried_again(self):
+        self.set_args("--worker.count=none")
+        self.assertNotEqual(0, self.machine.run("systemctl", "start", UNIT, check=False).returncode)
+        self.assertEqual(("failed", "2"), (self.show("ActiveState"), self.show("ExecMainStatus")))
+        self.restart("")
+        self.assert_probes()
+
+    def test_05_every_layer_is_in_force(self):
+        metrics = self.machine.get("/metrics")[1]
+        for process in ("worker", "iperf3"):
+            for layer in LAYERS:
+                samples = [line for line in metrics.splitlines() if line.startswith("iperf3_exporter_sandbox_layer")
+                           and f'process="{process}"' in line and f'layer="{layer}"' in line]
+                self.assertEqual(["1"], [line.rsplit(" ", 1)[1] for line in samples], f"{process} {layer}\n{metrics}")
+        for family in ("process_start_time_seconds", "process_resident_memory_bytes", "process_open_fds"):
+            self.assertGreater(metric(metrics, family) or 0, 0, f"{family} can't be read inside the unit")
+
+    def test_06_the_units_own_layers_are_in_force(self):
+        status = self.machine.path(f"/proc/{self.main_pid()}/status").read_text()
+        fields = dict(line.split(":", 1) for line in status.splitlines())
+        self.assertEqual("1", fields["NoNewPrivs"].strip())
+        self.assertEqual("2", fields["Seccomp"].strip())
+        self.assertEqual(0, int(fields["CapBnd"], 16))
+        self.assertNotIn("0", fields["Uid"].split())
+        inside = self.machine.path(f"/proc/{self.main_pid()}/root")
+        self.assertTrue((inside / "usr/bin/iperf3").exists())
+        self.assertFalse((inside / "var/lib").exists(), "the host's /var is seen")
+        self.assertFalse((inside / "home/anything").exists())
+
+    def test_07_reloads(self):
+        config = self.machine.path("/etc/iperf3-exporter-web.yml")
+        config.write_text("http_server_config:\n  headers:\n    X-Frame-Options: deny\n")
+        self.restart("--web.config.file=/etc/iperf3-exporter-web.yml")
+        before = self.main_pid()
+        config.write_text("nonsense: [\n")
+        self.machine.run("systemctl", "reload", UNIT)
+        name = "iperf3_exporter_config_last_reload_successful"
+        wait_until(lambda: metric(self.machine.get("/metrics")[1], name) == 0, 10, "the bad file is noticed")
+        self.assertEqual("active", self.show("ActiveState"))
+        config.write_text("{}\n")
+        self.machine.run("systemctl", "reload", UNIT)
+        wait_until(lambda: metric(self.machine.get("/metrics")[1], name) == 1, 10, "the good file is read")
+        self.assertEqual(before, self.main_pid())
+        self.assert_probes()
+        config.unlink()
+
+    def test_08_watchdog_restarts_a_stuck_loop(self):
+        drop_in = self.machine.path(f"/etc/systemd/system/{UNIT}.d")
+        drop_in.mkdir()
+        (drop_in / "test.conf").write_text("[Service]\nWatchdogSec=2s\nTimeoutAbortSec=2s\n")
+        self.machine.run("systemctl", "daemon-reload")
+        self.restart("")
+        stuck = self.main_pid()
+        self.machine.run("kill", "-STOP", stuck)
+        wait_until(lambda: self.main_pid() not in (stuck, "0") and self.show("ActiveState") == "active",
+                   RESTART_SECONDS, "a new main process")
+        self.assertGreaterEqual(int(self.show("NRestarts")), 1)
+        self.assertIn("watchdog", self.journal().lower())
+        self.assert_probes()
+        shutil.rmtree(drop_in)
+        self.machine.run("systemctl", "daemon-reload")
+
+    def test_09_killed_main_process_leaves_no_test_behind(self):
+        self.restart("")
+        answers = []
+        thread = self.start_long_probe(answers)
+        old = set(self.processes())
+        self.machine.run("kill", "-KILL", self.main_pid())
+        thread.join()
+        self.assertEqual(0, answers[0][0])
+        wait_until(lambda: not old & set(self.processes()), 10, "every process of the killed exporter is gone")
+        wait_until(lambda: self.show("ActiveState") == "active", RESTART_SECONDS, "it is back")
+        # The lock's old holder was killed; the first probe must have it at once. The iperf3 server may need
+        # a moment until it notices that its client is gone.
+        wait_until(lambda: metric(self.machine.get(PROBE)[1], "iperf3_up") == 1, 20, "it probes again")
+        self.assertEqual(200, self.machine.get(PROBE)[0])
+
+    def test_10_stops_in_time(self):
+        answers = []
+        thread = self.start_long_probe(answers, "3s")
+        self.machine.run("systemctl", "stop", UNIT)
+        thread.join()
+        self.assertEqual(200, answers[0][0], "the running probe was drained")
+        self.assertEqual(1, metric(answers[0][1], "iperf3_up"))
+        self.assertEqual(("inactive", "success"), (self.show("ActiveState"), self.show("Result")), self.journal())
+        self.assert_nothing_runs()
+
+    def assert_nothing_runs(self):
+        self.assertEqual([], self.processes())
+        self.assertEqual([], os.listdir(self.machine.path("/dev/shm")))
+        self.assertFalse(self.machine.path("/run/iperf3-exporter").exists())
+
+    def test_11_socket_activation(self):
+        self.set_args("--web.systemd-socket")
+        self.machine.run("systemctl", "start", "iperf3-exporter.socket")
+        self.assertEqual("inactive", self.show("ActiveState"))
+        self.assertEqual(200, self.machine.get("/health")[0], self.journal())
+        self.assertEqual("active", self.show("ActiveState"))
+        self.assert_probes()
+        self.machine.run("systemctl", "stop", "iperf3-exporter.socket", UNIT)
+        self.assert_nothing_runs()
+
+    def test_12_instances_share_the_lock(self):
+        for name, port in (("a", 9581), ("b", 9582)):
+            self.set_args(f"--web.listen-address=127.0.0.1:{port}", f"{SETTINGS}-{name}")
+            self.machine.run("systemctl", "start", f"iperf3-exporter@{name}")
+        answers = []
+        threads = [threading.Thread(target=lambda port=port: answers.append(self.machine.get(
+            "/probe?target=127.0.0.1&period=2s", port))) for port in (9581, 9582)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        # One iperf3 server takes one test at a time: without a shared lock the second finds it busy.
+        self.assertEqual([1, 1], [metric(body, "iperf3_up") for _, body in answers], answers)
+        self.assertGreater(max(metric(body, "iperf3_lock_wait_seconds") for _, body in answers), 1)
+        # One instance stops: the lock, which both use, stays for the other.
+        self.machine.run("systemctl", "stop", "iperf3-exporter@a")
+        self.assert_probes(9582)
+
+    def test_13_removal_leaves_nothing(self):
+        self.machine.run("systemctl", "enable", "--now", UNIT)
+        self.machine.path(SETTINGS + "-a").unlink()
+        self.machine.path(SETTINGS + "-b").unlink()
+        self.machine.run("apt-get", "purge", "-y", "iperf3-exporter", timeout=120)
+        self.assertNotEqual(0, self.machine.run("id", "iperf3-exporter", check=False).returncode)
+        self.assertEqual([], os.listdir(self.machine.path("/dev/shm")))
+        self.assertEqual("", self.machine.run("pgrep", "-f", "iperf3_exporter", check=False).stdout)
+        left = self.machine.run("find", "/etc", "/usr", "/run", "/var/lib", "/tmp", "-xdev", "-name", "*iperf3?exporter*")
+        self.assertEqual("", left.stdout)
+        self.assertEqual("not-found", self.show("LoadState"))
+
+
+if __name__ == "__main__":
+    unittest.main(failfast=True, verbosity=2)
