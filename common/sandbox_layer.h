@@ -39,6 +39,13 @@ enum class LayerState : std::uint8_t {
   kNotOffered,  // the kernel lacks it, or our rights do not reach that far
 };
 
+inline constexpr std::array<std::string_view, 3> kLayerStateNames = {"in_force", "missing",
+                                                                     "not_offered"};
+
+[[nodiscard]] constexpr std::string_view Name(LayerState state) {
+  return kLayerStateNames[static_cast<std::size_t>(state)];
+}
+
 using LayerStates = std::array<LayerState, kSandboxLayerCount>;
 
 struct SandboxReport {

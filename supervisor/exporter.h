@@ -1,0 +1,75 @@
+// The supervisor put together: front door, probes, workers, lock, metrics; and its life
+// from start to shutdown. One per process.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/error.h"
+#include "common/lock/lock_board.h"
+#include "supervisor/event_loop.h"
+#include "supervisor/http/http_server.h"
+#include "supervisor/metrics/exporter_metrics.h"
+#include "supervisor/options.h"
+#include "supervisor/pool/worker_pool.h"
+#include "supervisor/probe/probe_dispatcher.h"
+#include "supervisor/service_manager.h"
+
+namespace iperf3_exporter {
+
+class Exporter {
+ public:
+  explicit Exporter(Options options);
+  ~Exporter();
+  Exporter(const Exporter&) = delete;
+  Exporter& operator=(const Exporter&) = delete;
+
+  // Creates the lock, starts the workers, listens. On failure nothing is left behind.
+  [[nodiscard]] Status Start();
+
+  // Serves until SIGTERM, SIGINT, or the first workers say that they can't work. Gives the
+  // exit status of the program.
+  [[nodiscard]] int Run();
+
+ private:
+  [[nodiscard]] Status PrepareLock();
+  [[nodiscard]] Status Listen();
+  void AddRoutes();
+  void AddPage(const std::string& path, std::function<HttpResponse()> page);
+
+  void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
+  void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
+  void OnReload(const std::shared_ptr<HttpExchange>& exchange);
+  [[nodiscard]] HttpResponse HealthPage() const;
+  [[nodiscard]] HttpResponse ReadyPage() const;
+  [[nodiscard]] HttpResponse LockStatusPage() const;
+
+  void OnWorkerIdle();
+  void OnWorkersUnable(const std::string& why);
+  void RenewLock();
+  [[nodiscard]] Status ReloadWebConfig();
+  void TellStatus();
+
+  void Shutdown();
+  void AwaitLastAnswers();
+  void EndLoop();
+
+  Options options_;
+  EventBase base_;
+  ExporterMetrics metrics_;
+  HttpServer server_;
+  WorkerPool pool_;
+  ProbeDispatcher dispatcher_;
+  ServiceManager service_manager_;
+  std::optional<LockBoard> board_;
+  Timer drain_limit_;
+  Timer last_answers_;
+  Deadline last_answers_deadline_;
+  std::vector<std::unique_ptr<SignalWatch>> signals_;
+  bool ready_ = false;  // a worker has been ready once
+  bool draining_ = false;
+  int exit_status_ = 0;
+};
+
+}  // namespace iperf3_exporter

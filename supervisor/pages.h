@@ -1,0 +1,34 @@
+// The pages for people and their scripts: landing page, lock status. Pure text from values.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/job.h"
+#include "common/lock/lock_board.h"
+#include "supervisor/options.h"
+#include "supervisor/probe/probe_dispatcher.h"
+
+namespace iperf3_exporter {
+
+// HTML; every value that is not ours is escaped. `ready` is null before the first worker was.
+[[nodiscard]] std::string BuildLandingPage(const Options& options, const WorkerReady* ready);
+
+// What /lock-status tells.
+struct LockStatus {
+  LockScope scope = LockScope::kHost;
+  std::string name;
+  std::vector<LockHolder> holders;  // in order of slot; one at most with scope `host`
+  std::vector<WaitingProbe> waiting;
+  std::uint64_t recoveries = 0;
+};
+
+// JSON with the fork's keys (is_locked, locked_by, locked_at, lock_duration, queue_size), which
+// speak of the first holder, and ours.
+[[nodiscard]] std::string BuildLockStatus(const LockStatus& status,
+                                          std::chrono::system_clock::time_point now);
+
+[[nodiscard]] std::string_view Name(LockScope scope);
+
+}  // namespace iperf3_exporter

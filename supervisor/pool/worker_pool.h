@@ -1,0 +1,98 @@
+// The workers: started, greeted, given one job at a time, watched, replaced. All on the
+// loop's thread.
+//
+// A worker that dies, hangs or breaks the protocol costs at most the job it had, which
+// then fails with worker_lost, and is replaced with a growing delay (100 ms to 30 s; back to
+// 100 ms after a healthy minute). A breach is never repaired: kill and replace.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/job.h"
+#include "common/wire.h"
+#include "supervisor/event_loop.h"
+#include "supervisor/metrics/exporter_metrics.h"
+#include "supervisor/pool/worker_process.h"
+
+namespace iperf3_exporter {
+
+class WorkerPool {
+ public:
+  using Done = std::function<void(const JobResult&)>;
+
+  struct Settings {
+    std::string path;
+    std::uint32_t count = 4;
+    WorkerConfig config;  // its index is set for each worker
+  };
+
+  // What the pool tells its owner; called on the loop, never from inside a pool call.
+  struct Hooks {
+    std::function<void()> on_idle;  // a worker became free or ready
+    std::function<void(WorkerRestart)> on_restart;
+    std::function<void(const std::string&)> on_unable;  // a worker said that it can't work, why
+  };
+
+  WorkerPool(event_base* base, Settings settings, Hooks hooks);
+  ~WorkerPool();
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  // Spawns all workers. They report ready later. Fails when the program can't be started.
+  [[nodiscard]] Status Start();
+
+  // Hands `job` to an idle worker; `done` is called once, later, with its result, or with
+  // worker_lost. False when no worker is idle; then `done` is dropped.
+  [[nodiscard]] bool TryRun(const Job& job, Done done);
+
+  // Asks for an early end of a running job. `done` is still called, within a second.
+  void Cancel(std::uint64_t job_id);
+
+  // Replaces every worker: idle ones now, busy ones after their job.
+  void Renew();
+
+  // Kills every worker and starts no more; `done` is not called any more.
+  void Stop();
+
+  [[nodiscard]] std::size_t CountIn(WorkerState state) const;
+  [[nodiscard]] bool AnyAlive() const;  // idle or busy
+  [[nodiscard]] bool IsWorker(pid_t pid) const;
+
+  // What the latest ready worker said of iperf3 and its sandbox; nullptr before the first.
+  [[nodiscard]] const WorkerReady* latest_ready() const {
+    return latest_ready_ ? &*latest_ready_ : nullptr;
+  }
+  // Why the latest worker could not work; empty when it could.
+  [[nodiscard]] const std::string& latest_error() const { return latest_error_; }
+
+ private:
+  struct Slot;
+
+  [[nodiscard]] Status SpawnInto(Slot& slot);
+  void OnReadable(Slot& slot);
+  void OnExit(Slot& slot);
+  void OnEvent(Slot& slot, wire::Event event);
+  void OnReady(Slot& slot, WorkerReady ready);
+  void OnResult(Slot& slot, const JobResult& result);
+  void OnLimit(Slot& slot);
+  void Replace(Slot& slot, WorkerRestart reason, const std::string& why);
+  void FailJob(Slot& slot);
+  void TellIdle();
+
+  event_base* base_;
+  Settings settings_;
+  Hooks hooks_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::optional<WorkerReady> latest_ready_;
+  std::string latest_error_;
+  Timer idle_timer_;  // runs on_idle from the loop
+  wire::Frame receive_buffer_;
+  bool stopped_ = false;
+};
+
+}  // namespace iperf3_exporter

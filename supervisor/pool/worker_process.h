@@ -1,0 +1,53 @@
+// One worker program: its process and the socket to it, owned together. Nothing that it
+// says is trusted; see worker_pool.h for what follows from a breach.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/error.h"
+#include "common/unique_fd.h"
+
+namespace iperf3_exporter {
+
+class WorkerProcess {
+ public:
+  // Starts `path` with the socket as descriptor 3, stderr as ours, stdin and stdout on
+  // /dev/null, and nothing else open. Must be called from the main thread: the worker's
+  // parent-death signal is bound to the thread that starts it.
+  [[nodiscard]] static Result<std::unique_ptr<WorkerProcess>> Spawn(const std::string& path);
+
+  // Kills the worker if it lives (its iperf3 dies with it) and reaps it.
+  ~WorkerProcess();
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] int pidfd() const { return pidfd_.get(); }
+  [[nodiscard]] int socket() const { return socket_.get(); }
+
+  // Ends the worker now and says how it had ended: "exit status 1", "signal 9". Blocks
+  // until the kernel has buried it, which takes a SIGKILL's time.
+  std::string KillAndReap();
+
+ private:
+  WorkerProcess(pid_t pid, UniqueFd pidfd, UniqueFd socket);
+
+  pid_t pid_;
+  UniqueFd pidfd_;
+  UniqueFd socket_;
+  bool reaped_ = false;
+};
+
+// Becomes the parent of what a killed worker leaves behind (its dying iperf3), so that
+// it can be reaped. Once, at start.
+void AdoptOrphans();
+
+// Reaps adopted orphans that are dead; never blocks, never takes a child for which
+// `is_worker` is true: its owner reaps that one and then calls again.
+void ReapOrphans(const std::function<bool(pid_t)>& is_worker);
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,122 @@
+// The life of every probe between its request and its answer: resolve, check, wait, test,
+// perhaps try again. All on the loop's thread; the deadline is fixed when a probe starts and
+// everything ends inside it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/job.h"
+#include "supervisor/event_loop.h"
+#include "supervisor/metrics/exporter_metrics.h"
+#include "supervisor/metrics/probe_exposition.h"
+#include "supervisor/options.h"
+#include "supervisor/pool/worker_pool.h"
+#include "supervisor/probe/probe_queue.h"
+#include "supervisor/probe/probe_request.h"
+#include "supervisor/probe/resolver.h"
+#include "supervisor/probe/target_policy.h"
+#include "supervisor/task_pool.h"
+
+namespace iperf3_exporter {
+
+// What the scraper gets.
+struct ProbeAnswer {
+  enum class Kind {
+    kTested,       // 200 with `outcome`, whether it succeeded or not
+    kForbidden,    // 403
+    kUnavailable,  // 503 with `reason`, one line
+  };
+  Kind kind = Kind::kUnavailable;
+  std::string reason;
+  ProbeOutcome outcome;
+};
+
+struct WaitingProbe {
+  std::string target;
+  std::uint16_t port;
+  std::chrono::nanoseconds waited;
+  std::chrono::nanoseconds left;  // until it gives up
+};
+
+class ProbeDispatcher {
+ public:
+  using Id = ProbeQueue::Ticket;
+  using Done = std::function<void(const ProbeAnswer&)>;
+
+  // All references must outlive this. `renew_lock` makes the lock's object anew after it was
+  // deleted under us, and the workers with it.
+  ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
+                  ExporterMetrics& metrics, std::function<void()> renew_lock);
+  ~ProbeDispatcher();
+  ProbeDispatcher(const ProbeDispatcher&) = delete;
+  ProbeDispatcher& operator=(const ProbeDispatcher&) = delete;
+
+  // The id for the next Start.
+  [[nodiscard]] Id NextId() { return next_id_++; }
+
+  // Starts a probe. `done` is called once, perhaps before Start returns, unless the probe
+  // is cancelled first.
+  void Start(Id id, ProbeRequest request, Deadline deadline, Done done);
+
+  // The scraper went away: out of the queue at once, or iperf3 is told to end. `done` will
+  // not be called. Nothing when the probe is over.
+  void Cancel(Id id);
+
+  // Hands waiting probes to idle workers; the pool calls it when one became free.
+  void Dispatch();
+
+  // Answers every probe that has not begun its test with 503 and from now on every new one;
+  // `drained` is called, once, when the running ones are over.
+  void Drain(std::function<void()> drained);
+  // Ends the running probes early; their scrapers are told `cancelled`.
+  void CancelRunning();
+
+  [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
+  [[nodiscard]] std::size_t in_flight() const { return probes_.size(); }
+  [[nodiscard]] std::size_t running() const { return running_; }
+  [[nodiscard]] std::vector<WaitingProbe> ListWaiting() const;
+  // Whether a worker of ours runs a test that needs `slot`.
+  [[nodiscard]] bool Runs(std::uint32_t slot) const;
+
+ private:
+  struct Probe;
+
+  void Resolve(Probe& probe);
+  void OnResolved(Id id, const Result<Resolved>& resolved);
+  void Enqueue(Probe& probe);
+  void OnTimer(Id id);
+  void Run(Probe& probe);
+  void OnResult(Id id, const JobResult& result);
+  [[nodiscard]] bool TryAgain(Probe& probe, FailureReason reason);
+  [[nodiscard]] Job BuildJob(const Probe& probe) const;
+  [[nodiscard]] ProbeOutcome OutcomeOf(const Probe& probe) const;
+  [[nodiscard]] std::uint32_t SlotOf(const Probe& probe) const;
+
+  void AnswerTested(Probe& probe, const JobResult& result);
+  void AnswerFailed(Probe& probe, FailureReason reason, const std::string& text,
+                    std::uint32_t period_seconds = 0);
+  void AnswerUnavailable(Probe& probe, ProbeResult result);
+  // Takes the probe out and tells its scraper; the last thing that is done with it.
+  void Finish(Probe& probe, const ProbeAnswer& answer, ProbeResult result);
+  void Forget(Id id);
+
+  event_base* base_;
+  const Options& options_;
+  WorkerPool& pool_;
+  ExporterMetrics& metrics_;
+  std::function<void()> renew_lock_;
+  TaskPool resolvers_;
+  ProbeQueue queue_;
+  std::map<Id, std::unique_ptr<Probe>> probes_;
+  Id next_id_ = 1;
+  std::size_t running_ = 0;
+  bool draining_ = false;
+  std::function<void()> drained_;
+};
+
+}  // namespace iperf3_exporter

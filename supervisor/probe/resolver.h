@@ -1,0 +1,36 @@
+// Names to addresses, off the event loop: a resolver that hangs holds one thread of its
+// pool and the probes that asked, nothing else.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/error.h"
+#include "common/job.h"
+#include "supervisor/probe/probe_request.h"
+
+namespace iperf3_exporter {
+
+// Numeric addresses of `host` in the order to be tried (RFC 6724, as getaddrinfo gives
+// them), each once. Blocks as long as the system's resolver does: not for the loop.
+[[nodiscard]] Result<std::vector<IpAddress>> ResolveBlocking(const std::string& host,
+                                                             IpVersion version);
+
+// What a probe needs to know of its two hosts; `bind` is empty when there is none.
+struct Resolved {
+  std::vector<IpAddress> target;
+  std::vector<IpAddress> bind;
+};
+
+// Both, one after the other; the source is of the target's family where it has a choice.
+[[nodiscard]] Result<Resolved> ResolveBoth(const std::string& target, const std::string& bind,
+                                           IpVersion version);
+
+[[nodiscard]] bool Matches(IpVersion version, const IpAddress& address);
+
+// The address that `host` spells, with or without brackets; nothing when it is a name.
+[[nodiscard]] std::optional<IpAddress> NumericHost(std::string_view host);
+
+}  // namespace iperf3_exporter
