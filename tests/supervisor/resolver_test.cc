@@ -1,0 +1,44 @@
+#include "supervisor/probe/resolver.h"
+
+#include <gtest/gtest.h>
+
+namespace iperf3_exporter {
+namespace {
+
+TEST(ResolverTest, ReadsNumericHostsWithAndWithoutBrackets) {
+  EXPECT_EQ(ToString(*NumericHost("127.0.0.1")), "127.0.0.1");
+  EXPECT_EQ(ToString(*NumericHost("::1")), "::1");
+  EXPECT_EQ(ToString(*NumericHost("[2001:db8::1]")), "2001:db8::1");
+  EXPECT_EQ(ToString(*NumericHost("fe80::1%lo")), "fe80::1%1");
+  for (const char* name :
+       {"localhost", "[127.0.0.1]", "[]", "[::1", "::1]", "1.2.3", "", "fe80::1%nosuch"}) {
+    EXPECT_FALSE(NumericHost(name)) << name;
+  }
+}
+
+TEST(ResolverTest, FindsLocalhostOnceInTheFamilyAskedFor) {
+  const auto v4 = ResolveBlocking("localhost", IpVersion::kV4);
+  ASSERT_TRUE(v4) << v4.error().message;
+  ASSERT_EQ(v4->size(), 1U);
+  EXPECT_EQ(ToString(v4->front()), "127.0.0.1");
+}
+
+TEST(ResolverTest, SaysWhichNameItCouldNotFind) {
+  const auto target = ResolveBoth("no-such-host.invalid", "", IpVersion::kAny);
+  ASSERT_FALSE(target);
+  EXPECT_EQ(target.error().message.rfind("no-such-host.invalid: ", 0), 0U);
+  const auto bind = ResolveBoth("127.0.0.1", "no-such-source.invalid", IpVersion::kAny);
+  ASSERT_FALSE(bind);
+  EXPECT_EQ(bind.error().message.rfind("no-such-source.invalid: ", 0), 0U);
+}
+
+TEST(ResolverTest, AVersionMatchesItsFamilyOnly) {
+  const IpAddress v4 = *ParseIpAddress("192.0.2.1");
+  const IpAddress v6 = *ParseIpAddress("2001:db8::1");
+  EXPECT_TRUE(Matches(IpVersion::kAny, v4) && Matches(IpVersion::kAny, v6));
+  EXPECT_TRUE(Matches(IpVersion::kV4, v4) && !Matches(IpVersion::kV4, v6));
+  EXPECT_TRUE(Matches(IpVersion::kV6, v6) && !Matches(IpVersion::kV6, v4));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
