@@ -1,0 +1,313 @@
+"""What the end-to-end tests share: the real exporter, real iperf3 servers, scrapes, and the
+promise that nothing is left behind."""
+
+import contextlib
+import glob
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+
+BIN_DIR = os.environ.get("EXPORTER_BIN_DIR", "build/dev/bin")
+EXPORTER = os.path.join(BIN_DIR, "iperf3_exporter")
+IPERF3 = shutil.which("iperf3")
+# Extra flags for every exporter, such as --sandbox=require.
+EXTRA_FLAGS = os.environ.get("EXPORTER_EXTRA_FLAGS", "").split()
+PATIENCE = 30.0  # seconds until a wait on something that must happen is a failure
+
+
+def wait_until(condition, what, patience=PATIENCE):
+    """Polls `condition` until it is true; fails with `what` when it never is."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience} s: {what}")
+        time.sleep(0.01)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def children_of(pid):
+    """Every living descendant of `pid`, as {pid: command}."""
+    parents = {}
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(stat, encoding="utf-8", errors="replace") as file:
+                text = file.read()
+        except OSError:
+            continue
+        command = text[text.index("(") + 1:text.rindex(")")]
+        state, parent = text[text.rindex(")") + 2:].split()[:2]
+        if state != "Z":
+            parents[int(stat.split("/")[2])] = (int(parent), command)
+    found = {}
+    while True:
+        more = {child: command for child, (parent, command) in parents.items()
+                if (parent == pid or parent in found) and child not in found}
+        if not more:
+            return found
+        found.update(more)
+
+
+def named_children(pid, name):
+    return [child for child, command in children_of(pid).items() if command == name]
+
+
+def iperf3_of(pid):
+    """The iperf3 processes under `pid`. The kernel names one after how it was executed, so the
+    program behind it is what counts."""
+    real = os.path.realpath(IPERF3)
+    found = []
+    for child in children_of(pid):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{child}/exe") == real:
+                found.append(child)
+    return found
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = {key.lower(): value for key, value in response.getheaders()}
+        self.body = response.read()
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8")
+
+    def metrics(self):
+        return parse_metrics(self.text)
+
+
+SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? (\S+)$')
+LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+
+
+def parse_metrics(text):
+    """{(name, frozenset of labels): value}."""
+    samples = {}
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        match = SAMPLE.match(line)
+        assert match, f"not a sample: {line!r}"
+        labels = frozenset(LABEL.findall(match.group(2) or ""))
+        assert (match.group(1), labels) not in samples, f"twice: {line!r}"
+        samples[(match.group(1), labels)] = float(match.group(3))
+    return samples
+
+
+def value(samples, name, **labels):
+    """The one sample of `name` whose labels include `labels`; None when there is none."""
+    found = [v for (n, have), v in samples.items()
+             if n == name and set(labels.items()) <= set(have)]
+    assert len(found) <= 1, f"{name} {labels}: {len(found)} samples"
+    return found[0] if found else None
+
+
+def reason(samples):
+    """The reason of a failed probe, None for a good one."""
+    reasons = [dict(labels)["reason"] for (name, labels), v in samples.items()
+               if name == "iperf3_probe_failure" and v == 1]
+    assert len(reasons) <= 1, reasons
+    return reasons[0] if reasons else None
+
+
+class Exporter:
+    """A running exporter on a port of its own, with a lock of its own unless one is named."""
+
+    def __init__(self, *flags, lock_name=None, scheme_ready=True, env=None, wait_ready=True):
+        self.lock_name = lock_name or f"iperf3_exporter_e2e.{os.getpid()}.{time.monotonic_ns()}"
+        self.owns_lock = lock_name is None
+        self.flags = [f"--lock.name={self.lock_name}", *EXTRA_FLAGS, *flags]
+        if not any(flag.startswith("--web.listen-address") or flag.startswith("--web.systemd")
+                   for flag in self.flags):
+            self.flags.insert(0, "--web.listen-address=127.0.0.1:0")
+        self.env = env
+        self.wait_ready = wait_ready and scheme_ready
+        self.process = None
+        self.lines = []
+
+    def __enter__(self):
+        self.process = subprocess.Popen([EXPORTER, *self.flags], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        env=self.env)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        try:
+            if self.wait_ready:
+                self.port = int(self.wait_for_line(r"listening.*address=\"?[^ ]*:(\d+)").group(1))
+                self.wait_for_line(r'msg="?ready')
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+
+    @property
+    def log(self):
+        return "\n".join(self.lines)
+
+    def wait_for_line(self, pattern):
+        def look():
+            for line in list(self.lines):
+                match = re.search(pattern, line)
+                if match:
+                    return match
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode}:\n{self.log}")
+            return None
+        return wait_until(look, f"log line {pattern}\n{self.log}")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def workers(self):
+        return [child for child, command in children_of(self.pid).items()
+                if command.startswith("iperf3_exporter")]
+
+    def iperf3(self):
+        return iperf3_of(self.pid)
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends the exporter and gives its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE + 35)
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.reader.join(PATIENCE)
+        self.process.stderr.close()
+        if self.owns_lock:
+            remove_lock(self.lock_name)
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+
+    def request(self, method, path, headers=None):
+        connection = self.connect()
+        try:
+            connection.request(method, path, headers=headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, headers=None):
+        return self.request("GET", path, headers)
+
+    def probe(self, target="127.0.0.1", port=None, scrape_timeout=None, **parameters):
+        query = {"target": target}
+        if port is not None:
+            query["port"] = port
+        query.update(parameters)
+        headers = {}
+        if scrape_timeout is not None:
+            headers["X-Prometheus-Scrape-Timeout-Seconds"] = str(scrape_timeout)
+        return self.get("/probe?" + urllib.parse.urlencode(query), headers)
+
+
+def remove_lock(name):
+    for path in glob.glob(f"/dev/shm/*{glob.escape(name)}*"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+class Iperf3Server:
+    """A real iperf3 server on a free port of loopback."""
+
+    def __init__(self, *arguments, address="127.0.0.1", prefix=()):
+        self.arguments = arguments
+        self.address = address
+        self.prefix = prefix
+
+    def __enter__(self):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [*self.prefix, IPERF3, "-s", "-p", str(self.port), "-B", self.address, *self.arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        # Its first line comes when it listens; "--forceflush" is given by Popen's pipe otherwise.
+        wait_until(lambda: self._listens(), "iperf3 -s listens")
+        return self
+
+    def _listens(self):
+        if self.process.poll() is not None:
+            raise AssertionError("iperf3 -s ended: " + self.process.stdout.read().decode())
+        wanted = f":{self.port:04X}"
+        for table in ("tcp", "tcp6"):
+            with open(f"/proc/{self.process.pid}/net/{table}", encoding="ascii") as file:
+                for line in file.readlines()[1:]:
+                    fields = line.split()
+                    if fields[1].endswith(wanted) and fields[3] == "0A":
+                        return True
+        return False
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class FakePeer:
+    """A TCP peer that is not an iperf3 server: `serve` is given each connection."""
+
+    def __init__(self, serve):
+        self.serve = serve
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = []
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+        return self
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with contextlib.suppress(OSError):
+            self.serve(connection)
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            connection.close()
+        self.thread.join(PATIENCE)
+
+
+@contextlib.contextmanager
+def temporary_directory():
+    with tempfile.TemporaryDirectory(prefix="iperf3_exporter_test.") as path:
+        yield path

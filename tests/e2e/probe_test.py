@@ -1,0 +1,330 @@
+"""Real tests against real iperf3 servers: what succeeded, what failed and why."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import (IPERF3, Exporter, FakePeer, Iperf3Server, free_port, iperf3_of, reason, value,
+                     wait_until)
+
+
+def server_json(server):
+    """The last report of `iperf3 -s -J`, which it prints when a test is over."""
+    return server
+
+
+class GoodProbes(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.exporter = Exporter().__enter__()
+        cls.server = Iperf3Server().__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
+        cls.exporter.__exit__(None, None, None)
+
+    def probe(self, **parameters):
+        answer = self.exporter.probe(port=self.server.port, period="1s", **parameters)
+        self.assertEqual(answer.status, 200, answer.text)
+        samples = answer.metrics()
+        self.assertEqual(value(samples, "iperf3_up"), 1, answer.text + self.exporter.log)
+        self.assertIsNone(reason(samples))
+        self.assertEqual(value(samples, "iperf3_up", target="127.0.0.1",
+                               port=str(self.server.port)), 1)
+        self.assertEqual(value(samples, "iperf3_test_period_seconds"), 1)
+        return samples
+
+    def assert_same_within(self, first, second, share):
+        self.assertIsNotNone(first)
+        self.assertIsNotNone(second)
+        self.assertLessEqual(abs(first - second), share * max(first, second))
+
+    def test_tcp_upload(self):
+        samples = self.probe(bitrate="20M")
+        # 20 Mbit/s for a second, in blocks of 128 KiB.
+        self.assert_same_within(value(samples, "iperf3_sent_bytes"), 2.5e6, 0.15)
+        self.assert_same_within(value(samples, "iperf3_received_bytes"), 2.5e6, 0.15)
+        self.assert_same_within(value(samples, "iperf3_bandwidth_upload_mbps"), 20, 0.15)
+        self.assertIsNone(value(samples, "iperf3_bandwidth_download_mbps"))
+        self.assertIsNotNone(value(samples, "iperf3_retransmits"))
+        self.assertGreater(value(samples, "iperf3_latency_upload_ms"), 0)
+        self.assertGreater(value(samples, "iperf3_rtt_seconds", stat="max"), 0)
+        self.assertIsNone(value(samples, "iperf3_latency_download_ms"))
+        self.assertIsNone(value(samples, "iperf3_sent_packets"))
+
+    def test_tcp_reverse(self):
+        samples = self.probe(bitrate="20M", reverse_mode="true")
+        self.assert_same_within(value(samples, "iperf3_bandwidth_download_mbps"), 20, 0.15)
+        self.assertIsNone(value(samples, "iperf3_bandwidth_upload_mbps"))
+        # The client does not send, so no round-trip time is known; none is made up.
+        self.assertIsNone(value(samples, "iperf3_latency_download_ms"))
+
+    def test_tcp_bidirectional(self):
+        samples = self.probe(bitrate="20M", bidirectional="1")
+        for direction in ("upload", "download"):
+            self.assert_same_within(value(samples, "iperf3_received_bytes", direction=direction),
+                                    2.5e6, 0.25)
+            self.assert_same_within(value(samples, f"iperf3_bandwidth_{direction}_mbps"), 20, 0.25)
+
+    def test_udp_upload(self):
+        samples = self.probe(udp_mode="true", bitrate="5M")
+        self.assert_same_within(value(samples, "iperf3_sent_bytes"), 625e3, 0.15)
+        packets = value(samples, "iperf3_sent_packets")
+        self.assertGreater(packets, 0)
+        lost = value(samples, "iperf3_lost_packets")
+        self.assertEqual(value(samples, "iperf3_received_packets"), packets - lost)
+        self.assertAlmostEqual(value(samples, "iperf3_lost_percent"), 100 * lost / packets, 3)
+        self.assertIsNone(value(samples, "iperf3_retransmits"))
+
+    def test_udp_reverse_and_bidirectional(self):
+        samples = self.probe(udp_mode="T", reverse_mode="t", bitrate="5M")
+        self.assert_same_within(value(samples, "iperf3_bandwidth_download_mbps"), 5, 0.15)
+        samples = self.probe(udp_mode="1", bidirectional="True", bitrate="5M")
+        for direction in ("upload", "download"):
+            self.assertGreater(value(samples, "iperf3_received_packets", direction=direction), 0)
+
+    def test_eight_streams(self):
+        samples = self.probe(parallel="8", bitrate="4M")
+        self.assertEqual(value(samples, "iperf3_streams"), 8)
+        self.assert_same_within(value(samples, "iperf3_bandwidth_upload_mbps"), 32, 0.3)
+
+    def test_bound_to_an_address_and_a_device(self):
+        self.probe(bitrate="1M", bind_address="127.0.0.1")
+        self.probe(bitrate="1M", bind="localhost")
+        self.probe(bitrate="1M", bind_device="lo")
+
+    def test_by_name(self):
+        answer = self.exporter.probe(target="localhost", port=self.server.port, period="1s",
+                                     bitrate="1M")
+        self.assertEqual(value(answer.metrics(), "iperf3_up", target="localhost"), 1, answer.text)
+
+    def test_further_options(self):
+        self.probe(bitrate="1M", window="64K", mss="1000", length="16K", congestion="cubic",
+                   dscp="46", ip_version="4", no_delay="true", zerocopy="true")
+        self.probe(bitrate="1M", omit="1")
+        self.probe(bitrate="1M", cport=str(free_port()))
+
+    def test_page_is_in_the_format_of_prometheus(self):
+        answer = self.exporter.probe(port=self.server.port, period="1s", bitrate="1M")
+        self.assertEqual(answer.headers["content-type"],
+                         "text/plain; version=0.0.4; charset=utf-8")
+        for page in (answer.text, self.exporter.get("/metrics").text):
+            subprocess.run(["promtool", "check", "metrics"], input=page.encode(), check=True,
+                           capture_output=True)
+
+    def test_openmetrics_when_asked_for(self):
+        answer = self.exporter.get("/metrics", {"Accept": "application/openmetrics-text"})
+        self.assertTrue(answer.headers["content-type"].startswith("application/openmetrics-text"))
+        self.assertTrue(answer.text.endswith("# EOF\n"))
+
+
+class SameAsIperf3(unittest.TestCase):
+    """What the page says is what iperf3 printed: a wrapper keeps what iperf3's server measured."""
+
+    def test_values_are_those_that_the_server_measured(self):
+        with Exporter() as exporter, Iperf3Server("-J", "-1") as server:
+            answer = exporter.probe(port=server.port, period="1s", bitrate="30M", parallel="2")
+            report = json.loads(server.process.stdout.read())
+            received = report["end"]["sum_received"]
+            samples = answer.metrics()
+            self.assertEqual(value(samples, "iperf3_received_bytes"), received["bytes"])
+            self.assertAlmostEqual(value(samples, "iperf3_bandwidth_upload_mbps"),
+                                   received["bits_per_second"] / 1e6, delta=1.5)
+
+
+class FailedProbes(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.exporter = Exporter().__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.exporter.__exit__(None, None, None)
+
+    def assert_fails(self, expected, **arguments):
+        answer = self.exporter.probe(period="1s", **arguments)
+        self.assertEqual(answer.status, 200, answer.text)
+        samples = answer.metrics()
+        self.assertEqual(value(samples, "iperf3_up"), 0, answer.text)
+        self.assertEqual(reason(samples), expected, answer.text + self.exporter.log)
+        self.assertEqual(value(samples, "iperf3_sent_bytes"), 0)
+        return samples
+
+    def test_nothing_listens(self):
+        self.assert_fails("connection_refused", port=free_port())
+
+    def test_server_is_busy(self):
+        with Iperf3Server() as server:
+            other = subprocess.Popen([IPERF3, "-c", "127.0.0.1", "-p", str(server.port), "-t", "60",
+                                      "-b", "1M"], stdout=subprocess.PIPE)
+            try:
+                other.stdout.readline()
+                wait_until(lambda: b"connected" in other.stdout.readline(), "the first test runs")
+                self.assert_fails("server_busy", port=server.port)
+            finally:
+                other.kill()
+                other.wait()
+                other.stdout.close()
+
+    def test_unknown_host(self):
+        self.assert_fails("resolve", target="no-such-host.invalid")
+
+    def test_source_address_that_is_not_ours(self):
+        with Iperf3Server() as server:
+            self.assert_fails("unreachable", port=server.port, bind_address="192.0.2.1")
+
+    def test_peer_that_speaks_http(self):
+        def serve(connection):
+            connection.recv(37)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        with FakePeer(serve) as peer:
+            self.assert_fails("server_error", port=peer.port)
+
+    def test_peer_that_says_nothing_ends_at_the_deadline(self):
+        release = threading.Event()
+        with FakePeer(lambda connection: release.wait(60)) as peer:
+            began = time.monotonic()
+            self.assert_fails("deadline", port=peer.port, scrape_timeout=3)
+            self.assertLess(time.monotonic() - began, 3.5)
+            release.set()
+
+    def test_server_killed_in_mid_test(self):
+        with Iperf3Server() as server:
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(
+                self.exporter.probe(port=server.port, period="5s", bitrate="1M")))
+            thread.start()
+            wait_until(self.exporter.iperf3, "iperf3 runs")
+            server.process.kill()
+            thread.join()
+            samples = answers[0].metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 0)
+            self.assertEqual(reason(samples), "server_error")
+
+    def test_period_that_cannot_fit(self):
+        samples = self.assert_fails("deadline", port=free_port(), scrape_timeout=1)
+        self.assertEqual(value(samples, "iperf3_test_period_seconds"), 0)
+
+    def test_period_is_cut_to_what_fits(self):
+        with Iperf3Server() as server:
+            answer = self.exporter.probe(port=server.port, period="60s", bitrate="1M",
+                                         scrape_timeout=3)
+            samples = answer.metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, answer.text)
+            self.assertEqual(value(samples, "iperf3_test_period_seconds"), 2)
+
+    def test_absent_values_when_asked_for(self):
+        with Exporter("--probe.failure-values=absent") as exporter:
+            samples = exporter.probe(port=free_port(), period="1s").metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 0)
+            self.assertEqual(reason(samples), "connection_refused")
+            self.assertIsNone(value(samples, "iperf3_sent_bytes"))
+
+
+class Retries(unittest.TestCase):
+    def test_refused_is_tried_again_inside_the_deadline(self):
+        port = free_port()
+        with Exporter("--probe.retries=20") as exporter:
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(
+                exporter.probe(port=port, period="1s", bitrate="1M", scrape_timeout=25)))
+            thread.start()
+            wait_until(lambda: "iperf3" in exporter.log or True, "started")
+            server = subprocess.Popen([IPERF3, "-s", "-p", str(port)], stdout=subprocess.DEVNULL)
+            try:
+                thread.join()
+            finally:
+                server.kill()
+                server.wait()
+            samples = answers[0].metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, answers[0].text)
+
+    def test_without_it_the_first_refusal_is_final(self):
+        with Exporter() as exporter:
+            samples = exporter.probe(port=free_port(), period="1s").metrics()
+            self.assertEqual(value(samples, "iperf3_probe_attempts"), 1)
+
+    def test_attempts_are_counted(self):
+        with Exporter("--probe.retries=2") as exporter:
+            samples = exporter.probe(port=free_port(), period="1s", scrape_timeout=20).metrics()
+            self.assertEqual(value(samples, "iperf3_probe_attempts"), 3)
+            self.assertEqual(reason(samples), "connection_refused")
+
+
+class Cancellation(unittest.TestCase):
+    def test_a_scraper_that_hangs_up_in_mid_test_ends_it(self):
+        with Exporter() as exporter, Iperf3Server() as server:
+            connection = socket.create_connection(("127.0.0.1", exporter.port))
+            connection.sendall(f"GET /probe?target=127.0.0.1&port={server.port}&period=20s HTTP/1.1\r\n"
+                               "Host: x\r\n\r\n".encode())
+            wait_until(exporter.iperf3, "iperf3 runs")
+            connection.close()
+            began = time.monotonic()
+            wait_until(lambda: not exporter.iperf3(), "iperf3 is gone")
+            self.assertLess(time.monotonic() - began, 0.6)
+            samples = exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1)
+
+    def test_a_scraper_that_hangs_up_while_it_waits_leaves_the_queue(self):
+        with Exporter() as exporter, Iperf3Server() as server:
+            request = (f"GET /probe?target=127.0.0.1&port={server.port}&period=3s&bitrate=1M HTTP/1.1\r\n"
+                       "Host: x\r\n\r\n").encode()
+            first = socket.create_connection(("127.0.0.1", exporter.port))
+            first.sendall(request)
+            wait_until(exporter.iperf3, "the first runs")
+            second = socket.create_connection(("127.0.0.1", exporter.port))
+            second.sendall(request)
+            waiting = lambda: json.loads(exporter.get("/lock-status").text)["queue_size"]
+            wait_until(lambda: waiting() == 1, "the second waits")
+            second.close()
+            wait_until(lambda: waiting() == 0, "the second is out of the queue")
+            self.assertTrue(first.recv(100).startswith(b"HTTP/1.1 200"))
+            first.close()
+
+
+class Order(unittest.TestCase):
+    def test_twenty_at_once_run_one_at_a_time_in_order_of_arrival(self):
+        with Exporter() as exporter, Iperf3Server() as server:
+            stop = threading.Event()
+            most = [0]
+
+            def watch():
+                while not stop.is_set():
+                    most[0] = max(most[0], len(exporter.iperf3()))
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            finished = []
+
+            def probe(number):
+                answer = exporter.probe(port=server.port, period="1s", bitrate="1M",
+                                        scrape_timeout=60)
+                finished.append((number, answer))
+
+            threads = []
+            for number in range(20):
+                thread = threading.Thread(target=probe, args=(number,))
+                thread.start()
+                threads.append(thread)
+                # The next is sent when this one has arrived.
+                wait_until(lambda: value(exporter.get("/metrics").metrics(),
+                                         "iperf3_exporter_probes_in_flight") is not None
+                           and json.loads(exporter.get("/lock-status").text)["queue_size"]
+                           + len(finished) >= number, f"{number} arrived")
+            for thread in threads:
+                thread.join()
+            stop.set()
+            watcher.join()
+            self.assertEqual(most[0], 1)
+            self.assertEqual([number for number, _ in finished], list(range(20)))
+            for _, answer in finished:
+                self.assertEqual(value(answer.metrics(), "iperf3_up"), 1, answer.text)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
