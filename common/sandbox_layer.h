@@ -33,14 +33,15 @@ inline constexpr std::size_t kSandboxLayerCount = kSandboxLayerNames.size();
   return kSandboxLayerNames[static_cast<std::size_t>(layer)];
 }
 
+// The first one is what a report says of a layer that nobody spoke of.
 enum class LayerState : std::uint8_t {
-  kInForce,
-  kMissing,     // this kernel and our rights offer it, and it could not be had
   kNotOffered,  // the kernel lacks it, or our rights do not reach that far
+  kMissing,     // this kernel and our rights offer it, and it could not be had
+  kInForce,
 };
 
-inline constexpr std::array<std::string_view, 3> kLayerStateNames = {"in_force", "missing",
-                                                                     "not_offered"};
+inline constexpr std::array<std::string_view, 3> kLayerStateNames = {"not_offered", "missing",
+                                                                     "in_force"};
 
 [[nodiscard]] constexpr std::string_view Name(LayerState state) {
   return kLayerStateNames[static_cast<std::size_t>(state)];

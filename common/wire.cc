@@ -259,7 +259,7 @@ WorkerReady GetReady(Reader& in) {
   for (auto member : kCapabilityMembers) ready.capabilities.*member = in.GetBool("capability");
   for (LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
     for (LayerState& state : *states) {
-      state = in.GetEnum("sandbox layer", LayerState::kNotOffered);
+      state = in.GetEnum("sandbox layer", LayerState::kInForce);
     }
   }
   ready.error = in.GetText("error", kMaxErrorTextBytes);

@@ -73,6 +73,25 @@ ExpositionFormat FormatFor(const HttpExchange& exchange) {
   return NegotiateFormat(exchange.Header("Accept").value_or(""));
 }
 
+std::string LayersIn(LayerState state, const LayerStates& states) {
+  std::string names;
+  for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
+    if (states[i] != state) continue;
+    if (!names.empty()) names += ',';
+    names += kSandboxLayerNames[i];
+  }
+  return names;
+}
+
+void LogSandbox(const char* process, const LayerStates& states) {
+  const std::string missing = LayersIn(LayerState::kMissing, states);
+  Log(missing.empty() ? LogLevel::kInfo : LogLevel::kWarn, "sandbox",
+      {{"process", process},
+       {"in_force", LayersIn(LayerState::kInForce, states)},
+       {"missing", missing},
+       {"not_offered", LayersIn(LayerState::kNotOffered, states)}});
+}
+
 // Every connection is a descriptor, and the soft limit is 1024 on most systems.
 void RaiseDescriptorLimit() {
   rlimit limit{};
@@ -276,12 +295,8 @@ void Exporter::OnWorkerIdle() {
     metrics_.SetIperf3Version(worker.iperf3_version);
     Log(LogLevel::kInfo, "ready",
         {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
-    for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
-      Log(LogLevel::kInfo, "sandbox layer",
-          {{"layer", kSandboxLayerNames[i]},
-           {"worker", Name(worker.sandbox.worker[i])},
-           {"iperf3", Name(worker.sandbox.iperf3[i])}});
-    }
+    LogSandbox("worker", worker.sandbox.worker);
+    LogSandbox("iperf3", worker.sandbox.iperf3);
     service_manager_.TellReady();
     TellStatus();
   }

@@ -1,1 +1,53 @@
-int main() { return 0; }
+#include <cstdio>
+#include <exception>
+#include <variant>
+
+#include "common/logging.h"
+#include "supervisor/exporter.h"
+#include "supervisor/http/http_server.h"
+#include "supervisor/options.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr int kCannotStart = 1;
+
+int Exit(const ExitRequest& request) {
+  std::fputs(request.text.c_str(), request.to_stderr ? stderr : stdout);
+  return request.code;
+}
+
+int CheckConfig(const Options& options) {
+  if (!options.web_config_file.empty()) {
+    if (const Status status = CheckWebConfig(options.web_config_file); !status) {
+      return Exit({.code = 1, .text = status.error().message + "\n", .to_stderr = true});
+    }
+  }
+  return Exit({.code = 0, .text = "the configuration is good\n"});
+}
+
+int Main(int argc, const char* const* argv) {
+  auto parsed = ParseOptions(argc, argv);
+  if (const auto* request = std::get_if<ExitRequest>(&parsed)) return Exit(*request);
+  auto& options = std::get<Options>(parsed);
+  if (options.config_check) return CheckConfig(options);
+  InitLogging("iperf3_exporter", options.log_level, options.log_format);
+  Exporter exporter(std::move(options));
+  if (const Status status = exporter.Start(); !status) {
+    Log(LogLevel::kError, "cannot start", {{"detail", status.error().message}});
+    return kCannotStart;
+  }
+  return exporter.Run();
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
+
+int main(int argc, char** argv) {
+  try {
+    return iperf3_exporter::Main(argc, argv);
+  } catch (const std::exception& exception) {
+    std::fprintf(stderr, "iperf3_exporter: %s\n", exception.what());
+    return 1;
+  }
+}
