@@ -24,7 +24,7 @@ export CCACHE_NOHASHDIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-systemd test-container bench lint fuzz torture install package clean
+.PHONY: help run build test test-asan test-systemd test-container bench lint fuzz torture install package-needs package clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -104,9 +104,12 @@ install: ## install under PREFIX (/usr/local), inside DESTDIR if it is set
 	cmake --build --preset release -j $(JOBS)
 	DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
-package: ## the Debian package, in build/package/
+package-needs:
 	@$(NEED) "build the package" $(BUILD_PACKAGES) dpkg-dev file
-	cmake --preset release -B build/package -DEXPORTER_BENCH=OFF -DCMAKE_INSTALL_PREFIX=/usr
+
+package: package-needs ## the Debian package, in build/package/
+	cmake --preset release -B build/package -DEXPORTER_BENCH=OFF -DCMAKE_INSTALL_PREFIX=/usr \
+	  $(if $(REVISION),-DEXPORTER_REVISION=$(REVISION))
 	cmake --build build/package -j $(JOBS)
 	cd build/package && cpack -G DEB
 
