@@ -49,7 +49,7 @@ std::optional<Decimal> TakeDecimal(std::string_view& text) {
     text.remove_prefix(1);
     for (; !text.empty() && IsDigit(text[0]); text.remove_prefix(1), digits = true) {
       // Digits too many to matter are read and dropped.
-      if (decimal.fraction > kMaxMagnitude / 100) continue;
+      if (decimal.fraction > (kMaxMagnitude - 1) / 10) continue;
       decimal.fraction = decimal.fraction * 10 + static_cast<Nanoseconds>(text[0] - '0');
       decimal.scale *= 10;
     }

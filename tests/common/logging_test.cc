@@ -1,0 +1,121 @@
+#include "common/logging.h"
+
+#include <glog/logging.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace iperf3_exporter {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::MatchesRegex;
+
+// What `write` leaves on stderr.
+std::string Captured(LogLevel level, LogFormat format, const std::function<void()>& write) {
+  InitLogging("logging_test", level, format);
+  testing::internal::CaptureStderr();
+  write();
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(LoggingTest, WritesOneLogfmtLine) {
+  const std::string text = Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] {
+    Log(LogLevel::kWarn, "probe failed",
+        {{"target", "h"}, {"port", 5201}, {"up", false}, {"s", 1.5}});
+  });
+  EXPECT_THAT(text, MatchesRegex("ts=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z level=warn "
+                                 "msg=\"probe failed\" target=h port=5201 up=false s=1.5\n"));
+}
+
+TEST(LoggingTest, WritesOneJsonLine) {
+  const std::string text = Captured(LogLevel::kInfo, LogFormat::kJson, [] {
+    Log(LogLevel::kError, "a \"b\"",
+        {{"n", 7}, {"t", true}, {"text", "7"}, {"bad", std::numeric_limits<double>::infinity()}});
+  });
+  EXPECT_THAT(text, MatchesRegex("\\{\"ts\":\"[^\"]*Z\",\"level\":\"error\",.*\n"));
+  EXPECT_THAT(text, EndsWith(R"("msg":"a \"b\"","n":7,"t":true,"text":"7","bad":"inf"})"
+                             "\n"));
+}
+
+TEST(LoggingTest, HostileTextStaysOnItsLine) {
+  const std::string hostile("x\n\r\0\x1b[31m\"=\\\xff\xc2\x85 y", 17);
+  for (const LogFormat format : {LogFormat::kLogfmt, LogFormat::kJson}) {
+    const std::string text = Captured(LogLevel::kInfo, format, [&] {
+      Log(LogLevel::kInfo, hostile, {{"value", hostile}});
+    });
+    ASSERT_EQ(text.find('\n'), text.size() - 1);
+    for (const char c : text.substr(0, text.size() - 1))
+      EXPECT_GE(static_cast<unsigned char>(c), 0x20);
+    EXPECT_THAT(text, HasSubstr(R"(x\n\r\u0000\u001b[31m\"=\\\ufffd\u0085 y")"));
+  }
+}
+
+TEST(LoggingTest, QuotesOnlyWhatNeedsIt) {
+  const std::string text = Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] {
+    Log(LogLevel::kInfo, "m", {{"a", ""}, {"b", "a=b"}, {"c", "[::1]:9579"}, {"d", "two words"}});
+  });
+  EXPECT_THAT(text, EndsWith("msg=m a=\"\" b=\"a=b\" c=[::1]:9579 d=\"two words\"\n"));
+}
+
+TEST(LoggingTest, CutsLongValues) {
+  const std::string text = Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] {
+    Log(LogLevel::kInfo, std::string(100'000, 'm'), {{"v", std::string(100'000, 'v')}});
+  });
+  EXPECT_LT(text.size(), 2 * kMaxLogValueBytes + 200);
+  EXPECT_THAT(text, EndsWith("v…\"\n"));
+}
+
+TEST(LoggingTest, KeepsToItsLevel) {
+  const std::string text = Captured(LogLevel::kWarn, LogFormat::kLogfmt, [] {
+    Log(LogLevel::kDebug, "no");
+    Log(LogLevel::kInfo, "no");
+    EXPECT_FALSE(LogEnabled(LogLevel::kInfo));
+    EXPECT_TRUE(LogEnabled(LogLevel::kError));
+  });
+  EXPECT_EQ(text, "");
+  EXPECT_THAT(Captured(LogLevel::kDebug, LogFormat::kLogfmt, [] { Log(LogLevel::kDebug, "yes"); }),
+              EndsWith("level=debug msg=yes\n"));
+}
+
+TEST(LoggingTest, TakesTheLinesOfLibrariesToo) {
+  const std::string text =
+      Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] { LOG(WARNING) << "from a library"; });
+  EXPECT_THAT(text, MatchesRegex(
+                        "ts=.* level=warn caller=logging_test.cc:[0-9]+ msg=\"from a library\"\n"));
+}
+
+TEST(LoggingTest, LinesOfThreadsStayWhole) {
+  const std::string text = Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([] {
+        for (int line = 0; line < 100; ++line) Log(LogLevel::kInfo, "m", {{"k", "value"}});
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  });
+  std::size_t lines = 0;
+  for (std::size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos;
+       at = end + 1, ++lines) {
+    EXPECT_THAT(text.substr(at, end - at), MatchesRegex("ts=[^ ]* level=info msg=m k=value"));
+  }
+  EXPECT_EQ(lines, 400u);
+}
+
+TEST(LoggingTest, KnowsItsNames) {
+  EXPECT_EQ(ParseLogLevel("debug"), LogLevel::kDebug);
+  EXPECT_EQ(ParseLogLevel("error"), LogLevel::kError);
+  EXPECT_EQ(ParseLogLevel("INFO"), std::nullopt);
+  EXPECT_EQ(ParseLogFormat("json"), LogFormat::kJson);
+  EXPECT_EQ(ParseLogFormat(""), std::nullopt);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

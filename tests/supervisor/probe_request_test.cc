@@ -1,0 +1,417 @@
+#include "supervisor/probe/probe_request.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "supervisor/probe/query_string.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr Iperf3Capabilities kAll = {true, true, true, true, true, true, true};
+
+RequestResult<ProbeRequest> Parse(std::string_view query, const ProbeLimits& limits = {}) {
+  return ParseProbeRequest(query, limits, kAll, "3.12");
+}
+
+// The message of the 400; empty when the request was accepted.
+std::string Refusal(std::string_view query, const ProbeLimits& limits = {}) {
+  const auto request = Parse(query, limits);
+  return request ? std::string() : request.error().message;
+}
+
+// "target=h&" and `query` accepted, as seen by `check`.
+void Accepts(const std::string& query, const std::function<bool(const ProbeRequest&)>& check,
+             const ProbeLimits& limits = {}) {
+  const auto request = Parse("target=h&" + query, limits);
+  ASSERT_TRUE(request) << query << ": " << request.error().message;
+  EXPECT_TRUE(check(*request)) << query;
+}
+
+// "target=h&" and `query` refused with a message that begins with `words`.
+void Refuses(const std::string& query, const std::string& words, const ProbeLimits& limits = {}) {
+  EXPECT_THAT(Refusal("target=h&" + query, limits), StartsWith(words)) << query;
+}
+
+TEST(ProbeRequestTest, DefaultsAreThoseOfTheContract) {
+  const auto request = Parse("target=server.example");
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->target, "server.example");
+  EXPECT_EQ(request->host, "server.example");
+  EXPECT_EQ(request->port, 5201);
+  EXPECT_EQ(request->test, TestOptions{});
+  EXPECT_EQ(request->test.period_seconds, 5u);
+  EXPECT_EQ(request->bind, "");
+  EXPECT_EQ(request->ip_version, IpVersion::kAny);
+  EXPECT_TRUE(request->ignored_parameters.empty());
+}
+
+TEST(ProbeRequestTest, EmptyMeansDefault) {
+  const auto request = Parse(
+      "target=h&port=&reverse_mode=&udp_mode=&bidirectional=&bitrate=&period=&bind_address=&bind=&"
+      "bind_device=&parallel=&omit=&window=&mss=&length=&congestion=&dscp=&ip_version=&cport=&"
+      "no_delay=&zerocopy=");
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->port, 5201);
+  EXPECT_EQ(request->test, TestOptions{});
+  EXPECT_TRUE(request->ignored_parameters.empty());
+}
+
+TEST(ProbeRequestTest, TargetForms) {
+  struct {
+    std::string asked, host;
+  } const cases[] = {
+      {"h", "h"},
+      {"a-b_c.example.", "a-b_c.example."},
+      {"192.0.2.1", "192.0.2.1"},
+      {"2001:db8::1", "2001:db8::1"},
+      {"[2001:db8::1]", "2001:db8::1"},
+      {"fe80::1%25eth0", "fe80::1%eth0"},
+      {"[fe80::1%25eth0.10]", "fe80::1%eth0.10"},
+      {std::string(253, 'a'), std::string(253, 'a')},
+  };
+  for (const auto& c : cases) {
+    const auto request = Parse("target=" + c.asked);
+    ASSERT_TRUE(request) << c.asked << ": " << request.error().message;
+    EXPECT_EQ(request->host, c.host);
+  }
+  EXPECT_EQ(Parse("target=[::1]")->target, "[::1]");
+}
+
+TEST(ProbeRequestTest, TargetRefusals) {
+  for (const std::string query : {"", "target=", "target", "port=1", "Target=h"}) {
+    EXPECT_THAT(Refusal(query), StartsWith("'target' parameter must be specified")) << query;
+  }
+  for (const std::string value :
+       {"-h",         "a b",           "a/b",      "a%22b",      "a'b",
+        "a;b",        "a%5Cb",         "h:5201",   "[h]",        "[1.2.3.4]",
+        "[]",         "[::1",          "::1]",     "::g",        "1::2::3",
+        "fe80::1%25", "fe80::1%25a/b", "h%25eth0", "[::1]:5201", "gr%C3%B6sse",
+        "%24(id)",    "a%26b",         "--help",   "*"}) {
+    EXPECT_THAT(Refusal("target=" + value),
+                StartsWith("'target' parameter must be a host name, an IPv4 address or an IPv6"))
+        << value;
+  }
+  EXPECT_THAT(Refusal("target=" + std::string(254, 'a')),
+              HasSubstr("got \"" + std::string(100, 'a') + "…\""));
+}
+
+TEST(ProbeRequestTest, Port) {
+  Accepts("port=1", [](const auto& r) { return r.port == 1; });
+  Accepts("port=65535", [](const auto& r) { return r.port == 65535; });
+  Accepts("port=0", [](const auto& r) { return r.port == 5201; });
+  Accepts("port=05202", [](const auto& r) { return r.port == 5202; });
+  for (const std::string value : {"abc", "-1", "65536", "5201x", "%2B5201", "5201.0", "0x1451",
+                                  "1e3", "99999999999999999999", "+5201", "00"}) {
+    Refuses("port=" + value, "'port' parameter must be an integer");
+  }
+  EXPECT_EQ(Refusal("target=h&port=70000"),
+            "'port' parameter must be an integer from 1 to 65535, got \"70000\"");
+}
+
+TEST(ProbeRequestTest, BooleansAreGos) {
+  struct {
+    std::string name;
+    std::function<bool(const ProbeRequest&)> set;
+  } const flags[] = {
+      {"reverse_mode", [](const auto& r) { return r.test.direction == Direction::kDownload; }},
+      {"bidirectional",
+       [](const auto& r) { return r.test.direction == Direction::kBidirectional; }},
+      {"udp_mode", [](const auto& r) { return r.test.protocol == Protocol::kUdp; }},
+      {"no_delay", [](const auto& r) { return r.test.no_delay; }},
+      {"zerocopy", [](const auto& r) { return r.test.zerocopy; }},
+  };
+  for (const auto& flag : flags) {
+    for (const std::string value : {"1", "t", "T", "TRUE", "true", "True"}) {
+      Accepts(flag.name + '=' + value, flag.set);
+    }
+    for (const std::string value : {"0", "f", "F", "FALSE", "false", "False", ""}) {
+      Accepts(flag.name + '=' + value, [&](const auto& r) { return !flag.set(r); });
+    }
+    for (const std::string value : {"yes", "on", "tRUE", "2", "-1", "truex", "+true"}) {
+      Refuses(flag.name + '=' + value,
+              '\'' + flag.name + "' parameter must be true or false (boolean)");
+    }
+  }
+}
+
+TEST(ProbeRequestTest, ReverseAndBidirectionalExclude) {
+  Refuses("reverse_mode=true&bidirectional=1",
+          "'bidirectional' parameter must not be true together with 'reverse_mode'");
+  Accepts("reverse_mode=false&bidirectional=1",
+          [](const auto& r) { return r.test.direction == Direction::kBidirectional; });
+}
+
+TEST(ProbeRequestTest, Bitrate) {
+  struct {
+    std::string text;
+    std::uint64_t bits;
+    std::optional<std::uint32_t> burst;
+  } const cases[] = {
+      {"0", 0, {}},
+      {"1000000", 1'000'000, {}},
+      {"100M", 100'000'000, {}},
+      {"100m", 100'000'000, {}},
+      {"1k", 1'000, {}},
+      {"1K", 1'000, {}},
+      {"2.5G", 2'500'000'000, {}},
+      {"0.1M", 100'000, {}},
+      {".5k", 500, {}},
+      {"1T", 1'000'000'000'000, {}},
+      {"1t", 1'000'000'000'000, {}},
+      {"10M/5", 10'000'000, 5},
+      {"0/1000", 0, 1000},
+  };
+  for (const auto& c : cases) {
+    Accepts("bitrate=" + c.text, [&](const ProbeRequest& r) {
+      return r.test.bitrate_bits_per_second == c.bits && r.test.burst_packets == c.burst;
+    });
+  }
+  for (const std::string value :
+       {"x",     "M",     "-1",  "1MM", "1P",   "1Mbit",  "1e6",
+        "1.2.3", ".",     "1/",  "/5",  "1/0",  "1/1001", "1/x",
+        "1/2/3", "1001T", "inf", "nan", "%2B5", "1 M",    "99999999999999999999999999",
+        "0x10"}) {
+    Refuses("bitrate=" + value, "bitrate must provided as #[KMGT][/#]");
+  }
+}
+
+TEST(ProbeRequestTest, BitrateBoundHoldsForAllStreams) {
+  ProbeLimits limits;
+  limits.max_bitrate_bits_per_second = 100'000'000;
+  Accepts(
+      "bitrate=100M", [](const auto& r) { return r.test.bitrate_bits_per_second == 100'000'000u; },
+      limits);
+  Accepts(
+      "bitrate=25M&parallel=4",
+      [](const auto& r) { return r.test.bitrate_bits_per_second == 25'000'000u; }, limits);
+  Refuses("bitrate=101M", "bitrate must provided as #[KMGT][/#]: at most 100000000", limits);
+  Refuses("bitrate=26M&parallel=4", "bitrate must provided as #[KMGT][/#]: at most", limits);
+  Refuses("bitrate=0", "bitrate must provided as #[KMGT][/#]: at most", limits);
+  // Not named: TCP has no limit of its own, UDP has 1 Mbit/s per stream.
+  Accepts(
+      "parallel=4", [](const auto& r) { return r.test.bitrate_bits_per_second == 25'000'000u; },
+      limits);
+  Accepts(
+      "udp_mode=1", [](const auto& r) { return !r.test.bitrate_bits_per_second; }, limits);
+  limits.max_bitrate_bits_per_second = 500'000;
+  Accepts(
+      "udp_mode=1", [](const auto& r) { return r.test.bitrate_bits_per_second == 500'000u; },
+      limits);
+}
+
+TEST(ProbeRequestTest, Period) {
+  struct {
+    std::string text;
+    std::uint32_t period_seconds;
+  } const cases[] = {{"5s", 5},     {"0", 5},      {"0s", 5},   {"10s", 10},
+                     {"1m30s", 90}, {"300ms", 1},  {"1.5s", 2}, {"1ns", 1},
+                     {"1h", 3600},  {"60m", 3600}, {"-0", 5}};
+  for (const auto& c : cases) {
+    Accepts("period=" + c.text,
+            [&](const auto& r) { return r.test.period_seconds == c.period_seconds; });
+  }
+  for (const std::string value :
+       {"5", "abc", "-1s", "3601s", "1h1ns", "1d", "5 s", "9999999999h", "+5s"}) {
+    Refuses("period=" + value, "'period' parameter must be a duration");
+  }
+  Accepts("period=2s", [](const auto& r) { return r.test.period_seconds == 2; },
+          {seconds(2), 128, {}});
+  Accepts("", [](const auto& r) { return r.test.period_seconds == 2; }, {seconds(2), 128, {}});
+  Refuses("period=3s", "'period' parameter must be a duration such as 10s or 1m30s, from 0 to 2s",
+          {seconds(2), 128, {}});
+}
+
+TEST(ProbeRequestTest, Bind) {
+  for (const std::string name : {"bind", "bind_address"}) {
+    Accepts(name + "=192.0.2.7", [](const auto& r) {
+      return r.bind == "192.0.2.7" && ToString(*r.test.bind_address) == "192.0.2.7";
+    });
+    Accepts(name + "=[::1]", [](const auto& r) {
+      return r.bind == "::1" && ToString(*r.test.bind_address) == "::1";
+    });
+    Accepts(name + "=gw.example",
+            [](const auto& r) { return r.bind == "gw.example" && !r.test.bind_address; });
+    for (const std::string value : {"-x", "a b", "1.2.3.4:80", "%3B", "a/24"}) {
+      Refuses(name + '=' + value, "'bind_address' parameter must be an IP address or a host name");
+    }
+  }
+  Accepts("bind=192.0.2.1&bind_address=192.0.2.2",
+          [](const auto& r) { return r.bind == "192.0.2.1"; });
+}
+
+TEST(ProbeRequestTest, BindDevice) {
+  for (const std::string value : {"eth0", "eth0.10", "veth@if3", "wg-home_1", "123456789012345"}) {
+    Accepts("bind_device=" + value, [&](const auto& r) { return r.test.bind_device == value; });
+  }
+  for (const std::string value :
+       {"1234567890123456", "-e", ".", "..", "a/b", "a:b", "a+b", "%22"}) {
+    Refuses("bind_device=" + value,
+            "'bind_device' parameter must be the name of a network interface");
+  }
+}
+
+TEST(ProbeRequestTest, Parallel) {
+  Accepts("parallel=1", [](const auto& r) { return r.test.parallel == 1; });
+  Accepts("parallel=128", [](const auto& r) { return r.test.parallel == 128; });
+  for (const std::string value : {"0", "129", "-1", "x", "1.5"}) {
+    Refuses("parallel=" + value, "'parallel' parameter must be an integer from 1 to 128");
+  }
+  Refuses("parallel=9", "'parallel' parameter must be an integer from 1 to 8",
+          {seconds(3600), 8, {}});
+}
+
+TEST(ProbeRequestTest, FurtherOptions) {
+  Accepts("omit=3", [](const auto& r) { return r.test.omit_seconds == 3; });
+  Accepts("omit=1.5s", [](const auto& r) { return r.test.omit_seconds == 2; });
+  Accepts("omit=60", [](const auto& r) { return r.test.omit_seconds == 60; });
+  Accepts("window=256K", [](const auto& r) { return r.test.window_bytes == 262144u; });
+  Accepts("window=512m", [](const auto& r) { return r.test.window_bytes == 512u << 20; });
+  Accepts("mss=88", [](const auto& r) { return r.test.mss_bytes == 88u; });
+  Accepts("mss=9216", [](const auto& r) { return r.test.mss_bytes == 9216u; });
+  Accepts("length=1M", [](const auto& r) { return r.test.length_bytes == 1u << 20; });
+  Accepts("length=65507&udp_mode=1", [](const auto& r) { return r.test.length_bytes == 65507u; });
+  Accepts("congestion=bbr", [](const auto& r) { return r.test.congestion == "bbr"; });
+  Accepts("dscp=46", [](const auto& r) { return r.test.dscp == 46u; });
+  Accepts("dscp=EF", [](const auto& r) { return r.test.dscp == 46u; });
+  Accepts("dscp=af11", [](const auto& r) { return r.test.dscp == 10u; });
+  Accepts("dscp=cs7", [](const auto& r) { return r.test.dscp == 56u; });
+  Accepts("ip_version=4", [](const auto& r) { return r.ip_version == IpVersion::kV4; });
+  Accepts("ip_version=6", [](const auto& r) { return r.ip_version == IpVersion::kV6; });
+  Accepts("cport=5300", [](const auto& r) { return r.test.client_port == 5300; });
+}
+
+TEST(ProbeRequestTest, FurtherRefusals) {
+  struct {
+    std::string name;
+    std::vector<std::string> values;
+  } const cases[] = {
+      {"omit", {"61", "-1", "x", "61s", "-1s"}},
+      {"window", {"0", "513M", "x", "-1", "1P", "1e3"}},
+      {"mss", {"87", "9217", "x", "1K"}},
+      {"length", {"0", "1048577", "2M", "x"}},
+      {"congestion", {"Cubic", "a b", "1234567890123456", "-x", "a/b"}},
+      {"dscp", {"64", "-1", "ef2", "af14", "0x2e"}},
+      {"ip_version", {"5", "v4", "46"}},
+      {"cport", {"0", "65536", "x"}},
+  };
+  for (const auto& c : cases) {
+    for (const std::string& value : c.values) {
+      Refuses(c.name + '=' + value, '\'' + c.name + "' parameter must be ");
+    }
+  }
+  Refuses("length=15&udp_mode=1", "'length' parameter must be a number of bytes");
+  Refuses("length=65508&udp_mode=1", "'length' parameter must be a number of bytes");
+  EXPECT_THAT(Refusal("target=::1&ip_version=4"), StartsWith("'ip_version' parameter must agree"));
+  EXPECT_THAT(Refusal("target=127.0.0.1&ip_version=6"),
+              StartsWith("'ip_version' parameter must agree"));
+}
+
+TEST(ProbeRequestTest, NeedsWhatTheInstalledIperf3Has) {
+  for (const std::string query : {"bidirectional=1", "bind_device=eth0", "dscp=1", "zerocopy=1",
+                                  "congestion=bbr", "cport=1"}) {
+    const auto request = ParseProbeRequest("target=h&" + query, {}, Iperf3Capabilities{}, "3.1.3");
+    ASSERT_FALSE(request) << query;
+    EXPECT_THAT(request.error().message, StartsWith('\'' + query.substr(0, query.find('=')) +
+                                                    "' parameter needs an iperf3"));
+    EXPECT_THAT(request.error().message, HasSubstr("version \"3.1.3\""));
+  }
+  EXPECT_TRUE(ParseProbeRequest("target=h&udp_mode=1&reverse_mode=1&parallel=2&zerocopy=0", {},
+                                Iperf3Capabilities{}, "3.1.3"));
+}
+
+TEST(ProbeRequestTest, FirstOfRepeatedCounts) {
+  Accepts("port=1&port=2&port=x", [](const auto& r) { return r.port == 1; });
+  EXPECT_EQ(Parse("target=a&target=b")->target, "a");
+}
+
+TEST(ProbeRequestTest, UnknownOnesAreNamedOnceAndIgnored) {
+  const auto request = Parse("module=x&target=h&debug&module=y&%22=1");
+  ASSERT_TRUE(request);
+  EXPECT_THAT(request->ignored_parameters, ElementsAre("\"module\"", "\"debug\"", "\"\\\"\""));
+}
+
+TEST(ProbeRequestTest, DecodesAsAFormDoes) {
+  EXPECT_EQ(Parse("t%61rget=%68.example")->target, "h.example");
+  EXPECT_THAT(Refusal("target=a+b"), HasSubstr("got \"a b\""));
+  EXPECT_EQ(Parse("&&target=h&&")->target, "h");
+  Accepts("period=%31s", [](const auto& r) { return r.test.period_seconds == 1; });
+}
+
+TEST(ProbeRequestTest, HostileBytesAnywhereAreRefused) {
+  for (const std::string bad : {"%", "%f", "%zz", "%%", "%0", "% 1", "%-1"}) {
+    EXPECT_THAT(Refusal("target=" + bad), StartsWith("'target' parameter must be percent-encoded"));
+    EXPECT_THAT(Refusal("target=h&unknown=" + bad),
+                StartsWith("'unknown' parameter must be percent"));
+    EXPECT_THAT(Refusal("target=h&" + bad + "=1"), StartsWith("the name of a parameter must be"));
+  }
+  for (const std::string bad : {"%00", "%01", "%0a", "%0D%0A", "%1b", "%7f", "%FF%FE", "%C0%80",
+                                "%ED%A0%80", "%80", "\x01", "\xff", "\x7f", "%F4%90%80%80"}) {
+    EXPECT_THAT(Refusal("target=" + bad), StartsWith("'target' parameter must be UTF-8 text"))
+        << bad;
+    EXPECT_THAT(Refusal("target=h&unknown=x" + bad),
+                StartsWith("'unknown' parameter must be UTF-8"));
+    EXPECT_THAT(Refusal("target=h&" + bad), StartsWith("the name of a parameter must be UTF-8"));
+  }
+}
+
+TEST(ProbeRequestTest, MessagesAreOneCutLine) {
+  for (const std::string& query :
+       {"port=" + std::string(5000, 'x'), "target=" + std::string(5000, 'x'),
+        "target=h&bitrate=%22%5C%3Cscript%3E" + std::string(500, 'y'),
+        "target=h&" + std::string(5000, 'n') + "=%00"}) {
+    const std::string message = Refusal(query);
+    EXPECT_LT(message.size(), 450u);
+    EXPECT_FALSE(message.empty());
+    for (const char c : message) EXPECT_TRUE(static_cast<unsigned char>(c) >= ' ');
+  }
+}
+
+TEST(ProbeRequestTest, TenKilobytesOfAnythingAreRefused) {
+  EXPECT_THAT(Refusal("target=h&x=" + std::string(10'000, 'a')),
+              StartsWith("the query must be at most"));
+  EXPECT_TRUE(Parse("target=h&x=" + std::string(kMaxQueryBytes - 11, 'a')));
+}
+
+TEST(ProbeRequestTest, ScrapeTimeoutHeader) {
+  EXPECT_EQ(*ParseScrapeTimeout("10"), seconds(10));
+  EXPECT_EQ(*ParseScrapeTimeout("0.5"), milliseconds(500));
+  EXPECT_EQ(*ParseScrapeTimeout("1e1"), seconds(10));
+  EXPECT_EQ(*ParseScrapeTimeout("1e300"), seconds(86400));
+  for (const std::string bad :
+       {"", "0", "-1", "abc", "inf", "nan", "10s", "1e999", " 10", "0x10", "-inf"}) {
+    const auto timeout = ParseScrapeTimeout(bad);
+    ASSERT_FALSE(timeout) << bad;
+    EXPECT_THAT(timeout.error().message,
+                HasSubstr("must be a finite positive number, got \"" + bad));
+  }
+}
+
+TEST(ProbeRequestTest, DeadlineFollowsTheContract) {
+  const Deadline now{seconds(1000)};
+  const ProbeTimes times;
+  EXPECT_EQ(ProbeDeadline(now, seconds(10), times) - now, milliseconds(9500));
+  EXPECT_EQ(ProbeDeadline(now, std::nullopt, times) - now, milliseconds(29500));
+  // An offset as large as the time-out takes half of it.
+  EXPECT_EQ(ProbeDeadline(now, milliseconds(500), times) - now, milliseconds(250));
+  EXPECT_EQ(ProbeDeadline(now, milliseconds(100), times) - now, milliseconds(50));
+  EXPECT_EQ(ProbeDeadline(now, milliseconds(501), times) - now, milliseconds(1));
+  ProbeTimes limited = times;
+  limited.limit = seconds(4);
+  EXPECT_EQ(ProbeDeadline(now, seconds(10), limited) - now, seconds(4));
+  EXPECT_EQ(ProbeDeadline(now, seconds(2), limited) - now, milliseconds(1500));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

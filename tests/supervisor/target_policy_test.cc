@@ -1,0 +1,89 @@
+#include "supervisor/probe/target_policy.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace iperf3_exporter {
+namespace {
+
+TargetPolicy Policy(const std::vector<std::string>& targets,
+                    const std::vector<std::string>& ports = {}) {
+  auto policy = TargetPolicy::Parse(targets, ports);
+  EXPECT_TRUE(policy) << policy.error().message;
+  return policy.value_or(TargetPolicy());
+}
+
+bool Allows(const TargetPolicy& policy, const std::string& host, const std::string& address) {
+  return policy.AllowsTarget(host, *ParseIpAddress(address));
+}
+
+TEST(TargetPolicyTest, EmptyAllowsAll) {
+  const TargetPolicy policy;
+  EXPECT_TRUE(Allows(policy, "anything", "203.0.113.9"));
+  EXPECT_TRUE(policy.MayAllow("anything"));
+  EXPECT_TRUE(policy.AllowsPort(1));
+}
+
+TEST(TargetPolicyTest, NetworksJudgeTheAddressNotTheName) {
+  const TargetPolicy policy =
+      Policy({"10.0.0.0/8", "192.0.2.128/25", "198.51.100.7", "2001:db8::/33"});
+  EXPECT_TRUE(Allows(policy, "x", "10.255.0.1"));
+  EXPECT_FALSE(Allows(policy, "10.0.0.1", "11.0.0.1"));
+  EXPECT_FALSE(Allows(policy, "x", "192.0.2.127"));
+  EXPECT_TRUE(Allows(policy, "x", "192.0.2.128"));
+  EXPECT_TRUE(Allows(policy, "x", "198.51.100.7"));
+  EXPECT_FALSE(Allows(policy, "x", "198.51.100.6"));
+  EXPECT_TRUE(Allows(policy, "x", "2001:db8:7fff::1"));
+  EXPECT_FALSE(Allows(policy, "x", "2001:db8:8000::1"));
+  EXPECT_TRUE(policy.MayAllow("any.name"));
+}
+
+TEST(TargetPolicyTest, FamiliesDoNotMix) {
+  EXPECT_FALSE(Allows(Policy({"0.0.0.0/0"}), "x", "::1"));
+  EXPECT_FALSE(Allows(Policy({"::/0"}), "x", "127.0.0.1"));
+  EXPECT_TRUE(Allows(Policy({"0.0.0.0/0"}), "x", "127.0.0.1"));
+  EXPECT_TRUE(Allows(Policy({"::/0"}), "x", "::1"));
+}
+
+TEST(TargetPolicyTest, AMappedAddressIsTheIpv4Address) {
+  EXPECT_TRUE(Allows(Policy({"10.0.0.0/8"}), "x", "::ffff:10.1.2.3"));
+  EXPECT_FALSE(Allows(Policy({"10.0.0.0/8"}), "x", "::ffff:11.1.2.3"));
+  EXPECT_FALSE(Allows(Policy({"::/0"}), "x", "::ffff:10.1.2.3"));
+}
+
+TEST(TargetPolicyTest, Names) {
+  const TargetPolicy policy = Policy({"Probe.Example.org", "*.lab.example."});
+  EXPECT_TRUE(Allows(policy, "probe.example.ORG.", "203.0.113.9"));
+  EXPECT_TRUE(Allows(policy, "a.lab.example", "203.0.113.9"));
+  EXPECT_TRUE(Allows(policy, "a.b.LAB.example.", "203.0.113.9"));
+  for (const std::string host : {"lab.example", "xlab.example", "a.lab.example.com",
+                                 "x.probe.example.org", "example.org", ".lab.example", ""}) {
+    EXPECT_FALSE(Allows(policy, host, "203.0.113.9")) << host;
+    EXPECT_FALSE(policy.MayAllow(host)) << host;
+  }
+}
+
+TEST(TargetPolicyTest, Ports) {
+  const TargetPolicy policy = Policy({}, {"5201", "5300-5310"});
+  for (const std::uint16_t port : std::vector<std::uint16_t>{5201, 5300, 5305, 5310})
+    EXPECT_TRUE(policy.AllowsPort(port)) << port;
+  for (const std::uint16_t port : std::vector<std::uint16_t>{1, 5200, 5202, 5299, 5311})
+    EXPECT_FALSE(policy.AllowsPort(port)) << port;
+  EXPECT_TRUE(Allows(policy, "x", "203.0.113.9"));
+}
+
+TEST(TargetPolicyTest, RefusesRulesThatMeanNothing) {
+  for (const std::string rule :
+       {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "::1/129", "2001:db8::1/64",
+        "*", "*.", "*x.example", "a b", "a/24", "-a", ".a"}) {
+    EXPECT_FALSE(TargetPolicy::Parse({rule}, {})) << rule;
+  }
+  for (const std::string rule : {"", "0", "65536", "2-1", "x", "1-", "-1", "1-2-3", " 1"}) {
+    EXPECT_FALSE(TargetPolicy::Parse({}, {rule})) << rule;
+  }
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
