@@ -60,6 +60,8 @@ bool FillIpv6(const std::string& host, in_port_t port, ListenAddress& result) {
   if (inet_pton(AF_INET6, host.substr(0, percent).c_str(), &in6.sin6_addr) != 1) return false;
   std::memcpy(&result.address, &in6, sizeof in6);
   result.length = sizeof in6;
+  // As Go's net.Listen has it: the unspecified IPv6 address also takes IPv4.
+  result.any_family = IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr);
   return true;
 }
 
@@ -87,7 +89,6 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
   result.text = text;
   const std::string host(text.substr(0, colon));
   if (host.empty()) {
-    result.any_family = true;
     FillIpv6("::", port, result);
     return result;
   }

@@ -1,0 +1,309 @@
+#include "supervisor/http/http_connection.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/http.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "supervisor/http/compression.h"
+#include "supervisor/http/evhttp_exchange.h"
+#include "supervisor/http/listening_socket.h"
+#include "supervisor/http/server_state.h"
+#include "supervisor/http/tls_context.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// What a refused client may still send before the connection is cut, and for how long.
+constexpr std::size_t kMaxLingerBytes = std::size_t{1} << 20;
+constexpr std::chrono::milliseconds kLingerTime = std::chrono::seconds(2);
+
+timeval ToTimeval(std::chrono::nanoseconds duration) {
+  const auto micros = std::chrono::ceil<std::chrono::microseconds>(duration).count();
+  return {static_cast<time_t>(micros / 1'000'000), static_cast<suseconds_t>(micros % 1'000'000)};
+}
+
+const char* MethodName(evhttp_cmd_type type) {
+  switch (type) {
+    case EVHTTP_REQ_GET:
+      return "GET";
+    case EVHTTP_REQ_HEAD:
+      return "HEAD";
+    case EVHTTP_REQ_POST:
+      return "POST";
+    case EVHTTP_REQ_PUT:
+      return "PUT";
+    case EVHTTP_REQ_DELETE:
+      return "DELETE";
+    case EVHTTP_REQ_OPTIONS:
+      return "OPTIONS";
+    case EVHTTP_REQ_TRACE:
+      return "TRACE";
+    case EVHTTP_REQ_PATCH:
+      return "PATCH";
+    default:
+      return "";
+  }
+}
+
+void ReleaseBody(const void*, size_t, void* holder) {
+  delete static_cast<std::shared_ptr<const std::string>*>(holder);
+}
+
+// Adds a body without copying it; `buffer` keeps it alive.
+void AddBody(evbuffer* buffer, const std::shared_ptr<const std::string>& text) {
+  auto holder = std::make_unique<std::shared_ptr<const std::string>>(text);
+  if (evbuffer_add_reference(buffer, text->data(), text->size(), ReleaseBody, holder.get()) == 0) {
+    [[maybe_unused]] auto* held_by_buffer = holder.release();
+  }
+}
+
+void CompressBody(HttpResponse& response, evkeyvalq* headers, bool accepted) {
+  if (response.body.size() < kMinGzipBytes) return;
+  evhttp_add_header(headers, "Vary", "Accept-Encoding");
+  if (!accepted) return;
+  auto packed = Gzip(*response.body.text());
+  if (!packed) return;
+  response.body = HttpBody(std::move(*packed));
+  evhttp_add_header(headers, "Content-Encoding", "gzip");
+}
+
+}  // namespace
+
+HttpConnection::HttpConnection(ServerState* state, bufferevent* bev, evhttp_connection* connection)
+    : state_(state), bev_(bev), connection_(connection) {
+  void* argument = nullptr;
+  bufferevent_getcb(bev_, &evhttp_read_, &evhttp_write_, &evhttp_event_, &argument);
+  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  evbuffer_add_cb(bufferevent_get_input(bev_), OnInput, this);
+  evhttp_connection_set_closecb(connection_, OnClosed, this);
+  if (const sockaddr* peer = evhttp_connection_get_addr(connection_)) {
+    const auto length = peer->sa_family == AF_INET6 ? sizeof(sockaddr_storage) : sizeof(sockaddr);
+    peer_ = peer->sa_family == AF_UNIX ? "unix"
+                                       : SocketAddressText(peer, static_cast<socklen_t>(length));
+  }
+  timer_.reset(evtimer_new(state_->base, OnTimer, this));
+  SetDeadline(state_->limits.request_timeout);
+}
+
+HttpConnection::~HttpConnection() { *alive_ = false; }
+
+bool HttpConnection::HasRequest() const {
+  return phase_ == Phase::kBody || phase_ == Phase::kHandling || phase_ == Phase::kWriting;
+}
+
+void HttpConnection::SetDeadline(std::chrono::milliseconds from_now) {
+  deadline_ = Clock::now() + from_now;
+  if (deadline_ >= timer_at_) return;  // It will look again when it fires.
+  timer_at_ = deadline_;
+  const timeval wait = ToTimeval(from_now);
+  evtimer_add(timer_.get(), &wait);
+}
+
+void HttpConnection::OnTimer(evutil_socket_t, short, void* self) noexcept {
+  auto* connection = static_cast<HttpConnection*>(self);
+  connection->timer_at_ = Deadline::max();
+  if (connection->deadline_ == Deadline::max()) return;
+  const auto left = TimeLeft(connection->deadline_);
+  if (left == std::chrono::nanoseconds::zero()) return connection->Expire();
+  connection->SetDeadline(std::chrono::ceil<std::chrono::milliseconds>(left));
+}
+
+void HttpConnection::Expire() {
+  const bool idle = phase_ == Phase::kHead && !head_begun_;
+  if (!idle && phase_ != Phase::kLingering) {
+    state_->CountRejection(phase_ == Phase::kWriting ? "the answer was not taken in time"
+                                                     : "the request did not come in time",
+                           peer_);
+  }
+  Close();
+}
+
+void HttpConnection::Close() {
+  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  // As if the peer had hung up: evhttp then frees what it has of this connection.
+  evhttp_event_(bev_, BEV_EVENT_READING | BEV_EVENT_EOF, connection_);
+}
+
+void HttpConnection::OnClosed(evhttp_connection*, void* self) noexcept {
+  auto* connection = static_cast<HttpConnection*>(self);
+  evbuffer_remove_cb(bufferevent_get_input(connection->bev_), OnInput, connection);
+  connection->FinishTls();
+  EvhttpExchange* exchange = std::exchange(connection->exchange_, nullptr);
+  connection->state_->on_closed(connection);
+  if (exchange != nullptr) exchange->OnConnectionLost();
+}
+
+void HttpConnection::FinishTls() {
+  if (ssl_st* ssl = bufferevent_openssl_get_ssl(bev_)) {
+    EndTls(ssl, bev_);
+  }
+}
+
+void HttpConnection::OnInput(evbuffer*, const evbuffer_cb_info* info, void* self) noexcept {
+  auto* connection = static_cast<HttpConnection*>(self);
+  if (info->n_added > 0 && connection->phase_ == Phase::kHead) connection->InspectHead();
+}
+
+void HttpConnection::InspectHead() {
+  evbuffer* input = bufferevent_get_input(bev_);
+  const HeadLimits limits{state_->limits.max_header_bytes, state_->limits.max_header_fields,
+                          state_->limits.max_body_bytes};
+  const std::size_t wanted = std::min(evbuffer_get_length(input), limits.max_bytes + 1);
+  if (wanted == 0) return;
+  if (!head_begun_) {
+    head_begun_ = true;
+    SetDeadline(state_->limits.request_timeout);
+  }
+  const unsigned char* start = evbuffer_pullup(input, static_cast<ev_ssize_t>(wanted));
+  if (start == nullptr) return Refuse({500, "out of memory"});
+  const std::string_view bytes(reinterpret_cast<const char*>(start), wanted);
+  const auto length = scanner_.Scan(bytes);
+  const auto fault =
+      length ? CheckHead(bytes.substr(0, *length), limits) : scanner_.EarlyFault(bytes, limits);
+  if (fault) return Refuse(*fault);
+  if (!length) return;
+  phase_ = Phase::kBody;
+  bufferevent_setcb(bev_, evhttp_read_, evhttp_write_, evhttp_event_, connection_);
+}
+
+void HttpConnection::Refuse(const HeadFault& fault) {
+  phase_ = Phase::kRefused;
+  fault_ = fault;
+  // Not here: this may run inside the buffer that AnswerFault empties.
+  state_->defer(this);
+}
+
+void HttpConnection::OnRequest(evhttp_request* request) {
+  phase_ = Phase::kHandling;
+  ClearDeadline();
+  std::string method = MethodName(evhttp_request_get_command(request));
+  auto target = ParseTarget(evhttp_request_get_uri(request));
+  const bool bad_target = !target;
+  const auto exchange = std::make_shared<EvhttpExchange>(
+      this, request, std::move(method), std::move(target).value_or(RequestTarget{}), peer_);
+  exchange_ = exchange.get();
+  const std::shared_ptr<bool> alive = alive_;
+  if (bad_target) {
+    HttpResponse response;
+    response.code = 400;
+    response.body = "malformed request target\n";
+    exchange->Reply(std::move(response));
+  } else {
+    state_->on_request(exchange);
+  }
+  if (*alive && phase_ == Phase::kHandling && exchange_ == exchange.get()) WatchForDisconnect();
+}
+
+void HttpConnection::WatchForDisconnect() {
+  // No read callback: with one, the first pipelined byte would make evhttp end the process.
+  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  bufferevent_enable(bev_, EV_READ);
+}
+
+void HttpConnection::Send(evhttp_request* request, HttpResponse response, const std::string& method,
+                          const std::string& path, bool gzip) {
+  exchange_ = nullptr;
+  phase_ = Phase::kWriting;
+  ++state_->statistics.requests[{state_->label_of(path), response.code}];
+  evkeyvalq* headers = evhttp_request_get_output_headers(request);
+  evhttp_add_header(headers, "Content-Type", response.content_type.c_str());
+  for (const auto& [name, value] : response.headers) {
+    evhttp_add_header(headers, name.c_str(), value.c_str());
+  }
+  if (state_->extra_headers) {
+    for (const auto& [name, value] : *state_->extra_headers) {
+      evhttp_add_header(headers, name.c_str(), value.c_str());
+    }
+  }
+  CompressBody(response, headers, gzip);
+  evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
+  if (state_->draining) evhttp_add_header(headers, "Connection", "close");
+  if (method != "HEAD" && response.body.size() > 0) {
+    AddBody(evhttp_request_get_output_buffer(request), response.body.text());
+  }
+  evhttp_request_set_on_complete_cb(request, OnComplete, this);
+  SetDeadline(state_->limits.write_timeout);
+  const std::shared_ptr<bool> alive = alive_;
+  evhttp_send_reply(request, response.code, ReasonPhrase(response.code), nullptr);
+  // A client that has closed its half of the connection still gets the whole answer.
+  if (*alive && phase_ == Phase::kWriting) bufferevent_disable(bev_, EV_READ);
+}
+
+void HttpConnection::OnComplete(evhttp_request*, void* self) noexcept {
+  auto* connection = static_cast<HttpConnection*>(self);
+  connection->phase_ = Phase::kDone;
+  connection->state_->defer(connection);
+}
+
+void HttpConnection::OnDeferred() {
+  if (phase_ == Phase::kRefused) return AnswerFault();
+  if (phase_ != Phase::kDone) return;
+  // evhttp has set its own read callback again; the gate comes first.
+  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  phase_ = Phase::kHead;
+  head_begun_ = false;
+  scanner_.Reset();
+  SetDeadline(state_->limits.idle_timeout);
+  // If these bytes hold a whole head, evhttp's own deferred callback reads it next.
+  InspectHead();
+}
+
+void HttpConnection::AnswerFault() {
+  phase_ = Phase::kLingering;
+  SetDeadline(kLingerTime);
+  std::string path;
+  std::string allow;
+  evbuffer* input = bufferevent_get_input(bev_);
+  if (fault_.code == 405) {
+    const std::size_t size = evbuffer_get_length(input);
+    const std::string_view bytes(
+        reinterpret_cast<const char*>(evbuffer_pullup(input, static_cast<ev_ssize_t>(size))), size);
+    const auto line = SplitRequestLine(bytes.substr(0, bytes.find('\r')));
+    const auto target = line ? ParseTarget(line->target) : std::nullopt;
+    if (target) path = target->path;
+    allow = state_->allow_of(path);
+    if (allow.empty()) fault_ = {404, "404 page not found"};
+  } else if (fault_.code == 413 || fault_.code == 414 || fault_.code == 431) {
+    state_->CountRejection(fault_.reason, peer_);
+  }
+  ++state_->statistics.requests[{state_->label_of(path), fault_.code}];
+  evbuffer* output = bufferevent_get_output(bev_);
+  evbuffer_add_printf(output,
+                      "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                      "Content-Length: %zu\r\nConnection: close\r\n",
+                      fault_.code, ReasonPhrase(fault_.code), fault_.reason.size() + 1);
+  if (!allow.empty()) evbuffer_add_printf(output, "Allow: %s\r\n", allow.c_str());
+  if (state_->extra_headers) {
+    for (const auto& [name, value] : *state_->extra_headers) {
+      evbuffer_add_printf(output, "%s: %s\r\n", name.c_str(), value.c_str());
+    }
+  }
+  evbuffer_add_printf(output, "\r\n%.*s\n", static_cast<int>(fault_.reason.size()),
+                      fault_.reason.data());
+  evbuffer_drain(input, evbuffer_get_length(input));
+  bufferevent_setcb(bev_, OnLingerRead, OnLingerWritten, OnLingerEvent, this);
+  bufferevent_enable(bev_, EV_READ | EV_WRITE);
+}
+
+void HttpConnection::OnLingerRead(bufferevent* bev, void* self) noexcept {
+  auto* connection = static_cast<HttpConnection*>(self);
+  evbuffer* input = bufferevent_get_input(bev);
+  connection->lingered_bytes_ += evbuffer_get_length(input);
+  evbuffer_drain(input, evbuffer_get_length(input));
+  if (connection->lingered_bytes_ > kMaxLingerBytes) connection->Close();
+}
+
+void HttpConnection::OnLingerWritten(bufferevent* bev, void* self) noexcept {
+  static_cast<HttpConnection*>(self)->FinishTls();
+  ::shutdown(bufferevent_getfd(bev), SHUT_WR);
+}
+
+void HttpConnection::OnLingerEvent(bufferevent*, short, void* self) noexcept {
+  static_cast<HttpConnection*>(self)->Close();
+}
+
+}  // namespace iperf3_exporter
