@@ -19,7 +19,7 @@ _iperf3_exporter() {
     ;;
   --probe.failure-values) words="zero absent" ;;
   --lock.scope) words="host bind target none" ;;
-  --sandbox) words="require best-effort" ;;
+  --sandbox) words="require best-effort diagnose" ;;
   --log.level) words="debug info warn error" ;;
   --log.format) words="logfmt json" ;;
   *) words=$flags ;;

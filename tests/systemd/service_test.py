@@ -79,7 +79,7 @@ class ServiceTest(unittest.TestCase):
             target=lambda: answers.append(self.machine.get(f"/probe?target=127.0.0.1&period={period}")))
         thread.start()
         self.addCleanup(thread.join)
-        wait_until(lambda: self.processes("--json"), 10, "a test is running")
+        wait_until(lambda: self.processes(" -J"), 10, "a test is running")
         return thread
 
     def test_01_installs_without_starting(self):
