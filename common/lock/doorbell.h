@@ -12,7 +12,7 @@ namespace iperf3_exporter {
 
 class Doorbell {
  public:
-  // Opens the named mutex and maps `fd`, which must be its file.
+  // Opens the named mutex and maps `fd`, which must be its file and may be closed then.
   [[nodiscard]] static Result<Doorbell> Open(const std::string& mutex_name, int fd);
 
   Doorbell(Doorbell&&) noexcept;

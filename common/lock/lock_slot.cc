@@ -69,14 +69,18 @@ LockSlot::LockSlot(UniqueFd file, UniqueFd tenant, Doorbell bell, LockBoardAcces
 Result<LockSlot> LockSlot::Open(const std::string& name, std::uint32_t slots, std::uint32_t slot,
                                 LockBoardAccess& board) {
   const std::string path = LockMutexPath(name, slots, slot);
-  // File, mutex, file: if both files are one, the mutex between them is that file too.
+  // File, mutex, file: if all files are one, the mutex between them is that file too.
   Result<UniqueFd> file = OpenLockFile(path, O_RDWR, sizeof(sem_t));
   if (!file) return tl::unexpected(file.error());
-  Result<Doorbell> bell = Doorbell::Open(LockMutexName(name, slots, slot), file->get());
+  // A mapping keeps its description, and its locks, alive in a forked child: so the bell maps
+  // one of its own, which is closed here.
+  const Result<UniqueFd> bell_file = OpenLockFile(path, O_RDWR, sizeof(sem_t));
+  if (!bell_file) return tl::unexpected(bell_file.error());
+  Result<Doorbell> bell = Doorbell::Open(LockMutexName(name, slots, slot), bell_file->get());
   if (!bell) return tl::unexpected(bell.error());
   Result<UniqueFd> tenant = OpenLockFile(path, O_RDONLY, sizeof(sem_t));
   if (!tenant) return tl::unexpected(tenant.error());
-  if (!IsSameFile(file->get(), tenant->get())) {
+  if (!IsSameFile(file->get(), tenant->get()) || !IsSameFile(file->get(), bell_file->get())) {
     return MakeError(path + " was replaced while it was being opened");
   }
   return LockSlot(std::move(*file), std::move(*tenant), std::move(*bell), board, slot);

@@ -116,6 +116,11 @@ Object& ObjectOf(ino_t inode) {
   std::abort();
 }
 
+// The run's seconds differ: more kills or more stops, and with --unlink half of the time neither,
+// so that it shows who would never move to the new objects.
+std::int64_t Phase() { return Now() / nanoseconds(seconds(1)).count(); }
+bool IsCalm() { return options.unlink && Phase() % 4 >= 2; }
+
 std::string MutexPath() { return LockMutexPath(lock_name, 1, 0); }
 ino_t CurrentInode() {
   struct stat info = {};
@@ -176,19 +181,27 @@ void CheckOtherObjects(const Object& own) {
   ::_exit(0);
 }
 
-void Hold(Object& object, const HeldLock& lock, std::uint64_t own, sem_t* count) {
+// What a worker does all its short life.
+enum class Style : std::uint8_t {
+  kTester,  // runs tests, as the exporter's workers do
+  kBusy,    // takes and releases without a pause, so that signals strike inside the lock
+};
+
+void Hold(Object& object, const HeldLock& lock, std::uint64_t own, sem_t* count, Style style) {
   CheckPredecessor(object, own);
   const std::int64_t deleted = object.deleted_ns;
   if (deleted != 0 && Now() - deleted > nanoseconds(kMoveTime).count()) ++shared->late_movers;
+  if (object.tests != 0) ++shared->overlaps;
   ++shared->acquisitions;
   shared->last_acquired_ns = Now();
-  if (Random(2) == 0) {
-    const int length = Random(1500);
+  if (style == Style::kTester) {
+    // Some long enough to be there when the next holder would come, did it not wait.
+    const int length = Random(8) == 0 ? Random(50'000) : Random(1000);
     const pid_t test = ::fork();
     if (test == 0) RunTest(object, lock.tenant_fd(), length);
     while (::waitpid(test, nullptr, 0) < 0 && errno == EINTR) {
     }
-  } else if (Random(2) == 0) {
+  } else if (Random(100) == 0) {
     ::usleep(static_cast<useconds_t>(Random(300)));
   }
   int posts = 0;
@@ -221,6 +234,7 @@ nanoseconds RandomPatience() {
   int always_readable[2];
   if (::pipe2(always_readable, O_CLOEXEC) != 0) std::abort();
   ::close(always_readable[1]);
+  const Style style = Random(3) == 0 ? Style::kTester : Style::kBusy;
   for (;;) {
     const int cancel_fd = Random(20) == 0 ? always_readable[0] : -1;
     AcquireResult result = table->Acquire(0, {.target = "torture", .port = 1},
@@ -228,7 +242,7 @@ nanoseconds RandomPatience() {
     switch (result.outcome) {
       case AcquireOutcome::kAcquired:
         if (result.recovered) ++shared->recoveries;
-        Hold(object, result.lock, Signature(worker, generation), count);
+        Hold(object, result.lock, Signature(worker, generation), count, style);
         break;
       case AcquireOutcome::kTimeout:
         ++shared->timeouts;
@@ -241,7 +255,7 @@ nanoseconds RandomPatience() {
         ::_exit(kExitReopen);
     }
     result.lock.Release();
-    if (Random(4) == 0) ::usleep(static_cast<useconds_t>(Random(500)));
+    if (Random(50) == 0) ::usleep(static_cast<useconds_t>(Random(500)));
   }
 }
 
@@ -266,8 +280,9 @@ class Set {
       ::usleep(static_cast<useconds_t>(Random(5000)));
       Reap();
       Continue();
+      if (IsCalm()) continue;
       const int victim = Victim();
-      if (Random(10) == 0) {
+      if (Random(Phase() % 2 == 0 ? 10 : 2) == 0) {
         Stop(victim);
       } else {
         MarkKilled(At(victim));
@@ -358,7 +373,7 @@ class Conductor {
     while (Clock::now() < end && !lost_) {
       Rest(milliseconds(1));
       ReapOrphans();
-      if (Clock::now() >= next_set_kill) {
+      if (Clock::now() >= next_set_kill && !IsCalm()) {
         RestartSets(Random(kSets + 1));
         next_set_kill = Clock::now() + milliseconds(200 + Random(600));
       }
