@@ -79,6 +79,12 @@ def iperf3_of(pid):
     return found
 
 
+def smaps(pid, field):
+    """A sum over all mappings of `pid`, such as "Pss" or "Anonymous", in KiB."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return int(next(line for line in file if line.startswith(field + ":")).split()[1])
+
+
 class Answer:
     def __init__(self, response):
         self.status = response.status

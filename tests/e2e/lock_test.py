@@ -1,7 +1,9 @@
 """One test at a time: between probes, between exporters, after crashes; and what is seen of it."""
 
 import concurrent.futures
+import contextlib
 import glob
+import http.client
 import json
 import os
 import signal
@@ -10,11 +12,18 @@ import threading
 import time
 import unittest
 
-from harness import (Exporter, Iperf3Server, children_of, free_port, reason, value, wait_until)
+from harness import (Exporter, Iperf3Server, children_of, free_port, reason, smaps, value,
+                     wait_until)
 
 
 def lock_status(exporter):
     return json.loads(exporter.get("/lock-status").text)
+
+
+def swallow(exporter, port):
+    """A long probe whose exporter will be ended under it."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        exporter.probe(port=port, period="60s", bitrate="1M", scrape_timeout=100)
 
 
 class Overlap:
@@ -145,11 +154,12 @@ class Scopes(unittest.TestCase):
 class Recovery(unittest.TestCase):
     def test_everything_killed_at_once_leaves_the_lock_free(self):
         with Iperf3Server() as server, Exporter() as first:
-            thread = threading.Thread(target=self.swallow, args=(first, server))
+            thread = threading.Thread(target=swallow, args=(first, server.port))
             thread.start()
             wait_until(first.iperf3, "iperf3 runs")
             for pid in [first.pid, *children_of(first.pid)]:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # a worker dies with its parent
+                    os.kill(pid, signal.SIGKILL)
             first.process.wait()
             thread.join()
             with Exporter(lock_name=first.lock_name) as second:
@@ -160,13 +170,6 @@ class Recovery(unittest.TestCase):
                 self.assertEqual(lock_status(second)["recoveries"], 1)
                 self.assertEqual(value(second.get("/metrics").metrics(),
                                        "iperf3_exporter_lock_recoveries_total"), 1)
-
-    @staticmethod
-    def swallow(exporter, server):
-        try:
-            exporter.probe(port=server.port, period="20s", bitrate="1M")
-        except OSError:
-            pass
 
     def test_a_deleted_lock_is_made_anew(self):
         with Exporter() as exporter:
@@ -188,11 +191,10 @@ class Crowd(unittest.TestCase):
         port = free_port()
         with Exporter(f"--probe.max-queued={size}", f"--web.max-connections={size + 100}",
                       "--lock.timeout=10m") as exporter, Iperf3Server() as server:
-            first = threading.Thread(target=lambda: exporter.probe(
-                port=server.port, period="60s", bitrate="1M", scrape_timeout=100))
+            first = threading.Thread(target=swallow, args=(exporter, server.port))
             first.start()
             wait_until(exporter.iperf3, "the first tests")
-            before = self.memory(exporter)
+            before = smaps(exporter.pid, "Anonymous")
             request = (f"GET /probe?target=127.0.0.1&port={port} HTTP/1.1\r\nHost: x\r\n"
                        "X-Prometheus-Scrape-Timeout-Seconds: 600\r\n\r\n").encode()
             scrapers = []
@@ -201,7 +203,7 @@ class Crowd(unittest.TestCase):
                 scraper.sendall(request)
                 scrapers.append(scraper)
             wait_until(lambda: lock_status(exporter)["queue_size"] == size, f"{size} wait")
-            per_probe = (self.memory(exporter) - before) / size
+            per_probe = 1024 * (smaps(exporter.pid, "Anonymous") - before) / size
             self.assertEqual(value(exporter.get("/metrics").metrics(),
                                    "iperf3_exporter_queue_length"), size)
             over = exporter.probe(port=port)
@@ -215,11 +217,6 @@ class Crowd(unittest.TestCase):
             first.join()
             print(f"{size} waiting probes: {per_probe:.0f} bytes each", flush=True)
             self.assertLess(per_probe, 10_000)
-
-    @staticmethod
-    def memory(exporter):
-        with open(f"/proc/{exporter.pid}/smaps_rollup", encoding="ascii") as file:
-            return 1024 * int(next(line for line in file if line.startswith("Pss:")).split()[1])
 
     def test_five_hundred(self):
         self.crowd(500)
