@@ -157,8 +157,8 @@ class Recovery(unittest.TestCase):
             thread = threading.Thread(target=swallow, args=(first, server.port))
             thread.start()
             wait_until(first.iperf3, "iperf3 runs")
-            for pid in [first.pid, *children_of(first.pid)]:
-                with contextlib.suppress(ProcessLookupError):  # a worker dies with its parent
+            for pid in [*children_of(first.pid), first.pid]:
+                with contextlib.suppress(ProcessLookupError):  # iperf3 dies with its parent
                     os.kill(pid, signal.SIGKILL)
             first.process.wait()
             thread.join()
