@@ -1,0 +1,118 @@
+// What a page costs: one probe's, and the exporter's own as /metrics gives it, in both
+// forms. Every page is compared with what it must hold before it is timed.
+#include <benchmark/benchmark.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+
+#include "supervisor/metrics/exporter_metrics.h"
+#include "supervisor/metrics/probe_exposition.h"
+#include "tests/supervisor/exposition_samples.h"
+
+namespace iperf3_exporter {
+namespace {
+
+void Require(bool truth, const char* what) {
+  if (truth) return;
+  std::fprintf(stderr, "exposition_bench: wrong page: %s\n", what);
+  std::exit(1);
+}
+
+bool Has(const std::string& page, const char* line) {
+  return page.find(std::string("\n") + line + '\n') != std::string::npos;
+}
+
+void CountBytes(benchmark::State& state, std::size_t page_bytes) {
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) *
+                          static_cast<std::int64_t>(page_bytes));
+  state.counters["page_bytes"] = static_cast<double>(page_bytes);
+}
+
+void ProbePage(benchmark::State& state, Protocol protocol, Direction direction,
+               ExpositionFormat format) {
+  const ProbeOutcome outcome = SampleOutcome(protocol, direction);
+  const std::string page = BuildProbePage(outcome, FailureValues::kZero, format);
+  Require(Has(page, "iperf3_up{target=\"[2001:db8::1]\",port=\"5201\"} 1"), "iperf3_up");
+  Require(Has(page, "iperf3_probe_duration_seconds{target=\"[2001:db8::1]\",port=\"5201\"} 5.034"),
+          "iperf3_probe_duration_seconds");
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(BuildProbePage(outcome, FailureValues::kZero, format));
+  }
+  CountBytes(state, page.size());
+}
+BENCHMARK_CAPTURE(ProbePage, tcp, Protocol::kTcp, Direction::kUpload, ExpositionFormat::kText);
+BENCHMARK_CAPTURE(ProbePage, udp, Protocol::kUdp, Direction::kUpload, ExpositionFormat::kText);
+BENCHMARK_CAPTURE(ProbePage, tcp_bidirectional, Protocol::kTcp, Direction::kBidirectional,
+                  ExpositionFormat::kText);
+BENCHMARK_CAPTURE(ProbePage, tcp_openmetrics, Protocol::kTcp, Direction::kUpload,
+                  ExpositionFormat::kOpenMetrics);
+
+// As a server sees it: one request more on each page, and nothing else changed.
+void MetricsPage(benchmark::State& state, ExpositionFormat format) {
+  ExporterMetrics metrics;
+  metrics.SetIperf3Version("3.12");
+  metrics.OnProbe(ProbeResult::kSuccess, std::chrono::seconds(5));
+  const LiveState live = SampleState();
+  HttpStatistics http = SampleHttp();
+  Require(Has(*metrics.Page(format, live, http),
+              "iperf3_exporter_http_requests_total{path=\"/metrics\",code=\"200\"} 10"),
+          "http_requests_total");
+  std::size_t page_bytes = 0;
+  for (auto _ : state) {
+    ++http.requests[{"/metrics", 200}];
+    page_bytes = metrics.Page(format, live, http)->size();
+  }
+  CountBytes(state, page_bytes);
+}
+BENCHMARK_CAPTURE(MetricsPage, text, ExpositionFormat::kText);
+BENCHMARK_CAPTURE(MetricsPage, openmetrics, ExpositionFormat::kOpenMetrics);
+
+// The same with an event between two pages, so that nearly everything is written anew.
+void MetricsPageAfterEvent(benchmark::State& state) {
+  ExporterMetrics metrics;
+  const LiveState live = SampleState();
+  const HttpStatistics http = SampleHttp();
+  Require(Has(*metrics.Page(ExpositionFormat::kText, live, http),
+              "iperf3_exporter_lock_timeouts_total 0"),
+          "lock_timeouts_total");
+  std::size_t page_bytes = 0;
+  for (auto _ : state) {
+    metrics.OnLockTimeout();
+    page_bytes = metrics.Page(ExpositionFormat::kText, live, http)->size();
+  }
+  CountBytes(state, page_bytes);
+}
+BENCHMARK(MetricsPageAfterEvent);
+
+// For comparison: prometheus-cpp's own way, a registry per probe and its serializer, 20 gauges.
+void PrometheusCppRegistryPerProbe(benchmark::State& state) {
+  const auto build = [] {
+    prometheus::Registry registry;
+    for (int i = 0; i < 20; ++i) {
+      prometheus::BuildGauge()
+          .Name("iperf3_gauge_" + std::to_string(i))
+          .Help("Bytes that the sender sent, over all streams.")
+          .Register(registry)
+          .Add({{"target", "[2001:db8::1]"}, {"port", "5201"}})
+          .Set(3145728000 + i);
+    }
+    std::ostringstream text;
+    prometheus::TextSerializer().Serialize(text, registry.Collect());
+    return text.str();
+  };
+  const std::string page = build();
+  Require(Has(page, "# TYPE iperf3_gauge_19 gauge"), "prometheus-cpp");
+  for (auto _ : state) benchmark::DoNotOptimize(build());
+  CountBytes(state, page.size());
+}
+BENCHMARK(PrometheusCppRegistryPerProbe);
+
+}  // namespace
+}  // namespace iperf3_exporter
+
+BENCHMARK_MAIN();
