@@ -156,6 +156,7 @@ class Machine:
                 self.process.kill()
             self.process.wait()
             for program in self.programs:
+                program.kill()  # nsenter stops itself when a power-off stops its child
                 program.wait()
             self.console.close()
             propagate = pathlib.Path("/run/systemd/nspawn/propagate") / self.name
