@@ -23,7 +23,9 @@ struct ChildFailure {
 bool ResetSignals() {
   struct sigaction fresh = {};
   fresh.sa_handler = SIG_DFL;
-  if (::sigaction(SIGPIPE, &fresh, nullptr) != 0) return false;
+  for (const int ignored : {SIGPIPE, SIGTERM, SIGINT}) {
+    if (::sigaction(ignored, &fresh, nullptr) != 0) return false;
+  }
   sigset_t none;
   ::sigemptyset(&none);
   return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
@@ -43,11 +45,10 @@ const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   if (::dup3(plan.stdout_fd, STDOUT_FILENO, 0) < 0) return "standard output";
   if (::dup3(plan.stderr_fd, STDERR_FILENO, 0) < 0) return "standard error";
   if (!Inherit(plan.inherited_fd)) return "lock";
-  if (plan.sandbox != nullptr) {
-    if (!Inherit(plan.sandbox->temporary_folder_fd())) return "temporary folder";
-    if (const char* step = plan.sandbox->Enter(plan.restrictions)) return step;
-  }
-  ::syscall(SYS_execveat, plan.program_fd, "", plan.argv, plan.environment, AT_EMPTY_PATH);
+  if (!Inherit(plan.sandbox->temporary_fd())) return "temporary folder";
+  if (const char* step = plan.sandbox->Enter(plan.restrictions)) return step;
+  ::syscall(SYS_execveat, plan.program_fd, plan.sandbox->exec_path(), plan.argv, plan.environment,
+            AT_EMPTY_PATH);
   return "execute";
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "worker/iperf3_child.h"
+#include "worker/sandbox/diagnosis.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -38,7 +39,14 @@ class Watch {
   Watch(Iperf3Child& child, Deadline deadline, SupervisorLink* link, std::uint64_t job_id)
       : child_(child), deadline_(deadline), link_(link), job_id_(job_id) {
     fds_[kPidfd] = {child.pidfd(), POLLIN, 0};
+    fds_[kListener] = {-1, POLLIN, 0};
     fds_[kLink] = {link != nullptr ? link->fd() : -1, POLLIN, 0};
+  }
+
+  // Takes the listener of a diagnosing sandbox.
+  void Diagnose(UniqueFd listener) {
+    listener_ = std::move(listener);
+    fds_[kListener].fd = listener_.get();
   }
 
   // Reads into both buffers until iperf3 has ended. Gives why it ended.
@@ -52,12 +60,15 @@ class Watch {
       ReadReady(fds_[kErrors], errors, ended);
       if (ended) return end_;
       if (fds_[kLink].revents != 0) OnLink();
+      if (fds_[kListener].revents != 0 && !AnswerRefusedCall(listener_.get())) {
+        fds_[kListener].fd = -1;
+      }
       OnTimer();
     }
   }
 
  private:
-  enum Slot : std::size_t { kPidfd, kLink, kOutput, kErrors, kSlots };
+  enum Slot : std::size_t { kPidfd, kLink, kOutput, kErrors, kListener, kSlots };
 
   // After the end everything that is still in the pipe, otherwise one read at a time: both
   // pipes and the cancel get their turn.
@@ -109,6 +120,7 @@ class Watch {
   SupervisorLink* link_;
   std::uint64_t job_id_;
   std::array<pollfd, kSlots> fds_{};
+  UniqueFd listener_;
   RunEnd end_ = RunEnd::kExited;
   Deadline kill_at_;
   bool killed_ = false;
@@ -150,7 +162,8 @@ RunResult Iperf3Process::Run(const RunRequest& request) {
 
   const std::vector<char*> argv = Pointers(*request.argv);
   const std::vector<char*> environment = Pointers(sandbox_->environment());
-  auto restrictions = sandbox_->PrepareJob(request.port, request.binds_port);
+  auto restrictions =
+      sandbox_->PrepareJob(request.port, request.binds_port, TimeLeft(request.deadline));
   if (!restrictions) return NotStarted(restrictions.error());
   auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
                                    .argv = argv.data(),
@@ -166,6 +179,11 @@ RunResult Iperf3Process::Run(const RunRequest& request) {
 
   RunResult result;
   Watch watch(*child, request.deadline, link_, request.job_id);
+  if (restrictions->diagnosis) {
+    auto listener = ReceiveListener(restrictions->diagnosis.get());
+    if (!listener) return NotStarted(listener.error());
+    watch.Diagnose(std::move(*listener));
+  }
   result.end = watch.WaitForEnd(output_, output->read_end.get(), errors_, errors->read_end.get());
   result.wait_status = child->Reap();
   result.run_time = Clock::now() - start;

@@ -16,6 +16,8 @@
 #include "worker/iperf3_inspect.h"
 #include "worker/iperf3_process.h"
 #include "worker/job_runner.h"
+#include "worker/sandbox/parent_death.h"
+#include "worker/sandbox/worker_sandbox.h"
 #include "worker/supervisor_link.h"
 
 namespace iperf3_exporter {
@@ -50,10 +52,17 @@ class Worker {
       if (!locks) return tl::unexpected(locks.error());
       locks_ = std::make_unique<LockTable>(std::move(*locks));
     }
-    auto program = OpenIperf3(config.iperf3_path);
+    const auto program = OpenIperf3(config.iperf3_path);
     if (!program) return tl::unexpected(program.error());
-    program_ = std::move(*program);
-    auto process = Iperf3Process::Create(program_.get(), &iperf3_sandbox_, &link_);
+    auto sandbox = WorkerSandbox::Enter({.mode = config.sandbox,
+                                         .worker_index = config.index,
+                                         .link_fd = link_.fd(),
+                                         .program_fd = program->get(),
+                                         .program_path = config.iperf3_path});
+    if (!sandbox) return tl::unexpected(sandbox.error());
+    sandbox_.emplace(std::move(*sandbox));
+    ready.sandbox = sandbox_->report();
+    auto process = Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3(), &link_);
     if (!process) return tl::unexpected(process.error());
     process_.emplace(std::move(*process));
     auto description = RunInspection(*process_);
@@ -70,6 +79,7 @@ class Worker {
       if (!job) return tl::unexpected(job.error());
       if (!*job) return {};
       const JobResult result = runner.Run(**job);
+      sandbox_->CleanTemporaryFolder();
       // The supervisor may be gone; then ReceiveJob says so.
       static_cast<void>(link_.Send(wire::Encode(result)));
     }
@@ -82,8 +92,7 @@ class Worker {
 
   SupervisorLink link_;
   std::unique_ptr<LockTable> locks_;
-  UniqueFd program_;
-  Iperf3Sandbox iperf3_sandbox_;
+  std::optional<WorkerSandbox> sandbox_;
   std::optional<Iperf3Process> process_;
 };
 
@@ -93,7 +102,7 @@ bool CloseDescriptors(int link_fd) {
   if (link_fd > STDERR_FILENO + 1 && ::close_range(STDERR_FILENO + 1, link_fd - 1, 0) != 0) {
     return false;
   }
-  if (::close_range(link_fd + 1, UINT_MAX, 0) != 0) return false;
+  if (::close_range(static_cast<unsigned>(link_fd) + 1, UINT_MAX, 0) != 0) return false;
   if (::fcntl(link_fd, F_SETFD, FD_CLOEXEC) != 0) return false;
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   return null && ::dup2(null.get(), STDIN_FILENO) >= 0 && ::dup2(null.get(), STDOUT_FILENO) >= 0;
@@ -105,6 +114,13 @@ int RunWorker(int link_fd) {
   if (!CloseDescriptors(link_fd)) return kExitFailure;
   // A closed pipe or socket shows as an error of the call.
   std::signal(SIGPIPE, SIG_IGN);
+  // The supervisor alone decides when a worker ends: a key of the terminal, or a service manager
+  // that tells the whole group, must not cut off a test that is to be drained.
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGTERM, SIG_IGN);
+  // No terminal. Fails if we lead a group already, which is as good.
+  ::setsid();
+  if (const Status armed = ArmParentDeath(link_fd); !armed) return kExitFailure;
   Worker worker(link_fd);
   return worker.Run();
 }

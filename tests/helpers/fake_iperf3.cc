@@ -1,6 +1,7 @@
 // A stand-in for iperf3, one hazard per mode. It gets the command line of the real one; the
 // word behind --bind-dev is the mode (a device name is the one short word that a request can
 // carry unchanged). Without one, or with one that it does not know: a good report.
+#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -62,7 +63,7 @@ void Fill(int fd, size_t bytes) {
 }
 
 void Hang() {
-  for (;;) ::pause();
+  for (;;) ::poll(nullptr, 0, -1);
 }
 void IgnoreTerm() {
   std::signal(SIGTERM, SIG_IGN);

@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "common/seqpacket.h"
 #include "common/wire.h"
@@ -24,7 +25,8 @@ class WorkerUnderTest {
   // What a loaded machine may need, not what is expected.
   static constexpr std::chrono::seconds kPatience{60};
 
-  WorkerUnderTest() {
+  // `prefix`: a command that becomes the worker, such as setpriv with its options.
+  explicit WorkerUnderTest(std::vector<std::string> prefix = {}) {
     auto pair = CreateSeqpacketPair().value();
     link_ = std::move(pair.first);
     int log[2] = {-1, -1};
@@ -35,11 +37,12 @@ class WorkerUnderTest {
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, log_end.get(), STDERR_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, pair.second.get(), 3);
-    char name[] = "iperf3_exporter_worker";
-    char* argv[] = {name, nullptr};
-    EXPECT_EQ(::posix_spawn(&pid_, TEST_BINARY_DIR "/iperf3_exporter_worker", &actions, nullptr,
-                            argv, environ),
-              0);
+    prefix.emplace_back(TEST_BINARY_DIR "/iperf3_exporter_worker");
+    std::vector<char*> argv;
+    argv.reserve(prefix.size() + 1);
+    for (std::string& word : prefix) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    EXPECT_EQ(::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
     ::posix_spawn_file_actions_destroy(&actions);
   }
   WorkerUnderTest(const WorkerUnderTest&) = delete;

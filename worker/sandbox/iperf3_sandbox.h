@@ -1,51 +1,73 @@
-// What iperf3 is confined to, prepared once by the worker and entered by each child between
-// fork and exec.
+// What iperf3 is confined to: prepared once by the worker, entered by each child between fork
+// and exec.
 #pragma once
 
-#include <linux/filter.h>
-#include <sys/resource.h>
-
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/error.h"
-#include "common/job.h"
-#include "common/sandbox_layer.h"
 #include "common/unique_fd.h"
+#include "worker/sandbox/seccomp_filter.h"
 
 namespace iperf3_exporter {
 
 // What differs from job to job, as the child takes it: plain numbers.
 struct JobRestrictions {
-  int landlock_ruleset_fd = -1;
+  int port_rules_fd = -1;    // Landlock's; -1: the kernel has none
+  int diagnosis_fd = -1;     // where the listener goes; -1: not diagnosing
+  unsigned cpu_seconds = 0;  // processor time; 0: no limit
 };
 
-// Owns what JobRestrictions names, in the worker.
+// Owns what JobRestrictions names, in the worker, for the time of one job.
 struct PreparedJob {
-  UniqueFd landlock_ruleset;
+  UniqueFd port_rules;
+  UniqueFd diagnosis_child;
+  UniqueFd diagnosis;
+  unsigned cpu_seconds = 0;
 
-  [[nodiscard]] JobRestrictions view() const { return {landlock_ruleset.get()}; }
+  [[nodiscard]] JobRestrictions view() const {
+    return {port_rules.get(), diagnosis_child.get(), cpu_seconds};
+  }
+};
+
+struct Iperf3SandboxOptions {
+  std::string temporary_path;    // TMPDIR
+  int temporary_fd = -1;         // that it names, to be inherited; -1: a plain path
+  bool restricts_ports = false;  // Landlock can
+  bool limits_tasks = false;     // the worker's user is its own
+  bool diagnoses = false;        // the filter has a listener
+  std::optional<SeccompFilter> filter;
 };
 
 class Iperf3Sandbox {
  public:
+  // No confinement at all: for tests of what is around it.
   Iperf3Sandbox() = default;
+
+  explicit Iperf3Sandbox(Iperf3SandboxOptions options);
 
   // The whole environment that iperf3 gets.
   [[nodiscard]] const std::vector<std::string>& environment() const { return environment_; }
 
-  // The folder that TMPDIR names by its descriptor; must stay open in iperf3. -1: none.
-  [[nodiscard]] int temporary_folder_fd() const { return -1; }
+  // Stays open in iperf3; -1: none.
+  [[nodiscard]] int temporary_fd() const { return options_.temporary_fd; }
 
-  // In the worker: the rules of one job.
-  [[nodiscard]] Result<PreparedJob> PrepareJob(std::uint16_t port, bool binds_port) const;
+  // The only path that execveat is allowed to be given; an empty string.
+  [[nodiscard]] const char* exec_path() const;
 
-  // In the child, just before the exec: async-signal-safe. Gives the step that failed
+  // In the worker: the rules of one job, which has `time` left.
+  [[nodiscard]] Result<PreparedJob> PrepareJob(std::uint16_t port, bool binds_port,
+                                               std::chrono::nanoseconds time) const;
+
+  // In the child, last before the exec: async-signal-safe. Gives the step that failed
   // (errno tells why) or nullptr.
   [[nodiscard]] const char* Enter(const JobRestrictions& restrictions) const;
 
  private:
+  Iperf3SandboxOptions options_;
   std::vector<std::string> environment_;
 };
 

@@ -1,0 +1,84 @@
+#include "worker/sandbox/identity.h"
+
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace iperf3_exporter {
+namespace {
+
+using Capabilities = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+Result<Capabilities> ReadCapabilities() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  Capabilities capabilities{};
+  if (::syscall(SYS_capget, &header, capabilities.data()) != 0) return ErrnoError("capget");
+  return capabilities;
+}
+
+bool Has(const Capabilities& capabilities, unsigned capability) {
+  return (capabilities[capability / 32].effective & (1U << (capability % 32))) != 0;
+}
+
+// Up to the last one that the kernel knows.
+Status EmptyBoundingSet() {
+  for (unsigned capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return ErrnoError("capability bounds");
+  }
+  return {};
+}
+
+// kNotOffered where the number is not mapped (a container with one user).
+Result<LayerState> ChangeUser(uid_t uid) {
+  if (::setresgid(uid, uid, uid) != 0) {
+    if (errno == EINVAL) return LayerState::kNotOffered;
+    return ErrnoError("setresgid");
+  }
+  if (::setgroups(0, nullptr) != 0) return ErrnoError("setgroups");
+  if (::setresuid(uid, uid, uid) != 0) return ErrnoError("setresuid");
+  if (::setresuid(0, 0, 0) == 0) return MakeError("setresuid: the change can be undone");
+  return LayerState::kInForce;
+}
+
+Status GiveUpCapabilities() {
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  const Capabilities none{};
+  if (::syscall(SYS_capset, &header, none.data()) != 0) return ErrnoError("capset");
+  const auto left = ReadCapabilities();
+  if (!left) return tl::unexpected(left.error());
+  for (const auto& word : *left) {
+    if ((word.effective | word.permitted | word.inheritable) != 0) {
+      return MakeError("capset: some are left");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<IdentityStates> DropIdentity(std::uint32_t worker_index) {
+  const auto had = ReadCapabilities();
+  if (!had) return tl::unexpected(had.error());
+  IdentityStates states;
+  if (Has(*had, CAP_SETPCAP)) {
+    if (const Status emptied = EmptyBoundingSet(); !emptied) {
+      return tl::unexpected(emptied.error());
+    }
+  }
+  if (::geteuid() == 0 && Has(*had, CAP_SETUID) && Has(*had, CAP_SETGID)) {
+    const auto changed = ChangeUser(kFirstWorkerUid + worker_index % kWorkerUids);
+    if (!changed) return tl::unexpected(changed.error());
+    states.user = *changed;
+  }
+  if (const Status given = GiveUpCapabilities(); !given) return tl::unexpected(given.error());
+  states.capabilities = LayerState::kInForce;
+  return states;
+}
+
+}  // namespace iperf3_exporter

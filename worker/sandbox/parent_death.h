@@ -1,0 +1,15 @@
+// The worker's end when its supervisor ends.
+#pragma once
+
+#include "common/error.h"
+
+namespace iperf3_exporter {
+
+// Asks the kernel to tell this process when its parent ends. It then has a few seconds, so that
+// iperf3 can still take leave of its server (the closed socket tells the worker's loop to); after
+// them it is ended whatever it does, and iperf3 with it. Fails if the parent is gone already:
+// `link_fd`, the socket that it made, tells its number (SO_PEERCRED). Must be called again after a
+// change of user or of user namespace, which forget it.
+[[nodiscard]] Status ArmParentDeath(int link_fd);
+
+}  // namespace iperf3_exporter

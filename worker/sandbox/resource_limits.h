@@ -1,0 +1,70 @@
+// What worker and iperf3 may use, each limit with its unit and its reason.
+#pragma once
+
+#include <sys/resource.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace iperf3_exporter {
+
+// The descriptor number of iperf3's program. Not below the hard limit of descriptors of any of
+// our processes, so that once it is closed nothing can come to have it.
+inline constexpr int kProgramFd = 1000;
+
+struct ResourceLimit {
+  int resource;
+  rlim_t most;
+};
+
+// Address space. The worker: a report of 64 MiB, its structural index of four bytes per byte, and
+// the rest of the parser. iperf3: 256 threads of kThreadStackBytes, their buffers of up to 1 MiB,
+// and a report as a tree.
+inline constexpr rlim_t kAddressSpaceBytes = rlim_t{1} << 30U;
+
+// glibc gives each thread a stack of this size. It is also how far a mapping that grows down can
+// reach, which must be less than what lies between kExecPathAddress and kLowestMapAddress.
+inline constexpr rlim_t kThreadStackBytes = rlim_t{1} << 20U;
+
+// The stream buffer's file is as long as one block (iperf3 -l, at most 1 MiB); SIGXFSZ beyond.
+inline constexpr rlim_t kFileBytes = rlim_t{2} << 20U;
+
+// 128 streams both ways, a socket and (while it is made) a buffer file each, and some.
+inline constexpr rlim_t kIperf3Descriptors = 640;
+
+// 128 streams both ways, one thread each, beside iperf3's own, the worker, and a second exporter
+// that gives its workers the same user. Counted per user: only where the user is the worker's own.
+inline constexpr rlim_t kTasks = 640;
+
+// Nothing of these processes may reach the disk when they crash.
+inline constexpr rlim_t kCoreBytes = 0;
+
+inline constexpr std::array kWorkerLimits = {
+    ResourceLimit{RLIMIT_AS, kAddressSpaceBytes},
+    ResourceLimit{RLIMIT_CORE, kCoreBytes},
+    ResourceLimit{RLIMIT_NOFILE, kProgramFd},
+    ResourceLimit{RLIMIT_STACK, kThreadStackBytes},
+};
+
+inline constexpr std::array kIperf3Limits = {
+    ResourceLimit{RLIMIT_AS, kAddressSpaceBytes},
+    ResourceLimit{RLIMIT_CORE, kCoreBytes},
+    ResourceLimit{RLIMIT_FSIZE, kFileBytes},
+    ResourceLimit{RLIMIT_NOFILE, kIperf3Descriptors},
+    ResourceLimit{RLIMIT_STACK, kThreadStackBytes},
+};
+
+// Sets soft and hard limit, or leaves both where the hard one is lower already.
+// Async-signal-safe. Gives whether it succeeded; errno tells why not.
+[[nodiscard]] bool LowerLimit(const ResourceLimit& limit);
+
+template <std::size_t kCount>
+[[nodiscard]] bool LowerLimits(const std::array<ResourceLimit, kCount>& limits) {
+  for (const ResourceLimit& limit : limits) {
+    if (!LowerLimit(limit)) return false;
+  }
+  return true;
+}
+
+}  // namespace iperf3_exporter

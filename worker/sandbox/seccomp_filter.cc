@@ -1,0 +1,276 @@
+#include "worker/sandbox/seccomp_filter.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <initializer_list>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "common/unique_fd.h"
+#include "worker/sandbox/syscall_table.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// Stands for the process's own number until the filter is installed.
+constexpr std::uint32_t kOwnPidPlaceholder = 0x5eed7e57;
+
+// What pthread_create asks of clone, exactly.
+constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
+                                       CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
+                                       CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+constexpr std::uint64_t kVforkFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+
+constexpr std::uint64_t kSocketTypeMask = 0xf;  // the rest of the argument is flags
+constexpr std::uint64_t kHighestProtocol = IPPROTO_UDP;
+
+struct ReleaseContext {
+  void operator()(scmp_filter_ctx context) const { ::seccomp_release(context); }
+};
+using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext>;
+
+using Comparison = scmp_arg_cmp;
+
+Comparison Is(unsigned argument, std::uint64_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
+// The argument is an int: the upper half of its register is not the caller's word.
+Comparison IsInt(unsigned argument, std::uint32_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, 0xffffffffU, value};
+}
+Comparison Masked(unsigned argument, std::uint64_t mask, std::uint64_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
+Comparison AtLeast(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_GE, value, 0};
+}
+Comparison AtMost(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_LE, value, 0};
+}
+
+// Adds rules until one fails; first failure wins.
+class Rules {
+ public:
+  Rules(scmp_filter_ctx context, FilterOf of, int program_fd)
+      : context_(context), of_(of), program_fd_(program_fd) {}
+
+  void Add(const SyscallGrant& grant) {
+    if (of_ == FilterOf::kIperf3 && grant.grantee == Grantee::kWorkerOnly) return;
+    call_ = ::seccomp_syscall_resolve_name(std::string(grant.name).c_str());
+    // Not known to this libseccomp, or not a call of this architecture.
+    if (call_ < 0) return;
+    AddFor(grant.condition);
+    if (result_ != 0 && failed_.empty()) failed_ = grant.name;
+  }
+
+  void Allow(const char* name) {
+    call_ = ::seccomp_syscall_resolve_name(name);
+    Allow({});
+  }
+
+  [[nodiscard]] Status Finish() const {
+    if (result_ == 0) return {};
+    return MakeError(ErrnoText("system call filter: rule for " + failed_, -result_));
+  }
+
+ private:
+  [[nodiscard]] bool worker() const { return of_ == FilterOf::kWorker; }
+
+  void Act(std::uint32_t action, std::initializer_list<Comparison> comparisons) {
+    if (result_ != 0) return;
+    result_ =
+        ::seccomp_rule_add_array(context_, action, call_, static_cast<unsigned>(comparisons.size()),
+                                 comparisons.size() == 0 ? nullptr : comparisons.begin());
+  }
+  void Allow(std::initializer_list<Comparison> comparisons) { Act(SCMP_ACT_ALLOW, comparisons); }
+  void Answer(int error_number, std::initializer_list<Comparison> comparisons) {
+    Act(SCMP_ACT_ERRNO(static_cast<unsigned>(error_number)), comparisons);
+  }
+
+  void AddFor(Condition condition) {
+    switch (condition) {
+      case Condition::kNone:
+        return Allow({});
+      case Condition::kAnswersEnosys:
+        return Answer(ENOSYS, {});
+      case Condition::kAnswersEnotty:
+        return Answer(ENOTTY, {});
+      case Condition::kMapNotBoth:
+      case Condition::kProtectNotExecute:
+      case Condition::kRemapNotFixed:
+        return AddMemory(condition);
+      case Condition::kOpenReadOrCreate:
+      case Condition::kDuplicateToStdio:
+      case Condition::kFcntlCommand:
+        return AddDescriptors(condition);
+      case Condition::kSocketInternet:
+        return AddSocket();
+      default:
+        return AddProcess(condition);
+    }
+  }
+
+  // An address that the caller leaves open, or one above the exec path's page.
+  void AddMemory(Condition condition) {
+    if (condition == Condition::kRemapNotFixed) {
+      Allow({Is(3, 0)});
+      return Allow({Is(3, MREMAP_MAYMOVE)});
+    }
+    if (condition == Condition::kProtectNotExecute) {
+      return Allow({AtLeast(0, kLowestMapAddress), Masked(2, PROT_EXEC, 0)});
+    }
+    for (const Comparison& address : {Is(0, 0), AtLeast(0, kLowestMapAddress)}) {
+      Allow({address, Masked(2, PROT_EXEC, 0)});
+      Allow({address, Masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC)});
+    }
+  }
+
+  void AddDescriptors(Condition condition) {
+    if (condition == Condition::kOpenReadOrCreate) {
+      constexpr std::uint64_t kNew = O_RDWR | O_CREAT | O_EXCL;
+      Allow({Masked(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)});
+      return Allow({Masked(2, O_ACCMODE | O_CREAT | O_EXCL, kNew)});
+    }
+    // Nothing may be put in the place of the program's descriptor.
+    if (condition == Condition::kDuplicateToStdio) return Allow({AtMost(1, STDERR_FILENO)});
+    for (const std::uint32_t command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL}) {
+      Allow({IsInt(1, command)});
+    }
+    if (!worker()) return;
+    for (const std::uint32_t command : {F_OFD_GETLK, F_OFD_SETLK}) Allow({IsInt(1, command)});
+  }
+
+  // Families 3 to 9 and all other types end the process: nothing asks for them by mistake.
+  void AddSocket() {
+    for (const int family : {AF_INET, AF_INET6}) {
+      for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+        Allow({IsInt(0, static_cast<std::uint32_t>(family)),
+               Masked(1, kSocketTypeMask, static_cast<std::uint64_t>(type)),
+               AtMost(2, kHighestProtocol)});
+      }
+    }
+    Answer(EAFNOSUPPORT, {{0, SCMP_CMP_LT, AF_INET, 0}});
+    Answer(EAFNOSUPPORT, {{0, SCMP_CMP_GT, AF_INET6, 0}});
+  }
+
+  void AddProcess(Condition condition) {
+    switch (condition) {
+      case Condition::kCloneFlags:
+        Allow({Is(0, kThreadFlags)});
+        if (worker()) Allow({Is(0, kVforkFlags)});
+        return;
+      case Condition::kExecveatProgram:
+        return Allow({IsInt(0, static_cast<std::uint32_t>(program_fd_)), Is(1, kExecPathAddress),
+                      IsInt(4, AT_EMPTY_PATH)});
+      case Condition::kKillSignal:
+        // -1 would be every process of this user.
+        for (const std::uint32_t signal_number : {SIGTERM, SIGKILL}) {
+          Allow({SCMP_CMP32(0, SCMP_CMP_LT, 0xffffffffU), IsInt(1, signal_number)});
+        }
+        return;
+      case Condition::kOwnThread:
+        // The worker's filter holds for iperf3 too, whose number is not known yet.
+        return worker() ? Allow({}) : Allow({IsInt(0, kOwnPidPlaceholder)});
+      case Condition::kOwnLimits:
+        return worker() ? Allow({IsInt(0, 0)}) : Allow({IsInt(0, 0), Is(2, 0)});
+      case Condition::kParentDeathOnly:
+        return Allow({IsInt(0, PR_SET_PDEATHSIG), Is(1, SIGKILL)});
+      case Condition::kSeccompFilterOnly:
+        return Allow({IsInt(0, SECCOMP_SET_MODE_FILTER)});
+      default:
+        // A condition without a rule must not grant anything.
+        result_ = -EINVAL;
+    }
+  }
+
+  scmp_filter_ctx context_;
+  FilterOf of_;
+  int program_fd_;
+  int call_ = 0;
+  int result_ = 0;
+  std::string failed_;
+};
+
+// What libseccomp writes to a descriptor. Far less than a pipe holds.
+Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
+  int fds[2] = {-1, -1};
+  if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return ErrnoError("system call filter: pipe2");
+  const UniqueFd from(fds[0]);
+  const UniqueFd to(fds[1]);
+  if (const int error = ::seccomp_export_bpf(context, to.get()); error != 0) {
+    return MakeError(ErrnoText("system call filter: export", -error));
+  }
+  std::vector<sock_filter> program(BPF_MAXINSNS);
+  const ssize_t got = ::read(from.get(), program.data(), program.size() * sizeof(sock_filter));
+  if (got <= 0) return ErrnoError("system call filter: read");
+  program.resize(static_cast<std::size_t>(got) / sizeof(sock_filter));
+  program.shrink_to_fit();
+  return program;
+}
+
+std::uint32_t DefaultAction(FilterOf of, FilterMode mode) {
+  if (mode == FilterMode::kKill) return SCMP_ACT_KILL_PROCESS;
+  return of == FilterOf::kWorker ? SCMP_ACT_LOG : SCMP_ACT_NOTIFY;
+}
+
+}  // namespace
+
+Status MapExecPath() {
+  void* wanted = reinterpret_cast<void*>(kExecPathAddress);
+  void* page =
+      ::mmap(wanted, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (page == wanted) return {};
+  return ErrnoError("mapping the exec path");
+}
+
+Result<SeccompFilter> SeccompFilter::Build(FilterOf of, FilterMode mode, int program_fd) {
+  const Context context(::seccomp_init(DefaultAction(of, mode)));
+  if (!context) return MakeError("system call filter: out of memory");
+  // Calls of another architecture's table are not what the numbers say.
+  ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  // A binary tree: few comparisons per call.
+  ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  Rules rules(context.get(), of, program_fd);
+  for (const SyscallGroup& group : SyscallGroups()) {
+    for (const SyscallGrant& grant : group.grants) rules.Add(grant);
+  }
+  // The child sends the listener's descriptor after it has entered the filter.
+  if (mode == FilterMode::kDiagnose && of == FilterOf::kIperf3) rules.Allow("sendmsg");
+  if (const Status status = rules.Finish(); !status) return tl::unexpected(status.error());
+  auto program = Export(context.get());
+  if (!program) return tl::unexpected(program.error());
+  return SeccompFilter(std::move(*program));
+}
+
+SeccompFilter::SeccompFilter(std::vector<sock_filter> program) : program_(std::move(program)) {
+  for (std::size_t i = 0; i < program_.size(); ++i) {
+    if (program_[i].k == kOwnPidPlaceholder) pid_instruction_ = i;
+  }
+}
+
+int SeccompFilter::Install(bool with_listener) const {
+  if (pid_instruction_) program_[*pid_instruction_].k = static_cast<std::uint32_t>(::getpid());
+  const sock_fprog program = {static_cast<unsigned short>(program_.size()), program_.data()};
+  const unsigned flags = with_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+  return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
+}
+
+std::string SyscallName(int number) {
+  const std::unique_ptr<char, decltype(&std::free)> name(
+      ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number), &std::free);
+  return name ? std::string(name.get()) : "unknown call";
+}
+
+}  // namespace iperf3_exporter

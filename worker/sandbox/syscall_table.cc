@@ -1,0 +1,122 @@
+#include "worker/sandbox/syscall_table.h"
+
+#include <array>
+
+namespace iperf3_exporter {
+namespace {
+
+using enum Grantee;
+using enum Condition;
+
+// Descriptors and files. Without a write to an existing file: libraries are read, the
+// stream buffer is created, and unlinked at once.
+constexpr std::array kFiles = {
+    SyscallGrant{"access", kBoth, kNone, "the loader looks for ld.so.preload"},
+    SyscallGrant{"close", kBoth, kNone, "every descriptor"},
+    SyscallGrant{"dup3", kWorkerOnly, kDuplicateToStdio, "pipes become iperf3's output"},
+    SyscallGrant{"faccessat", kBoth, kNone, "access where the architecture has no other"},
+    SyscallGrant{"fcntl", kBoth, kFcntlCommand, "non-blocking sockets; the lock's witness"},
+    SyscallGrant{"fstat", kBoth, kNone, "the loader and stdio; whether the lock's file has a link"},
+    SyscallGrant{"ftruncate", kBoth, kNone, "size of the stream buffer's file"},
+    SyscallGrant{"getdents64", kWorkerOnly, kNone, "what iperf3 left in its temporary folder"},
+    SyscallGrant{"ioctl", kBoth, kAnswersEnotty, "stdio asks whether its output is a terminal"},
+    SyscallGrant{"lseek", kBoth, kNone, "stdio; start of the temporary folder"},
+    SyscallGrant{"newfstatat", kBoth, kNone, "fstat of glibc 2.33 to 2.38"},
+    SyscallGrant{"openat", kBoth, kOpenReadOrCreate, "libraries, the stream buffer"},
+    SyscallGrant{"pipe2", kWorkerOnly, kNone, "iperf3's output"},
+    SyscallGrant{"pread64", kBoth, kNone, "the loader reads program headers"},
+    SyscallGrant{"read", kBoth, kNone, "sockets, pipes, libraries"},
+    SyscallGrant{"sendfile", kBoth, kNone, "iperf3 --zerocopy"},
+    SyscallGrant{"unlink", kBoth, kNone, "the stream buffer's name"},
+    SyscallGrant{"unlinkat", kWorkerOnly, kNone, "what iperf3 left; the folder at the end"},
+    SyscallGrant{"write", kBoth, kNone, "sockets, the report, log lines"},
+    SyscallGrant{"writev", kBoth, kNone, "the loader's error messages"},
+};
+
+constexpr std::array kMemory = {
+    SyscallGrant{"brk", kBoth, kNone, "malloc"},
+    SyscallGrant{"madvise", kBoth, kNone, "malloc and stacks of threads; the report buffer"},
+    SyscallGrant{"mmap", kBoth, kMapNotBoth, "libraries, malloc, stacks of threads"},
+    SyscallGrant{"mprotect", kBoth, kProtectNotExecute, "read-only relocations, guard pages"},
+    SyscallGrant{"mremap", kBoth, kRemapNotFixed, "realloc of a large report"},
+    SyscallGrant{"munmap", kBoth, kNone, "malloc, the stream buffer"},
+};
+
+constexpr std::array kNetwork = {
+    SyscallGrant{"bind", kBoth, kNone, "source address and port"},
+    SyscallGrant{"connect", kBoth, kNone, "the server"},
+    SyscallGrant{"getpeername", kBoth, kNone, "the report names the peer"},
+    SyscallGrant{"getsockname", kBoth, kNone, "the report names the source"},
+    SyscallGrant{"getsockopt", kBoth, kNone, "TCP_INFO, segment size, congestion control"},
+    SyscallGrant{"recvfrom", kBoth, kNone, "UDP; the worker's own socket"},
+    SyscallGrant{"sendto", kBoth, kNone, "the worker's own socket; UDP of newer iperf3"},
+    SyscallGrant{"setsockopt", kBoth, kNone, "buffers, no-delay, marks, congestion control"},
+    SyscallGrant{"shutdown", kBoth, kNone, "end of a stream"},
+    SyscallGrant{"socket", kBoth, kSocketInternet, "control connection and streams"},
+};
+
+constexpr std::array kProcess = {
+    SyscallGrant{"arch_prctl", kBoth, kNone, "thread-local storage at start"},
+    SyscallGrant{"clone", kBoth, kCloneFlags, "one thread per stream from 3.16; vfork elsewhere"},
+    SyscallGrant{"clone3", kBoth, kAnswersEnosys,
+                 "its flags are in memory; glibc then takes clone"},
+    SyscallGrant{"execveat", kBoth, kExecveatProgram, "iperf3, once"},
+    SyscallGrant{"exit", kBoth, kNone, "end of a thread"},
+    SyscallGrant{"exit_group", kBoth, kNone, "end"},
+    SyscallGrant{"futex", kBoth, kNone, "threads; the lock's doorbell"},
+    SyscallGrant{"getpid", kBoth, kNone, "iperf3's cookie; the lock's board"},
+    SyscallGrant{"getppid", kWorkerOnly, kNone, "whether the parent died before its death counted"},
+    SyscallGrant{"getrandom", kBoth, kNone, "cookie, payload, malloc"},
+    SyscallGrant{"getrusage", kBoth, kNone, "processor time in the report"},
+    SyscallGrant{"gettid", kBoth, kNone, "abort; log lines"},
+    SyscallGrant{"kill", kWorkerOnly, kKillSignal, "ends iperf3's group"},
+    SyscallGrant{"pidfd_open", kWorkerOnly, kNone, "waits for iperf3 beside its pipes"},
+    SyscallGrant{"prctl", kWorkerOnly, kParentDeathOnly, "iperf3 dies with its worker"},
+    SyscallGrant{"prlimit64", kBoth, kOwnLimits, "size of a thread's stack; iperf3's limits"},
+    SyscallGrant{"restart_syscall", kBoth, kNone, "a wait that was stopped and continued"},
+    SyscallGrant{"rseq", kBoth, kNone, "glibc 2.35 and later at start"},
+    SyscallGrant{"rt_sigaction", kBoth, kNone, "iperf3 catches SIGTERM"},
+    SyscallGrant{"rt_sigprocmask", kBoth, kNone, "threads, abort"},
+    SyscallGrant{"rt_sigreturn", kBoth, kNone, "end of a signal handler"},
+    SyscallGrant{"sched_getaffinity", kBoth, kNone, "malloc counts processors for its arenas"},
+    SyscallGrant{"sched_yield", kBoth, kNone, "threads; the lock's short waits"},
+    SyscallGrant{"set_robust_list", kBoth, kNone, "start of each thread"},
+    SyscallGrant{"set_tid_address", kBoth, kNone, "start of the process"},
+    SyscallGrant{"setpgid", kWorkerOnly, kNone, "iperf3's own group"},
+    SyscallGrant{"tgkill", kBoth, kOwnThread, "abort, cancelling a thread"},
+    SyscallGrant{"uname", kBoth, kNone, "system_info in the report"},
+    SyscallGrant{"vfork", kWorkerOnly, kNone, "starts iperf3"},
+    SyscallGrant{"wait4", kWorkerOnly, kNone, "reaps iperf3"},
+    SyscallGrant{"waitid", kWorkerOnly, kNone, "waits for iperf3 without reaping it"},
+};
+
+// Each can only narrow what its caller may do.
+constexpr std::array kSandbox = {
+    SyscallGrant{"landlock_add_rule", kWorkerOnly, kNone, "the port of a job"},
+    SyscallGrant{"landlock_create_ruleset", kWorkerOnly, kNone, "the port of a job"},
+    SyscallGrant{"landlock_restrict_self", kWorkerOnly, kNone, "iperf3 enters it"},
+    SyscallGrant{"seccomp", kWorkerOnly, kSeccompFilterOnly, "iperf3 enters its own filter"},
+};
+
+constexpr std::array kTime = {
+    SyscallGrant{"alarm", kWorkerOnly, kNone, "the worker's own end after its supervisor's"},
+    SyscallGrant{"clock_gettime", kBoth, kNone, "where the vDSO has no clock"},
+    SyscallGrant{"clock_nanosleep", kBoth, kNone, "pacing"},
+    SyscallGrant{"poll", kBoth, kNone, "connect with a time-out; the worker's loop"},
+    SyscallGrant{"ppoll", kBoth, kNone, "poll where the architecture has no other"},
+    SyscallGrant{"pselect6", kBoth, kNone, "iperf3's loop"},
+    SyscallGrant{"select", kBoth, kNone, "iperf3's loop with older glibc"},
+    SyscallGrant{"setitimer", kWorkerOnly, kNone, "alarm where the architecture has no other"},
+};
+
+constexpr std::array kGroups = {
+    SyscallGroup{"files", kFiles},     SyscallGroup{"memory", kMemory},
+    SyscallGroup{"network", kNetwork}, SyscallGroup{"process", kProcess},
+    SyscallGroup{"sandbox", kSandbox}, SyscallGroup{"time", kTime},
+};
+
+}  // namespace
+
+std::span<const SyscallGroup> SyscallGroups() { return kGroups; }
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,155 @@
+#include "worker/sandbox/temporary_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+namespace iperf3_exporter {
+namespace {
+
+// 256 streams with buffers of 1 MiB, and some.
+constexpr const char* kMountBytes = "300m";
+constexpr const char* kMountInodes = "640";
+
+constexpr std::string_view kNamePrefix = "iperf3_exporter.";
+
+constexpr std::array kParents = {"/tmp", "/var/tmp", "/dev/shm"};
+
+// As the kernel writes it for getdents64.
+struct DirectoryEntry {
+  std::uint64_t inode;
+  std::int64_t offset;
+  std::uint16_t bytes;
+  std::uint8_t type;
+  char name[1];
+};
+
+// Not by opendir, which needs a descriptor and memory of its own.
+void RemoveFilesIn(int folder) {
+  alignas(DirectoryEntry) char entries[4096];
+  for (;;) {
+    if (::lseek(folder, 0, SEEK_SET) < 0) return;
+    const long bytes = ::syscall(SYS_getdents64, folder, entries, sizeof entries);
+    bool removed = false;
+    for (long at = 0; at < bytes;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
+      const char* name = entries + at + offsetof(DirectoryEntry, name);
+      removed |= entry->type != DT_DIR && ::unlinkat(folder, name, 0) == 0;
+      at += entry->bytes;
+    }
+    if (!removed) return;
+  }
+}
+
+UniqueFd OpenFolder(int parent, const char* name) {
+  return UniqueFd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+// A folder is in use while its worker holds the lock on it.
+bool LockFolder(int folder) { return ::flock(folder, LOCK_EX | LOCK_NB) == 0; }
+
+void RemoveIfAbandoned(int parent, const char* name) {
+  const UniqueFd folder = OpenFolder(parent, name);
+  struct stat status = {};
+  if (!folder || ::fstat(folder.get(), &status) != 0 || status.st_uid != ::geteuid()) return;
+  if (!LockFolder(folder.get())) return;
+  RemoveFilesIn(folder.get());
+  ::unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+void RemoveAbandoned(const char* parent_path, int parent) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(parent_path), &::closedir);
+  if (!listing) return;
+  while (const dirent* entry = ::readdir(listing.get())) {
+    if (std::string_view(entry->d_name).substr(0, kNamePrefix.size()) == kNamePrefix) {
+      RemoveIfAbandoned(parent, entry->d_name);
+    }
+  }
+}
+
+// Empty when the kernel gives no random bytes.
+std::string RandomName() {
+  std::array<unsigned char, 8> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
+  std::string name(kNamePrefix);
+  for (const unsigned char byte : bytes) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    name += kDigits[byte >> 4U];
+    name += kDigits[byte & 0xfU];
+  }
+  return name;
+}
+
+bool Configure(int context) {
+  return ::fsconfig(context, FSCONFIG_SET_STRING, "size", kMountBytes, 0) == 0 &&
+         ::fsconfig(context, FSCONFIG_SET_STRING, "nr_inodes", kMountInodes, 0) == 0 &&
+         ::fsconfig(context, FSCONFIG_SET_STRING, "mode", "1777", 0) == 0 &&
+         ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
+}
+
+}  // namespace
+
+Result<TemporaryFolder> TemporaryFolder::CreateMount() {
+  const UniqueFd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
+  if (!context) return ErrnoError("temporary folder: fsopen");
+  if (!Configure(context.get())) return ErrnoError("temporary folder: fsconfig");
+  TemporaryFolder result;
+  result.mount_.Reset(::fsmount(context.get(), FSMOUNT_CLOEXEC,
+                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (!result.mount_) return ErrnoError("temporary folder: fsmount");
+  result.folder_ = OpenFolder(result.mount_.get(), ".");
+  if (!result.folder_) return ErrnoError("temporary folder: open");
+  // iperf3 gets there through /proc only.
+  if (::access(result.Path().c_str(), W_OK) != 0) return ErrnoError(result.Path());
+  return result;
+}
+
+Result<TemporaryFolder> TemporaryFolder::CreatePrivate() {
+  for (const char* parent_path : kParents) {
+    TemporaryFolder result;
+    result.parent_.Reset(::open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!result.parent_) continue;
+    RemoveAbandoned(parent_path, result.parent_.get());
+    const std::string name = RandomName();
+    if (name.empty() || ::mkdirat(result.parent_.get(), name.c_str(), S_IRWXU) != 0) continue;
+    result.parent_path_ = parent_path;
+    result.name_ = name;
+    result.folder_ = OpenFolder(result.parent_.get(), name.c_str());
+    struct stat status = {};
+    // Another worker that just starts may have taken it for abandoned.
+    const bool ours = result.folder_ && LockFolder(result.folder_.get()) &&
+                      ::fstat(result.folder_.get(), &status) == 0 && status.st_nlink != 0;
+    if (ours) return result;
+  }
+  return MakeError("temporary folder: none of /tmp, /var/tmp, /dev/shm can be written");
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  if (!folder_ || !parent_) return;
+  Clean();
+  ::unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR);
+}
+
+std::string TemporaryFolder::Path() const {
+  if (mount_) return "/proc/self/fd/" + std::to_string(mount_.get());
+  return parent_path_ + '/' + name_;
+}
+
+void TemporaryFolder::Clean() const {
+  if (folder_) RemoveFilesIn(folder_.get());
+}
+
+}  // namespace iperf3_exporter
