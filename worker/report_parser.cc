@@ -1,5 +1,6 @@
 #include "worker/report_parser.h"
 
+#include "worker/regular_report.h"
 #include "worker/report_values.h"
 #include "worker/report_walk.h"
 
@@ -25,6 +26,10 @@ ReportParser::ReportParser() : state_(std::make_unique<State>()) {}
 ReportParser::~ReportParser() = default;
 
 Report ReportParser::Parse(std::string_view text, Protocol protocol, Direction direction) {
+  state_->values.Clear();
+  if (ReadRegularReport(text, state_->values)) {
+    return BuildReport(state_->values, protocol, direction);
+  }
   return ParsePlainly(text, protocol, direction);
 }
 

@@ -134,7 +134,7 @@ void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMe
     }
   }
   if (!to.received_packets || !to.sent_bytes || !(to.sent_packets > 0)) return;
-  to.received_bytes = *to.sent_bytes * (*to.received_packets / *to.sent_packets);
+  to.received_bytes = *to.sent_bytes * *to.received_packets / *to.sent_packets;
   if (to.received_seconds > 0) {
     to.received_bits_per_second =
         plausible.Keep(*to.received_bytes * 8 / *to.received_seconds, kMaxBitsPerSecond);

@@ -1,0 +1,190 @@
+"""What the reports of tests/testdata/corpus say, by an independent reader.
+
+Prints one line per fact, `VERSION/CASE FACT VALUE`, for report_corpus_process_test.cc to
+compare with. It knows nothing of the exporter's own code: json for the text, CONTRACT for the
+meaning. A fact that a report doesn't give has no line.
+"""
+
+import json
+import math
+import pathlib
+import sys
+
+LARGEST_COUNT = math.nextafter(2.0**63, 0)
+DAYS = 2 * 86400.0
+
+
+class Members(list):
+    """A JSON object as its members in order, keys repeated as printed."""
+
+    def first(self, key, default=None):
+        return self.nth(key, 0, default)
+
+    def nth(self, key, n, default=None):
+        values = [v for k, v in self if k == key]
+        return values[n] if len(values) > n else default
+
+
+def refuse_constant(text):
+    raise ValueError(text)
+
+
+def load(data):
+    return json.loads(data.decode("utf-8"), object_pairs_hook=Members, parse_constant=refuse_constant)
+
+
+class Facts:
+    def __init__(self):
+        self.values = {}
+        self.implausible = 0
+
+    def number(self, raw, largest, divisor=1):
+        if isinstance(raw, bool) or not isinstance(raw, (int, float)):
+            return None
+        value = float(raw) / divisor
+        if 0 <= value <= largest:
+            return value
+        self.implausible += 1
+        return None
+
+    def put(self, name, value):
+        if value is not None:
+            self.values[name] = value
+
+
+def side(facts, total, prefix, name):
+    seconds = facts.number(total.first("seconds"), DAYS)
+    count = facts.number(total.first("bytes"), LARGEST_COUNT)
+    rate = facts.number(total.first("bits_per_second"), LARGEST_COUNT)
+    facts.put(f"{prefix}.{name}_seconds", seconds)
+    facts.put(f"{prefix}.{name}_bytes", count)
+    if seconds is not None and count is not None:
+        facts.put(f"{prefix}.{name}_bits_per_second", rate)
+
+
+def loss(facts, total, prefix, sent_packets):
+    """Jitter and loss of the receiver; returns the packets that arrived."""
+    jitter = facts.number(total.first("jitter_ms"), 3600.0, 1000)
+    ratio = facts.number(total.first("lost_percent"), 1, 100)
+    lost = facts.number(total.first("lost_packets"), LARGEST_COUNT)
+    packets = facts.number(total.first("packets"), LARGEST_COUNT)
+    arrived = packets - lost
+    if sent_packets and arrived == 0:
+        jitter, ratio, lost = None, 1.0, sent_packets
+    facts.put(f"{prefix}.jitter_seconds", jitter)
+    facts.put(f"{prefix}.lost_ratio", ratio)
+    facts.put(f"{prefix}.lost_packets", lost)
+    facts.put(f"{prefix}.received_packets", arrived)
+
+
+def udp_single_sum(facts, total, prefix):
+    """Up to 3.10: the sender's bytes, packets and rate, the receiver's time and loss."""
+    count = facts.number(total.first("bytes"), LARGEST_COUNT)
+    packets = facts.number(total.first("packets"), LARGEST_COUNT)
+    rate = facts.number(total.first("bits_per_second"), LARGEST_COUNT)
+    seconds = facts.number(total.first("seconds"), DAYS)
+    facts.put(f"{prefix}.sent_bytes", count)
+    facts.put(f"{prefix}.sent_packets", packets)
+    facts.put(f"{prefix}.sent_bits_per_second", rate)
+    facts.put(f"{prefix}.sent_seconds", count * 8 / rate)
+    facts.put(f"{prefix}.received_seconds", seconds)
+    lost = total.first("lost_packets")
+    if lost == 0 and total.first("jitter_ms") == 0:
+        if packets < 4:
+            return  # one packet has no jitter: nothing can be said
+        arrived, lost, ratio = 0, packets, 1.0
+    else:
+        arrived, ratio = packets - lost, total.first("lost_percent") / 100
+        facts.put(f"{prefix}.jitter_seconds", total.first("jitter_ms") / 1000)
+    facts.put(f"{prefix}.lost_packets", lost)
+    facts.put(f"{prefix}.lost_ratio", ratio)
+    facts.put(f"{prefix}.received_packets", arrived)
+    facts.put(f"{prefix}.received_bytes", count * arrived / packets)
+    facts.put(f"{prefix}.received_bits_per_second", count * arrived / packets * 8 / seconds)
+
+
+def direction(facts, end, prefix, udp, reverse):
+    """False without that direction's sums."""
+
+    def total(key):
+        value = end.first(key + "_bidir_reverse") if reverse else end.first(key)
+        return end.nth(key, 1) if value is None and reverse else value
+
+    sent, received, single = total("sum_sent"), total("sum_received"), total("sum")
+    if sent is not None and received is not None:
+        side(facts, sent, prefix, "sent")
+        side(facts, received, prefix, "received")
+        if udp:
+            packets = facts.number(sent.first("packets"), LARGEST_COUNT)
+            facts.put(f"{prefix}.sent_packets", packets)
+            loss(facts, received, prefix, packets)
+        else:
+            facts.put(f"{prefix}.retransmits", facts.number(sent.first("retransmits"), LARGEST_COUNT))
+        return True
+    if udp and single is not None:
+        udp_single_sum(facts, single, prefix)
+        return True
+    return False
+
+
+def streams(facts, senders, prefix):
+    def known(key, divisor=1):
+        return [s.first(key) / divisor for s in senders if s.first(key)]
+
+    if known("min_rtt"):
+        facts.put(f"{prefix}.min_rtt_seconds", min(known("min_rtt", 1e6)))
+        means = known("mean_rtt", 1e6)
+        facts.put(f"{prefix}.mean_rtt_seconds", sum(means) / len(means))
+        facts.put(f"{prefix}.max_rtt_seconds", max(known("max_rtt", 1e6)))
+    if prefix == "upload" and known("max_snd_cwnd"):
+        facts.put(f"{prefix}.max_congestion_window_bytes", max(known("max_snd_cwnd")))
+
+
+def measure(report, options):
+    facts = Facts()
+    if not isinstance(report, Members) or report.first("error") is not None:
+        return None
+    end = report.first("end", Members())
+    udp, bidirectional, reverse = "-u" in options, "--bidir" in options, "-R" in options
+    prefixes = ["upload", "download"] if bidirectional else ["download" if reverse else "upload"]
+    for index, prefix in enumerate(prefixes):
+        if not direction(facts, end, prefix, udp, index == 1):
+            return None
+    if not udp:
+        senders = [stream.first("sender") for stream in end.first("streams")]
+        half = len(senders) // len(prefixes)
+        for index, prefix in enumerate(prefixes):
+            streams(facts, senders[index * half : (index + 1) * half], prefix)
+    cpu = end.first("cpu_utilization_percent")
+    for host, key in (("local", "host"), ("remote", "remote")):
+        for mode in ("total", "user", "system"):
+            facts.put(f"{host}_cpu.{mode}", facts.number(cpu.first(f"{key}_{mode}"), 130.0, 100))
+    facts.values["implausible_values"] = facts.implausible
+    return facts.values
+
+
+def judge(case, data):
+    if case["status"] != 0:
+        return None
+    try:
+        report = load(data)
+    except ValueError:
+        return None
+    return measure(report, case["command"].split())
+
+
+def main():
+    for manifest in sorted(pathlib.Path(sys.argv[1]).glob("*/cases.json")):
+        for name, case in json.loads(manifest.read_text(encoding="utf-8")).items():
+            path = f"{manifest.parent.name}/{name}"
+            values = judge(case, (manifest.parent / f"{name}.json").read_bytes())
+            # What the test has to know of the run itself.
+            print(path, "command", json.dumps(case["command"]))
+            print(path, "status", case["status"])
+            print(path, "stderr", case["stderr"].encode("utf-8").hex() or "-")
+            print(path, "up", 0 if values is None else 1)
+            for fact, value in (values or {}).items():
+                print(path, fact, repr(float(value)))
+
+
+main()
