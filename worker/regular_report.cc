@@ -49,15 +49,52 @@ struct Place {
   StreamValues* stream = nullptr;
 };
 
+// With an exponent or more than kScanBytes digits.
+const char* SkipLongNumber(const char* at, const char* end) {
+  const char* after = std::find_if(at, end, [](char c) { return c == ',' || c == '\n'; });
+  const std::string_view token(at, static_cast<std::size_t>(after - at));
+  return ParseJsonNumber(token) ? after : nullptr;
+}
+
+// Behind the value at `at`, which is no object or array; nullptr if it is none. What follows it is
+// the caller's to check: a comma or a newline.
+inline const char* SkipScalar(const char* at, const char* end) {
+  if (at >= end) return nullptr;
+  const char* after = nullptr;
+  switch (*at) {
+    case 't':
+      return std::memcmp(at, "true", 4) == 0 ? at + 4 : nullptr;
+    case 'f':
+      return std::memcmp(at, "false", 5) == 0 ? at + 5 : nullptr;
+    case 'n':
+      return std::memcmp(at, "null", 4) == 0 ? at + 4 : nullptr;
+    case '"':
+      after = scan::SkipPlainString(at + 1, end);
+      return after != nullptr ? after + 1 : nullptr;
+    default:
+      after = scan::SkipNumber(at);
+      return after != nullptr ? after : SkipLongNumber(at, end);
+  }
+}
+
+// The number in [begin, end), which SkipScalar has passed; kNotGiven if it is another value.
+inline double Number(const char* begin, const char* end) {
+  if (const auto number = scan::ParseFewDigits(begin, end - begin)) {
+    return static_cast<double>(*number);
+  }
+  if (*begin != '-' && (*begin < '0' || *begin > '9')) return kNotGiven;
+  return ConvertJsonNumber({begin, static_cast<std::size_t>(end - begin)});
+}
+
 // Every member function that returns bool stops at the first byte that is not regular: false.
 class RegularReader {
  public:
-  RegularReader(std::string_view text, ReportValues& values)
-      : at_(text.data()), end_(text.data() + text.size()), values_(values) {}
+  RegularReader(std::string_view text, ReportValues& values, ReportScript& script)
+      : at_(text.data()), end_(text.data() + text.size()), values_(values), script_(script) {}
 
   bool Document(bool whole) {
     return Literal("{\n\t\"start\":\t{") && Object({}, 2) && Literal(",\n\t\"intervals\":\t[") &&
-           (whole ? Array({}, 2) : SkipIntervals()) && Literal(",\n\t\"end\":\t{") &&
+           (whole ? Array({}, 1) : SkipIntervals()) && Literal(",\n\t\"end\":\t{") &&
            Object({.part = Part::kEnd}, 2) && Literal("\n}") &&
            (at_ == end_ || (Literal("\n") && at_ == end_));
   }
@@ -82,8 +119,7 @@ class RegularReader {
   }
 
   bool Tabs(int count) {
-    static constexpr char kTabs[] = "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t";
-    if (std::memcmp(at_, kTabs, static_cast<std::size_t>(count)) != 0) return false;
+    if (!scan::IsTabs(at_, count)) return false;
     at_ += count;
     return true;
   }
@@ -224,11 +260,13 @@ class RegularReader {
       at += line.bytes;
       if (!line.has_value) continue;
       const char* value = at;
-      at = SkipScalar(at);
+      at = SkipScalar(at, end_);
       if (at == nullptr) return Repeated::kIrregular;
+      double* slot = nullptr;
       if (line.field != kNoField) {
-        stream->Set(static_cast<StreamField>(line.field), Number(value, at));
+        slot = stream->Set(static_cast<StreamField>(line.field), Number(value, at));
       }
+      script_.Add(value, at, slot);
     }
     at_ = at;
     return Repeated::kYes;
@@ -237,78 +275,40 @@ class RegularReader {
   bool Scalar(const Place& place, std::string_view key, const char* line) {
     const char* value = at_;
     std::uint8_t field = kNoField;
-    at_ = SkipScalar(at_);
+    double* slot = nullptr;
+    at_ = SkipScalar(at_, end_);
     if (at_ == nullptr) return false;
     switch (place.part) {
       case Part::kSum:
-        if (const auto of = FindSumField(key)) place.sum->Set(*of, Number(value, at_));
+        if (const auto of = FindSumField(key)) slot = place.sum->Set(*of, Number(value, at_));
         break;
       case Part::kCpu:
-        if (const auto of = FindCpuField(key)) values_.cpu.Set(*of, Number(value, at_));
+        if (const auto of = FindCpuField(key)) slot = values_.cpu.Set(*of, Number(value, at_));
         break;
       case Part::kSender:
         if (const auto of = FindStreamField(key)) {
           field = static_cast<std::uint8_t>(*of);
-          place.stream->Set(*of, Number(value, at_));
+          slot = place.stream->Set(*of, Number(value, at_));
         }
         break;
       case Part::kEnd:
         if (key == "streams" || key == "cpu_utilization_percent") return false;
         break;
-      default:
-        if (key == "sender" && place.part == Part::kStream) return false;
+      case Part::kStream:
+        if (key == "sender") return false;
+        break;
+      case Part::kOther:
         break;
     }
     if (known_ != nullptr) known_->Add(line, value, true, field);
+    script_.Add(value, at_, slot);
     return true;
-  }
-
-  // Behind the value at `at`, which is no object or array and is followed by the comma or newline
-  // that ends its line; nullptr if it is none.
-  const char* SkipScalar(const char* at) const {
-    if (at >= end_) return nullptr;
-    const char* after = nullptr;
-    switch (*at) {
-      case 't':
-        after = std::memcmp(at, "true", 4) == 0 ? at + 4 : nullptr;
-        break;
-      case 'f':
-        after = std::memcmp(at, "false", 5) == 0 ? at + 5 : nullptr;
-        break;
-      case 'n':
-        after = std::memcmp(at, "null", 4) == 0 ? at + 4 : nullptr;
-        break;
-      case '"':
-        after = scan::SkipPlainString(at + 1, end_);
-        after = after != nullptr ? after + 1 : nullptr;
-        break;
-      default:
-        after = scan::SkipNumber(at);
-        if (after == nullptr) after = SkipLongNumber(at);
-        break;
-    }
-    return after;
-  }
-
-  // With an exponent or more than kScanBytes digits.
-  const char* SkipLongNumber(const char* at) const {
-    const char* after = std::find_if(at, end_, [](char c) { return c == ',' || c == '\n'; });
-    const std::string_view token(at, static_cast<std::size_t>(after - at));
-    return ParseJsonNumber(token) ? after : nullptr;
-  }
-
-  // The number in [begin, end), kNotGiven if it is another value.
-  static double Number(const char* begin, const char* end) {
-    if (const auto number = scan::ParseFewDigits(begin, end - begin)) {
-      return static_cast<double>(*number);
-    }
-    const std::string_view token(begin, static_cast<std::size_t>(end - begin));
-    return ParseJsonNumber(token).value_or(kNotGiven);
   }
 
   const char* at_;
   const char* end_;
   ReportValues& values_;
+  ReportScript& script_;
   KnownLines* known_ = nullptr;  // where the lines that are read are remembered, if anywhere
   bool has_streams_ = false;
   bool has_cpu_ = false;
@@ -316,8 +316,39 @@ class RegularReader {
 
 }  // namespace
 
-bool ReadRegularReport(std::string_view text, ReportValues& values, std::size_t whole_check_bytes) {
-  return RegularReader(text, values).Document(text.size() <= whole_check_bytes);
+bool RegularReportReader::Read(std::string_view text, std::size_t whole_check_bytes) {
+  if (script_.complete() && ReadByScript(text)) return true;
+  values_.Clear();
+  script_.Begin(text);
+  if (!RegularReader(text, values_, script_).Document(text.size() <= whole_check_bytes)) {
+    script_.Begin({});
+    return false;
+  }
+  if (text.size() <= whole_check_bytes) script_.Complete(text);
+  return true;
+}
+
+// The values are those of the script's report: only the numbers are new.
+bool RegularReportReader::ReadByScript(std::string_view text) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (std::size_t i = 0; i < script_.count(); ++i) {
+    const ReportScript::Step& step = script_.step(i);
+    const char* known = script_.text(step);
+    std::size_t bytes = step.text_bytes;
+    for (; bytes > scan::kScanBytes; bytes -= scan::kScanBytes) {
+      if (at >= end || !scan::IsSame(at, known, scan::kScanBytes)) return false;
+      at += scan::kScanBytes;
+      known += scan::kScanBytes;
+    }
+    if (at >= end || !scan::IsSame(at, known, bytes)) return false;
+    const char* value = at + bytes;
+    at = SkipScalar(value, end);
+    if (at == nullptr) return false;
+    if (step.slot != nullptr) *step.slot = Number(value, at);
+  }
+  return at <= end &&
+         std::string_view(at, static_cast<std::size_t>(end - at)) == script_.last_text();
 }
 
 }  // namespace iperf3_exporter

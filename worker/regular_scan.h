@@ -35,6 +35,13 @@ inline bool IsSame(const char* a, const char* b, std::size_t bytes) {
   return (~static_cast<std::uint64_t>(same) & ((std::uint64_t{1} << bytes) - 1)) == 0;
 }
 
+// Whether `at` begins with `count` tabs, at most 16.
+inline bool IsTabs(const char* at, int count) {
+  const auto tabs =
+      static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(Load(at), _mm_set1_epi8('\t'))));
+  return (~tabs & ((1U << count) - 1)) == 0;
+}
+
 // One bit for each of kScanBytes bytes that is no decimal digit.
 inline std::uint32_t NonDigits(const char* at) {
   const __m128i base = _mm_set1_epi8(static_cast<char>('0' + 128));  // digits become -128 to -119
@@ -67,6 +74,13 @@ inline std::uint32_t TopLevelLines(const char* at) {
 
 inline bool IsSame(const char* a, const char* b, std::size_t bytes) {
   return std::memcmp(a, b, bytes) == 0;
+}
+
+inline bool IsTabs(const char* at, int count) {
+  for (int i = 0; i < count; ++i) {
+    if (at[i] != '\t') return false;
+  }
+  return true;
 }
 
 template <std::size_t kBytes, typename Is>

@@ -7,8 +7,9 @@
 namespace iperf3_exporter {
 
 struct ReportParser::State {
+  RegularReportReader regular;
   ReportWalker walker;
-  ReportValues values;
+  ReportValues values;  // of the walker
 };
 
 namespace {
@@ -26,9 +27,8 @@ ReportParser::ReportParser() : state_(std::make_unique<State>()) {}
 ReportParser::~ReportParser() = default;
 
 Report ReportParser::Parse(std::string_view text, Protocol protocol, Direction direction) {
-  state_->values.Clear();
-  if (ReadRegularReport(text, state_->values)) {
-    return BuildReport(state_->values, protocol, direction);
+  if (state_->regular.Read(text)) {
+    return BuildReport(state_->regular.values(), protocol, direction);
   }
   return ParsePlainly(text, protocol, direction);
 }

@@ -147,11 +147,14 @@ struct NamedField {
   Field field;
 };
 
+// Most keys are told apart by their length: the bytes are compared for the last word only.
 template <typename Field, std::size_t kSize>
 std::optional<Field> Find(const std::array<NamedField<Field>, kSize>& fields,
                           std::string_view key) {
   for (const auto& named : fields) {
-    if (named.key == key) return named.field;
+    if (named.key.size() == key.size() && named.key.front() == key.front() && named.key == key) {
+      return named.field;
+    }
   }
   return std::nullopt;
 }
@@ -185,15 +188,19 @@ constexpr std::array<NamedField<StreamField>, 4> kStreamFields = {{
 
 }  // namespace
 
-std::optional<double> ParseJsonNumber(std::string_view token) {
-  if (!IsJsonNumber(token)) return std::nullopt;
+double ConvertJsonNumber(std::string_view number) {
   double value = 0;
-  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
   if (error == std::errc::result_out_of_range) {
     value = std::numeric_limits<double>::infinity();
-    return token.starts_with('-') ? -value : value;
+    return number.starts_with('-') ? -value : value;
   }
   return value;
+}
+
+std::optional<double> ParseJsonNumber(std::string_view token) {
+  if (!IsJsonNumber(token)) return std::nullopt;
+  return ConvertJsonNumber(token);
 }
 
 std::optional<SumField> FindSumField(std::string_view key) { return Find(kSumFields, key); }

@@ -22,6 +22,9 @@ inline constexpr double kNotGiven = std::numeric_limits<double>::quiet_NaN();
 // double holds: an infinity of its sign.
 [[nodiscard]] std::optional<double> ParseJsonNumber(std::string_view token);
 
+// The same for what is known to be a JSON number.
+[[nodiscard]] double ConvertJsonNumber(std::string_view number);
+
 enum class SumField : std::uint8_t {
   kSeconds,
   kBytes,
@@ -55,12 +58,14 @@ class FirstValues {
     given_ = 0;
     values_.fill(kNotGiven);
   }
-  // `value` may be kNotGiven (a null): it still is the first.
-  void Set(Field field, double value) {
+  // `value` may be kNotGiven (a null): it still is the first. Where it was put; nullptr if
+  // another was first.
+  double* Set(Field field, double value) {
     const auto index = static_cast<std::size_t>(field);
-    if ((given_ >> index & 1U) != 0) return;
+    if ((given_ >> index & 1U) != 0) return nullptr;
     given_ |= 1U << index;
     values_[index] = value;
+    return &values_[index];
   }
   [[nodiscard]] double Get(Field field) const { return values_[static_cast<std::size_t>(field)]; }
 
