@@ -22,7 +22,8 @@ struct KnownLine {
   const char* text;
   std::uint8_t bytes;
   bool has_value;
-  std::uint8_t field;  // a StreamField, or kNoField
+  std::uint8_t field;       // a StreamField, or kNoField
+  scan::NumberShape shape;  // of its last value
 };
 
 struct KnownLines {
@@ -36,7 +37,7 @@ struct KnownLines {
       usable = false;
       return;
     }
-    lines[count++] = {text, static_cast<std::uint8_t>(bytes), has_value, field};
+    lines[count++] = {text, static_cast<std::uint8_t>(bytes), has_value, field, {}};
   }
 };
 
@@ -251,17 +252,22 @@ class RegularReader {
 
   enum class Repeated : std::uint8_t { kYes, kNo, kIrregular };
 
-  Repeated Repeat(const KnownLines& known, StreamValues* stream) {
+  Repeated Repeat(KnownLines& known, StreamValues* stream) {
     const char* at = at_;
     for (std::size_t i = 0; i < known.count; ++i) {
-      const KnownLine& line = known.lines[i];
+      KnownLine& line = known.lines[i];
       if (at >= end_) return Repeated::kIrregular;
       if (!scan::IsSame(at, line.text, line.bytes)) return Repeated::kNo;
       at += line.bytes;
       if (!line.has_value) continue;
       const char* value = at;
-      at = SkipScalar(at, end_);
-      if (at == nullptr) return Repeated::kIrregular;
+      if (at < end_ && scan::HasShape(at, line.shape)) {
+        at += line.shape.bytes;
+      } else {
+        at = SkipScalar(at, end_);
+        if (at == nullptr) return Repeated::kIrregular;
+        line.shape = scan::ShapeOf(value, at);
+      }
       double* slot = nullptr;
       if (line.field != kNoField) {
         slot = stream->Set(static_cast<StreamField>(line.field), Number(value, at));

@@ -110,6 +110,38 @@ inline std::uint32_t TopLevelLines(const char* at) {
 
 #endif
 
+// How a number without a sign or an exponent is made up: a bit for the place of its point, if it
+// has one, and one for the byte behind it.
+struct NumberShape {
+  std::uint32_t marks = 1;  // no number
+  std::uint8_t bytes = 0;
+  std::uint8_t point_at = 0;  // 0: none
+};
+
+// Whether the number at `at` is of that shape. Where the guess is good the processor goes on
+// to the next line without waiting for this line's digits.
+inline bool HasShape(const char* at, NumberShape shape) {
+  const std::uint64_t within = (std::uint64_t{2} << shape.bytes) - 1;
+  return (NonDigits(at) & within) == shape.marks && shape.bytes > 0 &&
+         (shape.point_at == 0 ? (*at != '0' || shape.bytes == 1)
+                              : (at[shape.point_at] == '.' && (*at != '0' || shape.point_at == 1)));
+}
+
+// The shape of [at, end), which SkipNumber has passed.
+inline NumberShape ShapeOf(const char* at, const char* end) {
+  const auto bytes = static_cast<std::size_t>(end - at);
+  if (bytes == 0 || bytes >= kScanBytes || *at < '0' || *at > '9') return {};
+  NumberShape shape;
+  shape.bytes = static_cast<std::uint8_t>(bytes);
+  const auto within = static_cast<std::uint32_t>((std::uint64_t{2} << bytes) - 1);
+  shape.marks = NonDigits(at) & within;
+  const std::uint32_t point = shape.marks & ~(1U << bytes);
+  if ((point & (point - 1)) != 0) return {};  // an exponent
+  shape.point_at =
+      point == 0 ? std::uint8_t{0} : static_cast<std::uint8_t>(std::countr_zero(point));
+  return shape;
+}
+
 // The end of the number at `at`: an integer with or without a fraction, as RFC 8259 has it
 // and within kScanBytes. nullptr otherwise, an exponent included.
 inline const char* SkipNumber(const char* at) {

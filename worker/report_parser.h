@@ -29,13 +29,14 @@ namespace iperf3_exporter {
 // matter. (simdjson and the quick way read past the end in whole vectors.)
 inline constexpr std::size_t kReportPaddingBytes = 64;
 
-// A regular report up to this size is checked to the last byte. In a longer one the
-// elements of `intervals`, of which nothing is reported, are taken to be as well formed as
-// everything around them: `end` is found from behind. So the one thing that the quick way
-// could overlook is a fault inside the intervals of a report of more than 256 KiB, whose
-// beginning and end are flawless; iperf3 prints a report from a finished tree
-// in one call, so a report cut short or mixed with other output has no such end.
-inline constexpr std::size_t kWholeCheckBytes = std::size_t{256} << 10;
+// A regular report up to this size is checked to the last byte. In a longer one (an hour at one
+// stream, or a minute in tenths of a second at sixteen) what is between the beginning of
+// `intervals` and `end`, which is found from behind, is taken to be as well formed as everything
+// around it: nothing of it is reported. So all that can be overlooked is a fault in the middle of
+// more than 1 MiB whose beginning and end are flawless. iperf3 does not make one: it prints a
+// report from a finished tree in one call, so one that was cut short or ran into other output has
+// no such end.
+inline constexpr std::size_t kWholeCheckBytes = std::size_t{1} << 20;
 
 enum class ReportOutcome {
   kMeasured,    // the measurement is valid
