@@ -27,7 +27,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr LockUse kUse{};
+const LockUse kUse{};
 constexpr seconds kLongEnough{60};  // for a loaded machine; never waited for in full
 
 Deadline In(std::chrono::nanoseconds time) { return Clock::now() + time; }

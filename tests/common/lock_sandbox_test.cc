@@ -24,24 +24,20 @@ constexpr int kWrongOutcome = 11;
 bool InstallFilter() {
   scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_KILL_PROCESS);
   int error = 0;
-  const auto allow = [&](int call) {
-    error |= ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
-  };
   for (const int call :
        {SCMP_SYS(fstat), SCMP_SYS(ppoll), SCMP_SYS(clock_gettime), SCMP_SYS(sched_yield),
         SCMP_SYS(restart_syscall), SCMP_SYS(munmap), SCMP_SYS(close), SCMP_SYS(exit_group)}) {
-    allow(call);
+    error |= ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
   }
-  for (const int command : {F_OFD_SETLK, F_OFD_GETLK}) {
-    error |= ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                                SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
-  }
-  for (const int operation : {FUTEX_WAKE, FUTEX_WAIT_BITSET}) {
-    error |= ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(futex), 1,
-                                SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(operation)));
-  }
-  error |= ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-                              SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+  const auto allow_with = [&](int call, unsigned argument, scmp_datum_t value) {
+    const scmp_arg_cmp is_value{.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value, .datum_b = 0};
+    error |= ::seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &is_value);
+  };
+  allow_with(SCMP_SYS(fcntl), 1, F_OFD_SETLK);
+  allow_with(SCMP_SYS(fcntl), 1, F_OFD_GETLK);
+  allow_with(SCMP_SYS(futex), 1, FUTEX_WAKE);
+  allow_with(SCMP_SYS(futex), 1, FUTEX_WAIT_BITSET);
+  allow_with(SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
   return error == 0 && ::seccomp_load(filter) == 0;
 }
 

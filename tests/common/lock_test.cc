@@ -29,7 +29,7 @@ using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr LockUse kNoUse{};
+const LockUse kNoUse{};
 
 Deadline In(std::chrono::nanoseconds time) { return Clock::now() + time; }
 Deadline Past() { return Clock::now() - seconds(1); }
