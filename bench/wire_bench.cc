@@ -1,0 +1,57 @@
+// A result on its way from a worker to the supervisor: made into a frame, and checked field by
+// field out of it. The answer is verified before it is timed.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "common/wire.h"
+
+namespace iperf3_exporter {
+namespace {
+
+JobResult SampleResult() {
+  JobResult result;
+  result.job_id = 7;
+  result.outcome = JobOutcome::kSucceeded;
+  DirectionMeasurement direction;
+  for (const DirectionField& field : kDirectionFields) direction.*field.member = field.max / 3;
+  result.measurement.upload = direction;
+  result.measurement.download = direction;
+  result.measurement.local_cpu = {0.5, 0.25, 0.25};
+  result.measurement.remote_cpu = result.measurement.local_cpu;
+  result.period_seconds = 5;
+  return result;
+}
+
+void VerifyOrDie() {
+  const auto event = wire::DecodeEvent(wire::Encode(SampleResult()));
+  const auto* result = event ? std::get_if<JobResult>(&*event) : nullptr;
+  if (result != nullptr && *result == SampleResult()) return;
+  std::fprintf(stderr, "wire: wrong answer\n");
+  std::exit(1);
+}
+
+void BenchEncodeResult(benchmark::State& state) {
+  const JobResult result = SampleResult();
+  for (auto _ : state) benchmark::DoNotOptimize(wire::Encode(result));
+}
+
+void BenchDecodeResult(benchmark::State& state) {
+  const wire::Frame frame = wire::Encode(SampleResult());
+  for (auto _ : state) benchmark::DoNotOptimize(wire::DecodeEvent(frame));
+}
+
+BENCHMARK(BenchEncodeResult)->Name("wire/encode_result");
+BENCHMARK(BenchDecodeResult)->Name("wire/decode_result");
+
+}  // namespace
+}  // namespace iperf3_exporter
+
+int main(int argc, char** argv) {
+  iperf3_exporter::VerifyOrDie();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
