@@ -224,7 +224,7 @@ TEST_F(ReportParserTest, DoesNotTakeOneNumberForAnother) {
     for (const std::string& second : numbers) {
       std::string text = report;
       std::size_t at = 0;
-      for (const std::string& number : {first, second, first}) {
+      for (const std::string& number : {first, first, second, first}) {
         at = text.find(kKey, at) + kKey.size();
         text.replace(at, text.find(',', at) - at, number);
       }
