@@ -1,0 +1,195 @@
+"""Basic authentication, headers and rate limit of the web configuration file."""
+
+import base64
+import statistics
+import threading
+import time
+import unittest
+
+from front_door import FrontDoor, parse_response, read_response, request, wait_until
+
+# bcrypt of "secret", "other", "third" at the lowest cost, and of "secret" at a usual one.
+SECRET = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+OTHER = "$2y$04$zbcdefghijklmnopqrstuuh0YGVY8iawwcMGvF8QMhjZ4kINk7Yyi"
+THIRD = "$2a$04$ybcdefghijklmnopqrstuulBnAnhNH1.4HuVYokiKILwUeMnXePne"
+SECRET_COST_10 = "$2b$10$abcdefghijklmnopqrstuuqflPDzB6gcMhKa1rZqKiun2YGL5sa2u"
+
+USERS = f"basic_auth_users:\n  alice: {SECRET}\n  bob: {OTHER}\n  carol: {THIRD}\n"
+COSTLY = f"basic_auth_users:\n  alice: {SECRET_COST_10}\n"
+
+
+def basic(user, password):
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return f"Authorization: Basic {token}"
+
+
+class BasicAuthTest(unittest.TestCase):
+    def test_who_may_come_in(self):
+        with FrontDoor(config=USERS) as door:
+            for user, password in (("alice", "secret"), ("bob", "other"), ("carol", "third")):
+                for _ in range(2):
+                    self.assertEqual(200, door.get("/metrics", basic(user, password))[0])
+            for user, password in (("alice", "other"), ("alice", ""), ("", ""), ("", "secret"), ("dave", "secret"),
+                                   ("alice", "secret\0"), ("alice", "secret\0x"), ("alice", "secret:"), ("Alice", "secret")):
+                for _ in range(2):
+                    self.assertEqual(401, door.get("/metrics", basic(user, password))[0], (user, password))
+
+    def test_every_path_is_behind_it(self):
+        with FrontDoor(config=USERS) as door:
+            for path in ("/metrics", "/nothing", "/probe", "/-/reload"):
+                status, headers, body = door.get(path)
+                self.assertEqual((401, "Basic", "Unauthorized\n"), (status, headers["www-authenticate"], body))
+            self.assertEqual(404, door.get("/nothing", basic("bob", "other"))[0])
+
+    def test_malformed_authorization(self):
+        right = basic("alice", "secret").split()[-1]
+        with FrontDoor(config=USERS) as door:
+            for value in ("", "Basic", "Basic ", f"Basic {right[:-1]}", f"Basic {right}=", f"Basic {right}!", "Basic YWxpY2U=",
+                          f"Bearer {right}", f"Basic{right}", f"Basic {right} {right}", "Basic ====", "Basic =", "Basic A=AA"):
+                self.assertEqual(401, door.get("/metrics", f"Authorization: {value}")[0], value)
+            for value in (f"basic {right}", f"BASIC   {right}"):
+                self.assertEqual(200, door.get("/metrics", f"Authorization: {value}")[0], value)
+            self.assertTrue(door.alive())
+
+    def test_a_change_of_users(self):
+        with FrontDoor(config=USERS) as door:
+            self.assertEqual(200, door.get("/metrics", basic("alice", "secret"))[0])
+            door.write("web.yml", f"basic_auth_users:\n  alice: {OTHER}\n")
+            self.assertEqual(401, door.get("/metrics", basic("alice", "secret"))[0])
+            self.assertEqual(200, door.get("/metrics", basic("alice", "other"))[0])
+            self.assertEqual(401, door.get("/metrics", basic("bob", "other"))[0])
+
+    def test_unknown_users_cost_the_same(self):
+        with FrontDoor(config=COSTLY) as door:
+            door.get("/metrics", basic("alice", "warm up"))
+            times = {"alice": [], "nobody": []}
+            for i in range(8):
+                for user, taken in times.items():
+                    start = time.monotonic()
+                    self.assertEqual(401, door.get("/metrics", basic(user, f"wrong {i}"))[0])
+                    taken.append(time.monotonic() - start)
+            ratio = min(times["nobody"]) / min(times["alice"])
+            self.assertTrue(0.5 < ratio < 2, f"{ratio}: {times}")
+            # The same wrong password again is known to be wrong.
+            start = time.monotonic()
+            for _ in range(20):
+                self.assertEqual(401, door.get("/metrics", basic("alice", "wrong 0"))[0])
+            self.assertLess((time.monotonic() - start) / 20, min(times["alice"]))
+
+    def test_a_flood_of_wrong_passwords_slows_nobody_who_is_known(self):
+        with FrontDoor(config=COSTLY) as door, door.connect() as known:
+            def measure(count):
+                taken = []
+                for _ in range(count):
+                    start = time.monotonic()
+                    known.sendall(request("/metrics", basic("alice", "secret")))
+                    self.assertEqual(200, read_response(known)[0])
+                    taken.append(time.monotonic() - start)
+                    time.sleep(0.005)  # The rate of the questions.
+                return statistics.median(taken)
+
+            measure(20)
+            idle = measure(100)
+            stop = threading.Event()
+            answers = []
+
+            def flood(user):
+                number = 0
+                while not stop.wait(0.02):  # 50 a second each, 200 together.
+                    with door.connect() as client:
+                        client.sendall(request("/metrics", basic(user, f"{user} {number}")))
+                        client.settimeout(0.05)
+                        try:
+                            answers.append(read_response(client)[0])
+                        except (TimeoutError, AssertionError):
+                            pass  # Gone before the answer, as a flood is.
+                    number += 1
+
+            threads = [threading.Thread(target=flood, args=(user,)) for user in ("alice", "alice", "bob", "x")]
+            for thread in threads:
+                thread.start()
+            flooded = measure(200)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            print(f"known user's median: idle {idle * 1e3:.2f} ms, in the flood {flooded * 1e3:.2f} ms, ratio {flooded / idle:.2f}")
+            # The flood's own clients take time of this machine too; the target of 2 is for an idle one.
+            self.assertLess(flooded, max(5 * idle, 0.01))
+            self.assertNotIn(200, answers)
+
+    def test_a_line_too_long_is_told_to_come_back(self):
+        with FrontDoor(config=f"basic_auth_users:\n  alice: {SECRET_COST_10.replace('$10$', '$13$')}\n") as door:
+            clients = [door.connect() for _ in range(40)]
+            for i, client in enumerate(clients):
+                client.sendall(request("/metrics", basic("alice", str(i)), "Connection: close"))
+            status, headers, _ = read_response(clients[-1])
+            self.assertEqual((429, "1"), (status, headers["retry-after"]))
+            for client in clients:
+                client.close()
+            # Those who have gone are not checked any more: ending is quick.
+
+    def test_requests_wait_for_their_password_in_order(self):
+        with FrontDoor(config=COSTLY) as door, door.connect() as client:
+            client.sendall(request("/metrics", basic("alice", "secret")) + request("/nothing", basic("alice", "wrong")) +
+                           request("/metrics", basic("alice", "secret"), "Connection: close"))
+            data = b""
+            while True:
+                got = client.recv(65536)
+                if not got:
+                    break
+                data += got
+            self.assertEqual([200, 401, 200], [status for status, _, _ in parse_response(data)])
+
+
+class HeadersTest(unittest.TestCase):
+    CONFIG = """http_server_config:
+  headers:
+    Strict-Transport-Security: max-age=31536000
+    X-Content-Type-Options: nosniff
+    X-Frame-Options: deny
+    X-XSS-Protection: 1; mode=block
+    Content-Security-Policy: default-src 'self'
+"""
+
+    def test_are_on_every_answer(self):
+        with FrontDoor(config=self.CONFIG + USERS) as door:
+            for raw in (request("/metrics", "Connection: close"), request("/nothing", basic("bob", "other"), "Connection: close"),
+                        request("/metrics", "X : y")):
+                headers = parse_response(door.exchange(raw))[0][1]
+                self.assertEqual("max-age=31536000", headers["strict-transport-security"])
+                self.assertEqual("nosniff", headers["x-content-type-options"])
+                self.assertEqual("deny", headers["x-frame-options"])
+                self.assertEqual("1; mode=block", headers["x-xss-protection"])
+                self.assertEqual("default-src 'self'", headers["content-security-policy"])
+
+    def test_a_change_is_taken_over(self):
+        with FrontDoor(config=self.CONFIG) as door:
+            self.assertIn("x-frame-options", door.get("/metrics")[1])
+            door.write("web.yml", "http_server_config: {headers: {X-Frame-Options: sameorigin}}\n")
+            headers = door.get("/metrics")[1]
+            self.assertEqual("sameorigin", headers["x-frame-options"])
+            self.assertNotIn("x-xss-protection", headers)
+
+
+class RateLimitTest(unittest.TestCase):
+    def test_burst_and_then_429(self):
+        with FrontDoor(config="rate_limit:\n  interval: 1h\n  burst: 3\n") as door, door.connect() as client:
+            got = []
+            for _ in range(5):
+                client.sendall(request("/metrics"))
+                got.append(read_response(client)[0])
+            self.assertEqual([200, 200, 200, 429, 429], got)
+
+    def test_tokens_come_back(self):
+        with FrontDoor(config="rate_limit: {interval: 50ms, burst: 1}\n") as door:
+            wait_until(lambda: door.get("/metrics")[0] == 429, "limited")
+            wait_until(lambda: door.get("/metrics")[0] == 200, "let in again")
+
+    def test_zero_is_no_limit(self):
+        with FrontDoor(config="rate_limit: {interval: 0}\n") as door:
+            for _ in range(20):
+                self.assertEqual(200, door.get("/metrics")[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

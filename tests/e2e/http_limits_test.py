@@ -1,0 +1,197 @@
+"""What clients can make the HTTP server hold or wait for, and where it listens."""
+
+import os
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from front_door import FrontDoor, WAIT_SECONDS, read_response, read_to_end, request, send_all, statuses, wait_until
+
+# slowhttptest runs this long per mode; longer by hand.
+ATTACK_SECONDS = int(os.environ.get("FRONT_DOOR_ATTACK_SECONDS", "5"))
+
+
+class LimitsTest(unittest.TestCase):
+    def test_connections_beyond_the_limit_are_closed_and_counted(self):
+        with FrontDoor("--max-connections=4") as door:
+            kept = [door.connect() for _ in range(3)]
+            watcher = door.connect()
+            watcher.sendall(request("/statistics"))
+            self.assertIn(b'"connections": 4', read_response(watcher)[2])
+            for _ in range(5):
+                self.assertEqual(b"", door.exchange(request("/metrics")))
+            watcher.sendall(request("/statistics"))
+            self.assertIn(b'"rejected": 5', read_response(watcher)[2])
+            self.assertLessEqual(door.log().count("too many connections"), 2, "more than one line a second")
+            kept.pop().close()
+            wait_until(lambda: door.exchange(request("/metrics", "Connection: close")), "room again")
+            for client in [*kept, watcher]:
+                client.close()
+
+    def test_time_from_accept_to_the_end_of_the_head(self):
+        with FrontDoor("--request-timeout-ms=600") as door:
+            for first in (b"", b"GET /metrics HT", request("/metrics")[:-2]):
+                with door.connect() as client:
+                    client.sendall(first)
+                    start = time.monotonic()
+                    stop = threading.Event()
+
+                    def drip():
+                        # A byte now and then must not buy more time.
+                        while first and not stop.wait(0.1):
+                            send_all(client, b"X")
+
+                    dripping = threading.Thread(target=drip)
+                    dripping.start()
+                    self.assertEqual(b"", read_to_end(client))
+                    stop.set()
+                    dripping.join()
+                    self.assertGreater(time.monotonic() - start, 0.4)
+            wait_until(lambda: door.statistics()["rejected"] == 3, "counted")
+
+    def test_time_of_the_body(self):
+        with FrontDoor("--request-timeout-ms=600") as door, door.connect() as client:
+            client.sendall(request("/-/reload", "Content-Length: 10", method="POST") + b"123")
+            self.assertEqual(b"", read_to_end(client))
+
+    def test_pending_request_has_no_time_limit_of_the_server(self):
+        with FrontDoor("--request-timeout-ms=300", "--idle-timeout-ms=300") as door, door.connect() as client:
+            client.sendall(request("/probe"))
+            with door.connect() as watcher:  # Lives through more than one time-out.
+                start = time.monotonic()
+                while time.monotonic() - start < 1:
+                    watcher.sendall(request("/statistics"))
+                    read_response(watcher)
+                watcher.sendall(request("/release"))
+                read_response(watcher)
+            self.assertEqual(200, read_response(client)[0])
+
+    def test_idle_connection_ends_without_being_counted(self):
+        with FrontDoor("--idle-timeout-ms=300") as door, door.connect() as client:
+            client.sendall(request("/metrics"))
+            self.assertEqual(200, read_response(client)[0])
+            self.assertEqual(b"", read_to_end(client))
+            self.assertEqual(0, door.statistics()["rejected"])
+
+    def test_no_descriptors_left(self):
+        code = ("import os,resource,sys; resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24)); "
+                "os.execv(sys.argv[1], sys.argv[1:])")
+        with FrontDoor(prefix=(sys.executable, "-c", code)) as door:
+            clients = [door.connect() for _ in range(60)]
+            wait_until(lambda: "accept" in door.log(), "the failed accept in the log")
+            before = door.cpu_ticks()
+            time.sleep(0.5)  # What is measured is what it does meanwhile: nothing.
+            self.assertLess(door.cpu_ticks() - before, 15, "spins without descriptors")
+            self.assertLess(len(door.log().splitlines()), 6)
+            for client in clients:
+                client.close()
+            wait_until(lambda: statuses(door.exchange(request("/metrics", "Connection: close"))) == [200], "served again")
+
+    def test_memory_of_pending_probes(self):
+        count = 500
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+        headers = ("User-Agent: Prometheus/2.53.0", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1",
+                   "Accept-Encoding: gzip", "X-Prometheus-Scrape-Timeout-Seconds: 30")
+        with FrontDoor("--max-connections=600") as door:
+            before = door.resident_bytes()
+            clients = [door.connect() for _ in range(count)]
+            for i, client in enumerate(clients):
+                client.sendall(request(f"/probe?target=192.0.2.{i}&port=5201&period=5s", *headers))
+            wait_until(lambda: door.statistics()["pending"] == count, "all pending")
+            each = (door.resident_bytes() - before) / count
+            print(f"{each:.0f} bytes per pending probe and its connection")
+            self.assertLess(each, 10_000)
+            for client in clients:
+                client.close()
+            wait_until(lambda: door.statistics()["pending"] == 0, "all gone")
+
+    @unittest.skipUnless(shutil.which("slowhttptest"), "slowhttptest is not installed")
+    def test_slow_clients(self):
+        for mode in ("-H", "-B", "-X"):
+            with self.subTest(mode), FrontDoor("--max-connections=200") as door, door.connect() as watcher:
+                watcher.sendall(request("/metrics"))
+                read_response(watcher)
+                before = door.resident_bytes()
+                command = ["slowhttptest", mode, "-c", "400", "-r", "200", "-l", str(ATTACK_SECONDS), "-i", "1", "-p", "3",
+                           "-u", f"http://127.0.0.1:{door.port}/metrics"]
+                attack = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                          stdin=subprocess.DEVNULL)
+                times = []
+                while attack.poll() is None:
+                    start = time.monotonic()
+                    watcher.sendall(request("/metrics"))
+                    self.assertEqual(200, read_response(watcher)[0])
+                    times.append(time.monotonic() - start)
+                    time.sleep(0.02)  # The rate of the questions.
+                print(f"slowhttptest {mode}: median {statistics.median(times) * 1000:.1f} ms of {len(times)}")
+                self.assertLess(statistics.median(times), 0.1)
+                self.assertLess(door.resident_bytes() - before, 32 << 20)
+                watcher.close()
+                wait_until(lambda: door.statistics()["connections"] <= 1, "all connections gone")
+
+
+class ListenTest(unittest.TestCase):
+    def test_several_addresses(self):
+        listen = (":0", "127.0.0.1:0", "[::1]:0", "unix:{folder}/socket")
+        with FrontDoor(listen=listen) as door:
+            self.assertEqual(4, len(door.listening))
+            self.assertTrue(door.listening[0].startswith("[::]:"))
+            ports = [int(name.rsplit(":", 1)[1]) for name in door.listening[:3]]
+            for host, port in (("127.0.0.1", ports[0]), ("::1", ports[0]), ("127.0.0.1", ports[1]), ("::1", ports[2])):
+                with socket.create_connection((host, port), timeout=WAIT_SECONDS) as client:
+                    client.sendall(request("/metrics"))
+                    self.assertEqual(200, read_response(client)[0])
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(door.folder / "socket"))
+                client.sendall(request("/metrics"))
+                self.assertEqual(200, read_response(client)[0])
+            self.assertEqual(0, door.stop())
+            self.assertFalse((door.folder / "socket").exists())
+
+    def test_socket_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stale, live, file = (os.path.join(folder, name) for name in ("stale", "live", "file"))
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(stale)
+            with FrontDoor(listen=(f"unix:{stale}",)):
+                pass
+            open(file, "w").close()
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(live)
+                listener.listen()
+                for path in (live, file):
+                    with self.assertRaisesRegex(AssertionError, "Address already in use"):
+                        FrontDoor(listen=(f"unix:{path}",))
+                    self.assertTrue(os.path.exists(path))
+
+    def test_sockets_from_systemd(self):
+        with socket.socket() as first, socket.socket() as second:
+            for listener in (first, second):
+                listener.bind(("127.0.0.1", 0))
+                listener.listen()
+            # Descriptor 3 and 4 and the pid: what systemd does before it executes a service.
+            code = ("import os,sys; a, b = int(sys.argv[1]), int(sys.argv[2]); os.dup2(a, 30); os.dup2(b, 31); "
+                    "os.dup2(30, 3); os.dup2(31, 4); os.environ['LISTEN_PID'] = str(os.getpid()); "
+                    "os.environ['LISTEN_FDS'] = '2'; os.execv(sys.argv[3], sys.argv[3:])")
+            prefix = (sys.executable, "-c", code, str(first.fileno()), str(second.fileno()))
+            with FrontDoor("--systemd", listen=(), prefix=prefix, pass_fds=(first.fileno(), second.fileno())) as door:
+                for listener in (first, second):
+                    with door.connect(listener.getsockname()[1]) as client:
+                        client.sendall(request("/metrics"))
+                        self.assertEqual(200, read_response(client)[0])
+
+    def test_no_sockets_from_systemd(self):
+        with self.assertRaisesRegex(AssertionError, "LISTEN_FDS"):
+            FrontDoor("--systemd", listen=())
+
+
+if __name__ == "__main__":
+    unittest.main()

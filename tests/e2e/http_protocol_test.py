@@ -1,0 +1,272 @@
+"""What the HTTP server makes of requests, right ones and every kind of wrong one."""
+
+import gzip
+import socket
+import unittest
+
+from front_door import FrontDoor, parse_response, read_response, read_to_end, request, send_all, statuses, wait_until
+
+
+class ProtocolTest(unittest.TestCase):
+    def setUp(self):
+        self.door = FrontDoor()
+        self.addCleanup(self.finish)
+
+    def finish(self):
+        self.assertTrue(self.door.alive(), self.door.log())
+        self.assertEqual(0, self.door.stop(), self.door.log())
+        self.door.close()
+
+    def test_answers_with_type_and_length(self):
+        status, headers, body = self.door.get("/metrics")
+        self.assertEqual(200, status)
+        self.assertEqual("text/plain; version=0.0.4; charset=utf-8", headers["content-type"])
+        self.assertEqual(len(body), int(headers["content-length"]))
+
+    def test_head_has_the_headers_and_no_body(self):
+        raw = self.door.exchange(request("/metrics", "Connection: close", method="HEAD"))
+        head, body = raw.split(b"\r\n\r\n", 1)
+        self.assertEqual(b"", body)
+        length = len(self.door.get("/metrics")[2])
+        self.assertIn(f"Content-Length: {length}".encode(), head)
+
+    def test_head_of_a_probe_runs_none(self):
+        raw = self.door.exchange(request("/probe?target=a", "Connection: close", method="HEAD"))
+        self.assertTrue(raw.startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(0, self.door.statistics()["probes"])
+
+    def test_other_methods_are_405_with_allow(self):
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "BREW"):
+            status, headers, _ = parse_response(
+                self.door.exchange(request("/probe", "Connection: close", method=method)))[0]
+            self.assertEqual((405, "GET, HEAD"), (status, headers.get("allow")), method)
+        status, headers, _ = self.door.get("/-/reload")
+        self.assertEqual((405, "POST"), (status, headers["allow"]))
+
+    def test_unknown_path_is_404_and_counted_as_other(self):
+        status, _, body = self.door.get("/nothing/here?x=1")
+        self.assertEqual((404, "404 page not found\n"), (status, body))
+        self.assertEqual(404, self.door.get("//metrics")[0])
+        self.assertEqual(404, self.door.get("/metrics/")[0])
+        self.assertEqual({"other 404", "/metrics 200", "/statistics 200"} & set(self.door.statistics()["requests"]),
+                         {"other 404"})
+
+    def test_path_is_decoded_and_query_is_not(self):
+        self.assertEqual(200, self.door.get("/%6detrics")[0])
+        with self.door.connect() as client:
+            client.sendall(request("/probe?target=%00%ff&x=%zz"))
+            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
+            self.door.get("/release")
+            self.assertEqual(b"query=target=%00%ff&x=%zz\n", read_response(client)[2])
+
+    def test_absolute_form(self):
+        self.assertEqual(200, self.door.get("http://example.org/metrics?a=b")[0])
+
+    def test_gzip_only_when_asked_for(self):
+        plain = self.door.get("/metrics")[2]
+        raw = self.door.exchange(request("/metrics", "Accept-Encoding: deflate, gzip;q=0.5", "Connection: close"))
+        head, body = raw.split(b"\r\n\r\n", 1)
+        self.assertIn(b"Content-Encoding: gzip", head)
+        self.assertIn(f"Content-Length: {len(body)}".encode(), head)
+        self.assertEqual(plain, gzip.decompress(body).decode())
+        self.assertNotIn("content-encoding", self.door.get("/metrics", "Accept-Encoding: gzip;q=0, *")[1])
+        self.assertNotIn("content-encoding", self.door.get("/-/nothing", "Accept-Encoding: gzip")[1])
+
+    def test_keep_alive_and_http_1_0(self):
+        with self.door.connect() as client:
+            for _ in range(3):
+                client.sendall(request("/metrics"))
+                self.assertEqual(200, read_response(client)[0])
+        self.assertEqual([200], statuses(self.door.exchange(request("/metrics", version="HTTP/1.0", host=None))))
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        raw = self.door.exchange(request("/metrics") + request("/nothing") + request("/metrics") +
+                                 request("/drop", "Connection: close"))
+        self.assertEqual([200, 404, 200, 500], statuses(raw))
+
+    def test_a_dropped_exchange_is_answered(self):
+        self.assertEqual(500, self.door.get("/drop")[0])
+
+    def test_a_client_that_goes_away_is_noticed(self):
+        for ending in ("close", "reset", "half close", "close after pipelined bytes"):
+            before = self.door.statistics()["disconnects"]
+            pending = self.door.statistics()["probes"]
+            client = self.door.connect()
+            client.sendall(request("/probe"))
+            wait_until(lambda: self.door.statistics()["probes"] > pending, "probe pending")
+            if ending == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            if ending.endswith("bytes"):
+                client.sendall(request("/metrics") + b"GET /met")
+            if ending == "half close":
+                client.shutdown(socket.SHUT_WR)
+            else:
+                client.close()
+            wait_until(lambda: self.door.statistics()["disconnects"] == before + 1, ending)
+            client.close()
+        self.assertEqual(0, self.door.statistics()["pending"])
+
+    def test_pipelining_behind_a_pending_probe(self):
+        with self.door.connect() as client:
+            client.sendall(request("/probe?target=first"))
+            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
+            client.sendall(request("/metrics") + request("/nothing") + b"BAD LINE\r\n\r\n" + request("/metrics"))
+            self.door.get("/release")
+            self.assertEqual([200, 200, 404, 400], statuses(read_to_end(client)))
+
+    def test_a_flood_behind_a_pending_probe_stays_in_the_kernel(self):
+        before = self.door.resident_bytes()
+        with self.door.connect() as client:
+            client.sendall(request("/probe"))
+            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
+            client.settimeout(1)
+            try:
+                client.sendall(b"x" * (64 << 20))
+                self.fail("64 MB were taken")
+            except TimeoutError:
+                pass
+            self.assertLess(self.door.resident_bytes() - before, 4 << 20)
+
+    def test_half_closed_client_gets_its_answer(self):
+        self.assertEqual([200], statuses(self.door.exchange(request("/metrics"), half_close=True)))
+        raw = self.door.exchange(request("/metrics") * 3, half_close=True)
+        self.assertEqual([200, 200, 200], statuses(raw))
+
+    def test_stop_accepting_lets_pending_requests_end(self):
+        with self.door.connect() as client, self.door.connect() as other:
+            client.sendall(request("/probe"))
+            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
+            self.door.signal(15)
+
+            def refused():
+                try:
+                    self.door.connect().close()
+                    return False
+                except ConnectionRefusedError:
+                    return True
+
+            wait_until(refused, "listening ended")
+            other.sendall(request("/release"))
+            self.assertEqual("close", read_response(other)[1]["connection"])
+            self.assertEqual([200], statuses(read_to_end(client)))
+
+
+# What is sent, and the statuses of the answers that may come before the connection is closed.
+WRONG = {
+    "both lengths": (request("/-/reload", "Content-Length: 4", "Transfer-Encoding: chunked", method="POST") +
+                     b"0\r\n\r\n" + request("/metrics"), [400]),
+    "both lengths, other order": (request("/-/reload", "Transfer-Encoding: chunked", "Content-Length: 4", method="POST") +
+                                  b"0\r\n\r\n" + request("/metrics"), [400]),
+    "two lengths": (request("/-/reload", "Content-Length: 0", "Content-Length: 40", method="POST") +
+                    request("/metrics"), [400]),
+    "two equal lengths": (request("/-/reload", "Content-Length: 0", "content-length: 0", method="POST"), [400]),
+    "length list": (request("/-/reload", "Content-Length: 0, 0", method="POST"), [400]),
+    "signed length": (request("/-/reload", "Content-Length: +0", method="POST"), [400]),
+    "negative length": (request("/-/reload", "Content-Length: -1", method="POST"), [400]),
+    "hexadecimal length": (request("/-/reload", "Content-Length: 0x10", method="POST"), [400]),
+    "empty length": (request("/-/reload", "Content-Length:", method="POST"), [400]),
+    "huge length": (request("/-/reload", "Content-Length: 99999999999999999999", method="POST"), [413]),
+    "large length": (request("/-/reload", "Content-Length: 1000000", method="POST"), [413]),
+    "length of GET": (request("/metrics", "Content-Length: 60") + request("/metrics"), [400]),
+    "length of HEAD": (request("/metrics", "Content-Length: 60", method="HEAD") + request("/metrics"), [400]),
+    "length of OPTIONS": (request("/metrics", "Content-Length: 60", method="OPTIONS") + request("/metrics"), [400]),
+    "chunked": (request("/-/reload", "Transfer-Encoding: chunked", method="POST") + b"0\r\n\r\n", [501]),
+    "chunked by another name": (request("/-/reload", "Transfer-Encoding: xchunked", method="POST"), [501]),
+    "chunked, tab": (request("/-/reload", "Transfer-Encoding:\tchunked", method="POST"), [501]),
+    "chunked, twice": (request("/-/reload", "Transfer-Encoding: identity", "Transfer-Encoding: chunked", method="POST") +
+                       b"0\r\n\r\n", [501]),
+    "space before colon": (request("/-/reload", "Transfer-Encoding : chunked", method="POST") + b"0\r\n\r\n", [400]),
+    "space before first field": (b"GET /metrics HTTP/1.1\r\n Host: x\r\n\r\n", [400]),
+    "folded field": (request("/metrics", "X-A: b", " Content-Length: 5"), [400]),
+    "folded by tab": (request("/metrics", "X-A: b", "\tc"), [400]),
+    "bare line feeds": (b"GET /metrics HTTP/1.1\nHost: x\n\n", [400]),
+    "one bare line feed": (b"GET /metrics HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n", [400]),
+    "line feed ends the head": (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
+    "bare carriage return": (b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-A: b\rX-C: d\r\n\r\n", [400]),
+    "NUL in a field": (request("/metrics", "X-A: b\0c"), [400]),
+    "DEL in a field": (request("/metrics", "X-A: b\x7fc"), [400]),
+    "no colon": (request("/metrics", "X-A"), [400]),
+    "empty name": (request("/metrics", ": b"), [400]),
+    "bracket in a name": (request("/metrics", "X(A): b"), [400]),
+    "no host": (request("/metrics", host=None), [400]),
+    "two hosts": (request("/metrics", "Host: b"), [400]),
+    "host with path": (request("/metrics", host="Host: a/b"), [400]),
+    "two authorizations": (request("/metrics", "Authorization: Basic YTpi", "Authorization: Basic YTpj"), [400]),
+    "NUL in the path": (request("/metrics%00"), [400]),
+    "CRLF in the path": (request("/metrics%0d%0aX:y"), [400]),
+    "raw NUL in the path": (b"GET /metrics\0 HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
+    "bad escape in the path": (request("/met%zzrics"), [400]),
+    "cut escape in the path": (request("/metrics%4"), [400]),
+    "fragment": (request("/metrics#a"), [400]),
+    "relative target": (request("metrics"), [400]),
+    "asterisk": (request("*", method="OPTIONS"), [400]),
+    "authority": (request("localhost:80", method="CONNECT"), [404]),
+    "two spaces": (b"GET  /metrics HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
+    "space in the target": (b"GET /met rics HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
+    "tab in the request line": (b"GET\t/metrics\tHTTP/1.1\r\nHost: x\r\n\r\n", [400]),
+    "empty line first": (b"\r\n" + request("/metrics"), [400]),
+    "HTTP/0.9": (b"GET /metrics\r\n", [400]),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [505]),
+    "HTTP/1.2": (request("/metrics", version="HTTP/1.2"), [505]),
+    "http in small letters": (request("/metrics", version="http/1.1"), [400]),
+    "expectation": (request("/-/reload", "Expect: 100-continue", "Content-Length: 2", method="POST"), [417]),
+    "TLS hello": (bytes.fromhex("16030100c8010000c40303") + b"\0" * 190, [400]),
+    "binary": (bytes(range(256)) * 8, [400]),
+    "request line of 1 MB": (b"GET /" + b"a" * (1 << 20) + b" HTTP/1.1\r\nHost: x\r\n\r\n", [414]),
+    "field of 1 MB": (request("/metrics", "X-A: " + "b" * (1 << 20)), [431]),
+    "10,000 fields": (request("/metrics", *[f"X-{i}: b" for i in range(10_000)]), [431]),
+    "101 fields": (request("/metrics", *[f"X-{i}: b" for i in range(100)]), [431]),
+}
+
+
+class WrongRequestTest(unittest.TestCase):
+    def test_each_is_refused_and_ends_the_connection(self):
+        with FrontDoor() as door:
+            for name, (raw, expected) in WRONG.items():
+                with self.subTest(name):
+                    # The target is only looked at when the head is right: such a connection may go on.
+                    got = door.exchange(raw, half_close=True)
+                    self.assertEqual(expected, statuses(got), got[:300])
+            self.assertTrue(door.alive(), door.log())
+            seen = door.statistics()
+            self.assertNotIn("/metrics 200", seen["requests"], "a request was seen inside another")
+            wait_until(lambda: door.statistics()["connections"] == 1, "all connections ended")
+
+    def test_each_byte_by_byte(self):
+        with FrontDoor() as door:
+            for name, (raw, expected) in WRONG.items():
+                if len(raw) > 600:
+                    continue
+                with self.subTest(name), door.connect() as client:
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    for i in range(len(raw)):
+                        send_all(client, raw[i:i + 1])
+                    send_all(client, b"")
+                    try:
+                        client.shutdown(socket.SHUT_WR)
+                    except OSError:
+                        pass
+                    self.assertEqual(expected, statuses(read_to_end(client)))
+            self.assertTrue(door.alive(), door.log())
+            self.assertNotIn("/metrics 200", door.statistics()["requests"])
+
+    def test_right_request_byte_by_byte(self):
+        with FrontDoor() as door, door.connect() as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            body = request("/-/reload", "Content-Length: 5", method="POST") + b"hello"
+            for byte in body + request("/metrics", "Connection: close"):
+                client.sendall(bytes([byte]))
+            self.assertEqual([200, 200], statuses(read_to_end(client)))
+
+    def test_memory_stays_bounded(self):
+        with FrontDoor() as door:
+            door.exchange(WRONG["field of 1 MB"][0])
+            before = door.resident_bytes()
+            for _ in range(50):
+                for name in ("field of 1 MB", "request line of 1 MB", "10,000 fields", "large length"):
+                    door.exchange(WRONG[name][0])
+            self.assertLess(door.resident_bytes() - before, 4 << 20)
+
+
+if __name__ == "__main__":
+    unittest.main()

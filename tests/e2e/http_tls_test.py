@@ -1,0 +1,326 @@
+"""TLS as the web configuration file asks for it, seen by curl, openssl and sslscan."""
+
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import unittest
+
+from certificates import Certificates
+from front_door import FrontDoor, WAIT_SECONDS, read_response, read_to_end, request, statuses, wait_until
+
+CERTIFICATES = None
+
+
+def setUpModule():
+    global CERTIFICATES
+    CERTIFICATES = Certificates()
+
+
+def tearDownModule():
+    CERTIFICATES.close()
+
+
+def config(*lines, cert="server"):
+    text = ["tls_server_config:", f"  cert_file: {CERTIFICATES.path(cert + '.pem')}",
+            f"  key_file: {CERTIFICATES.path(cert + '.key')}"]
+    return "\n".join(text + ["  " + line for line in lines]) + "\n"
+
+
+def curl(door, *arguments, path="/metrics"):
+    """(HTTP status or 0, text) of a request by curl over TLS that trusts the CA."""
+    command = ["curl", "-sS", "--cacert", CERTIFICATES.path("ca.pem"), "-o", "/dev/null", "-w", "%{http_code}",
+               "--max-time", str(WAIT_SECONDS), *arguments, f"https://localhost:{door.port}{path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return int(done.stdout or 0), done.stderr
+
+
+def client_arguments(name):
+    return () if name is None else ("--cert", CERTIFICATES.path(name + ".pem"), "--key", CERTIFICATES.path(name + ".key"))
+
+
+def s_client(door, *arguments):
+    """What `openssl s_client` says about a handshake."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{door.port}", "-CAfile", CERTIFICATES.path("ca.pem"), *arguments]
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=WAIT_SECONDS)
+    return done.stdout + done.stderr
+
+
+def negotiated(door, *arguments):
+    """The cipher that was agreed upon, or None."""
+    found = re.search(r"Cipher is (\S+)", s_client(door, *arguments))
+    return None if found is None or found.group(1) == "(NONE)" else found.group(1)
+
+
+class TlsTest(unittest.TestCase):
+    def test_serves(self):
+        with FrontDoor(config=config()) as door:
+            self.assertEqual((200, ""), curl(door))
+            self.assertEqual((404, ""), curl(door, path="/nothing"))
+
+    def test_inline_pem(self):
+        indented = lambda name: CERTIFICATES.text(name).replace("\n", "\n    ")
+        text = f"tls_server_config:\n  cert: |\n    {indented('server.pem')}\n  key: |\n    {indented('server.key')}\n"
+        text += f"  client_ca: |\n    {indented('ca.pem')}\n  client_auth_type: RequireAndVerifyClientCert\n"
+        with FrontDoor(config=text) as door:
+            self.assertEqual(0, curl(door)[0])
+            self.assertEqual(200, curl(door, *client_arguments("right"))[0])
+
+    def test_paths_are_relative_to_the_file(self):
+        files = {"a.pem": CERTIFICATES.text("server.pem"), "a.key": CERTIFICATES.text("server.key")}
+        with FrontDoor(config="tls_server_config: {cert_file: a.pem, key_file: ./a.key}\n", files=files) as door:
+            self.assertEqual(200, curl(door)[0])
+
+    def test_client_auth_types(self):
+        anyone = dict.fromkeys((None, "right", "expired", "wrong", "nameless", "not_for_clients"), 200)
+        expected = {
+            "NoClientCert": anyone,
+            "RequestClientCert": anyone,
+            "RequireClientCert": {**anyone, None: 0},
+            "RequireAnyClientCert": {**anyone, None: 0},
+            "VerifyClientCertIfGiven": {**anyone, "expired": 0, "wrong": 0, "not_for_clients": 0},
+            "RequireAndVerifyClientCert": {**anyone, None: 0, "expired": 0, "wrong": 0, "not_for_clients": 0},
+        }
+        for auth_type, by_client in expected.items():
+            ca = () if auth_type == "NoClientCert" else (f"client_ca_file: {CERTIFICATES.path('ca.pem')}",)
+            with FrontDoor(config=config(f"client_auth_type: {auth_type}", *ca)) as door:
+                for client, status in by_client.items():
+                    for version in ("1.2", "1.3"):
+                        with self.subTest(auth_type, client=client, version=version):
+                            got = curl(door, f"--tlsv{version}", "--tls-max", version, *client_arguments(client))
+                            self.assertEqual(status, got[0], got[1])
+
+    def test_client_allowed_sans(self):
+        for name in ("scraper.example", "192.0.2.7", "2001:db8::7", "ops@example.org", "spiffe://example/scraper"):
+            with self.subTest(name):
+                text = config("client_auth_type: RequireAndVerifyClientCert", f"client_ca_file: {CERTIFICATES.path('ca.pem')}",
+                              f"client_allowed_sans: [unused.example, '{name}']")
+                with FrontDoor(config=text) as door:
+                    self.assertEqual(200, curl(door, *client_arguments("right"))[0])
+                    self.assertEqual(0, curl(door, *client_arguments("nameless"))[0])
+                    self.assertEqual(0, curl(door, *client_arguments("wrong"))[0])
+        for allowed in ("[example, '*.example', scraper.exampl, 192.0.2.70]", "[]"):
+            text = config("client_auth_type: RequireAnyClientCert", f"client_allowed_sans: {allowed}")
+            with FrontDoor(config=text) as door:
+                self.assertEqual(0, curl(door, *client_arguments("right"))[0])
+
+    def test_versions(self):
+        cases = {
+            (): ("tls1_2", "tls1_3"),
+            ("min_version: TLS13",): ("tls1_3",),
+            ("max_version: TLS12",): ("tls1_2",),
+            ("min_version: TLS11",): ("tls1_1", "tls1_2", "tls1_3"),
+            ("min_version: TLS10", "max_version: TLS10"): ("tls1",),
+            ("min_version: TLS10",): ("tls1", "tls1_1", "tls1_2", "tls1_3"),
+        }
+        for lines, accepted in cases.items():
+            with FrontDoor(config=config(*lines)) as door:
+                for version in ("tls1", "tls1_1", "tls1_2", "tls1_3"):
+                    with self.subTest(lines, version=version):
+                        cipher = negotiated(door, "-" + version, "-cipher", "ALL:@SECLEVEL=0")
+                        self.assertEqual(version in accepted, cipher is not None)
+
+    def test_ciphers(self):
+        names = {
+            "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+            "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+            "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+            "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+            "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+            "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+        }
+        for go_name, openssl_name in names.items():
+            with self.subTest(go_name):
+                cert = "rsa_server" if "_RSA_" in go_name else "server"
+                with FrontDoor(config=config(f"cipher_suites: [{go_name}]", cert=cert)) as door:
+                    self.assertEqual(openssl_name, negotiated(door, "-tls1_2", "-cipher", "ALL"))
+                    self.assertIsNone(negotiated(door, "-tls1_2", "-cipher", f"ALL:!{openssl_name}"))
+
+    def test_order_of_ciphers(self):
+        ciphers = "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]"
+        client = ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384")
+        with FrontDoor(config=config(ciphers)) as door:
+            self.assertEqual("ECDHE-ECDSA-AES256-GCM-SHA384", negotiated(door, *client))
+        with FrontDoor(config=config(ciphers, "prefer_server_cipher_suites: false")) as door:
+            self.assertEqual("ECDHE-ECDSA-AES128-GCM-SHA256", negotiated(door, *client))
+
+    def test_only_ciphers_of_tls13_means_only_tls13(self):
+        with FrontDoor(config=config("cipher_suites: [TLS_AES_128_GCM_SHA256]")) as door:
+            self.assertIsNone(negotiated(door, "-tls1_2"))
+            self.assertIsNotNone(negotiated(door, "-tls1_3"))
+
+    def test_curves(self):
+        curves = {"CurveP256": "P-256", "CurveP384": "P-384", "CurveP521": "P-521", "X25519": "X25519"}
+        for go_name, openssl_name in curves.items():
+            with FrontDoor(config=config(f"curve_preferences: [{go_name}]")) as door:
+                for other in curves.values():
+                    with self.subTest(go_name, client=other):
+                        # P-256 is also the certificate's.
+                        groups = other if other == openssl_name else other + ":P-256" if openssl_name != "P-256" else other
+                        self.assertEqual(other == openssl_name, negotiated(door, "-tls1_3", "-groups", groups) is not None)
+
+    def test_plain_http_on_the_tls_port(self):
+        with FrontDoor(config=config()) as door:
+            raw = door.exchange(request("/metrics"))
+            self.assertTrue(raw.startswith(b"HTTP/1.0 400 Bad Request\r\n"), raw)
+            self.assertTrue(raw.endswith(b"\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), raw)
+
+    def test_http_2_is_not_offered(self):
+        with FrontDoor(config=config() + "http_server_config: {http2: true}\n") as door:
+            self.assertIn("ALPN protocol: http/1.1", s_client(door, "-alpn", "h2,http/1.1"))
+            self.assertEqual(200, curl(door, "--http2")[0])
+
+    def test_handshake_is_inside_the_time_to_the_end_of_the_head(self):
+        with FrontDoor("--request-timeout-ms=600", config=config()) as door:
+            for hello in (b"", bytes.fromhex("160301010001")):
+                with door.connect() as client:
+                    client.sendall(hello)
+                    read_to_end(client)
+            with tls(door) as client:
+                client.sendall(b"GET /met")
+                self.assertEqual(b"", read_tls_to_end(client))
+            self.assertIn("did not come in time", door.log())
+
+    def test_garbage_and_renegotiation(self):
+        with FrontDoor(config=config()) as door:
+            for raw in (b"\x16\x03\x01" + b"\xff" * 4000, b"\x80\x2e\x01\x03\x01" + b"\0" * 50, bytes(range(256))):
+                door.exchange(raw)
+            self.assertIn("Secure Renegotiation IS", s_client(door, "-tls1_2"))
+            self.assertEqual(200, curl(door)[0])
+
+    def test_says_goodbye(self):
+        with FrontDoor(config=config()) as door, tls(door) as client:
+            client.sendall(request("/metrics", "Connection: close"))
+            data = b""
+            while True:
+                got = client.recv(65536)  # Raises if the end came without close_notify.
+                if not got:
+                    break
+                data += got
+            self.assertEqual([200], statuses(data))
+
+    def test_wrong_requests_and_pipelining_under_tls(self):
+        with FrontDoor(config=config()) as door:
+            with tls(door) as client:
+                client.sendall(request("/metrics") + request("/nothing") + request("/metrics", "X : y"))
+                self.assertEqual([200, 404, 400], statuses(read_tls_to_end(client)))
+
+    def test_client_that_goes_away_is_noticed_under_tls(self):
+        with FrontDoor(config=config()) as door, tls(door) as watcher:
+            for index, ending in enumerate(("goodbye", "close", "reset", "pipelined bytes")):
+                client = tls(door)
+                client.sendall(request("/probe"))
+                wait_until(lambda: b'"pending": 1' in ask(watcher, "/statistics"), "probe pending")
+                if ending == "reset":
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                if ending == "pipelined bytes":
+                    client.sendall(request("/metrics"))
+                if ending == "goodbye":
+                    client.unwrap().close()
+                client.close()
+                count = f'"disconnects": {index + 1}'.encode()
+                wait_until(lambda: count in ask(watcher, "/statistics"), ending)
+
+    @unittest.skipUnless(shutil.which("sslscan"), "sslscan is not installed")
+    def test_sslscan_finds_nothing_weak(self):
+        for cert in ("server", "rsa_server"):
+            with FrontDoor(config=config(cert=cert)) as door:
+                report = subprocess.run(["sslscan", "--no-colour", f"127.0.0.1:{door.port}"], capture_output=True,
+                                        text=True).stdout
+                for protocol in ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"):
+                    self.assertRegex(report, rf"{re.escape(protocol)}\s+disabled")
+                for protocol in ("TLSv1.2", "TLSv1.3"):
+                    self.assertRegex(report, rf"{re.escape(protocol)}\s+enabled")
+                accepted = re.findall(r"^(?:Accepted|Preferred)\s+\S+\s+(\d+) bits\s+(\S+)", report, re.MULTILINE)
+                self.assertGreaterEqual(len(accepted), 6, report)
+                for bits, cipher in accepted:
+                    self.assertGreaterEqual(int(bits), 128)
+                    self.assertRegex(cipher, "GCM|CHACHA20")
+                self.assertNotIn("Compression enabled", report)
+                self.assertNotRegex(report, "(?<!not )vulnerable to heartbleed")
+
+
+def tls(door):
+    context = ssl.create_default_context(cafile=CERTIFICATES.path("ca.pem"))
+    return context.wrap_socket(door.connect(), server_hostname="localhost", suppress_ragged_eofs=False)
+
+
+def read_tls_to_end(client):
+    try:
+        return read_to_end(client)
+    except ssl.SSLError:
+        return b""
+
+
+def ask(client, path):
+    client.sendall(request(path))
+    return read_response(client)[2]
+
+
+class ReloadTest(unittest.TestCase):
+    def serial(self, door):
+        command = f"openssl s_client -connect 127.0.0.1:{door.port} </dev/null 2>/dev/null | openssl x509 -noout -subject"
+        return subprocess.run(["sh", "-c", command], capture_output=True, text=True).stdout.strip()[-7:].strip(" =")
+
+    def pair(self, door, name):
+        for extension in ("pem", "key"):
+            door.write(f"a.{extension}", CERTIFICATES.text(f"{name}.{extension}"))
+
+    def test_certificate_replaced_under_a_running_server(self):
+        files = {"a.pem": CERTIFICATES.text("server.pem"), "a.key": CERTIFICATES.text("server.key")}
+        with FrontDoor(config="tls_server_config: {cert_file: a.pem, key_file: a.key}\n", files=files) as door:
+            with tls(door) as old:
+                self.assertIn(b"reload_ok", ask(old, "/statistics"))
+                self.assertEqual("server", self.serial(door))
+                door.write("a.pem", CERTIFICATES.text("server2.pem"))
+                # Half of the change: refused, the old pair stays.
+                self.assertEqual("server", self.serial(door))
+                self.assertIn(b'"reload_ok": false', ask(old, "/statistics"))
+                self.assertIn("does not match", door.log())
+                door.write("a.key", CERTIFICATES.text("server2.key"))
+                self.assertEqual("server2", self.serial(door))
+                self.assertIn(b'"reload_ok": true', ask(old, "/statistics"))
+
+    def test_a_bad_change_keeps_the_old(self):
+        with FrontDoor(config=config()) as door, tls(door) as kept:
+            for bad in ("tls_server_config: [", "unknown: 1\n", config("min_version: TLS9"), config().replace(".key", ".no")):
+                door.write("web.yml", bad)
+                self.assertEqual(200, curl(door)[0])
+                self.assertIn(b'"reload_ok": false', ask(kept, "/statistics"))
+                status, text = self.post_reload(door)
+                self.assertEqual(500, status)
+                self.assertIn(str(door.folder / "web.yml") + ":", text)
+            door.write("web.yml", config("min_version: TLS13"))
+            self.assertEqual(200, self.post_reload(door)[0])
+            self.assertIsNone(negotiated(door, "-tls1_2"))
+
+    def post_reload(self, door):
+        with tls(door) as client:
+            client.sendall(request("/-/reload", "Content-Length: 0", method="POST"))
+            status, _, body = read_response(client)
+            return status, body.decode()
+
+    def test_hangup_reads_again(self):
+        with FrontDoor(config=config()) as door:
+            door.signal(signal.SIGHUP)
+            wait_until(lambda: "read again" in door.log(), "reloaded")
+            door.write("web.yml", "x: 1\n")
+            door.signal(signal.SIGHUP)
+            wait_until(lambda: 'unknown key' in door.log(), "refused")
+            self.assertEqual(200, curl(door)[0])
+
+    def test_tls_switched_on(self):
+        with FrontDoor(config="") as door:
+            self.assertEqual(200, door.get("/metrics")[0])
+            door.write("web.yml", config())
+            self.assertEqual(200, curl(door)[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
