@@ -256,7 +256,8 @@ void ReadHeaders(const YAML::Node& node, const std::string& section, WebConfig& 
       for (const auto allowed : values) {
         expected += (expected.empty() ? "" : " or ") + std::string(allowed);
       }
-      throw Mistake{LineOf(value), where + ": expected " + expected + ", got " + Quote(text)};
+      throw Mistake{IsAbsent(value) ? line : LineOf(value),
+                    where + ": expected " + expected + ", got " + Quote(text)};
     }
     if (std::any_of(text.begin(), text.end(), [](char c) { return c >= 0 && c < 0x20; }) ||
         text.find('\x7f') != std::string::npos) {
@@ -281,7 +282,8 @@ void ReadUsers(const YAML::Node& node, const std::string& section, WebConfig& co
     }
     const std::string hash = IsAbsent(value) ? "" : ReadText(value, where);
     if (!IsBcryptHash(hash)) {
-      throw Mistake{LineOf(value), where + ": not a bcrypt hash ($2a$, $2b$ or $2y$)"};
+      throw Mistake{IsAbsent(value) ? line : LineOf(value),
+                    where + ": not a bcrypt hash ($2a$, $2b$ or $2y$)"};
     }
     config.users.emplace(name, hash);
   });

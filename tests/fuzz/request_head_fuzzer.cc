@@ -1,0 +1,35 @@
+// The head of a request: what is accepted has one reading, and arrives at it in any pieces.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "supervisor/http/request_head.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace iperf3_exporter;
+  constexpr HeadLimits kLimits{.max_bytes = 4096, .max_fields = 50, .max_body_bytes = 100};
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  HeadScanner whole;
+  const auto length = whole.Scan(bytes);
+  HeadScanner pieces;
+  std::optional<std::size_t> in_pieces;
+  for (std::size_t i = 1; i <= size && !in_pieces; ++i) in_pieces = pieces.Scan(bytes.substr(0, i));
+  if (length != in_pieces) std::abort();
+  if (!length) {
+    static_cast<void>(whole.EarlyFault(bytes, kLimits));
+    return 0;
+  }
+  const std::string_view head = bytes.substr(0, *length);
+  if (CheckHead(head, kLimits)) return 0;
+  // Accepted: no bare line end, no empty line but the last, a target that can be judged.
+  if (head.find("\r\n\r\n") + 4 != head.size()) std::abort();
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    if (head[i] == '\n' && head[i - 1] != '\r') std::abort();
+    if (head[i] == '\r' && head[i + 1] != '\n') std::abort();
+    if (head[i] == '\0') std::abort();
+  }
+  const auto line = SplitRequestLine(head.substr(0, head.find('\r')));
+  if (!line) std::abort();
+  static_cast<void>(ParseTarget(line->target));
+  return 0;
+}

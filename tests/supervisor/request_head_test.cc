@@ -1,0 +1,117 @@
+#include "supervisor/http/request_head.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr HeadLimits kLimits{.max_bytes = 1000, .max_fields = 10, .max_body_bytes = 100};
+
+int CodeOf(const std::string& head) {
+  const auto fault = CheckHead(head, kLimits);
+  return fault ? fault->code : 0;
+}
+
+std::string Head(const std::string& line, const std::string& fields = "Host: a\r\n") {
+  return line + "\r\n" + fields + "\r\n";
+}
+
+TEST(RequestHeadTest, AcceptsWhatScrapersSend) {
+  EXPECT_EQ(CodeOf(Head("GET /probe?target=a&port=1 HTTP/1.1")), 0);
+  EXPECT_EQ(CodeOf(Head("GET / HTTP/1.0", "")), 0);
+  EXPECT_EQ(CodeOf(Head("POST /-/reload HTTP/1.1", "Host: a\r\nContent-Length: 0\r\n")), 0);
+  EXPECT_EQ(CodeOf(Head("POST /-/reload HTTP/1.1", "Host: [::1]:80\r\nContent-Length: 0100\r\n")),
+            0);
+  EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", "HOST:a\r\nX-A:\r\nX-B: \t b\xc3\xa9 \t\r\n")), 0);
+}
+
+TEST(RequestHeadTest, RefusesLengthsBeyondTheLimit) {
+  EXPECT_EQ(CodeOf(Head("POST / HTTP/1.1", "Host: a\r\nContent-Length: 101\r\n")), 413);
+  EXPECT_EQ(CodeOf(Head("POST / HTTP/1.1", "Host: a\r\nContent-Length: 18446744073709551616\r\n")),
+            413);
+  EXPECT_EQ(CodeOf(Head("POST / HTTP/1.1", "Host: a\r\nContent-Length: 1 1\r\n")), 400);
+}
+
+TEST(RequestHeadTest, RefusesTooMuch) {
+  EXPECT_EQ(CodeOf(Head("GET /" + std::string(1000, 'a') + " HTTP/1.1")), 414);
+  EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", "Host: a\r\nX: " + std::string(1000, 'a') + "\r\n")),
+            431);
+  std::string fields = "Host: a\r\n";
+  for (int i = 0; i < 9; ++i) fields += "X: y\r\n";
+  EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", fields)), 0);
+  EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", fields + "X: y\r\n")), 431);
+}
+
+TEST(RequestHeadTest, RefusesEveryCutHead) {
+  const std::string head = Head("GET / HTTP/1.1");
+  for (std::size_t size = 0; size < head.size(); ++size) {
+    EXPECT_NE(CodeOf(head.substr(0, size)), 0) << size;
+  }
+  EXPECT_EQ(CodeOf(head + "x\r\n"), 400);
+}
+
+TEST(RequestHeadTest, RefusesEveryControlByteEverywhere) {
+  const std::string head = Head("GET /a HTTP/1.1", "Host: a\r\nX-A: b\r\n");
+  for (std::size_t at = 0; at < head.size(); ++at) {
+    for (const char byte : {'\0', '\x01', '\x1f', '\x7f'}) {
+      std::string changed = head;
+      changed[at] = byte;
+      EXPECT_NE(CodeOf(changed), 0) << at << " " << int{byte};
+    }
+  }
+}
+
+TEST(RequestHeadTest, FindsTheEndHoweverTheBytesArrive) {
+  const std::string head = Head("GET / HTTP/1.1");
+  const std::string bytes = head + "GET";
+  for (std::size_t cut = 1; cut <= bytes.size(); ++cut) {
+    HeadScanner scanner;
+    const auto first = scanner.Scan(bytes.substr(0, cut));
+    EXPECT_EQ(first.has_value(), cut >= head.size()) << cut;
+    EXPECT_EQ(scanner.Scan(bytes), head.size()) << cut;
+  }
+  HeadScanner scanner;
+  for (std::size_t size = 1; size < head.size(); ++size) {
+    EXPECT_FALSE(scanner.Scan(head.substr(0, size)));
+    EXPECT_FALSE(scanner.EarlyFault(head.substr(0, size), kLimits));
+  }
+  EXPECT_EQ(scanner.Scan(head), head.size());
+}
+
+TEST(RequestHeadTest, EndsAtBareLineFeedsToo) {
+  EXPECT_EQ(HeadScanner().Scan("GET / HTTP/1.1\n\nx"), 16U);
+  EXPECT_EQ(HeadScanner().Scan("GET / HTTP/1.1\n\r\nx"), 17U);
+  EXPECT_EQ(HeadScanner().Scan("GET / HTTP/1.1\r\n\nx"), 17U);
+}
+
+TEST(RequestHeadTest, SeesEarlyWhatCanNotBecomeRight) {
+  HeadScanner tls;
+  EXPECT_FALSE(tls.Scan("\x16"));
+  EXPECT_EQ(tls.EarlyFault("\x16", kLimits)->code, 400);
+  HeadScanner old;
+  EXPECT_FALSE(old.Scan("GET /\r\n"));
+  EXPECT_EQ(old.EarlyFault("GET /\r\n", kLimits)->code, 400);
+  HeadScanner endless;
+  const std::string line(1001, 'a');
+  EXPECT_FALSE(endless.Scan(line));
+  EXPECT_EQ(endless.EarlyFault(line, kLimits)->code, 414);
+}
+
+TEST(RequestHeadTest, ParsesTargets) {
+  const auto target = ParseTarget("/a%20b%2F?c=%00&d?e");
+  ASSERT_TRUE(target);
+  EXPECT_EQ(target->path, "/a b/");
+  EXPECT_EQ(target->query, "c=%00&d?e");
+  EXPECT_EQ(ParseTarget("HTTP://host:1/x?y")->path, "/x");
+  EXPECT_EQ(ParseTarget("https://host")->path, "/");
+  EXPECT_EQ(ParseTarget("http://host?y")->query, "y");
+  for (const char* bad : {"*", "a", "http://", "http:///x", "ftp://a/b", "/%", "/%1", "/%g0",
+                          "/%00", "/%1f", "/%7f"}) {
+    EXPECT_FALSE(ParseTarget(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
