@@ -63,6 +63,8 @@ class Prometheus:
             with urllib.request.urlopen(url, timeout=30) as response:
                 return json.load(response)["data"]
         except urllib.error.HTTPError as error:
+            if error.code == 503:  # starting
+                return None
             raise AssertionError(f"{parameters}: {error.read().decode()}") from error
         except urllib.error.URLError:  # not listening yet
             return None
