@@ -22,7 +22,7 @@ BASE = "docker.io/library/debian:bookworm-slim"
 IMAGE = "localhost/iperf3-exporter:test"
 STRICT = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 # What a container without any right still has; namespaces and another user need rights.
-LAYERS = ("no_new_privileges", "descriptors", "parent_death", "not_dumpable", "rlimits", "environment", "seccomp")
+LAYERS = ("no_new_privileges", "descriptors", "parent_death", "rlimits", "environment", "seccomp", "capabilities")
 
 
 class ImageTest(unittest.TestCase):

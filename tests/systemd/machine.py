@@ -1,7 +1,8 @@
 """A Debian machine with a real systemd, in a container of its own network, for the tests beside this file.
 
 The root folder is made with debootstrap from the mirror that this host uses, in a temporary folder, and goes
-away with the machine. Needs root, debootstrap and systemd-nspawn.
+away with the machine. Needs root, debootstrap and systemd-nspawn. While you work on a test, set EXPORTER_TEST_ROOT
+to a folder that such a root may be kept in: the next run copies it.
 """
 
 import os
@@ -9,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -16,6 +18,9 @@ PACKAGES = "systemd,systemd-sysv,dbus,curl,procps,ca-certificates"
 # systemd-nspawn's own filter lacks these, and the exporter's layers need them.
 CALLS = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "bpf", "@keyring")
 BOOT_SECONDS = 60
+
+# Told to end, a test still cleans up.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def apt_settings():
@@ -86,10 +91,19 @@ class Machine:
         self.leader = None
         self.programs = []
         try:
-            make_root(self.root)
+            self._make_root()
         except BaseException:
             self.close()
             raise
+
+    def _make_root(self):
+        kept = os.environ.get("EXPORTER_TEST_ROOT")
+        if not kept:
+            make_root(self.root)
+            return
+        if not os.path.isdir(kept):
+            make_root(kept)
+        subprocess.run(["cp", "-a", kept, self.root], check=True)
 
     def boot(self):
         self.name = f"exporter{os.getpid()}"

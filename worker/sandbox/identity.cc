@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -45,19 +46,24 @@ Result<LayerState> ChangeUser(uid_t uid) {
   return LayerState::kInForce;
 }
 
+bool IsEmpty(const Capabilities& capabilities) {
+  return std::all_of(capabilities.begin(), capabilities.end(), [](const auto& word) {
+    return (word.effective | word.permitted | word.inheritable) == 0;
+  });
+}
+
+// Without any, nothing is asked of the kernel: a hardened unit refuses capset altogether.
 Status GiveUpCapabilities() {
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  const auto held = ReadCapabilities();
+  if (!held) return tl::unexpected(held.error());
+  if (IsEmpty(*held)) return {};
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const Capabilities none{};
   if (::syscall(SYS_capset, &header, none.data()) != 0) return ErrnoError("capset");
   const auto left = ReadCapabilities();
   if (!left) return tl::unexpected(left.error());
-  for (const auto& word : *left) {
-    if ((word.effective | word.permitted | word.inheritable) != 0) {
-      return MakeError("capset: some are left");
-    }
-  }
-  return {};
+  return IsEmpty(*left) ? Status{} : MakeError("capset: some are left");
 }
 
 }  // namespace
