@@ -99,7 +99,10 @@ Iperf3Child::~Iperf3Child() {
   }
 }
 
-void Iperf3Child::Signal(int signal_number) const { ::kill(-pid_, signal_number); }
+// Not by kill(3): the filter compares the whole register, so its upper half must be zero.
+void Iperf3Child::Signal(int signal_number) const {
+  ::syscall(SYS_kill, static_cast<unsigned>(-pid_), signal_number);
+}
 
 int Iperf3Child::Reap() {
   siginfo_t ended = {};

@@ -61,7 +61,9 @@ class Watch {
       if (ended) return end_;
       if (fds_[kLink].revents != 0) OnLink();
       if (fds_[kListener].revents != 0 && !AnswerRefusedCall(listener_.get())) {
+        // Whoever still waits for an answer gets ENOSYS.
         fds_[kListener].fd = -1;
+        listener_.Reset();
       }
       OnTimer();
     }

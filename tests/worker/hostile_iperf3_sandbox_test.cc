@@ -137,17 +137,19 @@ class HostileIperf3Test : public ::testing::TestWithParam<Start> {
     ready_ = worker_.Configure(config_);
   }
 
-  JobResult Run(const char* word, std::chrono::seconds time = WorkerUnderTest::kPatience) {
+  Job MakeJob(const char* word) {
     Job job;
     job.id = ++last_id_;
     job.address = ParseIpAddress("127.0.0.1").value();
     job.port = 9;  // discard: nobody listens there
     job.test.period_seconds = 1;
     job.test.bind_device = word;
-    job.deadline = Clock::now() + time;
+    job.deadline = Clock::now() + WorkerUnderTest::kPatience;
     job.lock_deadline = job.deadline;
-    return worker_.Run(job);
+    return job;
   }
+
+  JobResult Run(const char* word) { return worker_.Run(MakeJob(word)); }
 
   void Expect(const Attack& attack) {
     const JobResult result = Run(attack.word);
@@ -253,6 +255,27 @@ TEST_P(HostileIperf3Test, RemovesTheFolderOfAKilledWorker) {
   WorkerUnderTest next(GetParam().prefix);
   EXPECT_EQ(next.Configure(config_).error, "");
   for (const std::string& folder : folders) EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
+// Nothing is stopped, everything is named.
+TEST_P(HostileIperf3Test, IsNamedButNotStoppedWhenDiagnosing) {
+  WorkerUnderTest worker(GetParam().prefix);
+  config_.sandbox = SandboxMode::kDiagnose;
+  const WorkerReady ready = worker.Configure(config_);
+  ASSERT_EQ(ready.error, "");
+  EXPECT_EQ(ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)],
+            LayerState::kMissing);
+  const JobResult named = worker.Run(MakeJob("memfd"));
+  EXPECT_EQ(named.outcome, JobOutcome::kSucceeded) << Why(named);
+  EXPECT_EQ(worker.Run(MakeJob("dup")).outcome, JobOutcome::kSucceeded);
+  EXPECT_EQ(worker.Run(MakeJob("uname")).outcome, JobOutcome::kSucceeded);
+  worker.CloseLink();
+  EXPECT_EQ(worker.WaitForExit(), 0);
+  const std::string log = worker.Log();
+  EXPECT_NE(log.find("DIAGNOSING"), std::string::npos) << log;
+  EXPECT_NE(log.find("memfd_create"), std::string::npos) << log;
+  EXPECT_NE(log.find("call=dup"), std::string::npos) << log;
+  EXPECT_EQ(log.find("uname"), std::string::npos) << log;
 }
 
 INSTANTIATE_TEST_SUITE_P(Starts, HostileIperf3Test, ::testing::ValuesIn(Starts()),

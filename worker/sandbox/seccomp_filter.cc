@@ -63,8 +63,8 @@ Comparison AtMost(unsigned argument, std::uint64_t value) {
 // Adds rules until one fails; first failure wins.
 class Rules {
  public:
-  Rules(scmp_filter_ctx context, FilterOf of, int program_fd)
-      : context_(context), of_(of), program_fd_(program_fd) {}
+  Rules(scmp_filter_ctx context, FilterOf of, FilterMode mode, int program_fd)
+      : context_(context), of_(of), mode_(mode), program_fd_(program_fd) {}
 
   void Add(const SyscallGrant& grant) {
     if (of_ == FilterOf::kIperf3 && grant.grantee == Grantee::kWorkerOnly) return;
@@ -106,6 +106,8 @@ class Rules {
       case Condition::kAnswersEnosys:
         return Answer(ENOSYS, {});
       case Condition::kAnswersEnotty:
+        // The diagnosing worker speaks to its listener by ioctl.
+        if (worker() && mode_ == FilterMode::kDiagnose) return Allow({});
         return Answer(ENOTTY, {});
       case Condition::kMapNotBoth:
       case Condition::kProtectNotExecute:
@@ -175,9 +177,9 @@ class Rules {
         return Allow({IsInt(0, static_cast<std::uint32_t>(program_fd_)), Is(1, kExecPathAddress),
                       IsInt(4, AT_EMPTY_PATH)});
       case Condition::kKillSignal:
-        // -1 would be every process of this user.
+        // -1 would be every process of this user. (The upper half of the register is zero.)
         for (const std::uint32_t signal_number : {SIGTERM, SIGKILL}) {
-          Allow({SCMP_CMP32(0, SCMP_CMP_LT, 0xffffffffU), IsInt(1, signal_number)});
+          Allow({{0, SCMP_CMP_LT, 0xffffffffU, 0}, IsInt(1, signal_number)});
         }
         return;
       case Condition::kOwnThread:
@@ -197,6 +199,7 @@ class Rules {
 
   scmp_filter_ctx context_;
   FilterOf of_;
+  FilterMode mode_;
   int program_fd_;
   int call_ = 0;
   int result_ = 0;
@@ -242,7 +245,7 @@ Result<SeccompFilter> SeccompFilter::Build(FilterOf of, FilterMode mode, int pro
   ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   // A binary tree: few comparisons per call.
   ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  Rules rules(context.get(), of, program_fd);
+  Rules rules(context.get(), of, mode, program_fd);
   for (const SyscallGroup& group : SyscallGroups()) {
     for (const SyscallGrant& grant : group.grants) rules.Add(grant);
   }
