@@ -27,7 +27,8 @@ class HttpExchange {
   [[nodiscard]] const std::string& method() const { return method_; }
   // Percent-decoded, without the query. Equal to the route's path.
   [[nodiscard]] const std::string& path() const { return path_; }
-  // After the `?`, raw and undecoded; empty when there is none. Printable ASCII only.
+  // After the `?`, raw and undecoded; empty when there is none. Without spaces and control
+  // bytes, but there may be any bytes above ASCII.
   [[nodiscard]] const std::string& query() const { return query_; }
   // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix"; for log lines.
   [[nodiscard]] const std::string& peer() const { return peer_; }

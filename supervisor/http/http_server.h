@@ -31,6 +31,7 @@ struct HttpRoute {
 
 class HttpServer {
  public:
+  // Ignores SIGPIPE in this process and sends libevent's warnings to the log.
   HttpServer(event_base* base, HttpLimits limits);
   // Stops listening; pending exchanges are dropped: their OnDisconnect runs, their connections
   // close.
@@ -54,8 +55,8 @@ class HttpServer {
   // "127.0.0.1:9579" and so on, the real port in place of 0.
   [[nodiscard]] std::vector<std::string> ListeningOn() const;
 
-  // Closes the listening sockets and idle connections; requests in hand are answered, each
-  // followed by a close. Once.
+  // Closes the listening sockets. Connections stay, so that requests in hand are answered and a
+  // kept one can still ask /ready; each answer from now on is followed by a close.
   void StopAccepting();
   // Requests whose answer is not yet completely written.
   [[nodiscard]] std::size_t PendingRequests() const;

@@ -34,6 +34,7 @@ struct HttpLimits {
 // Counters of the server, read when /metrics is asked for. Loop thread only.
 struct HttpStatistics {
   std::size_t connections = 0;
+  // Closed or answered because of a limit: too many connections, too long a head or body, too slow.
   std::uint64_t connections_rejected = 0;
   // (path of a route or "other", status code) -> answers. No key comes from a client.
   std::map<std::pair<std::string, int>, std::uint64_t> requests;

@@ -62,7 +62,7 @@ class LimitsTest(unittest.TestCase):
             self.assertEqual(b"", read_to_end(client))
 
     def test_pending_request_has_no_time_limit_of_the_server(self):
-        with FrontDoor("--request-timeout-ms=300", "--idle-timeout-ms=300") as door, door.connect() as client:
+        with FrontDoor("--request-timeout-ms=300") as door, door.connect() as client:
             client.sendall(request("/probe"))
             with door.connect() as watcher:  # Lives through more than one time-out.
                 start = time.monotonic()

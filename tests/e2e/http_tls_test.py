@@ -177,7 +177,7 @@ class TlsTest(unittest.TestCase):
             self.assertEqual(200, curl(door, "--http2")[0])
 
     def test_handshake_is_inside_the_time_to_the_end_of_the_head(self):
-        with FrontDoor("--request-timeout-ms=600", config=config()) as door:
+        with FrontDoor("--request-timeout-ms=2000", config=config()) as door:
             for hello in (b"", bytes.fromhex("160301010001")):
                 with door.connect() as client:
                     client.sendall(hello)
