@@ -116,7 +116,7 @@ void JobRunner::Conclude(const Job& job, const RunResult& run, JobResult& result
                           job.test.direction, parser_);
   if (!verdict.succeeded) return Fail(result, verdict.reason, std::move(verdict.error_text));
   result.outcome = JobOutcome::kSucceeded;
-  result.measurement = std::move(verdict.measurement);
+  result.measurement = verdict.measurement;
 }
 
 }  // namespace iperf3_exporter

@@ -231,6 +231,7 @@ std::uint32_t DefaultAction(FilterOf of, FilterMode mode) {
 }  // namespace
 
 Status MapExecPath() {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is the point.
   void* wanted = reinterpret_cast<void*>(kExecPathAddress);
   void* page =
       ::mmap(wanted, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

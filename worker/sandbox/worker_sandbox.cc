@@ -172,7 +172,7 @@ class WorkerSandboxSteps {
   }
 
   Status RearmParentDeath() {
-    if (const Status armed = ArmParentDeath(request_.link_fd); !armed) return armed;
+    if (Status armed = ArmParentDeath(request_.link_fd); !armed) return armed;
     InForce(SandboxLayer::kParentDeath);
     return {};
   }
@@ -235,7 +235,7 @@ class WorkerSandboxSteps {
 
   Status EnterFilter() {
     if (kBuiltWithSanitizer) return {};
-    if (const Status mapped = MapExecPath(); !mapped) return mapped;
+    if (Status mapped = MapExecPath(); !mapped) return mapped;
     const FilterMode mode = diagnoses() ? FilterMode::kDiagnose : FilterMode::kKill;
     auto iperf3 = SeccompFilter::Build(FilterOf::kIperf3, mode, kProgramFd);
     if (!iperf3) return tl::unexpected(iperf3.error());
