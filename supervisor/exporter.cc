@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <utility>
@@ -92,6 +93,13 @@ void LogSandbox(const char* process, const LayerStates& states) {
        {"not_offered", LayersIn(LayerState::kNotOffered, states)}});
 }
 
+// The supervisor holds keys: no core file with them, and nothing that it starts gains rights.
+void GiveUpWhatIsNeverNeeded() {
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+}
+
 // Every connection is a descriptor, and the soft limit is 1024 on most systems.
 void RaiseDescriptorLimit() {
   rlimit limit{};
@@ -119,6 +127,7 @@ Exporter::~Exporter() = default;
 
 Status Exporter::Start() {
   ::signal(SIGPIPE, SIG_IGN);
+  GiveUpWhatIsNeverNeeded();
   RaiseDescriptorLimit();
   AdoptOrphans();
   const auto watch = [this](int number, std::function<void()> callback) {
@@ -201,10 +210,12 @@ void Exporter::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
     metrics_.OnProbe(ProbeResult::kBadRequest, Clock::now() - received);
     exchange->Reply(PlainText(400, bad.message));
   };
-  const WorkerReady unknown;
-  const WorkerReady& iperf3 = worker != nullptr ? *worker : unknown;
-  auto request = ParseProbeRequest(exchange->query(), options_.probe_limits, iperf3.capabilities,
-                                   iperf3.iperf3_version);
+  if (worker == nullptr) {
+    metrics_.OnProbe(ProbeResult::kNoWorker, Clock::now() - received);
+    return exchange->Reply(Unavailable("no worker is alive yet"));
+  }
+  auto request = ParseProbeRequest(exchange->query(), options_.probe_limits, worker->capabilities,
+                                   worker->iperf3_version);
   if (!request) return refuse(request.error());
   std::optional<std::chrono::nanoseconds> scrape_timeout;
   if (const auto header = exchange->Header("X-Prometheus-Scrape-Timeout-Seconds"); header) {

@@ -1,0 +1,99 @@
+// What a probe costs beyond the test itself: the whole exporter, lock, sandbox and all, beside
+// the bare program with the same arguments, in pairs so that a busy machine troubles both alike.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "bench/exporter_process.h"
+
+namespace iperf3_exporter::bench {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+template <typename Call>
+double Time(Call call) {
+  const auto start = std::chrono::steady_clock::now();
+  call();
+  return Seconds(std::chrono::steady_clock::now() - start).count();
+}
+
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+void RequireUp(const std::string& answer) {
+  if (answer.find("\niperf3_up{") == std::string::npos ||
+      answer.find("} 1\n") == std::string::npos) {
+    Die("the probe did not succeed:\n" + answer);
+  }
+}
+
+void ReportPairs(benchmark::State& state, const std::vector<double>& bare,
+                 const std::vector<double>& probe) {
+  std::vector<double> difference;
+  for (std::size_t i = 0; i < bare.size(); ++i) difference.push_back(probe[i] - bare[i]);
+  state.counters["bare_ms"] = 1e3 * Median(bare);
+  state.counters["probe_ms"] = 1e3 * Median(probe);
+  state.counters["overhead_ms"] = 1e3 * Median(difference);
+}
+
+const std::vector<std::string>& InstantArguments() {
+  static const std::vector<std::string> arguments = {BENCH_BINARY_DIR "/instant_iperf3", "-J", "-c",
+                                                     "127.0.0.1"};
+  return arguments;
+}
+
+// A stand-in that answers at once: nothing is left but the exporter.
+void BM_ProbeOfAnInstantIperf3(benchmark::State& state) {
+  ExporterProcess exporter({"--iperf3.path=" BENCH_BINARY_DIR "/instant_iperf3"});
+  const std::string probe = "/probe?target=127.0.0.1&period=1s";
+  RequireUp(exporter.Get(probe));
+  std::vector<double> bare_times;
+  std::vector<double> probe_times;
+  for (auto _ : state) {
+    bare_times.push_back(Time([] { (void)RunProgram(InstantArguments()); }));
+    probe_times.push_back(Time([&] { benchmark::DoNotOptimize(exporter.Get(probe)); }));
+    state.SetIterationTime(probe_times.back());
+  }
+  ReportPairs(state, bare_times, probe_times);
+}
+BENCHMARK(BM_ProbeOfAnInstantIperf3)->UseManualTime()->Iterations(500);
+
+// The same through a real iperf3 and a real server on loopback, one second of test each.
+void BM_ProbeOfARealIperf3(benchmark::State& state) {
+  const RealServer server;
+  ExporterProcess exporter({});
+  const std::string port = std::to_string(server.port());
+  const std::string probe = "/probe?target=127.0.0.1&period=1s&bitrate=1M&port=" + port;
+  const std::vector<std::string> bare = {"iperf3", "-J", "-c", "127.0.0.1", "-p", port,
+                                         "-t",     "1",  "-b", "1M"};
+  RequireUp(exporter.Get(probe));
+  std::vector<double> bare_times;
+  std::vector<double> probe_times;
+  for (auto _ : state) {
+    bare_times.push_back(Time([&] { (void)RunProgram(bare); }));
+    probe_times.push_back(Time([&] { RequireUp(exporter.Get(probe)); }));
+    state.SetIterationTime(probe_times.back());
+  }
+  ReportPairs(state, bare_times, probe_times);
+}
+BENCHMARK(BM_ProbeOfARealIperf3)->UseManualTime()->Iterations(15)->Unit(benchmark::kMillisecond);
+
+// Not a time: what an idle exporter with its four workers holds.
+void BM_IdleMemory(benchmark::State& state) {
+  ExporterProcess exporter({});
+  for (auto _ : state) benchmark::DoNotOptimize(exporter.Get("/health"));
+  state.counters["proportional_MB"] = static_cast<double>(exporter.ProportionalBytes()) / 1e6;
+}
+BENCHMARK(BM_IdleMemory)->Iterations(1);
+
+}  // namespace
+}  // namespace iperf3_exporter::bench
+
+BENCHMARK_MAIN();
