@@ -96,8 +96,7 @@ void Die(const std::string& what) {
 ExporterProcess::ExporterProcess(std::vector<std::string> flags)
     : lock_name_("iperf3_exporter_bench." + std::to_string(::getpid())) {
   std::vector<std::string> argv = {BENCH_BINARY_DIR "/iperf3_exporter",
-                                   "--web.listen-address=127.0.0.1:0",
-                                   "--lock.name=" + lock_name_};
+                                   "--web.listen-address=127.0.0.1:0", "--lock.name=" + lock_name_};
   argv.insert(argv.end(), flags.begin(), flags.end());
   Child child = Spawn(argv, STDERR_FILENO);
   pid_ = child.pid;
@@ -144,7 +143,7 @@ std::size_t ExporterProcess::ProportionalBytes() const {
 }
 
 RealServer::RealServer() {
-  const UniqueFd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   socklen_t length = sizeof address;
   address.sin_family = AF_INET;
@@ -154,8 +153,10 @@ RealServer::RealServer() {
     Die("no free port");
   }
   port_ = ntohs(address.sin_port);
-  Child child = Spawn({"iperf3", "-s", "--forceflush", "-B", "127.0.0.1", "-p", std::to_string(port_)},
-                      STDOUT_FILENO);
+  probe.Reset();
+  Child child =
+      Spawn({"iperf3", "-s", "--forceflush", "-B", "127.0.0.1", "-p", std::to_string(port_)},
+            STDOUT_FILENO);
   pid_ = child.pid;
   output_ = std::move(child.output);
   std::string greeting;

@@ -71,8 +71,8 @@ void BM_ProbeOfARealIperf3(benchmark::State& state) {
   ExporterProcess exporter({});
   const std::string port = std::to_string(server.port());
   const std::string probe = "/probe?target=127.0.0.1&period=1s&bitrate=1M&port=" + port;
-  const std::vector<std::string> bare = {"iperf3", "-J", "-c", "127.0.0.1", "-p", port,
-                                         "-t",     "1",  "-b", "1M"};
+  const std::vector<std::string> bare = {"iperf3", "-J", "-c", "127.0.0.1", "-p",
+                                         port,     "-t", "1",  "-b",        "1M"};
   RequireUp(exporter.Get(probe));
   std::vector<double> bare_times;
   std::vector<double> probe_times;
