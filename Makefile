@@ -2,7 +2,7 @@
 # that are missing (as root or through sudo), and says which.
 
 BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-dev libboost-dev \
-	libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev zlib1g-dev \
+	nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev zlib1g-dev \
 	libseccomp-dev libcap-dev libcrypt-dev libsystemd-dev libexpected-dev
 RUN_PACKAGES := iperf3 curl
 BENCH_PACKAGES := libbenchmark-dev nlohmann-json3-dev iperf3

@@ -22,6 +22,7 @@ OWNERS = {
     "gflags/": ("supervisor/options",),
     "yaml-cpp/": ("supervisor/http/",),
     "prometheus/": ("supervisor/metrics/",),
+    "nlohmann/": ("supervisor/pages",),
     "openssl/": ("supervisor/http/",),
     "crypt.h": ("supervisor/http/",),
     "systemd/": ("supervisor/",),
