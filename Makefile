@@ -15,6 +15,8 @@ FUZZ_PACKAGES := clang libclang-rt-dev
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+# Tests wait more than they compute: iperf3 takes a second for a test of a second.
+TEST_JOBS ?= $(shell echo $$((2 * $$(nproc))))
 FUZZ_SECONDS ?= 60
 TORTURE_SECONDS ?= 300
 
@@ -45,13 +47,13 @@ test: ## build and run every test that needs no container
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS)
-	ctest --preset dev -j $(JOBS) -LE "systemd|container"
+	ctest --preset dev -j $(TEST_JOBS) -LE "systemd|container"
 
 test-asan: ## the unit, process and fuzz tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset asan
 	cmake --build --preset asan -j $(JOBS)
-	ctest --preset asan -j $(JOBS)
+	ctest --preset asan -j $(TEST_JOBS)
 
 test-systemd: ## install the package under a real systemd in a container (root)
 	@$(NEED) "test the package under systemd" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SYSTEMD_PACKAGES)
@@ -76,7 +78,8 @@ bench: ## measure; a table here, JSON in build/bench/
 lint: ## clang-format, clang-tidy, clang's warnings, shellcheck
 	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run -Werror
-	shellcheck -S warning .ci/run .ci/demo .ci/install-packages
+	shellcheck -S warning .ci/run .ci/demo .ci/install-packages systemd/debian/postinst systemd/debian/prerm systemd/debian/postrm
+	shellcheck -S warning -s bash docs/completion/iperf3_exporter.bash
 	cmake --preset tidy
 	cmake --build --preset tidy -j $(JOBS)
 	run-clang-tidy -quiet -p build/tidy -j $(JOBS) '$(CURDIR)/(common|worker|supervisor|bench|tests)/.*' 2>/dev/null
@@ -88,15 +91,17 @@ fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
 	@set -e; for program in build/fuzz/bin/*_fuzzer; do \
 	  name=$$(basename $$program); mkdir -p build/fuzz/corpus/$$name; \
 	  echo "$$name: $(FUZZ_SECONDS) s"; \
-	  $$program -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ build/fuzz/corpus/$$name \
+	  $$program -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=build/fuzz/ \
+	    $$(test ! -f tests/fuzz/$$name.dict || echo -dict=tests/fuzz/$$name.dict) build/fuzz/corpus/$$name \
 	    $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); \
 	done
 
-torture: ## kill lock holders and waiters at random for TORTURE_SECONDS (300)
+torture: ## kill lock holders and waiters at random for TORTURE_SECONDS (300), then delete the lock under them too
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset dev
-	cmake --build --preset dev -j $(JOBS)
-	EXPORTER_TORTURE_SECONDS=$(TORTURE_SECONDS) ctest --preset dev -R Torture -V --timeout $$(( $(TORTURE_SECONDS) + 120 ))
+	cmake --build --preset dev -j $(JOBS) --target lock_torture
+	build/dev/bin/lock_torture --seconds=$(TORTURE_SECONDS)
+	build/dev/bin/lock_torture --seconds=$(TORTURE_SECONDS) --unlink
 
 install: ## install under PREFIX (/usr/local), inside DESTDIR if it is set
 	@$(NEED) "build" $(BUILD_PACKAGES)
