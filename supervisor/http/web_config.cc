@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <functional>
 #include <set>
+#include <sstream>
 
 #include "common/go_duration.h"
 #include "common/quoted_text.h"
@@ -306,15 +308,41 @@ void ResolvePath(ConfigText& path, const std::filesystem::path& folder) {
   if (path.given()) path.text = (folder / path.text).string();
 }
 
+// Takes note of where documents begin and of nothing else.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { line = mark.line + 1; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  int line = 0;
+};
+
+// Also whatever yaml-cpp 0.7 takes for one: on a stray `]` or `,` it finds documents without end,
+// so YAML::LoadAll must not be used.
+void RefuseSecondDocument(const std::string& text) {
+  std::istringstream input(text);
+  YAML::Parser parser(input);
+  DocumentStarts starts;
+  if (parser.HandleNextDocument(starts) && parser.HandleNextDocument(starts)) {
+    throw Mistake{starts.line, "more than one YAML document"};
+  }
+}
+
 WebConfig Read(std::string_view text, const std::string& file) {
   WebConfig config;
   config.tls.config_file = file;
-  const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-  if (documents.size() > 1) {
-    throw Mistake{LineOf(documents[1]), "more than one YAML document"};
-  }
-  if (documents.empty()) return config;
-  ReadKeys(documents.front(), "",
+  RefuseSecondDocument(std::string(text));
+  ReadKeys(YAML::Load(std::string(text)), "",
            {{"tls_server_config",
              [&](const auto& value, const auto& where) { ReadTls(value, where, config.tls); }},
             {"http_server_config",
