@@ -17,15 +17,19 @@ struct DirectionMeasurement {
   std::optional<double> received_seconds;
   std::optional<double> received_bytes;
   std::optional<double> received_bits_per_second;
-  // TCP. Retransmits are the sender's, which the server reports too. Round-trip times are
-  // what this host's kernel saw on its end of the connection, the congestion window is
-  // the sender's: known where the sender is this host.
+  // TCP. Retransmits are the sender's, which the server reports too. Round-trip times and the
+  // congestion window are what the sender's kernel measured: known where the sender is this host,
+  // so absent for a download. (A receiving socket has a round-trip time as well, of the little
+  // that it sent itself: not of the data.)
   std::optional<double> retransmits;
   std::optional<double> min_rtt_seconds;   // least over the streams
   std::optional<double> mean_rtt_seconds;  // mean of the streams' means
   std::optional<double> max_rtt_seconds;   // largest over the streams
   std::optional<double> max_congestion_window_bytes;
-  // UDP; jitter and loss are the receiver's.
+  // UDP; jitter and loss are the receiver's: the loss is what it missed of the packets that it knew
+  // of. The last ones of a test, when they are lost, it never knew of; so sent_packets may
+  // be more than received and lost together. Before 3.11 iperf3 gives no count of the
+  // receiver's: the loss is then out of the packets sent.
   std::optional<double> sent_packets;
   std::optional<double> received_packets;  // arrived
   std::optional<double> lost_packets;

@@ -80,17 +80,20 @@ void BuildReceived(Plausible& plausible, const SumValues& sum, DirectionMeasurem
   to.received_bits_per_second = KeepRate(plausible, sum, to.received_seconds, to.received_bytes);
 }
 
-// Jitter and loss as the receiver has them, and what arrived of `expected` packets.
+// Jitter and lost packets as the receiver has them, and what arrived of `expected` packets.
 void BuildLoss(Plausible& plausible, const SumValues& sum, DirectionMeasurement& to) {
   to.jitter_seconds =
       plausible.Keep(sum.Get(SumField::kJitterMilliseconds), kMaxJitterSeconds, kMilliseconds);
-  to.lost_ratio = plausible.Keep(sum.Get(SumField::kLostPercent), 1, kPercent);
   to.lost_packets = plausible.Keep(sum.Get(SumField::kLostPackets), kMaxCount);
   const auto expected = plausible.Keep(sum.Get(SumField::kPackets), kMaxCount);
   if (!expected || !to.lost_packets) return;
   to.received_packets = plausible.Keep(*expected - *to.lost_packets, kMaxCount);
   // More lost than there were: neither number can be believed.
-  if (!to.received_packets) to.lost_packets = to.lost_ratio = std::nullopt;
+  if (!to.received_packets) {
+    to.lost_packets = std::nullopt;
+    return;
+  }
+  to.lost_ratio = *expected > 0 ? *to.lost_packets / *expected : 0.0;
 }
 
 void SetTotalLoss(DirectionMeasurement& to) {
@@ -100,7 +103,9 @@ void SetTotalLoss(DirectionMeasurement& to) {
   to.jitter_seconds = std::nullopt;
 }
 
-// UDP from 3.11 on. A receiver that got nothing knows of no loss and says 0 percent.
+// UDP from 3.11 on. The received sum has the receiver's own lost packets and packets; its
+// `lost_percent` does not: that is the losses over what the sender sent, of which the last may
+// never have been missed by the receiver. A receiver that got nothing knows of no loss and says 0.
 void BuildUdp(Plausible& plausible, const SumValues& sent, const SumValues& received,
               DirectionMeasurement& to) {
   BuildSent(plausible, sent, to);
@@ -110,13 +115,21 @@ void BuildUdp(Plausible& plausible, const SumValues& sent, const SumValues& rece
   if (to.sent_packets > 0 && to.received_packets == 0) SetTotalLoss(to);
 }
 
+std::optional<double> RateOf(const std::optional<double>& bytes,
+                             const std::optional<double>& seconds) {
+  if (!bytes || !(seconds > 0)) return std::nullopt;
+  const double rate = *bytes * 8 / *seconds;
+  return rate <= kMaxBitsPerSecond ? std::optional(rate) : std::nullopt;
+}
+
 // With fewer packets a jitter of exactly 0 may be true.
 constexpr double kLeastPacketsWithJitter = 4;
 
-// UDP up to 3.10 has one sum: bytes, packets and rate are the sender's, loss, jitter and
+// UDP up to 3.10 has one sum: bytes, packets and rate are the sender's, lost packets, jitter and
 // seconds the receiver's. What arrived follows from it, because all packets of a test have one
-// size; the sender's seconds follow from its rate. Total loss can only be told by the jitter,
-// which is exactly 0 when nothing arrived.
+// size; the sender's seconds follow from its rate. How many packets the receiver knew of is
+// nowhere: the loss is out of those sent. Total loss can only be told by the jitter, which is
+// exactly 0 when nothing arrived.
 void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMeasurement& to) {
   to.sent_bytes = plausible.Keep(total.Get(SumField::kBytes), kMaxCount);
   to.sent_packets = plausible.Keep(total.Get(SumField::kPackets), kMaxCount);
@@ -135,10 +148,27 @@ void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMe
   }
   if (!to.received_packets || !to.sent_bytes || !(to.sent_packets > 0)) return;
   to.received_bytes = *to.sent_bytes * *to.received_packets / *to.sent_packets;
-  if (to.received_seconds > 0) {
-    to.received_bits_per_second =
-        plausible.Keep(*to.received_bytes * 8 / *to.received_seconds, kMaxBitsPerSecond);
+  to.received_bits_per_second = RateOf(to.received_bytes, to.received_seconds);
+}
+
+// Exchanges what was taken for the two sides' seconds; the rates follow from them.
+void ExchangeSeconds(DirectionMeasurement& direction) {
+  std::swap(direction.sent_seconds, direction.received_seconds);
+  direction.sent_bits_per_second = RateOf(direction.sent_bytes, direction.sent_seconds);
+  direction.received_bits_per_second = RateOf(direction.received_bytes, direction.received_seconds);
+}
+
+// A bidirectional test's client prints the forward sums' seconds, the sender's (its own clock)
+// and the receiver's (the server's), in the reverse sums too, where they belong to the other
+// side, and computes the rates with them; all versions up to 3.18 do. One that gave each
+// direction its own would not repeat both. One that repeats this host's alone, as the
+// server's, can't be explained: nothing is known.
+void PutReverseSecondsRight(const DirectionMeasurement& forward, DirectionMeasurement& reverse) {
+  if (reverse.sent_seconds != forward.sent_seconds) return;
+  if (reverse.received_seconds != forward.received_seconds) {
+    reverse.sent_seconds = reverse.received_seconds = std::nullopt;
   }
+  ExchangeSeconds(reverse);
 }
 
 template <typename Field>
@@ -159,7 +189,7 @@ std::optional<Field> Find(const std::array<NamedField<Field>, kSize>& fields,
   return std::nullopt;
 }
 
-constexpr std::array<NamedField<SumField>, 8> kSumFields = {{
+constexpr std::array<NamedField<SumField>, 7> kSumFields = {{
     {"seconds", SumField::kSeconds},
     {"bytes", SumField::kBytes},
     {"bits_per_second", SumField::kBitsPerSecond},
@@ -167,7 +197,6 @@ constexpr std::array<NamedField<SumField>, 8> kSumFields = {{
     {"jitter_ms", SumField::kJitterMilliseconds},
     {"lost_packets", SumField::kLostPackets},
     {"packets", SumField::kPackets},
-    {"lost_percent", SumField::kLostPercent},
 }};
 
 constexpr std::array<NamedField<CpuField>, 6> kCpuFields = {{
@@ -261,14 +290,17 @@ bool ReportValues::Build(Protocol protocol, Direction direction, Measurement& to
   if (direction == Direction::kBidirectional) {
     to.download = BuildDirection(sums_[1], protocol, implausible);
     if (!to.download) return false;
+    if (sums_[1].IsTotalOnly()) {
+      ExchangeSeconds(*to.download);  // always so where there is one sum
+    } else {
+      PutReverseSecondsRight(*to.upload, *to.download);
+    }
   }
-  if (protocol == Protocol::kTcp) {
+  if (protocol == Protocol::kTcp && to.upload) {
     // iperf3 makes the streams that it sends on first, then as many to receive on.
-    const std::size_t half =
+    const std::size_t sending =
         direction == Direction::kBidirectional ? stream_count_ / 2 : stream_count_;
-    if (to.upload) BuildStreams(0, half, true, *to.upload, implausible);
-    if (to.download)
-      BuildStreams(stream_count_ - half, stream_count_, false, *to.download, implausible);
+    BuildStreams(sending, *to.upload, implausible);
   }
   Plausible plausible(implausible);
   const auto ratio = [&](CpuField field) {
@@ -302,36 +334,35 @@ std::optional<DirectionMeasurement> ReportValues::BuildDirection(const Sums& sum
   return direction;
 }
 
-// A zero is iperf3's way to say that it has no such number (the sender is not this host,
-// or the kernel gave none): no round trip takes no time and no window is empty.
-void ReportValues::BuildStreams(std::size_t from, std::size_t to, bool sender_is_this_host,
-                                DirectionMeasurement& direction, std::uint32_t& implausible) const {
+// A zero is iperf3's way to say that it has no such number: no round trip takes no time and no
+// window is empty.
+void ReportValues::BuildStreams(std::size_t sending, DirectionMeasurement& upload,
+                                std::uint32_t& implausible) const {
   Plausible plausible(implausible);
   double mean_total = 0;
   int means = 0;
-  for (std::size_t i = from; i < to; ++i) {
+  for (std::size_t i = 0; i < sending; ++i) {
     const auto rtt = [&](StreamField field) {
       return plausible.Keep(streams_[i].Get(field), kMaxRttSeconds, kMicroseconds);
     };
     if (const auto least = rtt(StreamField::kMinRtt); least > 0) {
-      direction.min_rtt_seconds = std::min(direction.min_rtt_seconds.value_or(*least), *least);
+      upload.min_rtt_seconds = std::min(upload.min_rtt_seconds.value_or(*least), *least);
     }
     if (const auto mean = rtt(StreamField::kMeanRtt); mean > 0) {
       mean_total += *mean;
       ++means;
     }
     if (const auto most = rtt(StreamField::kMaxRtt); most > 0) {
-      direction.max_rtt_seconds = std::max(direction.max_rtt_seconds.value_or(*most), *most);
+      upload.max_rtt_seconds = std::max(upload.max_rtt_seconds.value_or(*most), *most);
     }
-    if (!sender_is_this_host) continue;
     const auto window =
         plausible.Keep(streams_[i].Get(StreamField::kMaxCongestionWindow), kMaxCount);
     if (window > 0) {
-      auto& largest = direction.max_congestion_window_bytes;
+      auto& largest = upload.max_congestion_window_bytes;
       largest = std::max(largest.value_or(*window), *window);
     }
   }
-  if (means > 0) direction.mean_rtt_seconds = std::min(mean_total / means, kMaxRttSeconds);
+  if (means > 0) upload.mean_rtt_seconds = std::min(mean_total / means, kMaxRttSeconds);
 }
 
 }  // namespace iperf3_exporter

@@ -32,7 +32,6 @@ enum class SumField : std::uint8_t {
   kRetransmits,
   kPackets,
   kLostPackets,
-  kLostPercent,
   kJitterMilliseconds,
   kCount,
 };
@@ -112,12 +111,17 @@ class ReportValues {
     SumValues total;  // `sum`: UDP only; bytes and packets are the sender's
     SumValues sent;
     SumValues received;
+
+    // UDP up to 3.10.
+    [[nodiscard]] bool IsTotalOnly() const { return has_total && !(has_sent && has_received); }
   };
 
   [[nodiscard]] static std::optional<DirectionMeasurement> BuildDirection(
       const Sums& sums, Protocol protocol, std::uint32_t& implausible);
-  void BuildStreams(std::size_t from, std::size_t to, bool sender_is_this_host,
-                    DirectionMeasurement& direction, std::uint32_t& implausible) const;
+  // From the first `sending` streams. The others, on which this host receives, tell nothing of
+  // the direction of their data: what their `sender` object holds is of this host's end.
+  void BuildStreams(std::size_t sending, DirectionMeasurement& upload,
+                    std::uint32_t& implausible) const;
 
   std::array<Sums, 2> sums_;  // forward, reverse
   std::array<StreamValues, kMaxReportStreams> streams_;

@@ -65,10 +65,11 @@ def side(facts, total, prefix, name):
 def loss(facts, total, prefix, sent_packets):
     """Jitter and loss of the receiver; returns the packets that arrived."""
     jitter = facts.number(total.first("jitter_ms"), 3600.0, 1000)
-    ratio = facts.number(total.first("lost_percent"), 1, 100)
     lost = facts.number(total.first("lost_packets"), LARGEST_COUNT)
+    # As a server prints it of itself; the client's lost_percent is over the sender's packets.
     packets = facts.number(total.first("packets"), LARGEST_COUNT)
     arrived = packets - lost
+    ratio = lost / packets if packets else 0.0
     if sent_packets and arrived == 0:
         jitter, ratio, lost = None, 1.0, sent_packets
     facts.put(f"{prefix}.jitter_seconds", jitter)
@@ -94,13 +95,31 @@ def udp_single_sum(facts, total, prefix):
             return  # one packet has no jitter: nothing can be said
         arrived, lost, ratio = 0, packets, 1.0
     else:
-        arrived, ratio = packets - lost, total.first("lost_percent") / 100
+        arrived, ratio = packets - lost, lost / packets
         facts.put(f"{prefix}.jitter_seconds", total.first("jitter_ms") / 1000)
     facts.put(f"{prefix}.lost_packets", lost)
     facts.put(f"{prefix}.lost_ratio", ratio)
     facts.put(f"{prefix}.received_packets", arrived)
     facts.put(f"{prefix}.received_bytes", count * arrived / packets)
     facts.put(f"{prefix}.received_bits_per_second", count * arrived / packets * 8 / seconds)
+
+
+def clocks(end):
+    """A bidirectional client's own seconds and its server's, by the first forward sums."""
+    sent, received, single = (end.first(key) for key in ("sum_sent", "sum_received", "sum"))
+    if sent is not None:
+        return sent.first("seconds"), received.first("seconds")
+    return single.first("bytes") * 8 / single.first("bits_per_second"), single.first("seconds")
+
+
+def retime(facts, end):
+    """What the server sent takes the server's seconds, what this host received takes its own."""
+    own, servers = clocks(end)
+    for name, seconds in (("sent", servers), ("received", own)):
+        facts.put(f"download.{name}_seconds", seconds)
+        count = facts.values.get(f"download.{name}_bytes")
+        if count is not None:
+            facts.put(f"download.{name}_bits_per_second", count * 8 / seconds)
 
 
 def direction(facts, end, prefix, udp, reverse):
@@ -136,7 +155,7 @@ def streams(facts, senders, prefix):
         means = known("mean_rtt", 1e6)
         facts.put(f"{prefix}.mean_rtt_seconds", sum(means) / len(means))
         facts.put(f"{prefix}.max_rtt_seconds", max(known("max_rtt", 1e6)))
-    if prefix == "upload" and known("max_snd_cwnd"):
+    if known("max_snd_cwnd"):
         facts.put(f"{prefix}.max_congestion_window_bytes", max(known("max_snd_cwnd")))
 
 
@@ -150,11 +169,11 @@ def measure(report, options):
     for index, prefix in enumerate(prefixes):
         if not direction(facts, end, prefix, udp, index == 1):
             return None
-    if not udp:
-        senders = [stream.first("sender") for stream in end.first("streams")]
-        half = len(senders) // len(prefixes)
-        for index, prefix in enumerate(prefixes):
-            streams(facts, senders[index * half : (index + 1) * half], prefix)
+    if bidirectional:
+        retime(facts, end)
+    if not udp and not reverse:
+        ends = [stream.first("sender") for stream in end.first("streams")]
+        streams(facts, [sender for sender in ends if sender.first("sender") is not False], "upload")
     cpu = end.first("cpu_utilization_percent")
     for host, key in (("local", "host"), ("remote", "remote")):
         for mode in ("total", "user", "system"):

@@ -199,6 +199,67 @@ TEST_F(ReportParserTest, DoesNotBelieveMoreLossThanPackets) {
   EXPECT_EQ(report.measurement.implausible_values, 1U);
 }
 
+// The numbers are those of the servers' own reports of these tests.
+TEST_F(ReportParserTest, BidirectionalSecondsAreTheirOwnSides) {
+  const auto tcp =
+      Parse(ReadCorpus("3.12/tcp_bidir"), Protocol::kTcp, Direction::kBidirectional).measurement;
+  EXPECT_EQ(tcp.upload->sent_seconds, 1.000532);
+  EXPECT_EQ(tcp.upload->received_seconds, 1.003484);
+  EXPECT_EQ(tcp.download->sent_seconds, 1.003484);
+  EXPECT_DOUBLE_EQ(tcp.download->sent_bits_per_second.value(), 1891333155.28698);
+  EXPECT_EQ(tcp.download->received_seconds, 1.000532);
+  EXPECT_DOUBLE_EQ(tcp.download->received_bits_per_second.value(), 232521728 * 8 / 1.000532);
+  const auto udp =
+      Parse(ReadCorpus("3.12/udp_bidir"), Protocol::kUdp, Direction::kBidirectional).measurement;
+  EXPECT_EQ(udp.download->sent_seconds, 1.000411);
+  EXPECT_DOUBLE_EQ(udp.download->sent_bits_per_second.value(), 10219415.82009794);
+  EXPECT_EQ(udp.download->received_seconds, 1.000089);
+  const auto old =
+      Parse(ReadCorpus("3.9/udp_bidir"), Protocol::kUdp, Direction::kBidirectional).measurement;
+  EXPECT_EQ(old.download->sent_seconds, 1.042705);
+  EXPECT_DOUBLE_EQ(old.download->sent_bits_per_second.value(), 10056305.474702816);
+  EXPECT_DOUBLE_EQ(old.download->received_seconds.value(), 1.000167);
+}
+
+TEST_F(ReportParserTest, SecondsThatAreNotTheForwardSumsAreTakenAsPrinted) {
+  const auto with_seconds = [&](const std::string& sent, const std::string& received) {
+    std::string text = ReadCorpus("3.12/tcp_bidir");
+    for (const auto& [key, seconds] :
+         {std::pair("sum_sent_bidir_reverse", sent), {"sum_received_bidir_reverse", received}}) {
+      text = Replaced(text, "\"" + std::string(key) + "\":\t{",
+                      "\"" + std::string(key) + "\":\t{\n\t\t\t\"seconds\":\t" + seconds + ",");
+    }
+    return Parse(text, Protocol::kTcp, Direction::kBidirectional).measurement.download.value();
+  };
+  const auto repaired = with_seconds("1.0035", "1.000532");
+  EXPECT_EQ(repaired.sent_seconds, 1.0035);
+  EXPECT_EQ(repaired.received_seconds, 1.000532);
+  EXPECT_DOUBLE_EQ(repaired.received_bits_per_second.value(), 1853715479.2702224);
+  const auto unknown = with_seconds("1.000532", "1.0035");
+  EXPECT_FALSE(unknown.sent_seconds || unknown.received_seconds);
+  EXPECT_FALSE(unknown.sent_bits_per_second || unknown.received_bits_per_second);
+  EXPECT_EQ(unknown.received_bytes, 232521728);
+}
+
+TEST_F(ReportParserTest, OnlyTheSenderKnowsItsRoundTripTime) {
+  for (const char* path : {"3.9/tcp_bidir", "3.12/tbf_tcp_bidir", "3.18/tcp_bidir_P4"}) {
+    const auto measured =
+        Parse(ReadCorpus(path), Protocol::kTcp, Direction::kBidirectional).measurement;
+    EXPECT_TRUE(measured.upload->mean_rtt_seconds) << path;
+    EXPECT_FALSE(measured.download->min_rtt_seconds || measured.download->mean_rtt_seconds ||
+                 measured.download->max_rtt_seconds)
+        << path;
+  }
+}
+
+TEST_F(ReportParserTest, LossIsOfThePacketsThatTheReceiverKnewOf) {
+  const auto measured =
+      Parse(ReadCorpus("3.12/tbf_udp_loss"), Protocol::kUdp).measurement.upload.value();
+  EXPECT_EQ(measured.sent_packets, 2498);
+  EXPECT_EQ(measured.received_packets, 2497 - 1887);
+  EXPECT_DOUBLE_EQ(measured.lost_ratio.value(), 1887.0 / 2497);
+}
+
 TEST_F(ReportParserTest, RefusesDeepNestingWithoutHarm) {
   EXPECT_EQ(Outcome("{\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}"),
             ReportOutcome::kNoDocument);
