@@ -21,6 +21,11 @@ from machine import make_root, wait_until  # noqa: E402  (the path is set above)
 BASE = "docker.io/library/debian:bookworm-slim"
 IMAGE = "localhost/iperf3-exporter:test"
 STRICT = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+# A test host may have less than podman's default of a million, and may not raise it.
+RUN = ("run", "--network=none", "--cgroups=disabled", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096")
+# crun refuses a host with both kinds of cgroups; podman then runs where only the new kind is seen.
+UNIFIED = ("unshare", "--mount", "sh", "-c",
+           'umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")
 # What a container without any right still has; namespaces and another user need rights.
 LAYERS = ("no_new_privileges", "descriptors", "parent_death", "rlimits", "environment", "seccomp", "capabilities")
 
@@ -50,7 +55,8 @@ class ImageTest(unittest.TestCase):
 
     @classmethod
     def podman(cls, *arguments, check=True):
-        result = subprocess.run(["podman", *cls.storage, "--cgroup-manager=cgroupfs", "--events-backend=none",
+        hybrid = os.path.isdir("/sys/fs/cgroup/unified")
+        result = subprocess.run([*(UNIFIED if hybrid else ()), "podman", *cls.storage, "--cgroup-manager=cgroupfs", "--events-backend=none",
                                  *map(str, arguments)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if check and result.returncode != 0:
             raise RuntimeError(f"podman {arguments}: {result.stdout}{result.stderr}")
@@ -67,8 +73,7 @@ class ImageTest(unittest.TestCase):
 
     def start(self, *arguments, options=()):
         """Runs the image; gives its id and the process id of the exporter."""
-        name = self.podman("run", "--detach", "--network=none", "--cgroups=disabled", *STRICT, *options, IMAGE,
-                           *arguments).strip()
+        name = self.podman(*RUN, "--detach", *STRICT, *options, IMAGE, *arguments).strip()
         self.addCleanup(self.podman, "rm", "--force", "--time=0", name, check=False)
         pid = json.loads(self.podman("inspect", name))[0]["State"]["Pid"]
         wait_until(lambda: self.get(pid, "/ready")[0] == 200 or not os.path.exists(f"/proc/{pid}"), 30, "ready")
@@ -125,10 +130,8 @@ class ImageTest(unittest.TestCase):
         self.assertEqual(0, json.loads(self.podman("inspect", name))[0]["State"]["ExitCode"])
 
     def test_holds_only_what_it_needs(self):
-        self.assertIn("0123456789ab", self.podman("run", "--rm", "--network=none", "--cgroups=disabled", IMAGE,
-                                                  "--version"))
-        listed = self.podman("run", "--rm", "--network=none", "--cgroups=disabled", "--entrypoint=/usr/bin/dpkg-query",
-                             IMAGE, "-W", "-f", "${Package} ").split()
+        self.assertIn("0123456789ab", self.podman(*RUN, "--rm", IMAGE, "--version"))
+        listed = self.podman(*RUN, "--rm", "--entrypoint=/usr/bin/dpkg-query", IMAGE, "-W", "-f", "${Package} ").split()
         self.assertIn("iperf3-exporter", listed)
         self.assertEqual([], [name for name in listed if name.endswith("-dev") or name in
                               ("gcc", "g++", "cmake", "make", "git", "python3", "curl", "systemd")])
