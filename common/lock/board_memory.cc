@@ -1,8 +1,10 @@
 #include "common/lock/board_memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <bit>
+#include <cstddef>
 #include <utility>
 
 namespace iperf3_exporter {
@@ -13,6 +15,17 @@ constexpr std::size_t kRecordWords = sizeof(BoardRecord) / sizeof(std::uint64_t)
 using Word = std::atomic<std::uint64_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(std::uint64_t));
 static_assert(std::is_trivially_copyable_v<BoardRecord>);
+
+// In order with the calls around it: the kernel's own reads are not ordered by entering it.
+template <typename Value>
+std::optional<Value> ReadAt(int fd, off_t at) {
+  Value value;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const ssize_t got = ::pread(fd, &value, sizeof value, at);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (got != ssize_t{sizeof value}) return std::nullopt;
+  return value;
+}
 
 }  // namespace
 
@@ -43,9 +56,8 @@ std::size_t BoardMemory::Bytes(std::uint32_t slots) {
   return sizeof(Header) + slots * sizeof(Cell);
 }
 
-Result<BoardMemory> BoardMemory::Map(int fd, std::uint32_t slots, bool writable) {
-  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* mapping = ::mmap(nullptr, Bytes(slots), protection, MAP_SHARED, fd, 0);
+Result<BoardMemory> BoardMemory::Map(int fd, std::uint32_t slots) {
+  void* mapping = ::mmap(nullptr, Bytes(slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (mapping == MAP_FAILED) return ErrnoError("mmap of the lock's board");
   BoardMemory memory;
   memory.header_ = static_cast<Header*>(mapping);
@@ -67,26 +79,25 @@ void BoardMemory::Write(std::uint32_t slot, const BoardRecord& record) {
   cell.sequence.store(writing + 1, std::memory_order_release);
 }
 
-std::optional<BoardRecord> BoardMemory::Read(std::uint32_t slot) const {
-  constexpr int kTries = 100;
-  const Cell& cell = cells()[slot];
-  std::array<std::uint64_t, kRecordWords> words;
+void BoardMemory::CountRecovery() { header_->recoveries.fetch_add(1, std::memory_order_relaxed); }
+
+std::optional<BoardRecord> BoardFile::Read(std::uint32_t slot) const {
+  constexpr int kTries = 10;
+  const auto cell =
+      static_cast<off_t>(sizeof(BoardMemory::Header) + slot * sizeof(BoardMemory::Cell));
+  const auto words = cell + static_cast<off_t>(offsetof(BoardMemory::Cell, words));
   for (int i = 0; i < kTries; ++i) {
-    const std::uint64_t before = cell.sequence.load(std::memory_order_acquire);
-    for (std::size_t word = 0; word < kRecordWords; ++word) {
-      words[word] = cell.words[word].load(std::memory_order_relaxed);
-    }
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (before % 2 != 0 || cell.sequence.load(std::memory_order_relaxed) != before) continue;
-    return std::bit_cast<BoardRecord>(words);
+    const auto before = ReadAt<std::uint64_t>(fd(), cell);
+    const auto record = ReadAt<BoardRecord>(fd(), words);
+    const auto after = ReadAt<std::uint64_t>(fd(), cell);
+    if (!before || !record || !after) return std::nullopt;
+    if (*before % 2 == 0 && *before == *after) return record;
   }
   return std::nullopt;
 }
 
-void BoardMemory::CountRecovery() { header_->recoveries.fetch_add(1, std::memory_order_relaxed); }
-
-std::uint64_t BoardMemory::recoveries() const {
-  return header_->recoveries.load(std::memory_order_relaxed);
+std::uint64_t BoardFile::recoveries() const {
+  return ReadAt<std::uint64_t>(fd(), offsetof(BoardMemory::Header, recoveries)).value_or(0);
 }
 
 }  // namespace iperf3_exporter

@@ -1,15 +1,18 @@
-// The board's layout in shared memory. Internal to the lock. Every access is bounded and
-// atomic word by word, so that no other process can make ours read torn data unnoticed,
-// wait, or leave the mapping.
+// The board's layout in its file, written by mapping and read by read(2). Internal to the lock.
+// Every access is bounded, so that no other process can make ours read torn data unnoticed
+// or wait. Whoever can write the file could also make it shorter, and then a mapping ends its
+// owner by SIGBUS: so the supervisor maps nothing.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "common/error.h"
 #include "common/job.h"
+#include "common/unique_fd.h"
 
 namespace iperf3_exporter {
 
@@ -26,7 +29,7 @@ struct BoardRecord {
 static_assert(sizeof(BoardRecord) % sizeof(std::uint64_t) == 0);
 static_assert(kMaxTargetBytes <= sizeof(BoardRecord::target));
 
-// A mapping of the board's file.
+// A writable mapping of the board's file.
 class BoardMemory {
  public:
   BoardMemory() = default;
@@ -38,19 +41,16 @@ class BoardMemory {
   [[nodiscard]] static std::size_t Bytes(std::uint32_t slots);
 
   // Maps the file, which must be of Bytes(slots) or more; `fd` stays the caller's.
-  [[nodiscard]] static Result<BoardMemory> Map(int fd, std::uint32_t slots, bool writable);
+  [[nodiscard]] static Result<BoardMemory> Map(int fd, std::uint32_t slots);
 
   // One writer at a time per slot: who has the witness. A writer that dies inside leaves
-  // a record that Read refuses until the next Write.
+  // a record that BoardFile refuses until the next Write.
   void Write(std::uint32_t slot, const BoardRecord& record);
 
-  // Empty: torn, after a few tries.
-  [[nodiscard]] std::optional<BoardRecord> Read(std::uint32_t slot) const;
-
   void CountRecovery();
-  [[nodiscard]] std::uint64_t recoveries() const;
 
  private:
+  friend class BoardFile;
   struct Header;
   struct Cell;
 
@@ -58,6 +58,24 @@ class BoardMemory {
 
   Header* header_ = nullptr;
   std::size_t bytes_ = 0;
+};
+
+// The board as its reader has it.
+class BoardFile {
+ public:
+  BoardFile() = default;
+  explicit BoardFile(UniqueFd file) : file_(std::move(file)) {}
+
+  [[nodiscard]] int fd() const { return file_.get(); }
+
+  // Empty: torn, after a few tries, or the file is too short.
+  [[nodiscard]] std::optional<BoardRecord> Read(std::uint32_t slot) const;
+
+  // 0 if the file is too short.
+  [[nodiscard]] std::uint64_t recoveries() const;
+
+ private:
+  UniqueFd file_;
 };
 
 }  // namespace iperf3_exporter

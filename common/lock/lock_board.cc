@@ -61,10 +61,7 @@ Result<LockBoard> LockBoard::Open(const std::string& name, std::uint32_t slots) 
   Result<UniqueFd> file =
       OpenLockFile(LockBoardPath(name, slots), O_RDONLY, BoardMemory::Bytes(slots));
   if (!file) return tl::unexpected(file.error());
-  board.board_fd_ = std::move(*file);
-  Result<BoardMemory> memory = BoardMemory::Map(board.board_fd_.get(), slots, false);
-  if (!memory) return tl::unexpected(memory.error());
-  board.memory_ = std::move(*memory);
+  board.file_ = BoardFile(std::move(*file));
   for (std::uint32_t slot = 0; slot < slots; ++slot) {
     Result<UniqueFd> mutex =
         OpenLockFile(LockMutexPath(name, slots, slot), O_RDONLY, sizeof(sem_t));
@@ -78,7 +75,7 @@ std::uint32_t LockBoard::slots() const { return static_cast<std::uint32_t>(mutex
 
 std::optional<LockHolder> LockBoard::Read(std::uint32_t slot) const {
   const int file = mutex_files_.at(slot).get();
-  const std::optional<BoardRecord> record = memory_.Read(slot);
+  const std::optional<BoardRecord> record = file_.Read(slot);
   if (record && IsPlausible(*record) &&
       ProbeByte(file, StampByte(record->since_ns)) == ByteLock::kBusy) {
     return ToHolder(*record);
@@ -87,10 +84,10 @@ std::optional<LockHolder> LockBoard::Read(std::uint32_t slot) const {
   return std::nullopt;
 }
 
-std::uint64_t LockBoard::recoveries() const { return memory_.recoveries(); }
+std::uint64_t LockBoard::recoveries() const { return file_.recoveries(); }
 
 bool LockBoard::ObjectsGone() const {
-  if (IsReplaced(LockBoardPath(name_, slots()), board_fd_.get())) return true;
+  if (IsReplaced(LockBoardPath(name_, slots()), file_.fd())) return true;
   for (std::uint32_t slot = 0; slot < slots(); ++slot) {
     if (IsReplaced(LockMutexPath(name_, slots(), slot), mutex_files_[slot].get())) return true;
   }

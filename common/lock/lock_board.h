@@ -1,8 +1,8 @@
 // Who holds which slot, for /lock-status; also when that is another exporter. It
 // informs. Nobody decides by it.
 //
-// A record is in shared memory and is written by whoever holds the slot; what is read is
-// checked and cleaned, however it was torn or forged. Whether its writer still holds is
+// A record is in a file that every worker can write; what is read is checked and
+// cleaned, however it was torn, forged or cut off. Whether its writer still holds is
 // asked of the kernel, not of a pid: a holder locks the byte of the mutex's file whose
 // offset is the record's own time stamp, and that lock dies with it.
 #pragma once
@@ -43,7 +43,7 @@ class LockBoard {
   [[nodiscard]] std::optional<LockHolder> Read(std::uint32_t slot) const;
 
   // Times that a slot was taken over from the dead, by any exporter, since the board was
-  // made.
+  // made; 0 if it can't be read.
   [[nodiscard]] std::uint64_t recoveries() const;
 
   // Whether a file of the lock has been deleted or replaced since Open: then call
@@ -55,8 +55,7 @@ class LockBoard {
   LockBoard() = default;
 
   std::string name_;
-  UniqueFd board_fd_;
-  BoardMemory memory_;
+  BoardFile file_;
   std::vector<UniqueFd> mutex_files_;
 };
 

@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <semaphore.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <span>
 #include <vector>
 
@@ -44,17 +46,53 @@ Result<bool> CreateWhole(const std::string& path, std::span<const std::byte> byt
   return ErrnoError("linking " + path);
 }
 
-// Makes it if it is missing, and checks what is there. The same file may be deleted in
+// All that OpenLockFile asks for, but the size.
+Result<UniqueFd> OpenOwnFile(const std::string& path, int open_flags) {
+  // O_NONBLOCK: a pipe that somebody put there must not hold us up.
+  UniqueFd fd(::open(path.c_str(), open_flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!fd && errno != EACCES) return ErrnoError(path);
+  struct stat info = {};
+  const int error = fd ? ::fstat(fd.get(), &info) : ::lstat(path.c_str(), &info);
+  if (error != 0) return ErrnoError(path);
+  if (info.st_uid != ::geteuid()) {
+    return MakeError(path + " belongs to user " + std::to_string(info.st_uid) + ", not to user " +
+                     std::to_string(::geteuid()) + " of this exporter: use another --lock.name");
+  }
+  if (!fd) return MakeError(ErrnoText(path, EACCES));
+  if (!S_ISREG(info.st_mode)) return MakeError(path + " is not a regular file");
+  if ((info.st_mode & 07777) != kMode) return MakeError(path + " does not have mode 0600");
+  if (info.st_nlink > 1) return MakeError(path + " has a second name (a hard link)");
+  return fd;
+}
+
+bool HasSize(int fd, std::size_t bytes) {
+  struct stat info = {};
+  return ::fstat(fd, &info) == 0 && static_cast<std::size_t>(info.st_size) == bytes;
+}
+
+// Unlinks what is ours but of another size. The lock on the file is for several that do this at
+// once: the second one must not unlink what the first one has made in its place.
+void RemoveMisshapen(const std::string& path, std::size_t bytes) {
+  const Result<UniqueFd> file = OpenOwnFile(path, O_RDONLY);
+  if (!file || HasSize(file->get(), bytes)) return;
+  if (::flock(file->get(), LOCK_EX | LOCK_NB) != 0) return;
+  const Result<UniqueFd> named = OpenOwnFile(path, O_RDONLY);
+  if (named && IsSameFile(file->get(), named->get())) ::unlink(path.c_str());
+}
+
+// Makes it if it is missing or misshapen, and checks what is there. The same file may be deleted in
 // between by somebody else: a few rounds. Gives whether it made one.
 Result<bool> Ensure(const std::string& path, std::span<const std::byte> bytes) {
   constexpr int kRounds = 5;
+  constexpr timespec kPause = {.tv_sec = 0, .tv_nsec = 1'000'000};
   for (int round = 1;; ++round) {
+    if (round > 1) ::nanosleep(&kPause, nullptr);
+    RemoveMisshapen(path, bytes.size());
     const Result<bool> made = CreateWhole(path, bytes);
     if (!made) return made;
     const Result<UniqueFd> file = OpenLockFile(path, O_RDWR, bytes.size());
     if (file) return made;
-    const bool vanished = ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
-    if (!vanished || round == kRounds) return tl::unexpected(file.error());
+    if (round == kRounds) return tl::unexpected(file.error());
   }
 }
 
@@ -126,25 +164,24 @@ std::string LockBoardPath(const std::string& name, std::uint32_t slots) {
          (slots == 1 ? name + "@board" : Stem(name, slots) + "-board");
 }
 
-Result<UniqueFd> OpenLockFile(const std::string& path, int open_flags, std::size_t bytes) {
-  // O_NONBLOCK: a pipe that somebody put there must not hold us up.
-  UniqueFd fd(::open(path.c_str(), open_flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  if (!fd && errno != EACCES) return ErrnoError(path);
-  struct stat info = {};
-  const int error = fd ? ::fstat(fd.get(), &info) : ::lstat(path.c_str(), &info);
-  if (error != 0) return ErrnoError(path);
-  if (info.st_uid != ::geteuid()) {
-    return MakeError(path + " belongs to user " + std::to_string(info.st_uid) + ", not to user " +
-                     std::to_string(::geteuid()) + " of this exporter: use another --lock.name");
-  }
-  if (!fd) return MakeError(ErrnoText(path, EACCES));
-  if (!S_ISREG(info.st_mode)) return MakeError(path + " is not a regular file");
-  if ((info.st_mode & 07777) != kMode) return MakeError(path + " does not have mode 0600");
-  if (info.st_nlink > 1) return MakeError(path + " has a second name (a hard link)");
-  if (static_cast<std::size_t>(info.st_size) != bytes) {
+Result<UniqueFd> OpenLockFile(const std::string& path, int open_flags, std::size_t bytes,
+                              int lowest_fd) {
+  Result<UniqueFd> fd = OpenOwnFile(path, open_flags);
+  if (!fd) return fd;
+  if (!HasSize(fd->get(), bytes)) {
     return MakeError(path + " has another size than this exporter's: delete it");
   }
-  return fd;
+  if (fd->get() >= lowest_fd) return fd;
+  UniqueFd moved(::fcntl(fd->get(), F_DUPFD_CLOEXEC, lowest_fd));
+  if (!moved) return ErrnoError("descriptor of " + path);
+  return moved;
+}
+
+bool IsSameFile(int fd, int other_fd) {
+  struct stat first = {};
+  struct stat second = {};
+  return ::fstat(fd, &first) == 0 && ::fstat(other_fd, &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 bool HasLink(int fd) {

@@ -37,8 +37,10 @@ inline constexpr std::uint32_t kMaxLockSlots = 64;
 // Supervisor only. Makes what is missing of `slots` mutexes and the board, each with mode
 // 0600 and in one step, so that a kill at any moment leaves a whole object or none.
 // Gives how many it made: 0 when all were there. Any number of supervisors may call it
-// at once. Fails, naming the file, if one belongs to another user, is open to others,
-// or is not what it should be; such a file is left as it is. Does not block.
+// at once. A file of this user's own, mode 0600, that has another size is replaced by a new one:
+// a worker that was taken over may have left it. Fails, naming the file, if one belongs to another
+// user, is open to others, or is no regular file; such a file is left as it is. Waits a few
+// milliseconds at most.
 [[nodiscard]] Result<std::uint32_t> CreateLockObjects(const std::string& name, std::uint32_t slots);
 
 // Name as Boost.Interprocess takes it, and the files behind it.
@@ -48,10 +50,12 @@ inline constexpr std::uint32_t kMaxLockSlots = 64;
                                         std::uint32_t slot);
 [[nodiscard]] std::string LockBoardPath(const std::string& name, std::uint32_t slots);
 
-// Opens one of these files, never through a link, close-on-exec. Fails if it is not a regular file
-// of this user alone, or not of `bytes` bytes.
+// Opens one of these files, never through a link, close-on-exec, as a descriptor not below
+// `lowest_fd`. Fails if it is not a regular file of this user alone, or not of `bytes` bytes.
 [[nodiscard]] Result<UniqueFd> OpenLockFile(const std::string& path, int open_flags,
-                                            std::size_t bytes);
+                                            std::size_t bytes, int lowest_fd = 0);
+
+[[nodiscard]] bool IsSameFile(int fd, int other_fd);
 
 // Whether the open file still has a name.
 [[nodiscard]] bool HasLink(int fd);

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
@@ -49,13 +48,6 @@ std::int64_t WallClockNanoseconds() {
   return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
 }
 
-bool IsSameFile(int a, int b) {
-  struct stat first = {};
-  struct stat second = {};
-  return ::fstat(a, &first) == 0 && ::fstat(b, &second) == 0 && first.st_dev == second.st_dev &&
-         first.st_ino == second.st_ino;
-}
-
 }  // namespace
 
 LockSlot::LockSlot(UniqueFd file, UniqueFd tenant, Doorbell bell, LockBoardAccess& board,
@@ -70,7 +62,7 @@ Result<LockSlot> LockSlot::Open(const std::string& name, std::uint32_t slots, st
                                 LockBoardAccess& board) {
   const std::string path = LockMutexPath(name, slots, slot);
   // File, mutex, file: if all files are one, the mutex between them is that file too.
-  Result<UniqueFd> file = OpenLockFile(path, O_RDWR, sizeof(sem_t));
+  Result<UniqueFd> file = OpenLockFile(path, O_RDWR, sizeof(sem_t), board.lowest_fd);
   if (!file) return tl::unexpected(file.error());
   // A mapping keeps its description, and its locks, alive in a forked child: so the bell maps
   // one of its own, which is closed here.
@@ -78,7 +70,7 @@ Result<LockSlot> LockSlot::Open(const std::string& name, std::uint32_t slots, st
   if (!bell_file) return tl::unexpected(bell_file.error());
   Result<Doorbell> bell = Doorbell::Open(LockMutexName(name, slots, slot), bell_file->get());
   if (!bell) return tl::unexpected(bell.error());
-  Result<UniqueFd> tenant = OpenLockFile(path, O_RDONLY, sizeof(sem_t));
+  Result<UniqueFd> tenant = OpenLockFile(path, O_RDONLY, sizeof(sem_t), board.lowest_fd);
   if (!tenant) return tl::unexpected(tenant.error());
   if (!IsSameFile(file->get(), tenant->get()) || !IsSameFile(file->get(), bell_file->get())) {
     return MakeError(path + " was replaced while it was being opened");

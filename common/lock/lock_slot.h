@@ -14,11 +14,12 @@ namespace iperf3_exporter {
 
 // What every slot of a table shares.
 struct LockBoardAccess {
-  UniqueFd fd;  // for HasLink
+  UniqueFd fd;  // read-only, for HasLink
   BoardMemory memory;
   std::uint64_t pid_namespace = 0;
   std::uint32_t exporter_pid = 0;
   std::uint32_t worker_pid = 0;
+  int lowest_fd = 0;  // of every descriptor that the table keeps
 };
 
 class LockSlot {

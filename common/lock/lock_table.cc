@@ -1,7 +1,6 @@
 #include "common/lock/lock_table.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vector>
@@ -16,6 +15,28 @@ struct LockTable::State {
   std::vector<LockSlot> slots;
 };
 
+namespace {
+
+// The mapping alone can write: by a descriptor that can, the file could be made shorter, which
+// ends every process that maps it.
+Status OpenBoard(LockBoardAccess& board, const std::string& path, std::uint32_t slots) {
+  const std::size_t bytes = BoardMemory::Bytes(slots);
+  const Result<UniqueFd> writable = OpenLockFile(path, O_RDWR, bytes);
+  if (!writable) return tl::unexpected(writable.error());
+  Result<BoardMemory> memory = BoardMemory::Map(writable->get(), slots);
+  if (!memory) return tl::unexpected(memory.error());
+  Result<UniqueFd> readable = OpenLockFile(path, O_RDONLY, bytes, board.lowest_fd);
+  if (!readable) return tl::unexpected(readable.error());
+  if (!IsSameFile(writable->get(), readable->get())) {
+    return MakeError(path + " was replaced while it was being opened");
+  }
+  board.fd = std::move(*readable);
+  board.memory = std::move(*memory);
+  return {};
+}
+
+}  // namespace
+
 void HeldLock::Release() {
   if (LockSlot* slot = std::exchange(slot_, nullptr)) slot->Release();
 }
@@ -27,19 +48,16 @@ LockTable::LockTable(LockTable&&) noexcept = default;
 LockTable& LockTable::operator=(LockTable&&) noexcept = default;
 LockTable::~LockTable() = default;
 
-Result<LockTable> LockTable::Open(const std::string& name, std::uint32_t slots) {
+Result<LockTable> LockTable::Open(const std::string& name, std::uint32_t slots, int lowest_fd) {
   if (!IsLockName(name) || slots == 0 || slots > kMaxLockSlots) {
     return MakeError("not a table of locks");
   }
   auto state = std::make_unique<State>();
   LockBoardAccess& board = state->board;
-  Result<UniqueFd> file =
-      OpenLockFile(LockBoardPath(name, slots), O_RDWR, BoardMemory::Bytes(slots));
-  if (!file) return tl::unexpected(file.error());
-  Result<BoardMemory> memory = BoardMemory::Map(file->get(), slots, true);
-  if (!memory) return tl::unexpected(memory.error());
-  board.fd = std::move(*file);
-  board.memory = std::move(*memory);
+  board.lowest_fd = lowest_fd;
+  if (const Status opened = OpenBoard(board, LockBoardPath(name, slots), slots); !opened) {
+    return tl::unexpected(opened.error());
+  }
   board.pid_namespace = OwnPidNamespace();
   board.exporter_pid = static_cast<std::uint32_t>(::getppid());
   board.worker_pid = static_cast<std::uint32_t>(::getpid());

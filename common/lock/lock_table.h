@@ -98,8 +98,11 @@ struct AcquireResult {
 class LockTable {
  public:
   // Opens what CreateLockObjects made, with open file descriptions of this process's own;
-  // creates nothing. Call it after the fork and before the sandbox.
-  [[nodiscard]] static Result<LockTable> Open(const std::string& name, std::uint32_t slots);
+  // creates nothing. Call it after the fork and before the sandbox. The descriptors that it keeps
+  // are at `lowest_fd` or above: those of the mutexes must be writable to be locked, so a
+  // sandbox that is to keep them from being cut short tells them by their numbers.
+  [[nodiscard]] static Result<LockTable> Open(const std::string& name, std::uint32_t slots,
+                                              int lowest_fd = 0);
 
   LockTable(LockTable&&) noexcept;
   LockTable& operator=(LockTable&&) noexcept;

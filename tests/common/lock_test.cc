@@ -159,14 +159,38 @@ TEST_F(LockTest, RefusesWhatItCanNotTrustAndNamesIt) {
   ASSERT_EQ(::link(path.c_str(), second.c_str()), 0);
   expect_refusal("second name");
   ASSERT_EQ(::unlink(second.c_str()), 0);
-  ASSERT_EQ(::truncate(path.c_str(), 5), 0);
-  expect_refusal("another size");
   ASSERT_EQ(::unlink(path.c_str()), 0);
   ASSERT_EQ(::symlink("/etc/passwd", path.c_str()), 0);
   expect_refusal("");
   ASSERT_EQ(::unlink(path.c_str()), 0);
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
   expect_refusal("regular");
+}
+
+TEST_F(LockTest, ReplacesItsOwnObjectOfAnotherSize) {
+  for (const auto& path : {mutex_path(), LockBoardPath(name_, 1)}) {
+    for (const off_t size : {0, 5, 100'000}) {
+      ASSERT_EQ(::truncate(path.c_str(), size), 0);
+      const auto table = LockTable::Open(name_, 1);
+      ASSERT_FALSE(table);
+      EXPECT_THAT(table.error().message, AllOf(HasSubstr(path), HasSubstr("another size")));
+      const auto created = CreateLockObjects(name_, 1);
+      ASSERT_TRUE(created) << created.error().message;
+      EXPECT_EQ(*created, 1U);
+      EXPECT_TRUE(Open().Acquire(0, kNoUse, Past(), -1).lock);
+    }
+  }
+}
+
+// Size 0 and mode 0644: whoever made it did not make a lock.
+TEST_F(LockTest, ReplacesNothingThatIsNotItsOwn) {
+  const std::string path = mutex_path();
+  ASSERT_EQ(::truncate(path.c_str(), 0), 0);
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  EXPECT_FALSE(CreateLockObjects(name_, 1));
+  struct stat info = {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_size, 0);
 }
 
 TEST_F(LockTest, RefusesAnotherUsersObject) {
@@ -309,6 +333,41 @@ TEST_F(LockTest, TenantDescriptorCanOnlyRead) {
   EXPECT_EQ(TryLockByte(fd, kWitnessByte, F_WRLCK), ByteLock::kBroken);
 }
 
+// The open descriptors of this process on the file, with their access mode.
+std::vector<std::pair<int, int>> DescriptorsOn(const std::string& path) {
+  std::vector<std::pair<int, int>> found;
+  struct stat file = {};
+  if (::stat(path.c_str(), &file) != 0) return found;
+  for (int fd = 0; fd < 1024; ++fd) {
+    struct stat info = {};
+    if (::fstat(fd, &info) != 0 || info.st_ino != file.st_ino || info.st_dev != file.st_dev)
+      continue;
+    found.emplace_back(fd, ::fcntl(fd, F_GETFL) & O_ACCMODE);
+  }
+  return found;
+}
+
+TEST_F(LockTest, KeepsNoDescriptorThatCanCutTheBoard) {
+  const LockTable table = Open();
+  const auto board = DescriptorsOn(LockBoardPath(name_, 1));
+  ASSERT_EQ(board.size(), 1U);
+  EXPECT_EQ(board[0].second, O_RDONLY);
+}
+
+TEST_F(LockTest, KeepsItsDescriptorsWhereItIsTold) {
+  constexpr int kLowest = 300;
+  const auto table = LockTable::Open(name_, 1, kLowest);
+  ASSERT_TRUE(table) << table.error().message;
+  for (const auto& path : {mutex_path(), LockBoardPath(name_, 1)}) {
+    const auto fds = DescriptorsOn(path);
+    EXPECT_FALSE(fds.empty());
+    for (const auto& [fd, mode] : fds) {
+      EXPECT_GE(fd, kLowest);
+      EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    }
+  }
+}
+
 TEST_F(LockTest, NoticesADeletedMutexOrBoard) {
   for (const auto& path : {mutex_path(), LockBoardPath(name_, 1)}) {
     LockTable idle = Open();
@@ -342,7 +401,7 @@ class LockBoardTest : public LockTest {
   // What a rogue holder may write.
   void Forge(const BoardRecord& record) {
     const UniqueFd fd(::open(LockBoardPath(name_, 1).c_str(), O_RDWR | O_CLOEXEC));
-    auto memory = BoardMemory::Map(fd.get(), 1, true);
+    auto memory = BoardMemory::Map(fd.get(), 1);
     ASSERT_TRUE(memory);
     memory->Write(0, record);
   }
@@ -411,6 +470,26 @@ TEST_F(LockBoardTest, CleansForgedRecords) {
   record.since_ns = -1;
   Forge(record);
   EXPECT_FALSE(board.Read(0)->identified);
+}
+
+// Whoever maps it would be ended by SIGBUS.
+TEST_F(LockBoardTest, KnowsNothingOfABoardThatWasCutOff) {
+  const LockBoard board = OpenBoard();
+  LockTable table = Open();
+  AcquireResult held = table.Acquire(0, {.target = "server.example", .port = 5201}, Past(), -1);
+  ASSERT_TRUE(board.Read(0)->identified);
+  const auto whole = static_cast<off_t>(BoardMemory::Bytes(1));
+  for (const off_t size : {whole - 1, off_t{20}, off_t{8}, off_t{0}}) {
+    ASSERT_EQ(::truncate(LockBoardPath(name_, 1).c_str(), size), 0);
+    const auto holder = board.Read(0);
+    ASSERT_TRUE(holder) << "the witness is held";
+    EXPECT_FALSE(holder->identified);
+  }
+  EXPECT_EQ(board.recoveries(), 0U);
+  // Its own mapping would end this process too.
+  ASSERT_EQ(::truncate(LockBoardPath(name_, 1).c_str(), whole), 0);
+  held.lock.Release();
+  EXPECT_FALSE(board.Read(0));
 }
 
 TEST_F(LockBoardTest, SurvivesAWriterThatDiedInside) {
