@@ -244,7 +244,7 @@ constexpr std::array kCapabilityMembers = {
     &Iperf3Capabilities::client_port,
 };
 
-// The version reaches a label and a page: printable ASCII only.
+// The version and the error of a worker reach pages: printable ASCII only.
 bool IsPrintable(std::string_view text) {
   for (const char c : text) {
     if (c < ' ' || c > '~') return false;
@@ -263,6 +263,7 @@ WorkerReady GetReady(Reader& in) {
     }
   }
   ready.error = in.GetText("error", kMaxErrorTextBytes);
+  in.Require(IsPrintable(ready.error), "error");
   return ready;
 }
 

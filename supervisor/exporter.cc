@@ -25,6 +25,9 @@ constexpr seconds kDrainLimit{30};
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
 
+// Listeners, workers, lock files, resolver sockets; generously.
+constexpr std::size_t kOwnDescriptors = 200;
+
 // What a scraper is told with 503: about one short test later.
 constexpr char kRetryAfterSeconds[] = "5";
 
@@ -101,11 +104,18 @@ void GiveUpWhatIsNeverNeeded() {
 }
 
 // Every connection is a descriptor, and the soft limit is 1024 on most systems.
-void RaiseDescriptorLimit() {
+Status RaiseDescriptorLimit(std::size_t connections) {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("getrlimit(RLIMIT_NOFILE)");
   limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("setrlimit(RLIMIT_NOFILE)");
+  if (limit.rlim_max < connections + kOwnDescriptors) {
+    return MakeError("--web.max-connections=" + std::to_string(connections) +
+                     ": this process may have " + std::to_string(limit.rlim_max) +
+                     " descriptors, " + std::to_string(kOwnDescriptors) +
+                     " of them for itself (ulimit -n, LimitNOFILE=)");
+  }
+  return {};
 }
 
 }  // namespace
@@ -115,10 +125,11 @@ Exporter::Exporter(Options options)
       base_(CreateEventBase()),
       server_(base_.get(), ServerLimits(options_)),
       pool_(base_.get(), PoolSettings(options_),
-            {.on_idle = [this] { OnWorkerIdle(); },
-             .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); },
-             .on_unable = [this](const std::string& why) { OnWorkersUnable(why); }}),
-      dispatcher_(base_.get(), options_, pool_, metrics_, [this] { RenewLock(); }),
+            {.on_idle = [this] { dispatcher_.Dispatch(); },
+             .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); }}),
+      dispatcher_(base_.get(), options_, pool_, metrics_,
+                  {.renew_lock = [this] { RenewLock(); },
+                   .holds_lock = [this](std::uint32_t slot) { return HoldsLock(slot); }}),
       service_manager_(base_.get()),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_answers_(base_.get(), [this] { AwaitLastAnswers(); }) {}
@@ -128,7 +139,7 @@ Exporter::~Exporter() = default;
 Status Exporter::Start() {
   ::signal(SIGPIPE, SIG_IGN);
   GiveUpWhatIsNeverNeeded();
-  RaiseDescriptorLimit();
+  if (Status status = RaiseDescriptorLimit(options_.max_connections); !status) return status;
   AdoptOrphans();
   const auto watch = [this](int number, std::function<void()> callback) {
     signals_.push_back(std::make_unique<SignalWatch>(base_.get(), number, std::move(callback)));
@@ -142,8 +153,38 @@ Status Exporter::Start() {
   if (!options_.web_config_file.empty()) {
     if (Status status = server_.LoadWebConfig(options_.web_config_file); !status) return status;
   }
+  if (Status status = AwaitWorker(); !status) return status;
+  if (draining_) return {};  // told to stop before it had begun
   if (Status status = Listen(); !status) return status;
-  return pool_.Start();
+  TellReady();
+  return {};
+}
+
+// Nothing is opened to clients before it is known that a probe can be run.
+Status Exporter::AwaitWorker() {
+  if (Status status = pool_.Start(); !status) {
+    return MakeError("--worker.path: " + status.error().message);
+  }
+  while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() && !draining_) {
+    ::event_base_loop(base_.get(), EVLOOP_ONCE);
+  }
+  if (!pool_.latest_error().empty()) {
+    return MakeError("no worker can work with --iperf3.path=" + options_.iperf3_path + ": " +
+                     pool_.latest_error());
+  }
+  return {};
+}
+
+void Exporter::TellReady() {
+  ready_ = true;
+  const WorkerReady& worker = *pool_.latest_ready();
+  metrics_.SetIperf3Version(worker.iperf3_version);
+  LogSandbox("worker", worker.sandbox.worker);
+  LogSandbox("iperf3", worker.sandbox.iperf3);
+  Log(LogLevel::kInfo, "ready",
+      {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
+  service_manager_.TellReady();
+  TellStatus();
 }
 
 Status Exporter::PrepareLock() {
@@ -240,7 +281,7 @@ void Exporter::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
             break;
           }
           case ProbeAnswer::Kind::kForbidden:
-            exchange->Reply(PlainText(403, "the target is not allowed"));
+            exchange->Reply(PlainText(403, answer.reason));
             break;
           case ProbeAnswer::Kind::kUnavailable:
             exchange->Reply(Unavailable(answer.reason));
@@ -253,8 +294,8 @@ void Exporter::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
 
 void Exporter::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   LiveState state;
-  state.probes_in_flight = dispatcher_.in_flight();
-  state.queue_length = dispatcher_.waiting();
+  state.probes_in_flight = dispatcher_.CountRunning();
+  state.queue_length = dispatcher_.CountWaiting();
   for (std::size_t i = 0; i < state.workers.size(); ++i) {
     state.workers[i] = static_cast<std::uint32_t>(pool_.CountIn(static_cast<WorkerState>(i)));
   }
@@ -299,29 +340,15 @@ HttpResponse Exporter::LockStatusPage() const {
           .body = BuildLockStatus(status, std::chrono::system_clock::now())};
 }
 
-void Exporter::OnWorkerIdle() {
-  if (!ready_ && pool_.latest_ready() != nullptr) {
-    ready_ = true;
-    const WorkerReady& worker = *pool_.latest_ready();
-    metrics_.SetIperf3Version(worker.iperf3_version);
-    Log(LogLevel::kInfo, "ready",
-        {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
-    LogSandbox("worker", worker.sandbox.worker);
-    LogSandbox("iperf3", worker.sandbox.iperf3);
-    service_manager_.TellReady();
-    TellStatus();
-  }
-  dispatcher_.Dispatch();
-}
-
-void Exporter::OnWorkersUnable(const std::string& why) {
-  if (ready_) return;  // one that was replaced; the pool tries again
-  Log(LogLevel::kError, "no worker can work", {{"detail", why}});
-  exit_status_ = 1;
-  EndLoop();
+bool Exporter::HoldsLock(std::uint32_t slot) const {
+  if (!board_) return false;
+  const auto holder = board_->Read(slot);
+  return holder && holder->ours;
 }
 
 void Exporter::RenewLock() {
+  // Several workers may tell of the same deletion, and one that lies moves nobody.
+  if (!board_ || !board_->ObjectsGone()) return;
   Log(LogLevel::kError,
       "the lock was deleted under us and is created anew; a test that still "
       "runs under the deleted one may overlap with the next",
@@ -340,16 +367,15 @@ Status Exporter::ReloadWebConfig() {
 }
 
 void Exporter::TellStatus() {
-  service_manager_.TellStatus(std::to_string(dispatcher_.running()) + " running, " +
-                              std::to_string(dispatcher_.waiting()) + " waiting");
+  service_manager_.TellStatus(std::to_string(dispatcher_.CountRunning()) + " running, " +
+                              std::to_string(dispatcher_.CountWaiting()) + " waiting");
 }
 
-int Exporter::Run() {
-  ::event_base_dispatch(base_.get());
+void Exporter::Run() {
+  if (!ended_) ::event_base_dispatch(base_.get());
   service_manager_.TellStopping();
   pool_.Stop();
   ReapOrphans([](pid_t) { return false; });
-  return exit_status_;
 }
 
 void Exporter::Shutdown() {
@@ -360,7 +386,7 @@ void Exporter::Shutdown() {
   }
   draining_ = true;
   Log(LogLevel::kInfo, "shutting down",
-      {{"running", dispatcher_.running()}, {"waiting", dispatcher_.waiting()}});
+      {{"running", dispatcher_.CountRunning()}, {"waiting", dispatcher_.CountWaiting()}});
   service_manager_.TellStopping();
   server_.StopAccepting();
   drain_limit_.Start(kDrainLimit);
@@ -378,6 +404,9 @@ void Exporter::AwaitLastAnswers() {
   }
 }
 
-void Exporter::EndLoop() { ::event_base_loopbreak(base_.get()); }
+void Exporter::EndLoop() {
+  ended_ = true;
+  ::event_base_loopbreak(base_.get());
+}
 
 }  // namespace iperf3_exporter

@@ -25,16 +25,18 @@ class Exporter {
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
-  // Creates the lock, starts the workers, listens. On failure nothing is left behind.
+  // Creates the lock, starts the workers, waits for the first to be ready, listens. On failure
+  // nothing is left behind.
   [[nodiscard]] Status Start();
 
-  // Serves until SIGTERM, SIGINT, or the first workers say that they can't work. Gives the
-  // exit status of the program.
-  [[nodiscard]] int Run();
+  // Serves until SIGTERM or SIGINT.
+  void Run();
 
  private:
   [[nodiscard]] Status PrepareLock();
+  [[nodiscard]] Status AwaitWorker();
   [[nodiscard]] Status Listen();
+  void TellReady();
   void AddRoutes();
   void AddPage(const std::string& path, std::function<HttpResponse()> page);
 
@@ -45,8 +47,7 @@ class Exporter {
   [[nodiscard]] HttpResponse ReadyPage() const;
   [[nodiscard]] HttpResponse LockStatusPage() const;
 
-  void OnWorkerIdle();
-  void OnWorkersUnable(const std::string& why);
+  [[nodiscard]] bool HoldsLock(std::uint32_t slot) const;
   void RenewLock();
   [[nodiscard]] Status ReloadWebConfig();
   void TellStatus();
@@ -67,9 +68,9 @@ class Exporter {
   Timer last_answers_;
   Deadline last_answers_deadline_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
-  bool ready_ = false;  // a worker has been ready once
+  bool ready_ = false;
   bool draining_ = false;
-  int exit_status_ = 0;
+  bool ended_ = false;
 };
 
 }  // namespace iperf3_exporter

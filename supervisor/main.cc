@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <variant>
@@ -26,7 +29,17 @@ int CheckConfig(const Options& options) {
   return Exit({.code = 0, .text = "the configuration is good\n"});
 }
 
+// A descriptor that we open must never be taken for standard error, nor inherited as one.
+void OpenStandardDescriptors() {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
+
 int Main(int argc, const char* const* argv) {
+  OpenStandardDescriptors();
   auto parsed = ParseOptions(argc, argv);
   if (const auto* request = std::get_if<ExitRequest>(&parsed)) return Exit(*request);
   auto& options = std::get<Options>(parsed);
@@ -37,7 +50,8 @@ int Main(int argc, const char* const* argv) {
     Log(LogLevel::kError, "cannot start", {{"detail", status.error().message}});
     return kCannotStart;
   }
-  return exporter.Run();
+  exporter.Run();
+  return 0;
 }
 
 }  // namespace

@@ -145,6 +145,10 @@ class OptionsReader {
       Refuse("web.probe-path", options_.probe_path, "another path than --web.telemetry-path");
     }
     options_.web_config_file = Text("web.config.file");
+    if (!options_.web_config_file.empty() &&
+        ::access(options_.web_config_file.c_str(), R_OK) != 0) {
+      Refuse("web.config.file", options_.web_config_file, "a file that can be read");
+    }
     options_.systemd_socket = flags_.switches.at("web.systemd-socket");
     options_.max_connections = Count("web.max-connections", 1, 100'000);
     options_.config_check = flags_.switches.at("config.check");

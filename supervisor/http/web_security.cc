@@ -82,6 +82,10 @@ std::vector<WebSecurity::FileState> WebSecurity::LookAtFiles() const {
   return states;
 }
 
+double WebSecurity::NowSeconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 Status WebSecurity::ReadAndApply() {
   // Before reading: a change while we read is then seen as one.
   seen_ = LookAtFiles();
@@ -100,8 +104,7 @@ Status WebSecurity::ReadAndApply() {
   if (!limiter_.Is(result->config.rate_interval, result->config.rate_burst)) {
     limiter_ = RateLimiter(result->config.rate_interval, result->config.rate_burst);
   }
-  last_reload_success_seconds_ =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  last_reload_success_seconds_ = NowSeconds();
   return {};
 }
 

@@ -68,6 +68,7 @@ class WebSecurity {
   };
 
   [[nodiscard]] std::vector<FileState> LookAtFiles() const;
+  [[nodiscard]] static double NowSeconds();
   [[nodiscard]] Status ReadAndApply();
 
   std::string file_;
@@ -75,7 +76,7 @@ class WebSecurity {
   std::vector<FileState> seen_;
   Clock::time_point next_look_{};
   bool last_reload_successful_ = true;
-  double last_reload_success_seconds_ = 0;
+  double last_reload_success_seconds_ = NowSeconds();  // without a file: the start
 
   std::shared_ptr<const TlsContext> tls_;
   std::shared_ptr<const Headers> headers_;

@@ -139,7 +139,10 @@ class ExporterMetrics::Impl {
 
   void OnProbe(ProbeResult result, std::chrono::nanoseconds duration) {
     results_[static_cast<std::size_t>(result)]->Increment();
-    duration_.Observe(Seconds(duration));
+    // A request that was refused for what it asked is no probe; it would only pull the mean down.
+    if (result != ProbeResult::kBadRequest && result != ProbeResult::kForbidden) {
+      duration_.Observe(Seconds(duration));
+    }
     if (result != ProbeResult::kSuccess && result != ProbeResult::kCancelled) errors_.Increment();
     events_.Expire();
   }

@@ -21,10 +21,17 @@ constexpr seconds kReadyWithin{5};
 // SIGKILL); one that is later than this hangs.
 constexpr seconds kGraceAfterDeadline{1};
 
+// A worker whose socket was closed tidies up and ends by itself: iperf3 gets its SIGTERM and
+// 500 ms, so that the server is freed.
+constexpr milliseconds kLeaveWithin{700};
+
 // Whether `result` can be an answer to `job` at all.
 bool Answers(const JobResult& result, const Job& job) {
   if (result.job_id != job.id) return false;
   if (result.period_seconds > job.test.period_seconds) return false;
+  const bool of_the_lock =
+      result.outcome == JobOutcome::kLockTimeout || result.outcome == JobOutcome::kLockGone;
+  if (of_the_lock && job.lock_slot == kNoLock) return false;
   if (result.outcome != JobOutcome::kSucceeded) return true;
   return result.period_seconds > 0 &&
          result.measurement.upload.has_value() == (job.test.direction != Direction::kDownload) &&
@@ -80,7 +87,10 @@ Status WorkerPool::SpawnInto(Slot& slot) {
   if (!process) return tl::unexpected(process.error());
   WorkerConfig config = settings_.config;
   config.index = slot.index;
-  if (Status sent = SendFrame((*process)->socket(), wire::Encode(config)); !sent) return sent;
+  if (const Status sent = SendFrame((*process)->socket(), wire::Encode(config)); !sent) {
+    return MakeError(settings_.path + " is not the worker program: it does not listen (" +
+                     sent.error().message + ")");
+  }
   slot.process = std::move(*process);
   slot.socket_watch = std::make_unique<ReadWatch>(base_, slot.process->socket(),
                                                   [this, &slot] { OnReadable(slot); });
@@ -93,18 +103,20 @@ Status WorkerPool::SpawnInto(Slot& slot) {
 }
 
 bool WorkerPool::TryRun(const Job& job, Done done) {
-  const auto found = std::find_if(slots_.begin(), slots_.end(), [](const auto& slot) {
-    return slot->state == WorkerState::kIdle;
-  });
-  if (found == slots_.end()) return false;
-  Slot& slot = **found;
-  slot.state = WorkerState::kBusy;
-  slot.job = job;
-  slot.done = std::move(done);
-  slot.limit.Start(TimeLeft(job.deadline) + kGraceAfterDeadline);
-  // A worker that can't be written to is dying; its exit fails the job.
-  (void)SendFrame(slot.process->socket(), wire::Encode(job));
-  return true;
+  for (const auto& slot : slots_) {
+    if (slot->state != WorkerState::kIdle) continue;
+    // One that died a moment ago has not been seen to; it must not cost this job.
+    if (const Status sent = SendFrame(slot->process->socket(), wire::Encode(job)); !sent) {
+      Replace(*slot, WorkerRestart::kCrashed, sent.error().message);
+      continue;
+    }
+    slot->state = WorkerState::kBusy;
+    slot->job = job;
+    slot->done = std::move(done);
+    slot->limit.Start(TimeLeft(job.deadline) + kGraceAfterDeadline);
+    return true;
+  }
+  return false;
 }
 
 void WorkerPool::Cancel(std::uint64_t job_id) {
@@ -126,7 +138,15 @@ void WorkerPool::Renew() {
 }
 
 void WorkerPool::Stop() {
-  stopped_ = true;
+  const Deadline limit = Clock::now() + kLeaveWithin;
+  for (const auto& slot : slots_) {
+    slot->socket_watch.reset();
+    slot->exit_watch.reset();
+    if (slot->process) slot->process->CloseSocket();
+  }
+  for (const auto& slot : slots_) {
+    if (slot->process) slot->process->AwaitExit(limit);
+  }
   slots_.clear();
 }
 
@@ -185,7 +205,6 @@ void WorkerPool::OnReady(Slot& slot, WorkerReady ready) {
   if (!ready.error.empty()) {
     latest_error_ = ready.error;
     Replace(slot, WorkerRestart::kNotReady, ready.error);
-    if (hooks_.on_unable) hooks_.on_unable(latest_error_);
     return;
   }
   latest_error_.clear();
@@ -206,8 +225,9 @@ void WorkerPool::OnResult(Slot& slot, const JobResult& result) {
 }
 
 void WorkerPool::OnExit(Slot& slot) {
-  // A last message may still be in the socket; it counts.
-  if (slot.state == WorkerState::kBusy || slot.state == WorkerState::kStarting) {
+  // The answer to its job may still be in the socket; it counts, and TryRun finds out that the
+  // worker behind it is gone.
+  if (slot.state == WorkerState::kBusy) {
     const WorkerProcess* process = slot.process.get();
     OnReadable(slot);
     if (slot.process.get() != process) return;
@@ -255,6 +275,7 @@ void WorkerPool::FailJob(Slot& slot) {
   lost.job_id = slot.job.id;
   lost.outcome = JobOutcome::kFailed;
   lost.reason = FailureReason::kWorkerLost;
+  lost.error_text = "the worker was replaced while it ran this probe";
   const Done done = std::exchange(slot.done, nullptr);
   if (done) done(lost);
 }

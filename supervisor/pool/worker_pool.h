@@ -35,7 +35,6 @@ class WorkerPool {
   struct Hooks {
     std::function<void()> on_idle;  // a worker became free or ready
     std::function<void(WorkerRestart)> on_restart;
-    std::function<void(const std::string&)> on_unable;  // a worker said that it can't work, why
   };
 
   WorkerPool(event_base* base, Settings settings, Hooks hooks);
@@ -56,7 +55,8 @@ class WorkerPool {
   // Replaces every worker: idle ones now, busy ones after their job.
   void Renew();
 
-  // Kills every worker and starts no more; `done` is not called any more.
+  // Lets every worker end by itself, for 700 ms, then kills those that are left; starts no
+  // more, calls no `done`. Blocks that long at the most.
   void Stop();
 
   [[nodiscard]] std::size_t CountIn(WorkerState state) const;
@@ -92,7 +92,6 @@ class WorkerPool {
   std::string latest_error_;
   Timer idle_timer_;  // runs on_idle from the loop
   wire::Frame receive_buffer_;
-  bool stopped_ = false;
 };
 
 }  // namespace iperf3_exporter

@@ -1,6 +1,7 @@
 #include "supervisor/pool/worker_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
@@ -94,6 +95,12 @@ WorkerProcess::WorkerProcess(pid_t pid, UniqueFd pidfd, UniqueFd socket)
     : pid_(pid), pidfd_(std::move(pidfd)), socket_(std::move(socket)) {}
 
 WorkerProcess::~WorkerProcess() { KillAndReap(); }
+
+void WorkerProcess::AwaitExit(Deadline limit) const {
+  pollfd exit{pidfd_.get(), POLLIN, 0};
+  while (::poll(&exit, 1, PollMilliseconds(limit)) < 0 && errno == EINTR) {
+  }
+}
 
 std::string WorkerProcess::KillAndReap() {
   if (reaped_) return {};

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "common/deadline.h"
 #include "common/error.h"
 #include "common/unique_fd.h"
 
@@ -28,6 +29,10 @@ class WorkerProcess {
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
   [[nodiscard]] int socket() const { return socket_.get(); }
+
+  // The worker's sign to leave. AwaitExit waits until it has, not beyond `limit`.
+  void CloseSocket() { socket_.Reset(); }
+  void AwaitExit(Deadline limit) const;
 
   // Ends the worker now and says how it had ended: "exit status 1", "signal 9". Blocks
   // until the kernel has buried it, which takes a SIGKILL's time.

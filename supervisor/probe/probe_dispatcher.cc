@@ -15,6 +15,9 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
+// Says no more than that: not which rule, nor what the name resolved to.
+constexpr char kTargetForbidden[] = "the target is not allowed";
+
 // Names are resolved by as many threads at most; one that hangs keeps its thread, so this
 // is how many hanging names it takes until a further name waits.
 constexpr std::size_t kMaxResolverThreads = 64;
@@ -81,12 +84,12 @@ struct ProbeDispatcher::Probe {
 };
 
 ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
-                                 ExporterMetrics& metrics, std::function<void()> renew_lock)
+                                 ExporterMetrics& metrics, Hooks hooks)
     : base_(base),
       options_(options),
       pool_(pool),
       metrics_(metrics),
-      renew_lock_(std::move(renew_lock)),
+      hooks_(std::move(hooks)),
       resolvers_(base, TaskPool::Options{.max_threads = kMaxResolverThreads}) {}
 
 ProbeDispatcher::~ProbeDispatcher() = default;
@@ -103,9 +106,10 @@ void ProbeDispatcher::Start(Id id, ProbeRequest request, Deadline deadline, Done
   const ProbeRequest& asked = probe.request;
   if (draining_) {
     AnswerUnavailable(probe, ProbeResult::kDraining);
-  } else if (!options_.target_policy.AllowsPort(asked.port) ||
-             !options_.target_policy.MayAllow(asked.host)) {
-    Finish(probe, {.kind = ProbeAnswer::Kind::kForbidden}, ProbeResult::kForbidden);
+  } else if (!options_.target_policy.AllowsPort(asked.port)) {
+    AnswerForbidden(probe, "the port is not allowed");
+  } else if (!options_.target_policy.MayAllow(asked.host)) {
+    AnswerForbidden(probe, kTargetForbidden);
   } else if (pool_.CountIn(WorkerState::kDown) == options_.worker_count) {
     AnswerUnavailable(probe, ProbeResult::kNoWorker);
   } else if (TimeLeft(deadline) < ShortestTest(asked.test)) {
@@ -174,7 +178,7 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
     probe.addresses.push_back(address);
   }
   if (!any_allowed) {
-    Finish(probe, {.kind = ProbeAnswer::Kind::kForbidden}, ProbeResult::kForbidden);
+    AnswerForbidden(probe, kTargetForbidden);
   } else if (probe.addresses.empty()) {
     AnswerFailed(probe, FailureReason::kUnreachable,
                  "the target has no address of the family asked for");
@@ -261,14 +265,18 @@ Job ProbeDispatcher::BuildJob(const Probe& probe) const {
 }
 
 void ProbeDispatcher::Run(Probe& probe) {
+  if (!pool_.TryRun(BuildJob(probe),
+                    [this, id = probe.id](const JobResult& result) { OnResult(id, result); })) {
+    // The worker that was idle had died: back to its place.
+    queue_.Finish(probe.slot);
+    queue_.Push(probe.id, probe.slot);
+    return;
+  }
   probe.timer.Stop();
   probe.state = Probe::State::kRunning;
   probe.lock_wait += Clock::now() - probe.queued;
   ++probe.attempts;
   ++running_;
-  // Dispatch saw an idle worker.
-  (void)pool_.TryRun(BuildJob(probe),
-                     [this, id = probe.id](const JobResult& result) { OnResult(id, result); });
 }
 
 void ProbeDispatcher::OnResult(Id id, const JobResult& result) {
@@ -285,8 +293,12 @@ void ProbeDispatcher::OnResult(Id id, const JobResult& result) {
     AnswerUnavailable(probe, ProbeResult::kLockTimeout);
   } else if (result.outcome == JobOutcome::kLockGone) {
     --probe.attempts;
-    renew_lock_();
-    Enqueue(probe);
+    hooks_.renew_lock();
+    if (draining_) {
+      AnswerUnavailable(probe, ProbeResult::kDraining);
+    } else {
+      Enqueue(probe);
+    }
   } else if (result.outcome == JobOutcome::kSucceeded || !TryAgain(probe, result.reason)) {
     AnswerTested(probe, result);
   }
@@ -330,22 +342,29 @@ void ProbeDispatcher::CancelRunning() {
   }
 }
 
-std::vector<WaitingProbe> ProbeDispatcher::ListWaiting() const {
-  std::vector<WaitingProbe> list;
-  list.reserve(queue_.size());
-  const auto now = Clock::now();
-  for (const auto& [id, slot] : queue_.waiting()) {
-    const Probe& probe = *probes_.at(id);
-    list.push_back({probe.request.target, probe.request.port, now - probe.queued,
-                    TimeLeft(probe.leave_queue)});
-  }
-  return list;
+bool ProbeDispatcher::IsAtLock(const Probe& probe) const {
+  return probe.state == Probe::State::kRunning && probe.slot != kNoLock &&
+         !hooks_.holds_lock(probe.slot);
 }
 
-bool ProbeDispatcher::Runs(std::uint32_t slot) const {
-  return std::any_of(probes_.begin(), probes_.end(), [slot](const auto& entry) {
-    return entry.second->slot == slot && entry.second->state == Probe::State::kRunning;
-  });
+std::size_t ProbeDispatcher::CountAtLock() const {
+  if (running_ == 0) return 0;
+  return static_cast<std::size_t>(
+      std::count_if(probes_.begin(), probes_.end(),
+                    [this](const auto& entry) { return IsAtLock(*entry.second); }));
+}
+
+std::size_t ProbeDispatcher::CountWaiting() const { return queue_.size() + CountAtLock(); }
+
+std::vector<WaitingProbe> ProbeDispatcher::ListWaiting() const {
+  std::vector<WaitingProbe> list;
+  const auto now = Clock::now();
+  for (const auto& [id, probe] : probes_) {
+    if (probe->state != Probe::State::kQueued && !IsAtLock(*probe)) continue;
+    list.push_back({probe->request.target, probe->request.port, now - probe->queued,
+                    TimeLeft(probe->leave_queue)});
+  }
+  return list;
 }
 
 ProbeOutcome ProbeDispatcher::OutcomeOf(const Probe& probe) const {
@@ -390,6 +409,10 @@ void ProbeDispatcher::AnswerFailed(Probe& probe, FailureReason reason, const std
   Finish(probe, answer, ProbeResult::kFailure);
 }
 
+void ProbeDispatcher::AnswerForbidden(Probe& probe, const char* reason) {
+  Finish(probe, {.kind = ProbeAnswer::Kind::kForbidden, .reason = reason}, ProbeResult::kForbidden);
+}
+
 void ProbeDispatcher::AnswerUnavailable(Probe& probe, ProbeResult result) {
   ProbeAnswer answer{.kind = ProbeAnswer::Kind::kUnavailable};
   switch (result) {
@@ -398,7 +421,7 @@ void ProbeDispatcher::AnswerUnavailable(Probe& probe, ProbeResult result) {
                       " probes are waiting (--probe.max-queued)";
       break;
     case ProbeResult::kLockTimeout:
-      answer.reason = "the lock was not had in time: another test is running on this host";
+      answer.reason = "the lock was not had in time: another test holds it";
       break;
     case ProbeResult::kDraining:
       answer.reason = "the exporter is shutting down";

@@ -28,7 +28,7 @@ namespace iperf3_exporter {
 struct ProbeAnswer {
   enum class Kind {
     kTested,       // 200 with `outcome`, whether it succeeded or not
-    kForbidden,    // 403
+    kForbidden,    // 403 with `reason`
     kUnavailable,  // 503 with `reason`, one line
   };
   Kind kind = Kind::kUnavailable;
@@ -48,10 +48,16 @@ class ProbeDispatcher {
   using Id = ProbeQueue::Ticket;
   using Done = std::function<void(const ProbeAnswer&)>;
 
-  // All references must outlive this. `renew_lock` makes the lock's object anew after it was
-  // deleted under us, and the workers with it.
+  struct Hooks {
+    // Makes the lock's object anew after it was deleted under us, and the workers with it.
+    std::function<void()> renew_lock;
+    // Whether a worker of ours holds that slot of the lock now.
+    std::function<bool(std::uint32_t)> holds_lock;
+  };
+
+  // All references must outlive this.
   ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
-                  ExporterMetrics& metrics, std::function<void()> renew_lock);
+                  ExporterMetrics& metrics, Hooks hooks);
   ~ProbeDispatcher();
   ProbeDispatcher(const ProbeDispatcher&) = delete;
   ProbeDispatcher& operator=(const ProbeDispatcher&) = delete;
@@ -76,12 +82,11 @@ class ProbeDispatcher {
   // Ends the running probes early; their scrapers are told `cancelled`.
   void CancelRunning();
 
-  [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
-  [[nodiscard]] std::size_t in_flight() const { return probes_.size(); }
-  [[nodiscard]] std::size_t running() const { return running_; }
+  // Those that wait in order: for a worker's lock (another exporter has it) or in the queue.
   [[nodiscard]] std::vector<WaitingProbe> ListWaiting() const;
-  // Whether a worker of ours runs a test that needs `slot`.
-  [[nodiscard]] bool Runs(std::uint32_t slot) const;
+  [[nodiscard]] std::size_t CountWaiting() const;
+  // Those whose test runs.
+  [[nodiscard]] std::size_t CountRunning() const { return running_ - CountAtLock(); }
 
  private:
   struct Probe;
@@ -93,6 +98,9 @@ class ProbeDispatcher {
   void Run(Probe& probe);
   void OnResult(Id id, const JobResult& result);
   [[nodiscard]] bool TryAgain(Probe& probe, FailureReason reason);
+  // With a worker, which waits for the lock.
+  [[nodiscard]] bool IsAtLock(const Probe& probe) const;
+  [[nodiscard]] std::size_t CountAtLock() const;
   [[nodiscard]] Job BuildJob(const Probe& probe) const;
   [[nodiscard]] ProbeOutcome OutcomeOf(const Probe& probe) const;
   [[nodiscard]] std::uint32_t SlotOf(const Probe& probe) const;
@@ -100,6 +108,7 @@ class ProbeDispatcher {
   void AnswerTested(Probe& probe, const JobResult& result);
   void AnswerFailed(Probe& probe, FailureReason reason, const std::string& text,
                     std::uint32_t period_seconds = 0);
+  void AnswerForbidden(Probe& probe, const char* reason);
   void AnswerUnavailable(Probe& probe, ProbeResult result);
   // Takes the probe out and tells its scraper; the last thing that is done with it.
   void Finish(Probe& probe, const ProbeAnswer& answer, ProbeResult result);
@@ -109,7 +118,7 @@ class ProbeDispatcher {
   const Options& options_;
   WorkerPool& pool_;
   ExporterMetrics& metrics_;
-  std::function<void()> renew_lock_;
+  Hooks hooks_;
   TaskPool resolvers_;
   ProbeQueue queue_;
   std::map<Id, std::unique_ptr<Probe>> probes_;

@@ -18,6 +18,7 @@
 namespace iperf3_exporter {
 namespace {
 
+constexpr std::uint16_t kFirstUnprivilegedPort = 1024;
 constexpr std::array<std::string_view, 21> kParameterNames = {
     "target", "port",         "reverse_mode", "udp_mode",   "bidirectional", "bitrate",  "period",
     "bind",   "bind_address", "bind_device",  "parallel",   "omit",          "window",   "mss",
@@ -251,8 +252,7 @@ class RequestReader {
       return;
     }
     const auto& most = limits_.max_bitrate_bits_per_second;
-    if (most &&
-        (bitrate->bits_per_second == 0 || bitrate->bits_per_second > *most / test.parallel)) {
+    if (most && (bitrate->bits_per_second == 0 || bitrate->bits_per_second > *most / Streams())) {
       RefuseBitrate("at most " + std::to_string(*most) + " bits per second over all streams",
                     value);
     }
@@ -271,7 +271,7 @@ class RequestReader {
   void LimitDefaultBitrate() {
     const auto& most = limits_.max_bitrate_bits_per_second;
     if (!most) return;
-    const std::uint64_t share = std::max<std::uint64_t>(1, *most / request_.test.parallel);
+    const std::uint64_t share = std::max<std::uint64_t>(1, *most / Streams());
     if (request_.test.protocol == Protocol::kTcp || share < kUdpDefaultBitsPerSecond) {
       request_.test.bitrate_bits_per_second = share;
     }
@@ -285,7 +285,8 @@ class RequestReader {
         request_.bind = host->first;
         request_.test.bind_address = ParseIpAddress(host->first);
       } else {
-        Refuse("bind_address", "must be an IP address or a host name", bind);
+        Refuse(Value("bind_address").empty() ? "bind" : "bind_address",
+               "must be an IP address or a host name", bind);
       }
     }
     const std::string_view device = Value("bind_device");
@@ -309,11 +310,23 @@ class RequestReader {
     if (length) test.length_bytes = static_cast<std::uint32_t>(*length);
     ReadCongestion();
     ReadDscp();
-    test.client_port = Integer<std::uint16_t>("cport", 1, UINT16_MAX);
+    ReadClientPort();
     if (test.client_port) Need(capabilities_.client_port, "cport", "--cport");
     test.no_delay = Bool("no_delay");
     test.zerocopy = Bool("zerocopy");
     if (test.zerocopy) Need(capabilities_.zerocopy, "zerocopy", "--zerocopy");
+  }
+
+  [[nodiscard]] std::uint32_t Streams() const {
+    const TestOptions& test = request_.test;
+    return test.parallel * (test.direction == Direction::kBidirectional ? 2 : 1);
+  }
+
+  // Each stream takes the next port, and iperf3 has no right to those below 1024.
+  void ReadClientPort() {
+    TestOptions& test = request_.test;
+    const auto last = static_cast<std::uint16_t>(UINT16_MAX - (Streams() - 1));
+    test.client_port = Integer<std::uint16_t>("cport", kFirstUnprivilegedPort, last);
   }
 
   void ReadCongestion() {

@@ -99,7 +99,9 @@ Status TargetPolicy::AddTarget(const std::string& rule) {
   }
   const bool suffix = rule.starts_with("*.");
   const std::string name = Canonical(std::string_view(rule).substr(suffix ? 2 : 0));
-  if (!IsHostName(name)) return MakeError("a CIDR, a host name or *.suffix");
+  // Digits and dots alone are an address that is wrong, not the name of a host.
+  const bool numeric = name.find_first_not_of("0123456789.") == std::string::npos;
+  if (numeric || !IsHostName(name)) return MakeError("a CIDR, a host name or *.suffix");
   if (suffix) {
     suffixes_.push_back('.' + name);
   } else {

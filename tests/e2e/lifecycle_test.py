@@ -4,12 +4,14 @@ import concurrent.futures
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import threading
 import unittest
 
+import harness
 from harness import (EXPORTER, Exporter, Iperf3Server, children_of, free_port, reason, smaps, value,
                      wait_until)
 
@@ -35,8 +37,13 @@ def in_background(call):
 
 
 class Start(unittest.TestCase):
-    def refused(self, *flags):
-        result = subprocess.run([EXPORTER, *flags], capture_output=True, text=True, timeout=60)
+    def refused(self, *flags, descriptors=None):
+        def limit():
+            if descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+        result = subprocess.run([EXPORTER, *flags], capture_output=True, text=True, timeout=60,
+                                preexec_fn=limit)
+        harness.remove_lock(f"e2e.start.{os.getpid()}")
         return result.returncode, result.stderr
 
     def test_an_address_in_use_is_said_and_nothing_stays(self):
@@ -46,6 +53,38 @@ class Start(unittest.TestCase):
                                      f"--lock.name=e2e.start.{os.getpid()}")
         self.assertEqual(code, 1)
         self.assertIn("Address already in use", log)
+
+    def test_programs_that_are_something_else_are_named_before_a_socket_is_opened(self):
+        for flag, program in (("--worker.path", "/bin/true"), ("--iperf3.path", "/bin/true")):
+            with self.subTest(flag):
+                code, log = self.refused(f"{flag}={program}", "--web.listen-address=127.0.0.1:0",
+                                         f"--lock.name=e2e.start.{os.getpid()}")
+                self.assertEqual(code, 1)
+                self.assertIn(flag, log)
+                self.assertNotIn("listening", log)
+
+    def test_more_connections_than_descriptors_never_start(self):
+        code, log = self.refused("--web.max-connections=100000", "--web.listen-address=127.0.0.1:0",
+                                 f"--lock.name=e2e.start.{os.getpid()}", descriptors=2000)
+        self.assertEqual(code, 1)
+        self.assertIn("--web.max-connections=100000", log)
+
+    def test_without_standard_descriptors_nothing_of_ours_takes_their_place(self):
+        name = f"e2e.closed.{os.getpid()}"
+        with harness.temporary_directory() as folder:
+            path = os.path.join(folder, "web.sock")
+            process = subprocess.Popen(
+                ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", EXPORTER, f"--lock.name={name}",
+                 f"--web.listen-address=unix:{path}"], close_fds=True)
+            try:
+                wait_until(lambda: os.path.exists(path), "it listens")
+                for pid in [process.pid, *children_of(process.pid)]:
+                    for descriptor in (0, 1, 2):
+                        self.assertEqual(os.readlink(f"/proc/{pid}/fd/{descriptor}"), "/dev/null")
+            finally:
+                process.terminate()
+                self.assertEqual(process.wait(10), 0)
+                harness.remove_lock(name)
 
     def test_a_flag_that_cannot_work_is_named(self):
         code, log = self.refused("--probe.max-parallel=1000")
@@ -202,6 +241,18 @@ class Crashes(unittest.TestCase):
                 # A server whose client was killed may be busy for a moment.
                 wait_until(lambda: value(second.probe(port=server.port, period="1s", bitrate="1M")
                                          .metrics(), "iperf3_up") == 1, "the next start probes")
+
+    def test_a_worker_that_died_idle_costs_no_probe(self):
+        port = free_port()
+        with Exporter() as exporter:
+            for _ in range(20):
+                wait_until(lambda: len(exporter.workers()) == 4, "four workers")
+                victims = exporter.workers()[:3]
+                for worker in victims:
+                    os.kill(worker, signal.SIGKILL)
+                wait_until(lambda: not set(victims) & set(exporter.workers()), "they are dead")
+                samples = exporter.probe(port=port, period="1s").metrics()
+                self.assertEqual(reason(samples), "connection_refused")
 
     def test_kill_of_the_worker_costs_its_probe_and_nothing_else(self):
         with Exporter() as exporter, Iperf3Server() as server:

@@ -101,10 +101,21 @@ class BetweenExporters(unittest.TestCase):
                 port=server.port, period="6s", bitrate="1M"))
             thread.start()
             wait_until(first.iperf3, "the first tests")
-            answer = second.probe(port=server.port, period="1s")
+            seen = []
+            answers = []
+            waiter = threading.Thread(target=lambda: answers.append(
+                second.probe(port=server.port, period="1s")))
+            waiter.start()
+            while waiter.is_alive():
+                seen += lock_status(second)["waiting"]
+                self.assertLessEqual(lock_status(second)["queue_size"], 1)
+            answer = answers[0]
             self.assertEqual(answer.status, 503)
             self.assertIn("lock", answer.text)
             self.assertIn("retry-after", answer.headers)
+            self.assertTrue(seen, "the second never showed that it waits for the first")
+            self.assertEqual((seen[0]["target"], seen[0]["port"]), ("127.0.0.1", server.port))
+            self.assertLessEqual(seen[0]["waited"] + seen[0]["left"], 1.1)
             samples = second.get("/metrics").metrics()
             self.assertEqual(value(samples, "iperf3_exporter_lock_timeouts_total"), 1)
             # One that could still wait, but has no second of test left, leaves then.

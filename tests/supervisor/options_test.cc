@@ -97,7 +97,7 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
                                     "[::1]:9579",
                                     "--web.telemetry-path=/m",
                                     "--web.probe-path=/p",
-                                    "--web.config.file=/etc/web.yml",
+                                    "--web.config.file=/etc/hostname",
                                     "--web.systemd-socket",
                                     "--web.max-connections=7",
                                     "--iperf3.timeout=1m",
@@ -124,7 +124,7 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
   EXPECT_THAT(options.listen_addresses, ElementsAre("127.0.0.1:0", "[::1]:9579"));
   EXPECT_EQ(options.telemetry_path, "/m");
   EXPECT_EQ(options.probe_path, "/p");
-  EXPECT_EQ(options.web_config_file, "/etc/web.yml");
+  EXPECT_EQ(options.web_config_file, "/etc/hostname");
   EXPECT_TRUE(options.systemd_socket);
   EXPECT_EQ(options.max_connections, 7u);
   EXPECT_EQ(options.probe_times.limit, seconds(60));

@@ -244,7 +244,7 @@ TEST(ProbeRequestTest, Bind) {
     Accepts(name + "=gw.example",
             [](const auto& r) { return r.bind == "gw.example" && !r.test.bind_address; });
     for (const std::string value : {"-x", "a b", "1.2.3.4:80", "%3B", "a/24"}) {
-      Refuses(name + '=' + value, "'bind_address' parameter must be an IP address or a host name");
+      Refuses(name + '=' + value, "'" + name + "' parameter must be an IP address or a host name");
     }
   }
   Accepts("bind=192.0.2.1&bind_address=192.0.2.2",
@@ -290,6 +290,10 @@ TEST(ProbeRequestTest, FurtherOptions) {
   Accepts("ip_version=4", [](const auto& r) { return r.ip_version == IpVersion::kV4; });
   Accepts("ip_version=6", [](const auto& r) { return r.ip_version == IpVersion::kV6; });
   Accepts("cport=5300", [](const auto& r) { return r.test.client_port == 5300; });
+  // Every stream takes the next port.
+  Accepts("cport=65532&parallel=4", [](const auto& r) { return r.test.client_port == 65532; });
+  Refuses("cport=65533&parallel=4", "'cport' parameter must be an integer from 1024 to 65532");
+  Refuses("cport=65532&parallel=4&bidirectional=1", "'cport' parameter must be an integer from");
 }
 
 TEST(ProbeRequestTest, FurtherRefusals) {
@@ -304,7 +308,7 @@ TEST(ProbeRequestTest, FurtherRefusals) {
       {"congestion", {"Cubic", "a b", "1234567890123456", "-x", "a/b"}},
       {"dscp", {"64", "-1", "ef2", "af14", "0x2e"}},
       {"ip_version", {"5", "v4", "46"}},
-      {"cport", {"0", "65536", "x"}},
+      {"cport", {"0", "80", "1023", "65536", "x"}},
   };
   for (const auto& c : cases) {
     for (const std::string& value : c.values) {
@@ -320,7 +324,7 @@ TEST(ProbeRequestTest, FurtherRefusals) {
 
 TEST(ProbeRequestTest, NeedsWhatTheInstalledIperf3Has) {
   for (const std::string query : {"bidirectional=1", "bind_device=eth0", "dscp=1", "zerocopy=1",
-                                  "congestion=bbr", "cport=1"}) {
+                                  "congestion=bbr", "cport=5300"}) {
     const auto request = ParseProbeRequest("target=h&" + query, {}, Iperf3Capabilities{}, "3.1.3");
     ASSERT_FALSE(request) << query;
     EXPECT_THAT(request.error().message, StartsWith('\'' + query.substr(0, query.find('=')) +

@@ -40,6 +40,12 @@ TEST(TargetPolicyTest, NetworksJudgeTheAddressNotTheName) {
   EXPECT_TRUE(policy.MayAllow("any.name"));
 }
 
+TEST(TargetPolicyTest, RefusesAnAddressThatIsWrong) {
+  for (const char* rule : {"10.0.0.300", "10.0.0", "1.2.3.4.5", "12"}) {
+    EXPECT_FALSE(TargetPolicy::Parse({rule}, {})) << rule;
+  }
+}
+
 TEST(TargetPolicyTest, FamiliesDoNotMix) {
   EXPECT_FALSE(Allows(Policy({"0.0.0.0/0"}), "x", "::1"));
   EXPECT_FALSE(Allows(Policy({"::/0"}), "x", "127.0.0.1"));

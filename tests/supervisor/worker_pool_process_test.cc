@@ -49,8 +49,7 @@ class WorkerPoolTest : public testing::Test {
                                                                [this](WorkerRestart reason) {
                                                                  restarts_.push_back(reason);
                                                                  Break();
-                                                               },
-                                                           .on_unable = nullptr});
+                                                               }});
     ASSERT_TRUE(pool_->Start());
   }
 
