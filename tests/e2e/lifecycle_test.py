@@ -245,7 +245,7 @@ class Crashes(unittest.TestCase):
     def test_a_worker_that_died_idle_costs_no_probe(self):
         port = free_port()
         with Exporter() as exporter:
-            for _ in range(20):
+            for _ in range(4):  # the back-off of their replacements grows
                 wait_until(lambda: len(exporter.workers()) == 4, "four workers")
                 victims = exporter.workers()[:3]
                 for worker in victims:
