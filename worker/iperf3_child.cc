@@ -1,6 +1,7 @@
 #include "worker/iperf3_child.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -8,10 +9,13 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <utility>
 
 namespace iperf3_exporter {
 namespace {
+
+constexpr unsigned kProcessGroup = 1U << 2U;  // PIDFD_SIGNAL_PROCESS_GROUP
 
 // What the child writes for its parent, whose memory it shares until the exec.
 struct ChildFailure {
@@ -52,15 +56,29 @@ const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   return "execute";
 }
 
-// vfork, because its cost does not grow with the worker, and because the child can name
-// the step that failed without a pipe. Nothing is kept in this frame across the call.
-[[gnu::noinline]] pid_t ForkAndExec(const ChildPlan& plan, pid_t parent, ChildFailure& failure) {
-  const pid_t pid = ::vfork();
-  if (pid == 0) {
-    failure.step = PrepareAndExec(plan, parent);
-    failure.error_number = errno;
-    ::_exit(127);
-  }
+struct Launch {
+  const ChildPlan& plan;
+  pid_t parent;
+  ChildFailure failure;
+};
+
+int RunChild(void* argument) {
+  auto& launch = *static_cast<Launch*>(argument);
+  launch.failure.step = PrepareAndExec(launch.plan, launch.parent);
+  launch.failure.error_number = errno;
+  ::_exit(127);
+}
+
+// As vfork does, because its cost does not grow with the worker, and because the child can
+// name the step that failed without a pipe. The pidfd comes with the process, so that the worker
+// needs no way to make one of, and to signal, any other.
+pid_t CloneAndExec(Launch& launch, UniqueFd& pidfd) {
+  constexpr std::size_t kStackBytes = std::size_t{64} << 10U;
+  alignas(std::max_align_t) char stack[kStackBytes];
+  int fd = -1;
+  const pid_t pid = ::clone(RunChild, stack + sizeof stack,
+                            CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &launch, &fd);
+  if (pid > 0) pidfd.Reset(fd);
   return pid;
 }
 
@@ -74,19 +92,15 @@ int WaitFor(pid_t pid) {
 }  // namespace
 
 Result<Iperf3Child> Iperf3Child::Spawn(const ChildPlan& plan) {
-  ChildFailure failure;
-  const pid_t pid = ForkAndExec(plan, ::getpid(), failure);
-  if (pid < 0) return ErrnoError("fork");
-  if (failure.step != nullptr) {
+  Launch launch = {.plan = plan, .parent = ::getpid(), .failure = {}};
+  UniqueFd pidfd;
+  const pid_t pid = CloneAndExec(launch, pidfd);
+  if (pid < 0) return ErrnoError("clone");
+  if (launch.failure.step != nullptr) {
     WaitFor(pid);
-    return MakeError(ErrnoText(failure.step, failure.error_number));
+    return MakeError(ErrnoText(launch.failure.step, launch.failure.error_number));
   }
-  // The pid can't have been reused: nobody else reaps it.
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  const int error_number = errno;
-  Iperf3Child child(pid, std::move(pidfd));
-  if (child.pidfd() < 0) return MakeError(ErrnoText("pidfd_open", error_number));
-  return child;
+  return Iperf3Child(pid, std::move(pidfd));
 }
 
 Iperf3Child::Iperf3Child(Iperf3Child&& other) noexcept
@@ -99,9 +113,12 @@ Iperf3Child::~Iperf3Child() {
   }
 }
 
-// Not by kill(3): the filter compares the whole register, so its upper half must be zero.
 void Iperf3Child::Signal(int signal_number) const {
-  ::syscall(SYS_kill, static_cast<unsigned>(-pid_), signal_number);
+  const auto send = [&](unsigned flags) {
+    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal_number, nullptr, flags);
+  };
+  // Before Linux 6.9 there is only the process, and in its sandbox it can't have others.
+  if (send(kProcessGroup) != 0 && errno == EINVAL) send(0);
 }
 
 int Iperf3Child::Reap() {

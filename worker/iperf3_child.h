@@ -40,7 +40,7 @@ class Iperf3Child {
   // Readable when it has ended.
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
-  // To the whole group.
+  // To the whole group, where the kernel can (Linux 6.9), otherwise to iperf3.
   void Signal(int signal_number) const;
 
   // Waits for its end, ends whatever else is in its group, and reaps it. Once.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/lock/lock_objects.h"
 #include "common/lock/lock_table.h"
 #include "common/logging.h"
 #include "common/wire.h"
@@ -17,6 +18,7 @@
 #include "worker/iperf3_process.h"
 #include "worker/job_runner.h"
 #include "worker/sandbox/parent_death.h"
+#include "worker/sandbox/resource_limits.h"
 #include "worker/sandbox/worker_sandbox.h"
 #include "worker/supervisor_link.h"
 
@@ -24,6 +26,8 @@ namespace iperf3_exporter {
 namespace {
 
 constexpr int kExitFailure = 1;
+
+static_assert(kLowestLockFd + 2 * kMaxLockSlots + 1 <= kProgramFd);
 
 // Everything that a job needs, in the order in which it is set up. Not movable: the parts
 // point at each other.
@@ -47,8 +51,9 @@ class Worker {
 
  private:
   Status SetUp(const WorkerConfig& config, WorkerReady& ready) {
+    if (const Status raised = RaiseDescriptorLimit(); !raised) return raised;
     if (config.lock_slots != 0) {
-      auto locks = LockTable::Open(config.lock_name, config.lock_slots);
+      auto locks = LockTable::Open(config.lock_name, config.lock_slots, kLowestLockFd);
       if (!locks) return tl::unexpected(locks.error());
       locks_ = std::make_unique<LockTable>(std::move(*locks));
     }
@@ -96,16 +101,29 @@ class Worker {
   std::optional<Iperf3Process> process_;
 };
 
-// Descriptors 0 and 1 must be taken, or a pipe would end up there.
+// Nothing that is opened later may end up there: log lines would be written into it. What was
+// closed at our start, and input and output in any case, becomes /dev/null.
+bool TakeStandardDescriptors() {
+  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return false;
+  // The first one itself may be where it must not be closed again.
+  UniqueFd above(::fcntl(null.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (null.get() <= STDERR_FILENO) static_cast<void>(null.Release());
+  if (!above || ::dup2(above.get(), STDIN_FILENO) < 0) return false;
+  if (::dup2(above.get(), STDOUT_FILENO) < 0) return false;
+  const int flags = ::fcntl(STDERR_FILENO, F_GETFD);
+  // Not open, or by us a moment ago.
+  const bool was_closed = flags < 0 || (flags & FD_CLOEXEC) != 0;
+  return !was_closed || ::dup2(above.get(), STDERR_FILENO) >= 0;
+}
+
 bool CloseDescriptors(int link_fd) {
   if (link_fd <= STDERR_FILENO) return false;
   if (link_fd > STDERR_FILENO + 1 && ::close_range(STDERR_FILENO + 1, link_fd - 1, 0) != 0) {
     return false;
   }
   if (::close_range(static_cast<unsigned>(link_fd) + 1, UINT_MAX, 0) != 0) return false;
-  if (::fcntl(link_fd, F_SETFD, FD_CLOEXEC) != 0) return false;
-  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  return null && ::dup2(null.get(), STDIN_FILENO) >= 0 && ::dup2(null.get(), STDOUT_FILENO) >= 0;
+  return ::fcntl(link_fd, F_SETFD, FD_CLOEXEC) == 0 && TakeStandardDescriptors();
 }
 
 }  // namespace

@@ -73,16 +73,28 @@ bool RemapToExecPath() {
   return ::mremap(page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED,
                   reinterpret_cast<void*>(kExecPathAddress)) != MAP_FAILED;
 }
+bool MapFromZero() {
+  return ::mmap(nullptr, 2 * kExecPathAddress, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+// What is above the page that was reached is unmapped again, or the limit of stacks would count.
 bool GrowDownToExecPath() {
-  void* wanted = reinterpret_cast<void*>(std::uintptr_t{0x400000});
+  constexpr std::uintptr_t kStart = 0x400000;
+  void* wanted = reinterpret_cast<void*>(kStart);
   void* page = ::mmap(wanted, 65536, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0);
   if (page != wanted) return false;
-  for (std::uintptr_t at = 0x400000; at >= kExecPathAddress; at -= 4096) {
+  for (std::uintptr_t at = kStart; at >= kExecPathAddress; at -= 4096) {
     *reinterpret_cast<volatile char*>(at) = 1;
+    ::munmap(reinterpret_cast<void*>(at + 4096), kStart + 65536 - at - 4096);
   }
   return true;
 }
+bool MapVdsoToExecPath() {
+  return Call(SYS_arch_prctl, 0x2003 /* ARCH_MAP_VDSO_64 */, kExecPathAddress) >= 0;
+}
+bool AskShadowStack() { return Call(SYS_arch_prctl, 0x5005, 0) == 0; }
+bool AskCet() { return Call(SYS_arch_prctl, 0x3001, 0) == 0; }
 
 bool Fork() { return Call(SYS_fork) >= 0; }
 bool Vfork() {
@@ -155,6 +167,7 @@ bool StreamBuffer() {
   return fd >= 0 && ::unlink(path) == 0 && ::ftruncate(fd, 1 << 20) == 0 &&
          ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED;
 }
+bool CutLockShort() { return ::ftruncate(768, 0) == 0; }
 bool HugeFile() {
   char path[256];
   std::snprintf(path, sizeof path, "%s/iperf3.XXXXXX", std::getenv("TMPDIR"));
@@ -178,6 +191,9 @@ bool Vsock() { return Socket(AF_VSOCK, SOCK_STREAM, 0); }
 bool Raw() { return Socket(AF_INET, SOCK_RAW, IPPROTO_ICMP); }
 bool Raw6() { return Socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6); }
 bool Sctp() { return Socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP); }
+bool Ping() { return Socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP); }
+bool Ping6() { return Socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6); }
+bool MultipathTcp() { return Socket(AF_INET, SOCK_STREAM, 262); }
 bool Tcp() { return Socket(AF_INET, SOCK_STREAM, 0) && Socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP); }
 bool Udp() {
   return Socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0) &&
@@ -195,6 +211,22 @@ bool ConnectTo(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
+bool FastOpen() {
+  const sockaddr_in address = Loopback(static_cast<std::uint16_t>(g_port + 1));
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  return ::sendto(fd, "x", 1, MSG_FASTOPEN, reinterpret_cast<const sockaddr*>(&address),
+                  sizeof address) >= 0 ||
+         errno == ECONNREFUSED;
+}
+bool FastOpenConnect() {
+  const sockaddr_in address = Loopback(static_cast<std::uint16_t>(g_port + 1));
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, 30 /* TCP_FASTOPEN_CONNECT */, &on, sizeof on);
+  return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+bool SendMessage() { return ::sendmsg(STDOUT_FILENO, nullptr, MSG_FASTOPEN) >= 0; }
+bool SendMessages() { return Call(SYS_sendmmsg, STDOUT_FILENO, 0, 0, MSG_FASTOPEN) >= 0; }
 bool ConnectElsewhere() { return ConnectTo(static_cast<std::uint16_t>(g_port + 1)); }
 // Nothing listens there, so that it comes as far as the network.
 bool ConnectServer() { return ConnectTo(g_port) || errno == ECONNREFUSED; }
@@ -289,6 +321,10 @@ constexpr Attempt kAttempts[] = {
     {"map-path-hint", MapExecPathByHint},
     {"remap-path", RemapToExecPath},
     {"grow-to-path", GrowDownToExecPath},
+    {"map-zero", MapFromZero},
+    {"map-vdso", MapVdsoToExecPath},
+    {"ask-shadow", AskShadowStack},
+    {"ask-cet", AskCet},
     {"fork", Fork},
     {"vfork", Vfork},
     {"clone", CloneProcess},
@@ -318,6 +354,7 @@ constexpr Attempt kAttempts[] = {
     {"read-library", ReadLibrary},
     {"leave-file", LeaveFile},
     {"stream-buffer", StreamBuffer},
+    {"cut-lock", CutLockShort},
     {"huge-file", HugeFile},
     {"map-library", MapExecutableFile},
     {"netlink", Netlink},
@@ -327,8 +364,15 @@ constexpr Attempt kAttempts[] = {
     {"raw", Raw},
     {"raw6", Raw6},
     {"sctp", Sctp},
+    {"ping", Ping},
+    {"ping6", Ping6},
+    {"mptcp", MultipathTcp},
     {"tcp", Tcp},
     {"udp", Udp},
+    {"fast-open", FastOpen},
+    {"fast-connect", FastOpenConnect},
+    {"sendmsg", SendMessage},
+    {"sendmmsg", SendMessages},
     {"connect-other", ConnectElsewhere},
     {"connect", ConnectServer},
     {"bind", BindTcp},

@@ -1,10 +1,23 @@
 #include "worker/sandbox/resource_limits.h"
 
 #include <algorithm>
+#include <string>
 
 #include "worker/sandbox/build_sanitizers.h"
 
 namespace iperf3_exporter {
+
+Status RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("getrlimit");
+  if (limit.rlim_max <= kProgramFd) {
+    return MakeError("the hard limit of open files (ulimit -Hn) must be above " +
+                     std::to_string(kProgramFd));
+  }
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("setrlimit");
+  return {};
+}
 
 bool LowerLimit(const ResourceLimit& limit) {
   if (kBuiltWithSanitizer && limit.resource == RLIMIT_AS) return true;

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/error.h"
+
 namespace iperf3_exporter {
 
 // The descriptor number of iperf3's program. Not below the hard limit of descriptors of any of
@@ -17,6 +19,11 @@ struct ResourceLimit {
   int resource;
   rlim_t most;
 };
+
+// The lock's descriptors in the worker begin here: two of a mutex's for each slot, and the board's.
+// Above all that iperf3 can open, below kProgramFd. They must be writable to be locked, so it is by
+// their numbers that the filters keep the files from being cut short.
+inline constexpr int kLowestLockFd = 768;
 
 // Address space. The worker: a report of 64 MiB, its structural index of four bytes per byte, and
 // the rest of the parser. iperf3: 256 threads of kThreadStackBytes, their buffers of up to 1 MiB,
@@ -32,6 +39,7 @@ inline constexpr rlim_t kFileBytes = rlim_t{2} << 20U;
 
 // 128 streams both ways, a socket and (while it is made) a buffer file each, and some.
 inline constexpr rlim_t kIperf3Descriptors = 640;
+static_assert(kIperf3Descriptors <= kLowestLockFd);
 
 // 128 streams both ways, one thread each, beside iperf3's own, the worker, and a second exporter
 // that gives its workers the same user. Counted per user: only where the user is the worker's own.
@@ -54,6 +62,10 @@ inline constexpr std::array kIperf3Limits = {
     ResourceLimit{RLIMIT_NOFILE, kIperf3Descriptors},
     ResourceLimit{RLIMIT_STACK, kThreadStackBytes},
 };
+
+// The soft limit of descriptors up to the hard one. Fails if that is not above kProgramFd. Before
+// anything is put at kLowestLockFd or kProgramFd.
+[[nodiscard]] Status RaiseDescriptorLimit();
 
 // Sets soft and hard limit, or leaves both where the hard one is lower already.
 // Async-signal-safe. Gives whether it succeeded; errno tells why not.

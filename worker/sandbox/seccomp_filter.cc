@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "common/unique_fd.h"
+#include "worker/sandbox/resource_limits.h"
 #include "worker/sandbox/syscall_table.h"
 
 namespace iperf3_exporter {
@@ -33,10 +34,22 @@ constexpr std::uint32_t kOwnPidPlaceholder = 0x5eed7e57;
 constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
                                        CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
                                        CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
-constexpr std::uint64_t kVforkFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+constexpr std::uint64_t kVforkFlags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
 
 constexpr std::uint64_t kSocketTypeMask = 0xf;  // the rest of the argument is flags
-constexpr std::uint64_t kHighestProtocol = IPPROTO_UDP;
+
+// asm/prctl.h
+constexpr std::uint32_t kArchSetFs = 0x1002;
+// What glibc asks at its start about shadow stacks, of kernels of two kinds.
+constexpr std::uint32_t kArchCetStatus = 0x3001;
+constexpr std::uint32_t kArchShadowStackStatus = 0x5005;
+
+// [0, 2^9) and [2^9, 2^9 + 2^8): a mask and what is left by it.
+constexpr std::pair<std::uint64_t, std::uint64_t> kBelowLockFds[] = {
+    {0xfffffe00, 0},
+    {0xffffff00, 0x200},
+};
+static_assert(kLowestLockFd == 0x300);
 
 struct ReleaseContext {
   void operator()(scmp_filter_ctx context) const { ::seccomp_release(context); }
@@ -113,18 +126,23 @@ class Rules {
       case Condition::kProtectNotExecute:
       case Condition::kRemapNotFixed:
         return AddMemory(condition);
+      case Condition::kNotTheLock:
       case Condition::kOpenReadOrCreate:
       case Condition::kDuplicateToStdio:
       case Condition::kFcntlCommand:
         return AddDescriptors(condition);
       case Condition::kSocketInternet:
         return AddSocket();
+      case Condition::kSendNoConnect:
+        // Landlock sees no connect in it.
+        return Allow({Masked(3, MSG_FASTOPEN, 0)});
       default:
         return AddProcess(condition);
     }
   }
 
-  // An address that the caller leaves open, or one above the exec path's page.
+  // An address that the caller leaves open, or one above the exec path's page. What grows down
+  // could be made to reach the page, step by step.
   void AddMemory(Condition condition) {
     if (condition == Condition::kRemapNotFixed) {
       Allow({Is(3, 0)});
@@ -133,10 +151,13 @@ class Rules {
     if (condition == Condition::kProtectNotExecute) {
       return Allow({AtLeast(0, kLowestMapAddress), Masked(2, PROT_EXEC, 0)});
     }
-    for (const Comparison& address : {Is(0, 0), AtLeast(0, kLowestMapAddress)}) {
-      Allow({address, Masked(2, PROT_EXEC, 0)});
-      Allow({address, Masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC)});
-    }
+    constexpr std::uint64_t kFixed = MAP_FIXED | MAP_FIXED_NOREPLACE;
+    const auto add = [this](const Comparison& address, std::uint64_t never) {
+      Allow({address, Masked(2, PROT_EXEC, 0), Masked(3, never, 0)});
+      Allow({address, Masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC), Masked(3, never, 0)});
+    };
+    add(Is(0, 0), MAP_GROWSDOWN | kFixed);
+    add(AtLeast(0, kLowestMapAddress), MAP_GROWSDOWN);
   }
 
   void AddDescriptors(Condition condition) {
@@ -145,8 +166,15 @@ class Rules {
       Allow({Masked(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)});
       return Allow({Masked(2, O_ACCMODE | O_CREAT | O_EXCL, kNew)});
     }
-    // Nothing may be put in the place of the program's descriptor.
-    if (condition == Condition::kDuplicateToStdio) return Allow({AtMost(1, STDERR_FILENO)});
+    for (const auto& [mask, rest] : kBelowLockFds) {
+      const Comparison not_the_lock = Masked(0, mask, rest);
+      if (condition == Condition::kNotTheLock) Allow({not_the_lock});
+      // Nothing may be put in the place of the program's descriptor.
+      if (condition == Condition::kDuplicateToStdio) {
+        Allow({not_the_lock, AtMost(1, STDERR_FILENO)});
+      }
+    }
+    if (condition != Condition::kFcntlCommand) return;
     for (const std::uint32_t command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL}) {
       Allow({IsInt(1, command)});
     }
@@ -157,10 +185,13 @@ class Rules {
   // Families 3 to 9 and all other types end the process: nothing asks for them by mistake.
   void AddSocket() {
     for (const int family : {AF_INET, AF_INET6}) {
-      for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
-        Allow({IsInt(0, static_cast<std::uint32_t>(family)),
-               Masked(1, kSocketTypeMask, static_cast<std::uint64_t>(type)),
-               AtMost(2, kHighestProtocol)});
+      for (const auto& [type, own_protocol] :
+           {std::pair{SOCK_STREAM, IPPROTO_TCP}, std::pair{SOCK_DGRAM, IPPROTO_UDP}}) {
+        for (const int protocol : {0, static_cast<int>(own_protocol)}) {
+          Allow({IsInt(0, static_cast<std::uint32_t>(family)),
+                 Masked(1, kSocketTypeMask, static_cast<std::uint64_t>(type)),
+                 IsInt(2, static_cast<std::uint32_t>(protocol))});
+        }
       }
     }
     Answer(EAFNOSUPPORT, {{0, SCMP_CMP_LT, AF_INET, 0}});
@@ -177,9 +208,8 @@ class Rules {
         return Allow({IsInt(0, static_cast<std::uint32_t>(program_fd_)), Is(1, kExecPathAddress),
                       IsInt(4, AT_EMPTY_PATH)});
       case Condition::kKillSignal:
-        // -1 would be every process of this user. (The upper half of the register is zero.)
         for (const std::uint32_t signal_number : {SIGTERM, SIGKILL}) {
-          Allow({{0, SCMP_CMP_LT, 0xffffffffU, 0}, IsInt(1, signal_number)});
+          Allow({IsInt(1, signal_number)});
         }
         return;
       case Condition::kOwnThread:
@@ -189,6 +219,11 @@ class Rules {
         return worker() ? Allow({IsInt(0, 0)}) : Allow({IsInt(0, 0), Is(2, 0)});
       case Condition::kParentDeathOnly:
         return Allow({IsInt(0, PR_SET_PDEATHSIG), Is(1, SIGKILL)});
+      case Condition::kThreadPointer:
+        for (const std::uint32_t question : {kArchCetStatus, kArchShadowStackStatus}) {
+          Answer(EINVAL, {IsInt(0, question)});
+        }
+        return Allow({IsInt(0, kArchSetFs)});
       case Condition::kSeccompFilterOnly:
         return Allow({IsInt(0, SECCOMP_SET_MODE_FILTER)});
       default:

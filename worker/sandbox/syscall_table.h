@@ -19,19 +19,22 @@ enum class Grantee : std::uint8_t {
 enum class Condition : std::uint8_t {
   kNone,
   kCloneFlags,         // threads; the worker also as vfork
-  kDuplicateToStdio,   // onto descriptors 1 and 2 only
+  kDuplicateToStdio,   // onto descriptors 1 and 2 only, nothing of the lock's
   kExecveatProgram,    // iperf3's descriptor, the empty path, once
   kFcntlCommand,       // flags; the worker also record locks
-  kKillSignal,         // SIGTERM and SIGKILL, never to everybody
-  kMapNotBoth,         // never writable and executable, never at a low address
+  kKillSignal,         // SIGTERM and SIGKILL
+  kMapNotBoth,         // never writable and executable, never at or down to a low address
   kProtectNotExecute,  // never executable, never at a low address
+  kNotTheLock,         // no descriptor of the lock's
   kRemapNotFixed,      // never to a chosen address
   kOpenReadOrCreate,   // for reading, or a file that did not exist
   kOwnLimits,          // its own; iperf3 only reads them
   kOwnThread,          // threads of its own process
   kParentDeathOnly,    // prctl(PR_SET_PDEATHSIG)
   kSeccompFilterOnly,  // seccomp(SECCOMP_SET_MODE_FILTER)
+  kSendNoConnect,      // never TCP Fast Open, which connects
   kSocketInternet,     // TCP and UDP over IPv4 and IPv6; else EAFNOSUPPORT
+  kThreadPointer,      // arch_prctl(ARCH_SET_FS)
   kAnswersEnosys,      // not executed: ENOSYS
   kAnswersEnotty,      // not executed: ENOTTY
 };

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,6 +57,11 @@ void RemoveFilesIn(int folder) {
 
 UniqueFd OpenFolder(int parent, const char* name) {
   return UniqueFd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+bool IsMountedNoExec(int folder) {
+  struct statvfs status = {};
+  return ::fstatvfs(folder, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
 }
 
 // A folder is in use while its worker holds the lock on it.
@@ -118,24 +124,31 @@ Result<TemporaryFolder> TemporaryFolder::CreateMount() {
 }
 
 Result<TemporaryFolder> TemporaryFolder::CreatePrivate() {
-  for (const char* parent_path : kParents) {
-    TemporaryFolder result;
-    result.parent_.Reset(::open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!result.parent_) continue;
-    RemoveAbandoned(parent_path, result.parent_.get());
-    const std::string name = RandomName();
-    if (name.empty() || ::mkdirat(result.parent_.get(), name.c_str(), S_IRWXU) != 0) continue;
-    result.parent_path_ = parent_path;
-    result.name_ = name;
-    result.folder_ = OpenFolder(result.parent_.get(), name.c_str());
-    struct stat status = {};
-    // Another worker that just starts may have taken it for abandoned.
-    const bool ours = result.folder_ && LockFolder(result.folder_.get()) &&
-                      ::fstat(result.folder_.get(), &status) == 0 && status.st_nlink != 0;
-    if (ours) return result;
+  for (const bool wants_noexec : {true, false}) {
+    for (const char* parent_path : kParents) {
+      TemporaryFolder result;
+      result.parent_.Reset(::open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!result.parent_ || IsMountedNoExec(result.parent_.get()) != wants_noexec) continue;
+      RemoveAbandoned(parent_path, result.parent_.get());
+      if (result.MakeFolder(parent_path)) return result;
+    }
   }
   return MakeError("temporary folder: none of /tmp, /var/tmp, /dev/shm can be written");
 }
+
+bool TemporaryFolder::MakeFolder(const char* parent_path) {
+  const std::string name = RandomName();
+  if (name.empty() || ::mkdirat(parent_.get(), name.c_str(), S_IRWXU) != 0) return false;
+  parent_path_ = parent_path;
+  name_ = name;
+  folder_ = OpenFolder(parent_.get(), name.c_str());
+  struct stat status = {};
+  // Another worker that just starts may have taken it for abandoned.
+  return folder_ && LockFolder(folder_.get()) && ::fstat(folder_.get(), &status) == 0 &&
+         status.st_nlink != 0;
+}
+
+bool TemporaryFolder::IsNoExec() const { return folder_ && IsMountedNoExec(folder_.get()); }
 
 TemporaryFolder::~TemporaryFolder() {
   if (!folder_ || !parent_) return;

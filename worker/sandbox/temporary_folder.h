@@ -16,8 +16,8 @@ class TemporaryFolder {
   // A detached tmpfs, bounded in size. Needs the right to mount (EnterNamespaces, or root).
   [[nodiscard]] static Result<TemporaryFolder> CreateMount();
 
-  // A folder of mode 0700 in /tmp, /var/tmp or /dev/shm, the first that lets us. As the user who
-  // will use it.
+  // A folder of mode 0700 in /tmp, /var/tmp or /dev/shm, the first that lets us; of these, one that
+  // is mounted noexec before any other. As the user who will use it.
   [[nodiscard]] static Result<TemporaryFolder> CreatePrivate();
 
   TemporaryFolder() = default;
@@ -38,10 +38,16 @@ class TemporaryFolder {
   [[nodiscard]] int folder_fd() const { return folder_.get(); }
   [[nodiscard]] int parent_fd() const { return parent_.get(); }
 
+  // Whether nothing in it can be executed, or mapped executable.
+  [[nodiscard]] bool IsNoExec() const;
+
   // Removes what iperf3 left there, if anything. Never blocks.
   void Clean() const;
 
  private:
+  // In parent_, which must be open. False: not to be had.
+  [[nodiscard]] bool MakeFolder(const char* parent_path);
+
   UniqueFd mount_;  // keeps the tmpfs alive
   UniqueFd folder_;
   UniqueFd parent_;

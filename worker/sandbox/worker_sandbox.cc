@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -126,15 +126,9 @@ class WorkerSandboxSteps {
   }
 
   Status PlaceProgram() {
-    rlimit limit = {};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("getrlimit");
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("setrlimit");
     program_.Reset(::fcntl(request_.program_fd, F_DUPFD_CLOEXEC, kProgramFd));
-    if (program_.get() != kProgramFd) {
-      return MakeError("the hard limit of open files (ulimit -Hn) must be above " +
-                       std::to_string(kProgramFd));
-    }
+    if (!program_) return ErrnoError("descriptor of iperf3");
+    if (program_.get() != kProgramFd) return MakeError("descriptor of iperf3: its place is taken");
     return {};
   }
 
@@ -167,6 +161,10 @@ class WorkerSandboxSteps {
     if (temporary_) return {};
     auto folder = TemporaryFolder::CreatePrivate();
     if (!folder) return tl::unexpected(folder.error());
+    if (!folder->IsNoExec()) {
+      Log(LogLevel::kWarn, "iperf3 could execute code that it writes to its temporary folder",
+          {{"folder", folder->Path()}, {"remedy", "mount /tmp or /dev/shm with noexec"}});
+    }
     temporary_.emplace(std::move(*folder));
     return {};
   }
@@ -228,6 +226,10 @@ class WorkerSandboxSteps {
 
   Status SetLimits() {
     if (!LowerLimits(kWorkerLimits)) return ErrnoError("limits");
+    // A log that is a file may be longer, and the worker would end by its next line.
+    struct stat log = {};
+    const bool logs_to_file = ::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode);
+    if (!logs_to_file && !LowerLimit({RLIMIT_FSIZE, kFileBytes})) return ErrnoError("limits");
     if (HasOwnUser() && !LowerLimit({RLIMIT_NPROC, kTasks})) return ErrnoError("limit of tasks");
     InForce(SandboxLayer::kRlimits);
     return {};

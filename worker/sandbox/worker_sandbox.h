@@ -25,7 +25,8 @@ struct WorkerSandboxRequest {
 class WorkerSandbox {
  public:
   // Enters it: cannot be undone. Everything that needs a path, a file of another user, or a call
-  // that the filter does not grant must have been opened before. Single-threaded. kRequire fails,
+  // that the filter does not grant must have been opened before; RaiseDescriptorLimit called before
+  // that. Single-threaded. kRequire fails,
   // naming the layer, when this kernel offers a layer that could not be had; the other modes log
   // it. kDiagnose installs filters that stop nothing.
   [[nodiscard]] static Result<WorkerSandbox> Enter(const WorkerSandboxRequest& request);
