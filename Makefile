@@ -18,7 +18,7 @@ JOBS ?= $(shell nproc)
 # Tests wait more than they compute: iperf3 takes a second for a test of a second.
 TEST_JOBS ?= $(shell echo $$((2 * $$(nproc))))
 FUZZ_SECONDS ?= 60
-TORTURE_SECONDS ?= 300
+SECONDS ?= 300
 
 NEED := .ci/install-packages
 export CCACHE_BASEDIR := $(CURDIR)
@@ -96,12 +96,12 @@ fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
 	    $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); \
 	done
 
-torture: ## kill lock holders and waiters at random for TORTURE_SECONDS (300), then delete the lock under them too
+torture: ## kill lock holders and waiters at random for SECONDS (300), then delete the lock under them too
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target lock_torture
-	build/dev/bin/lock_torture --seconds=$(TORTURE_SECONDS)
-	build/dev/bin/lock_torture --seconds=$(TORTURE_SECONDS) --unlink
+	build/dev/bin/lock_torture --seconds=$(SECONDS)
+	build/dev/bin/lock_torture --seconds=$(SECONDS) --unlink
 
 install: ## install under PREFIX (/usr/local), inside DESTDIR if it is set
 	@$(NEED) "build" $(BUILD_PACKAGES)
