@@ -21,17 +21,13 @@ namespace iperf3_exporter {
 struct TaskPool::Task::State {
   std::function<void()> work;
   std::function<void()> done;  // Loop thread only.
-  std::atomic<bool> abandoned = false;
+  std::atomic<bool> begun = false;
+  std::weak_ptr<Shared> pool;
 };
 
-void TaskPool::Task::Abandon() {
-  if (!state_) return;
-  state_->abandoned = true;
-  state_->done = nullptr;
-  state_.reset();
-}
-
 bool TaskPool::Task::IsPending() const { return state_ && state_->done; }
+
+bool TaskPool::Task::HasBegun() const { return state_ && state_->begun; }
 
 // What the threads see; lives until the last of them ends, which may be after the pool.
 struct TaskPool::Shared {
@@ -48,6 +44,17 @@ struct TaskPool::Shared {
   static void ThreadMain(const std::shared_ptr<Shared>& shared);
   void Finish(std::shared_ptr<Task::State> state);
 };
+
+void TaskPool::Task::Abandon() {
+  if (!state_) return;
+  // Freed after the lock: what `work` and `done` captured may be anything.
+  const std::shared_ptr<State> state = std::move(state_);
+  if (const auto pool = state->pool.lock()) {
+    const std::lock_guard lock(pool->mutex);
+    std::erase(pool->queue, state);
+  }
+  state->done = nullptr;
+}
 
 struct TaskPool::LoopSide {
   struct EventDeleter {
@@ -88,8 +95,9 @@ void TaskPool::Shared::ThreadMain(const std::shared_ptr<Shared>& shared) {
     }
     std::shared_ptr<Task::State> state = std::move(shared->queue.front());
     shared->queue.pop_front();
+    state->begun = true;
     lock.unlock();
-    if (!state->abandoned) state->work();
+    state->work();
     shared->Finish(std::move(state));
     lock.lock();
   }
@@ -145,6 +153,7 @@ Result<TaskPool::Task> TaskPool::Submit(std::function<void()> work, std::functio
   auto state = std::make_shared<Task::State>();
   state->work = std::move(work);
   state->done = std::move(done);
+  state->pool = shared_;
   const std::lock_guard lock(shared_->mutex);
   if (shared_->queue.size() >= shared_->options.max_queued) return MakeError("too much work waits");
   // Idle threads that are already spoken for by queued work don't count.

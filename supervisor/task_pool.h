@@ -26,8 +26,8 @@ class TaskPool {
   };
 
   // The shared state of one piece of work. Destroying the handle abandons it: `work` is not begun
-  // any more if it has not yet, and `done` is never called. What `work` refers to must live as long
-  // as `work` itself, so capture by value.
+  // any more if it has not yet, its place in the queue is free at once, and `done` is never called.
+  // What `work` refers to must live as long as `work` itself, so capture by value.
   class Task {
    public:
     Task() = default;
@@ -43,6 +43,8 @@ class TaskPool {
     void Abandon();
     // Submitted, and `done` has not been called.
     [[nodiscard]] bool IsPending() const;
+    // A thread has taken it up, so that abandoning it saves no work.
+    [[nodiscard]] bool HasBegun() const;
 
    private:
     friend class TaskPool;

@@ -129,6 +129,47 @@ TEST_F(TaskPoolTest, RefusesWhenTheQueueIsFull) {
   door->Open();
 }
 
+TEST_F(TaskPoolTest, AbandonedWorkGivesUpItsPlaceInTheQueue) {
+  const auto door = std::make_shared<Door>();
+  const auto begun = std::make_shared<std::atomic<bool>>(false);
+  TaskPool pool(base_, {.max_threads = 1, .max_queued = 2});
+  auto hanging = pool.Submit(
+      [door, begun] {
+        *begun = true;
+        door->Wait();
+      },
+      [] {});
+  RunUntil([&] { return begun->load(); });
+  EXPECT_TRUE(hanging->HasBegun());
+  for (int i = 0; i < 10; ++i) {
+    auto first = pool.Submit([] {}, [] {});
+    auto second = pool.Submit([] {}, [] {});
+    ASSERT_TRUE(first && second) << i;
+    EXPECT_FALSE(first->HasBegun());
+    EXPECT_FALSE(pool.Submit([] {}, [] {}));
+  }
+  bool done = false;
+  const auto held = std::make_shared<int>();
+  auto abandoned = pool.Submit([held] {}, [] {});
+  auto wanted = pool.Submit([] {}, [&] { done = true; });
+  abandoned->Abandon();
+  EXPECT_EQ(held.use_count(), 1) << "what it captured is still held";
+  door->Open();
+  RunUntil([&] { return done; });
+}
+
+TEST_F(TaskPoolTest, WorkMayBeAbandonedAfterThePool) {
+  const auto door = std::make_shared<Door>();
+  auto pool = std::make_unique<TaskPool>(base_, TaskPool::Options{.max_threads = 1});
+  auto running = pool->Submit([door] { door->Wait(); }, [] {});
+  auto queued = pool->Submit([] {}, [] {});
+  pool.reset();
+  queued->Abandon();
+  running->Abandon();
+  EXPECT_FALSE(queued->IsPending());
+  door->Open();
+}
+
 TEST_F(TaskPoolTest, EndsWhileWorkHangs) {
   const auto door = std::make_shared<Door>();
   const auto begun = std::make_shared<std::atomic<bool>>(false);
