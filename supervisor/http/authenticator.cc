@@ -19,12 +19,8 @@ namespace {
 constexpr std::size_t kThreads = 2;
 // The event loop goes first on a machine with few cores.
 constexpr int kNice = 10;
-// About a second of waiting at the usual cost.
-constexpr std::size_t kMaxWaitingPerUser = 16;
 constexpr std::size_t kMaxKnownWrong = 1024;
 constexpr std::size_t kHashBytes = 60;
-// A salt and a sum that no password gives.
-constexpr std::size_t kSaltAndSumBytes = 53;
 
 // Runs on a thread of the pool.
 bool VerifyBcrypt(const std::string& password, const std::string& hash) {
@@ -85,28 +81,25 @@ bool IsBcryptHash(std::string_view hash) {
 }
 
 Authenticator::Authenticator(event_base* base)
-    : pool_(
-          base,
-          {.max_threads = kThreads, .max_queued = 1024, .idle_timeout = std::chrono::seconds(30)}) {
+    : pool_(base,
+            // One per line.
+            {.max_threads = kThreads,
+             .max_queued = kMaxWaiting,
+             .idle_timeout = std::chrono::seconds(30)}) {
   if (RAND_bytes(key_.data(), static_cast<int>(key_.size())) != 1) std::abort();
 }
 
 void Authenticator::SetUsers(std::map<std::string, std::string> users) {
   users_ = std::move(users);
   std::erase_if(known_right_, [this](const auto& entry) { return !users_.contains(entry.first); });
-  std::string cost = "10";
-  for (const auto& [name, hash] : users_) {
-    const std::string of_user = hash.substr(4, 2);
-    if (&hash == &users_.begin()->second || of_user > cost) cost = of_user;
-  }
-  decoy_hash_ = "$2b$" + cost + "$" + std::string(kSaltAndSumBytes, '.');
+  decoys_ = DecoyHashes(users_);
 }
 
-Authenticator::Digest Authenticator::DigestOf(const Credentials& credentials,
-                                              const std::string& hash) const {
+Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view>& parts) const {
   std::string text;
-  for (const std::string* part : {&credentials.user, &hash, &credentials.password}) {
-    text += std::to_string(part->size()) + ":" + *part;
+  for (const std::string_view part : parts) {
+    text += std::to_string(part.size()) + ":";
+    text += part;
   }
   Digest digest{};
   HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
@@ -120,8 +113,9 @@ void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
   const auto user = users_.find(credentials.user);
   Question question;
   question.exists = user != users_.end();
-  question.hash = question.exists ? user->second : decoy_hash_;
-  question.digest = DigestOf(credentials, question.hash);
+  const std::string decoy = decoys_.For(credentials.user);
+  question.hash = question.exists ? user->second : decoy;
+  question.digest = DigestOf({credentials.user, question.hash, credentials.password});
   if (const auto right = known_right_.find(credentials.user);
       right != known_right_.end() && question.exists &&
       CRYPTO_memcmp(right->second.data(), question.digest.data(), question.digest.size()) == 0) {
@@ -129,17 +123,43 @@ void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
   }
   if (known_wrong_.contains(question.digest)) return done(AuthOutcome::kRefused);
 
-  const std::string name = question.exists ? credentials.user : std::string();
+  const Digest name = DigestOf({credentials.user});
+  if (!HasRoom(name)) DropUnwanted();
+  if (!HasRoom(name)) return done(AuthOutcome::kBusy);
   Line& line = lines_[name];
-  if (line.waiting.size() >= kMaxWaitingPerUser) return done(AuthOutcome::kBusy);
   question.credentials = std::move(credentials);
   question.wanted = std::move(wanted);
   question.done = std::move(done);
   line.waiting.push_back(std::move(question));
+  ++waiting_;
   if (line.waiting.size() == 1) Start(name);
 }
 
-void Authenticator::Start(const std::string& name) {
+bool Authenticator::HasRoom(const Digest& name) const {
+  if (waiting_ >= kMaxWaiting) return false;
+  const auto line = lines_.find(name);
+  return line == lines_.end() || line->second.waiting.size() < kMaxWaitingPerName;
+}
+
+// Who has gone keeps no place, except the one whose password is being checked right now.
+void Authenticator::DropUnwanted() {
+  std::vector<Digest> stopped;
+  for (auto& [name, line] : lines_) {
+    const bool begun = line.task.HasBegun();
+    const bool first_goes = !begun && !line.waiting.front().wanted();
+    const auto first = line.waiting.begin() + (begun ? 1 : 0);
+    const auto kept = std::remove_if(first, line.waiting.end(),
+                                     [](const Question& question) { return !question.wanted(); });
+    waiting_ -= static_cast<std::size_t>(line.waiting.end() - kept);
+    line.waiting.erase(kept, line.waiting.end());
+    if (!first_goes) continue;
+    line.task.Abandon();
+    stopped.push_back(name);
+  }
+  for (const Digest& name : stopped) Start(name);
+}
+
+void Authenticator::Start(const Digest& name) {
   const auto found = lines_.find(name);
   while (found != lines_.end() && !found->second.waiting.empty()) {
     Line& line = found->second;
@@ -160,6 +180,7 @@ void Authenticator::Start(const std::string& name) {
     }
     Question answered = std::move(line.waiting.front());
     line.waiting.pop_front();
+    --waiting_;
     if (!answered.wanted()) continue;
     answered.done(known_right ? AuthOutcome::kAccepted
                               : (known_wrong ? AuthOutcome::kRefused : AuthOutcome::kBusy));
@@ -167,11 +188,12 @@ void Authenticator::Start(const std::string& name) {
   if (found != lines_.end()) lines_.erase(found);
 }
 
-void Authenticator::OnChecked(const std::string& name, bool right) {
-  const std::string line_name = name;  // `name` lives in the task that is about to go.
+void Authenticator::OnChecked(const Digest& name, bool right) {
+  const Digest line_name = name;  // `name` lives in the task that is about to go.
   Line& line = lines_[line_name];
   Question question = std::move(line.waiting.front());
   line.waiting.pop_front();
+  --waiting_;
   Remember(question, right && question.exists);
   Start(line_name);
   if (question.wanted()) {

@@ -3,8 +3,11 @@
 // A password that was right before is known at once: the answer is remembered under a keyed hash of
 // user, stored hash and password together, one per user, so that no flood of wrong ones can push it
 // out. Wrong ones are remembered in a table of bounded size. Everything else costs one bcrypt on a
-// low-priority thread, one at a time per user name; all names that don't exist count as one name
-// and cost the same. Who has to wait in too long a queue is told to come back. No password is kept.
+// low-priority thread, one at a time per user name. Who has to wait in too long a queue is told to
+// come back. No password is kept.
+//
+// Nothing here tells whether a user exists: every name that is asked for, known or not, has a line
+// of its own with the same bound, all share one bound, and each costs what some user costs.
 #pragma once
 
 #include <array>
@@ -16,7 +19,9 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "supervisor/http/decoy_hashes.h"
 #include "supervisor/task_pool.h"
 
 struct event_base;
@@ -40,13 +45,17 @@ struct Credentials {
 
 class Authenticator {
  public:
+  // Checks that wait for their turn, of one user name and of all names.
+  static constexpr std::size_t kMaxWaitingPerName = 16;
+  static constexpr std::size_t kMaxWaiting = 256;
+
   explicit Authenticator(event_base* base);
 
   // User name to bcrypt hash. Checks that are under way finish against the hash they began with.
   void SetUsers(std::map<std::string, std::string> users);
 
-  // Calls `done` once: inside this call if the answer is known, later otherwise, or never if
-  // this object ends before. A check whose `wanted` has become false is skipped.
+  // Calls `done` once: inside this call if the answer is known or too many wait, later otherwise,
+  // or never if this object ends before. A check whose `wanted` has become false is skipped.
   void Check(Credentials credentials, std::function<bool()> wanted,
              std::function<void(AuthOutcome)> done);
 
@@ -65,18 +74,22 @@ class Authenticator {
     TaskPool::Task task;
   };
 
-  [[nodiscard]] Digest DigestOf(const Credentials& credentials, const std::string& hash) const;
-  void Start(const std::string& name);
-  void OnChecked(const std::string& name, bool right);
+  [[nodiscard]] Digest DigestOf(const std::vector<std::string_view>& parts) const;
+  [[nodiscard]] bool HasRoom(const Digest& name) const;
+  void DropUnwanted();
+  void Start(const Digest& name);
+  void OnChecked(const Digest& name, bool right);
   void Remember(const Question& question, bool right);
 
   std::array<unsigned char, 32> key_{};
   std::map<std::string, std::string> users_;
-  std::string decoy_hash_;  // what the password of a user who does not exist is checked against
+  DecoyHashes decoys_{{}};
   std::map<std::string, Digest> known_right_;
   std::set<Digest> known_wrong_;
   std::deque<Digest> wrong_in_order_;
-  std::map<std::string, Line> lines_;  // by user name; "" for all that don't exist
+  // By a digest of the user name; only those in which somebody waits.
+  std::map<Digest, Line> lines_;
+  std::size_t waiting_ = 0;  // in all lines
   TaskPool pool_;
 };
 

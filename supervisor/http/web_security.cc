@@ -44,7 +44,7 @@ HttpResponse Unauthorized() {
 HttpResponse ComeBack() {
   HttpResponse response;
   response.code = 429;
-  response.body = "too many passwords of this user wait to be checked\n";
+  response.body = "too many passwords wait to be checked\n";
   response.headers.emplace_back("Retry-After", "1");
   return response;
 }
