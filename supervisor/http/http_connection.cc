@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <utility>
 
 #include "supervisor/http/compression.h"
@@ -20,6 +22,10 @@ namespace {
 // What a refused client may still send before the connection is cut, and for how long.
 constexpr std::size_t kMaxLingerBytes = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds kLingerTime = std::chrono::seconds(2);
+
+// In place of a method that evhttp has no name for: one that it has a name for and no route takes,
+// so that both get the same answer.
+constexpr std::string_view kMethodOfNoRoute = "PATCH";
 
 timeval ToTimeval(std::chrono::nanoseconds duration) {
   const auto micros = std::chrono::ceil<std::chrono::microseconds>(duration).count();
@@ -77,7 +83,10 @@ HttpConnection::HttpConnection(ServerState* state, bufferevent* bev, evhttp_conn
     : state_(state), bev_(bev), connection_(connection) {
   void* argument = nullptr;
   bufferevent_getcb(bev_, &evhttp_read_, &evhttp_write_, &evhttp_event_, &argument);
-  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  CloseGate();
+  if (bufferevent_openssl_get_ssl(bev_) != nullptr) {
+    bufferevent_setcb(bev_, nullptr, nullptr, OnHandshake, this);
+  }
   evbuffer_add_cb(bufferevent_get_input(bev_), OnInput, this);
   evhttp_connection_set_closecb(connection_, OnClosed, this);
   if (const sockaddr* peer = evhttp_connection_get_addr(connection_)) {
@@ -91,8 +100,14 @@ HttpConnection::HttpConnection(ServerState* state, bufferevent* bev, evhttp_conn
 
 HttpConnection::~HttpConnection() { *alive_ = false; }
 
+// evhttp reads nothing until it is given its read callback back.
+void HttpConnection::CloseGate() {
+  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+}
+
 bool HttpConnection::HasRequest() const {
-  return phase_ == Phase::kBody || phase_ == Phase::kHandling || phase_ == Phase::kWriting;
+  return phase_ == Phase::kUnknownMethod || phase_ == Phase::kBody || phase_ == Phase::kHandling ||
+         phase_ == Phase::kWriting;
 }
 
 void HttpConnection::SetDeadline(std::chrono::milliseconds from_now) {
@@ -123,7 +138,7 @@ void HttpConnection::Expire() {
 }
 
 void HttpConnection::Close() {
-  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  CloseGate();
   // As if the peer had hung up: evhttp then frees what it has of this connection.
   evhttp_event_(bev_, BEV_EVENT_READING | BEV_EVENT_EOF, connection_);
 }
@@ -138,14 +153,50 @@ void HttpConnection::OnClosed(evhttp_connection*, void* self) noexcept {
 }
 
 void HttpConnection::FinishTls() {
-  if (ssl_st* ssl = bufferevent_openssl_get_ssl(bev_)) {
-    EndTls(ssl, bev_);
-  }
+  if (ssl_st* ssl = bufferevent_openssl_get_ssl(bev_)) EndTls(ssl);
 }
 
 void HttpConnection::OnInput(evbuffer*, const evbuffer_cb_info* info, void* self) noexcept {
   auto* connection = static_cast<HttpConnection*>(self);
-  if (info->n_added > 0 && connection->phase_ == Phase::kHead) connection->InspectHead();
+  if (info->n_added == 0) return;
+  if (connection->phase_ == Phase::kHead) connection->InspectHead();
+  // Not here, inside the buffer that they change or free.
+  if (connection->phase_ == Phase::kUnknownMethod || connection->TooMuchWaitsBehind()) {
+    connection->state_->defer(connection);
+  }
+}
+
+bool HttpConnection::TooMuchWaitsBehind() const {
+  return phase_ == Phase::kHandling &&
+         evbuffer_get_length(bufferevent_get_input(bev_)) > state_->limits.max_header_bytes;
+}
+
+void HttpConnection::OnHandshake(bufferevent* bev, short what, void* self) noexcept {
+  auto* connection = static_cast<HttpConnection*>(self);
+  connection->CloseGate();
+  if ((what & BEV_EVENT_ERROR) != 0) return connection->RefuseHandshake();
+  connection->evhttp_event_(bev, what, connection->connection_);
+}
+
+// OpenSSL has sent its alert. The socket is read until the client has seen that: closing it on
+// bytes that were not read (the request that TLS 1.3 lets a client send along) resets it.
+void HttpConnection::RefuseHandshake() {
+  phase_ = Phase::kLingering;
+  SetDeadline(kLingerTime);
+  state_->handshakes.Add(AnswerFailedHandshake(bev_), peer_);
+  const evutil_socket_t fd = bufferevent_getfd(bev_);
+  ::shutdown(fd, SHUT_WR);
+  raw_linger_.reset(event_new(state_->base, fd, EV_READ | EV_PERSIST, OnRawLinger, this));
+  if (!raw_linger_ || event_add(raw_linger_.get(), nullptr) != 0) Close();
+}
+
+void HttpConnection::OnRawLinger(evutil_socket_t fd, short, void* self) noexcept {
+  auto* connection = static_cast<HttpConnection*>(self);
+  std::array<char, 4096> dropped;
+  const auto got = ::recv(fd, dropped.data(), dropped.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got > 0) connection->lingered_bytes_ += static_cast<std::size_t>(got);
+  if (got <= 0 || connection->lingered_bytes_ > kMaxLingerBytes) connection->Close();
 }
 
 void HttpConnection::InspectHead() {
@@ -166,7 +217,20 @@ void HttpConnection::InspectHead() {
       length ? CheckHead(bytes.substr(0, *length), limits) : scanner_.EarlyFault(bytes, limits);
   if (fault) return Refuse(*fault);
   if (!length) return;
+  if (!IsKnownMethod(bytes.substr(0, bytes.find(' ')))) {
+    phase_ = Phase::kUnknownMethod;
+    return;
+  }
   phase_ = Phase::kBody;
+  bufferevent_setcb(bev_, evhttp_read_, evhttp_write_, evhttp_event_, connection_);
+}
+
+void HttpConnection::RenameMethod() {
+  phase_ = Phase::kBody;
+  evbuffer* input = bufferevent_get_input(bev_);
+  const evbuffer_ptr space = evbuffer_search(input, " ", 1, nullptr);
+  evbuffer_drain(input, static_cast<std::size_t>(space.pos));
+  evbuffer_prepend(input, kMethodOfNoRoute.data(), kMethodOfNoRoute.size());
   bufferevent_setcb(bev_, evhttp_read_, evhttp_write_, evhttp_event_, connection_);
 }
 
@@ -199,9 +263,11 @@ void HttpConnection::OnRequest(evhttp_request* request) {
 }
 
 void HttpConnection::WatchForDisconnect() {
-  // No read callback: with one, the first pipelined byte would make evhttp end the process.
-  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  // With a read callback the first pipelined byte would make evhttp end the process.
+  CloseGate();
   bufferevent_enable(bev_, EV_READ);
+  // They may have come together with the request.
+  if (TooMuchWaitsBehind()) state_->defer(this);
 }
 
 void HttpConnection::Send(evhttp_request* request, HttpResponse response, const std::string& method,
@@ -241,42 +307,42 @@ void HttpConnection::OnComplete(evhttp_request*, void* self) noexcept {
 
 void HttpConnection::OnDeferred() {
   if (phase_ == Phase::kRefused) return AnswerFault();
+  if (phase_ == Phase::kUnknownMethod) {
+    RenameMethod();
+    return evhttp_read_(bev_, connection_);
+  }
+  if (TooMuchWaitsBehind()) {
+    state_->CountRejection("too much was sent behind a request in hand", peer_);
+    return Close();
+  }
   if (phase_ != Phase::kDone) return;
   // evhttp has set its own read callback again; the gate comes first.
-  bufferevent_setcb(bev_, nullptr, evhttp_write_, evhttp_event_, connection_);
+  CloseGate();
   phase_ = Phase::kHead;
   head_begun_ = false;
   scanner_.Reset();
   SetDeadline(state_->limits.idle_timeout);
   // If these bytes hold a whole head, evhttp's own deferred callback reads it next.
   InspectHead();
+  if (phase_ == Phase::kUnknownMethod) RenameMethod();
 }
 
 void HttpConnection::AnswerFault() {
   phase_ = Phase::kLingering;
   SetDeadline(kLingerTime);
-  std::string path;
-  std::string allow;
-  evbuffer* input = bufferevent_get_input(bev_);
-  if (fault_.code == 405) {
-    const std::size_t size = evbuffer_get_length(input);
-    const std::string_view bytes(
-        reinterpret_cast<const char*>(evbuffer_pullup(input, static_cast<ev_ssize_t>(size))), size);
-    const auto line = SplitRequestLine(bytes.substr(0, bytes.find('\r')));
-    const auto target = line ? ParseTarget(line->target) : std::nullopt;
-    if (target) path = target->path;
-    allow = state_->allow_of(path);
-    if (allow.empty()) fault_ = {404, "404 page not found"};
-  } else if (fault_.code == 413 || fault_.code == 414 || fault_.code == 431) {
+  if (fault_.code == 413 || fault_.code == 414 || fault_.code == 431) {
     state_->CountRejection(fault_.reason, peer_);
   }
-  ++state_->statistics.requests[{state_->label_of(path), fault_.code}];
+  ++state_->statistics.requests[{state_->label_of(""), fault_.code}];
+  std::array<char, 64> date{};
+  evutil_date_rfc1123(date.data(), date.size(), nullptr);
+  evbuffer* input = bufferevent_get_input(bev_);
   evbuffer* output = bufferevent_get_output(bev_);
   evbuffer_add_printf(output,
                       "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                      "Content-Length: %zu\r\nConnection: close\r\n",
-                      fault_.code, ReasonPhrase(fault_.code), fault_.reason.size() + 1);
-  if (!allow.empty()) evbuffer_add_printf(output, "Allow: %s\r\n", allow.c_str());
+                      "Content-Length: %zu\r\nDate: %s\r\nConnection: close\r\n",
+                      fault_.code, ReasonPhrase(fault_.code), fault_.reason.size() + 1,
+                      date.data());
   if (state_->extra_headers) {
     for (const auto& [name, value] : *state_->extra_headers) {
       evbuffer_add_printf(output, "%s: %s\r\n", name.c_str(), value.c_str());

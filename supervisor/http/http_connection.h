@@ -3,8 +3,10 @@
 // evhttp reads and writes requests; this class decides what evhttp gets to see and when it ends. No
 // byte of a head reaches evhttp before the whole head was found right (request_head.h). While a
 // request waits for its answer the connection is still read, so that a client that goes away is
-// noticed, but nothing is done with the bytes until the answer is out. A deadline of our own runs
-// in every phase but that one, because libevent's time-outs start again with each byte.
+// noticed, but nothing is done with the bytes until the answer is out; a client that sends more
+// than HttpLimits::max_header_bytes of them is cut off, because behind bytes that are not read its
+// end would be hidden. A deadline of our own runs in every phase but that one, because libevent's
+// time-outs start again with each byte.
 #pragma once
 
 #include <event2/bufferevent.h>
@@ -51,14 +53,15 @@ class HttpConnection {
 
  private:
   enum class Phase {
-    kHead,      // No request, or part of a head (the TLS handshake comes before the first).
-    kBody,      // evhttp has the head and reads the body.
-    kHandling,  // The handler has it.
-    kWriting,   // The answer is on its way.
-    kDone,      // It is out; the next head is looked at when libevent's callbacks are over.
-    kRefused,   // A fault was found and will be answered.
-    kLingering  // The answer is out; what still comes is read and dropped, so that no reset eats
-                // it.
+    kHead,           // No request, or part of a head (the TLS handshake comes before the first).
+    kUnknownMethod,  // The head is right, but its method has to be renamed for evhttp.
+    kBody,           // evhttp has the head and reads the body.
+    kHandling,       // The handler has it.
+    kWriting,        // The answer is on its way.
+    kDone,           // It is out; the next head is looked at when libevent's callbacks are over.
+    kRefused,        // A fault was found and will be answered.
+    kLingering       // The answer, or TLS's alert, is out; what still comes is read and dropped, so
+                     // that no reset eats it.
   };
   struct EventDeleter {
     void operator()(event* e) const { event_free(e); }
@@ -68,11 +71,17 @@ class HttpConnection {
   static void OnTimer(evutil_socket_t fd, short what, void* self) noexcept;
   static void OnComplete(evhttp_request* request, void* self) noexcept;
   static void OnClosed(evhttp_connection* connection, void* self) noexcept;
+  static void OnHandshake(bufferevent* bev, short what, void* self) noexcept;
+  static void OnRawLinger(evutil_socket_t fd, short what, void* self) noexcept;
   static void OnLingerRead(bufferevent* bev, void* self) noexcept;
   static void OnLingerWritten(bufferevent* bev, void* self) noexcept;
   static void OnLingerEvent(bufferevent* bev, short what, void* self) noexcept;
 
+  void CloseGate();
   void InspectHead();
+  void RenameMethod();
+  [[nodiscard]] bool TooMuchWaitsBehind() const;
+  void RefuseHandshake();
   void Refuse(const HeadFault& fault);
   void AnswerFault();
   void WatchForDisconnect();
@@ -90,6 +99,7 @@ class HttpConnection {
   bufferevent_event_cb evhttp_event_ = nullptr;
 
   std::unique_ptr<event, EventDeleter> timer_;
+  std::unique_ptr<event, EventDeleter> raw_linger_;  // After a refused TLS handshake.
   Deadline deadline_ = Deadline::max();
   Deadline timer_at_ = Deadline::max();
 

@@ -24,12 +24,11 @@
 namespace iperf3_exporter {
 namespace {
 
-// Beyond this the bytes of a connection stay in the kernel. Without it a client fills our memory.
-constexpr std::size_t kMaxBufferedBytes = std::size_t{64} << 10;
 // While no descriptor is left accept fails at once, for ever: wait for one to be freed.
 constexpr timeval kAcceptPause = {0, 100'000};
 // evhttp checks these too, after us: a little above our own, so that it is we who answer.
-constexpr ev_ssize_t kEvhttpSlackBytes = 4096;
+// So much above them the bytes of a connection stay in the kernel, too.
+constexpr std::size_t kSlackBytes = 4096;
 
 struct EventDeleter {
   void operator()(event* e) const { event_free(e); }
@@ -126,10 +125,6 @@ HttpServer::Impl::Impl(event_base* base, HttpLimits limits) : security(base) {
     const HttpRoute* route = FindRoute(path);
     return route != nullptr ? route->path : other_;
   };
-  state.allow_of = [this](const std::string& path) {
-    const HttpRoute* route = FindRoute(path);
-    return route != nullptr ? AllowedMethods(*route) : std::string();
-  };
   state.defer = [this](HttpConnection* connection) {
     deferred_.push_back(connection);
     event_active(deferred_event_.get(), EV_TIMEOUT, 0);
@@ -148,9 +143,9 @@ HttpServer::Impl::Impl(event_base* base, HttpLimits limits) : security(base) {
   evhttp_set_allowed_methods(http_.get(), 0xffff);
   evhttp_set_default_content_type(http_.get(), nullptr);
   evhttp_set_max_headers_size(http_.get(),
-                              static_cast<ev_ssize_t>(limits.max_header_bytes) + kEvhttpSlackBytes);
+                              static_cast<ev_ssize_t>(limits.max_header_bytes + kSlackBytes));
   evhttp_set_max_body_size(http_.get(),
-                           static_cast<ev_ssize_t>(limits.max_body_bytes) + kEvhttpSlackBytes);
+                           static_cast<ev_ssize_t>(limits.max_body_bytes + kSlackBytes));
 }
 
 HttpServer::Impl::~Impl() {
@@ -226,7 +221,11 @@ bufferevent* HttpServer::Impl::OnAccept(event_base*, void* self) noexcept {
     bev = impl->NewBufferevent(false);
     if (bev == nullptr) return nullptr;
   }
-  bufferevent_setwatermark(bev, EV_READ, 0, kMaxBufferedBytes);
+  // Without it a client fills our memory. It must lie above each bound at which a connection ends:
+  // at the mark reading stops, and with it the news that the client has gone.
+  const HttpLimits& limits = impl->state.limits;
+  bufferevent_setwatermark(bev, EV_READ, 0,
+                           limits.max_header_bytes + limits.max_body_bytes + kSlackBytes);
   bufferevent_incref(bev);
   impl->accepted_.push_back({bev, refused});
   // One at a time while there is no room: the refused one must go before the next is taken.

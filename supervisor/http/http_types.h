@@ -16,7 +16,9 @@ namespace iperf3_exporter {
 struct HttpLimits {
   // Connections held at once; a further one is closed at once and counted (--web.max-connections).
   std::size_t max_connections = 512;
-  // Request line and header fields together; beyond it 431 and the connection is closed.
+  // Request line and header fields together; beyond it 431 and the connection is closed. So much
+  // may be sent behind a request that waits for its answer, too; beyond it the connection is
+  // closed.
   std::size_t max_header_bytes = std::size_t{16} << 10;
   // Header fields of one request; beyond it 431.
   std::size_t max_header_fields = 100;

@@ -42,7 +42,7 @@ std::string_view TrimBlanks(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-// Those that evhttp has a name for; it answers any other with a status line without a code.
+// Those that evhttp has a name for.
 constexpr std::array<std::string_view, 8> kMethods = {"GET",    "HEAD",    "POST",  "PUT",
                                                       "DELETE", "OPTIONS", "TRACE", "PATCH"};
 
@@ -132,9 +132,6 @@ std::optional<HeadFault> JudgeFields(const RequestLine& line, const Fields& fiel
   if (fields.expect) return HeadFault{417, "no expectation is met here"};
   if (fields.body_bytes > 0 && !MayHaveBody(line.method)) {
     return HeadFault{400, "this method takes no request body"};
-  }
-  if (std::find(kMethods.begin(), kMethods.end(), line.method) == kMethods.end()) {
-    return HeadFault{405, "method not allowed"};
   }
   return std::nullopt;
 }
@@ -226,6 +223,10 @@ std::optional<HeadFault> CheckHead(std::string_view head, const HeadLimits& limi
     }
   }
   return HeadFault{400, "incomplete head"};
+}
+
+bool IsKnownMethod(std::string_view method) {
+  return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
 }
 
 std::optional<RequestLine> SplitRequestLine(std::string_view line) {

@@ -46,9 +46,12 @@ class HeadScanner {
   bool first_line_checked_ = false;
 };
 
-// A complete head. Nothing: it is right, as RFC 9112 has it, its body has a known length within the
-// limit, and the method is one that evhttp knows.
+// A complete head. Nothing: it is right, as RFC 9112 has it, and its body has a known length within
+// the limit. The method may be any; one that is not known has no body.
 [[nodiscard]] std::optional<HeadFault> CheckHead(std::string_view head, const HeadLimits& limits);
+
+// Whether evhttp has a name for it; it answers any other with a status line without a code.
+[[nodiscard]] bool IsKnownMethod(std::string_view method);
 
 struct RequestLine {
   std::string_view method;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/deadline.h"
+#include "common/logging.h"
 #include "supervisor/http/http_types.h"
 
 struct event_base;
@@ -21,12 +22,16 @@ namespace iperf3_exporter {
 class HttpConnection;
 class EvhttpExchange;
 
-// Refusals in the log: at most one line a second, with how many it stands for.
+// What clients can make happen as often as they like, in the log: at most one line a second, with
+// how many it stands for. The others go out at debug level.
 class RejectionLog {
  public:
+  RejectionLog(LogLevel level, const char* message) : level_(level), message_(message) {}
   void Add(std::string_view reason, const std::string& peer);
 
  private:
+  LogLevel level_;
+  const char* message_;
   Clock::time_point next_{};
   std::uint64_t unsaid_ = 0;
 };
@@ -35,7 +40,8 @@ struct ServerState {
   event_base* base = nullptr;
   HttpLimits limits;
   HttpStatistics statistics;
-  RejectionLog rejections;
+  RejectionLog rejections{LogLevel::kWarn, "http connection refused"};
+  RejectionLog handshakes{LogLevel::kInfo, "tls handshake refused"};
   // No further request after the one in hand: every answer ends its connection.
   bool draining = false;
   // Headers that the web configuration adds to every answer.
@@ -47,8 +53,6 @@ struct ServerState {
   std::function<void(std::shared_ptr<EvhttpExchange>)> on_request;
   // Which route's path a request for `path` is counted under: itself or "other".
   std::function<const std::string&(const std::string& path)> label_of;
-  // What Allow says for `path`; empty when there is no such route.
-  std::function<std::string(const std::string& path)> allow_of;
   // Calls the connection's OnDeferred once the callbacks of libevent that run now are over.
   std::function<void(HttpConnection*)> defer;
   // A connection has ended and must be forgotten; destroys it.

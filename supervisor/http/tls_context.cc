@@ -301,20 +301,30 @@ TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
 ssl_st* TlsContext::NewSession() const { return SSL_new(context_); }
 
-void EndTls(ssl_st* ssl, bufferevent* bev) {
-  bool plain_http = false;
+std::string AnswerFailedHandshake(bufferevent* bev) {
+  unsigned long cause = 0;
+  // The last that libevent gives is what OpenSSL found first. Before that comes a code of
+  // SSL_get_error(3), which belongs to no library.
   while (const unsigned long code = bufferevent_get_openssl_error(bev)) {
-    plain_http = plain_http ||
-                 (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST);
+    if (ERR_GET_LIB(code) != 0) cause = code;
   }
-  if (plain_http) {
+  if (ERR_GET_LIB(cause) == ERR_LIB_SSL && ERR_GET_REASON(cause) == SSL_R_HTTP_REQUEST) {
     static constexpr std::string_view kAnswer =
         "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
         "Connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
     [[maybe_unused]] const auto sent =
         ::send(bufferevent_getfd(bev), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    return;
   }
+  const char* words = ERR_reason_error_string(cause);
+  std::string reason = words != nullptr ? words : "unknown";
+  const long verdict = SSL_get_verify_result(bufferevent_openssl_get_ssl(bev));
+  if (verdict != X509_V_OK) {
+    reason += std::string(": ") + X509_verify_cert_error_string(verdict);
+  }
+  return reason;
+}
+
+void EndTls(ssl_st* ssl) {
   if (SSL_is_init_finished(ssl) == 1) {
     SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
     SSL_shutdown(ssl);

@@ -32,8 +32,11 @@ class TlsContext {
   ssl_ctx_st* context_ = nullptr;
 };
 
-// Ends the TLS of a connection that is about to be closed: says so to the peer (close_notify), or,
-// to one that spoke plain HTTP, that this is an HTTPS server.
-void EndTls(ssl_st* ssl, bufferevent* bev);
+// After a handshake that failed: why, in words. The peer has its alert from OpenSSL; one that spoke
+// plain HTTP is told that this is an HTTPS server.
+[[nodiscard]] std::string AnswerFailedHandshake(bufferevent* bev);
+
+// Ends the TLS of a connection that is about to be closed: says so to the peer (close_notify).
+void EndTls(ssl_st* ssl);
 
 }  // namespace iperf3_exporter

@@ -33,6 +33,10 @@ Result<ReadResult> Read(const std::string& file, std::vector<std::string>& files
   return result;
 }
 
+// The connection that brings POST /-/reload, or the request itself, makes us look at the files:
+// what is logged then need not be said again by the reload. As long as a request may take to come.
+constexpr std::chrono::seconds kSameReload{10};
+
 HttpResponse Unauthorized() {
   HttpResponse response;
   response.code = 401;
@@ -116,19 +120,30 @@ Status WebSecurity::Load(const std::string& file) {
 
 Status WebSecurity::Reload() {
   if (file_.empty()) return {};
+  const bool logged = change_logged_ != Clock::time_point() &&
+                      Clock::now() - change_logged_ < kSameReload && LookAtFiles() == seen_;
+  const bool was_successful = last_reload_successful_;
+  change_logged_ = {};
   auto status = ReadAndApply();
+  if (!logged || status.has_value() != was_successful) LogOutcome(status);
+  return status;
+}
+
+void WebSecurity::LogOutcome(const Status& status) const {
   if (status) {
     Log(LogLevel::kInfo, "web configuration read again", {{"file", file_}});
   } else {
     Log(LogLevel::kError, "web configuration refused, the old one stays in force",
         {{"reason", status.error().message}});
   }
-  return status;
 }
 
 bool WebSecurity::ReloadIfChanged() {
   if (file_.empty() || LookAtFiles() == seen_) return false;
-  return Reload().has_value();
+  const Status status = ReadAndApply();
+  LogOutcome(status);
+  change_logged_ = Clock::now();
+  return status.has_value();
 }
 
 bool WebSecurity::ReloadIfChangedLately() {

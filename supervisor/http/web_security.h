@@ -36,7 +36,8 @@ class WebSecurity {
 
   // Reads `file` and puts it in force.
   [[nodiscard]] Status Load(const std::string& file);
-  // Reads the same file again; logs the outcome. Success when no file is configured.
+  // Reads the same file again; logs the outcome, unless ReloadIfChanged has just logged the same.
+  // Success when no file is configured.
   [[nodiscard]] Status Reload();
   // Reload, if a file has changed since it was last read, well or badly. True if something new is
   // in force. A few calls of stat(2).
@@ -70,11 +71,14 @@ class WebSecurity {
   [[nodiscard]] std::vector<FileState> LookAtFiles() const;
   [[nodiscard]] static double NowSeconds();
   [[nodiscard]] Status ReadAndApply();
+  void LogOutcome(const Status& status) const;
 
   std::string file_;
   std::vector<std::string> watched_;
   std::vector<FileState> seen_;
   Clock::time_point next_look_{};
+  // When ReloadIfChanged last logged; zero once Reload has been asked for.
+  Clock::time_point change_logged_{};
   bool last_reload_successful_ = true;
   double last_reload_success_seconds_ = NowSeconds();  // without a file: the start
 

@@ -6,10 +6,12 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 import unittest
 
 from certificates import Certificates
-from front_door import FrontDoor, WAIT_SECONDS, read_response, read_to_end, request, statuses, wait_until
+from front_door import (FrontDoor, WAIT_SECONDS, parse_response, read_response, read_to_end, request, send_all, statuses,
+                        wait_until)
 
 CERTIFICATES = None
 
@@ -91,6 +93,55 @@ class TlsTest(unittest.TestCase):
                         with self.subTest(auth_type, client=client, version=version):
                             got = curl(door, f"--tlsv{version}", "--tls-max", version, *client_arguments(client))
                             self.assertEqual(status, got[0], got[1])
+
+    def test_a_refused_client_sees_why(self):
+        text = config("client_auth_type: RequireAndVerifyClientCert", f"client_ca_file: {CERTIFICATES.path('ca.pem')}")
+        # In TLS 1.2 there is no alert of its own for a missing certificate.
+        alerts = {"1.2": {None: "handshake failure", "wrong": "unknown ca"},
+                  "1.3": {None: "certificate required", "wrong": "unknown ca"}}
+        with FrontDoor(config=text) as door:
+            for version, by_client in alerts.items():
+                for client, alert in by_client.items():
+                    # Not by chance: the request is often on its way when the refusal comes.
+                    for _ in range(5):
+                        status, error = curl(door, f"--tlsv{version}", "--tls-max", version, *client_arguments(client))
+                        self.assertEqual(0, status)
+                        self.assertIn(f"alert {alert}", error, (version, client))
+            wait_until(lambda: "tls handshake refused" in door.log(), "logged")
+            self.assertIn("peer did not return a certificate", door.log())
+            self.assertRegex(door.log(), "level=info.*tls handshake refused.*more_since_last_line")
+
+    def test_refused_handshakes_are_logged_once_a_second(self):
+        text = config("client_auth_type: RequireAnyClientCert")
+        with FrontDoor(config=text) as door:
+            start = time.monotonic()
+            for _ in range(30):
+                with self.assertRaises(ssl.SSLError), tls(door) as client:
+                    client.sendall(request("/metrics"))
+                    read_to_end(client)
+            seconds = time.monotonic() - start
+            self.assertLessEqual(door.log().count("tls handshake refused"), seconds + 2)
+
+    def test_a_refused_client_that_stays_is_cut_off(self):
+        text = config("client_auth_type: RequireAnyClientCert")
+        with FrontDoor(config=text) as door:
+            context = ssl.create_default_context(cafile=CERTIFICATES.path("ca.pem"))
+            # Neither closes nor stops sending: gone by time or by volume.
+            for size in (0, 4 << 20):
+                with door.connect() as client:
+                    session = context.wrap_bio(incoming := ssl.MemoryBIO(), outgoing := ssl.MemoryBIO(),
+                                               server_hostname="localhost")
+                    while True:
+                        try:
+                            session.do_handshake()
+                            break
+                        except ssl.SSLWantReadError:
+                            client.sendall(outgoing.read())
+                            incoming.write(client.recv(65536))
+                    send_all(client, outgoing.read() + b"x" * size)
+                    self.assertNotEqual(b"", read_to_end(client), "no alert")
+                    # Ours is still open, but nobody answers to it any more.
+                    wait_until(lambda: is_reset(client), "closed by the server")
 
     def test_client_allowed_sans(self):
         for name in ("scraper.example", "192.0.2.7", "2001:db8::7", "ops@example.org", "spiffe://example/scraper"):
@@ -258,6 +309,15 @@ def read_tls_to_end(client):
         return b""
 
 
+def is_reset(client):
+    """Whether the other end has closed: a byte sent to it comes back as a reset."""
+    try:
+        client.send(b"x")
+        return False
+    except OSError:
+        return True
+
+
 def ask(client, path):
     client.sendall(request(path))
     return read_response(client)[2]
@@ -305,6 +365,34 @@ class ReloadTest(unittest.TestCase):
             client.sendall(request("/-/reload", "Content-Length: 0", method="POST"))
             status, _, body = read_response(client)
             return status, body.decode()
+
+    def test_one_line_for_one_change(self):
+        def lines(door, text):
+            return door.log().count(text)
+
+        for kept in (False, True):
+            with self.subTest(kept=kept), FrontDoor(config="") as door, door.connect() as client:
+                def post():
+                    if not kept:
+                        return parse_response(door.exchange(reload))[0][0]
+                    client.sendall(reload)
+                    return read_response(client)[0]
+
+                reload = request("/-/reload", *(() if kept else ("Connection: close",)), method="POST")
+                client.sendall(request("/metrics"))
+                self.assertEqual(200, read_response(client)[0])
+                door.write("web.yml", "http_server_config: {http2: true}\n")
+                self.assertEqual(200, post())
+                self.assertEqual(1, lines(door, "web configuration read again"))
+                # Asked for again, without a change: it is said again.
+                self.assertEqual(200, post())
+                self.assertEqual(2, lines(door, "web configuration read again"))
+                door.write("web.yml", "x: 1\n")
+                self.assertEqual(500, post())
+                self.assertEqual(1, lines(door, "web configuration refused"))
+                door.write("web.yml", "")
+                self.assertEqual(200, post())
+                self.assertEqual(3, lines(door, "web configuration read again"))
 
     def test_hangup_reads_again(self):
         with FrontDoor(config=config()) as door:
