@@ -160,6 +160,11 @@ bool LeaveFile() {
   std::snprintf(path, sizeof path, "%s/left", std::getenv("TMPDIR"));
   return Open(path, O_RDWR | O_CREAT | O_EXCL);
 }
+bool LeaveFileAndWait() {
+  if (!LeaveFile()) return false;
+  ::poll(nullptr, 0, -1);
+  return false;
+}
 bool StreamBuffer() {
   char path[256];
   std::snprintf(path, sizeof path, "%s/iperf3.XXXXXX", std::getenv("TMPDIR"));
@@ -353,6 +358,7 @@ constexpr Attempt kAttempts[] = {
     {"create-shm", CreateInDev},
     {"read-library", ReadLibrary},
     {"leave-file", LeaveFile},
+    {"leave-and-wait", LeaveFileAndWait},
     {"stream-buffer", StreamBuffer},
     {"cut-lock", CutLockShort},
     {"huge-file", HugeFile},

@@ -258,6 +258,20 @@ TEST_P(HostileIperf3Test, LeavesNoFolderBehind) {
   for (const std::string& folder : folders) EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
+TEST_P(HostileIperf3Test, LeavesNoFolderBehindWhenStoppedInAJob) {
+  ASSERT_EQ(ready_.error, "");
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
+  const std::vector<std::string> folders = PrivateFolders(worker_.pid());
+  worker_.Send(MakeJob("leave-and-wait"));
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  for (const std::string& folder : folders) {
+    while (std::filesystem::is_empty(folder) && Clock::now() < deadline) ::poll(nullptr, 0, 1);
+  }
+  worker_.CloseLink();
+  EXPECT_EQ(worker_.WaitForExit(), 0);
+  for (const std::string& folder : folders) EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+}
+
 TEST_P(HostileIperf3Test, RemovesTheFolderOfAKilledWorker) {
   ASSERT_EQ(ready_.error, "");
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";

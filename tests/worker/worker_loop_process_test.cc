@@ -169,6 +169,22 @@ TEST_F(WorkerLoopTest, EndsWithItsSupervisor) {
   EXPECT_EQ(busy.WaitForExit(), 0);
 }
 
+// Otherwise what is opened first would get the log lines.
+TEST_F(WorkerLoopTest, PutsNothingInThePlaceOfAClosedStandardError) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
+  for (const char* command : {"exec \"$0\" 2>&-", "exec \"$0\" <&- >&- 2>&-"}) {
+    WorkerUnderTest worker({"sh", "-c", command});
+    EXPECT_EQ(worker.Configure(config_).error, "");
+    for (const int fd : {0, 1, 2}) {
+      const std::string path =
+          "/proc/" + std::to_string(worker.pid()) + "/fd/" + std::to_string(fd);
+      std::error_code error;
+      EXPECT_EQ(std::filesystem::read_symlink(path, error), "/dev/null") << fd << error.message();
+    }
+    EXPECT_EQ(worker.Run(MakeJob("")).outcome, JobOutcome::kSucceeded);
+  }
+}
+
 TEST_F(WorkerLoopTest, SaysWhyItCannotWork) {
   WorkerConfig config = config_;
   config.iperf3_path = "/nonexistent/iperf3";
