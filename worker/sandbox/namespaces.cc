@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 
 #include "common/unique_fd.h"
@@ -30,7 +31,11 @@ bool MapOwnUser(uid_t uid, gid_t gid) {
 
 // What is mounted or unmounted on the host later is followed, so that we never keep a disk busy;
 // nothing of ours gets out.
-bool SeparateMounts() { return ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0; }
+// In a chroot "/" is no mount point and the kernel answers EINVAL: nothing can be changed there, and
+// nothing has to be, for the worker mounts nothing that has a place in the tree.
+bool SeparateMounts() {
+  return ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 || errno == EINVAL;
+}
 
 }  // namespace
 
