@@ -1,9 +1,11 @@
 """What clients can make the HTTP server hold or wait for, and where it listens."""
 
+import json
 import os
 import resource
 import shutil
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import threading
 import time
 import unittest
 
+import harness
+from certificates import Certificates
 from front_door import FrontDoor, WAIT_SECONDS, read_response, read_to_end, request, send_all, statuses, wait_until
 
 # slowhttptest runs this long per mode; longer by hand.
@@ -95,23 +99,39 @@ class LimitsTest(unittest.TestCase):
             wait_until(lambda: statuses(door.exchange(request("/metrics", "Connection: close"))) == [200], "served again")
 
     def test_memory_of_pending_probes(self):
+        certificates = Certificates()
+        self.addCleanup(certificates.close)
+        tls = (f"tls_server_config:\n  cert_file: {certificates.path('server.pem')}\n"
+               f"  key_file: {certificates.path('server.key')}\n")
+        context = ssl.create_default_context(cafile=certificates.path("ca.pem"))
+        self.measure_pending("plain", None, lambda client: client, 10_000)
+        self.measure_pending("TLS", tls, lambda client: context.wrap_socket(client, server_hostname="localhost"), 40_000)
+
+    def measure_pending(self, name, config, wrap, limit):
         count = 500
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
         headers = ("User-Agent: Prometheus/2.53.0", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1",
                    "Accept-Encoding: gzip", "X-Prometheus-Scrape-Timeout-Seconds: 30")
-        with FrontDoor("--max-connections=600") as door:
-            before = door.resident_bytes()
-            clients = [door.connect() for _ in range(count)]
-            for i, client in enumerate(clients):
-                client.sendall(request(f"/probe?target=192.0.2.{i}&port=5201&period=5s", *headers))
-            wait_until(lambda: door.statistics()["pending"] == count, "all pending")
-            each = (door.resident_bytes() - before) / count
-            print(f"{each:.0f} bytes per pending probe and its connection")
-            self.assertLess(each, 10_000)
-            for client in clients:
-                client.close()
-            wait_until(lambda: door.statistics()["pending"] == 0, "all gone")
+        with self.subTest(name), FrontDoor("--max-connections=600", config=config) as door:
+            with wrap(door.connect()) as watcher:
+
+                def pending():
+                    watcher.sendall(request("/statistics"))
+                    return json.loads(read_response(watcher)[2])["pending"]
+
+                pending()
+                before = door.resident_bytes()
+                clients = [wrap(door.connect()) for _ in range(count)]
+                for i, client in enumerate(clients):
+                    client.sendall(request(f"/probe?target=192.0.2.{i}&port=5201&period=5s", *headers))
+                wait_until(lambda: pending() == count, "all pending")
+                each = (door.resident_bytes() - before) / count
+                print(f"{name}: {each:.0f} bytes per pending probe and its connection")
+                self.assertLess(each, limit)
+                for client in clients:
+                    client.close()
+                wait_until(lambda: pending() == 0, "all gone")
 
     @unittest.skipUnless(shutil.which("slowhttptest"), "slowhttptest is not installed")
     def test_slow_clients(self):
@@ -136,6 +156,18 @@ class LimitsTest(unittest.TestCase):
                 self.assertLess(door.resident_bytes() - before, 32 << 20)
                 watcher.close()
                 wait_until(lambda: door.statistics()["connections"] <= 1, "all connections gone")
+
+
+class RealProbeTest(unittest.TestCase):
+    def test_bytes_behind_a_probe_do_not_hide_that_the_client_has_gone(self):
+        with harness.Exporter() as exporter, harness.Iperf3Server() as server:
+            with socket.create_connection(("127.0.0.1", exporter.port), timeout=WAIT_SECONDS) as client:
+                client.sendall(request(f"/probe?target=127.0.0.1&port={server.port}&period=20s"))
+                wait_until(exporter.iperf3, "a test begun")
+                send_all(client, b"x" * 70_000)
+            wait_until(lambda: not exporter.iperf3(), "the test was ended", seconds=10)
+            answer = exporter.probe(port=server.port, period="1s", scrape_timeout=15)
+            self.assertEqual(1, harness.value(answer.metrics(), "iperf3_up"), "the lock is still held")
 
 
 class ListenTest(unittest.TestCase):
