@@ -11,35 +11,8 @@ namespace iperf3_exporter {
 namespace {
 
 constexpr std::uint8_t kNoField = UINT8_MAX;
-// In an array's object; iperf3 has at most 32.
-constexpr std::size_t kMaxKnownLines = 64;
 // As in the plain walk; also what one vector of tabs can tell.
 constexpr int kMaxDepth = 14;
-
-// What a line of an array's object begins with: the comma and the newline before it, its
-// tabs, key, colon and tab, and its brace if it has one; what follows is a value if `has_value`.
-struct KnownLine {
-  const char* text;
-  std::uint8_t bytes;
-  bool has_value;
-  std::uint8_t field;       // a StreamField, or kNoField
-  scan::NumberShape shape;  // of its last value
-};
-
-struct KnownLines {
-  std::array<KnownLine, kMaxKnownLines> lines;
-  std::size_t count = 0;
-  bool usable = true;
-
-  void Add(const char* text, const char* end, bool has_value, std::uint8_t field) {
-    const auto bytes = static_cast<std::size_t>(end - text);
-    if (count == kMaxKnownLines || bytes > scan::kScanBytes) {
-      usable = false;
-      return;
-    }
-    lines[count++] = {text, static_cast<std::uint8_t>(bytes), has_value, field, {}};
-  }
-};
 
 // What the object that is read is, and where its numbers go.
 enum class Part : std::uint8_t { kOther, kEnd, kSum, kCpu, kStream, kSender };
@@ -88,10 +61,16 @@ inline double Number(const char* begin, const char* end) {
 }
 
 // Every member function that returns bool stops at the first byte that is not regular: false.
-class RegularReader {
+}  // namespace
+
+class RegularReportReader::Reader {
  public:
-  RegularReader(std::string_view text, ReportValues& values, ReportScript& script)
-      : at_(text.data()), end_(text.data() + text.size()), values_(values), script_(script) {}
+  Reader(std::string_view text, RegularReportReader& of)
+      : at_(text.data()),
+        end_(text.data() + text.size()),
+        values_(of.values_),
+        script_(of.script_),
+        elements_(of.elements_) {}
 
   bool Document(bool whole) {
     return Literal("{\n\t\"start\":\t{") && Object({}, 2) && Literal(",\n\t\"intervals\":\t[") &&
@@ -130,22 +109,20 @@ class RegularReader {
     if (depth > kMaxDepth) return false;
     for (bool first = true;; first = false) {
       if (at_ >= end_) return false;
-      const char* line = at_;
       const bool comma = !first && *at_ == ',';
       at_ += comma ? 1 : 0;
       if (*at_++ != '\n' || !Tabs(depth - 1)) return false;
       if (*at_ == '}' && !comma) {
         ++at_;
-        if (known_ != nullptr) known_->Add(line, at_, false, kNoField);
         return true;
       }
       if ((!first && !comma) || *at_++ != '\t' || *at_++ != '"') return false;
-      if (!Member(place, line, depth)) return false;
+      if (!Member(place, depth)) return false;
     }
   }
 
   // From behind a key's first quote to behind the member's value.
-  bool Member(Place& place, const char* line, int depth) {
+  bool Member(Place& place, int depth) {
     const char* key_begin = at_;
     at_ = scan::SkipPlainString(at_, end_);
     if (at_ == nullptr) return false;
@@ -153,16 +130,15 @@ class RegularReader {
     if (!Literal("\":\t") || at_ >= end_) return false;
     if (*at_ == '{') {
       ++at_;
-      if (known_ != nullptr) known_->Add(line, at_, false, kNoField);
       Place inner;
       return Enter(place, key, inner) && Object(inner, depth + 1);
     }
     if (*at_ == '[') {
       ++at_;
-      if (known_ != nullptr) known_->usable = false;
+      if (known_ != nullptr) known_->Stop();
       return EnterArray(place, key, depth);
     }
-    return Scalar(place, key, line);
+    return Scalar(place, key);
   }
 
   // What the object under `key` is. What holds numbers holds nothing else.
@@ -213,8 +189,7 @@ class RegularReader {
       return true;
     }
     if (*at_++ != '{') return false;
-    KnownLines known;
-    known.usable = false;
+    ElementPattern* known = PatternOf(place.part, depth);
     const Part part = place.part;
     for (;;) {
       if (part == Part::kStream && (place.stream = values_.OpenStream()) == nullptr) return false;
@@ -228,57 +203,42 @@ class RegularReader {
   }
 
   // From behind the brace of an array's object to behind its closing one.
-  bool Element(const Place& place, int depth, KnownLines& known) {
-    if (known.usable) {
-      const char* begin = at_;
-      switch (Repeat(known, place.stream)) {
-        case Repeated::kYes:
-          return true;
-        case Repeated::kIrregular:
-          return false;
-        case Repeated::kNo:
-          at_ = begin;
+  bool Element(const Place& place, int depth, ElementPattern* known) {
+    if (known != nullptr && known->complete()) {
+      if (const char* after = Repeat(*known, place.stream)) {
+        at_ = after;
+        return true;
       }
     }
     if (place.stream != nullptr) place.stream->Clear();
-    known.count = 0;
-    known.usable = true;
-    KnownLines* outer = known_;
-    known_ = &known;
+    ElementPattern* outer = known_;
+    known_ = known;
+    if (known != nullptr) known->Begin(at_);
     const bool regular = Object(place, depth + 2);
     known_ = outer;
+    if (regular && known != nullptr) known->Complete(at_);
     return regular;
   }
 
-  enum class Repeated : std::uint8_t { kYes, kNo, kIrregular };
-
-  Repeated Repeat(KnownLines& known, StreamValues* stream) {
-    const char* at = at_;
-    for (std::size_t i = 0; i < known.count; ++i) {
-      KnownLine& line = known.lines[i];
-      if (at >= end_) return Repeated::kIrregular;
-      if (!scan::IsSame(at, line.text, line.bytes)) return Repeated::kNo;
-      at += line.bytes;
-      if (!line.has_value) continue;
-      const char* value = at;
-      if (at < end_ && scan::HasShape(at, line.shape)) {
-        at += line.shape.bytes;
-      } else {
-        at = SkipScalar(at, end_);
-        if (at == nullptr) return Repeated::kIrregular;
-        line.shape = scan::ShapeOf(value, at);
-      }
-      double* slot = nullptr;
-      if (line.field != kNoField) {
-        slot = stream->Set(static_cast<StreamField>(line.field), Number(value, at));
-      }
-      script_.Add(value, at, slot);
-    }
-    at_ = at;
-    return Repeated::kYes;
+  // None while a report is small enough to be learnt as a whole, value by value.
+  // What is wanted of a stream is not of other objects, so its pattern is not for those.
+  ElementPattern* PatternOf(Part part, int depth) {
+    if (script_.learns()) return nullptr;
+    if (part == Part::kStream) return elements_.data();
+    const auto index = static_cast<std::size_t>(depth);
+    return index < elements_.size() ? &elements_[index] : nullptr;
   }
 
-  bool Scalar(const Place& place, std::string_view key, const char* line) {
+  const char* Repeat(ElementPattern& known, StreamValues* stream) {
+    return known.Match(
+        at_, end_, [this](const char* at) { return SkipScalar(at, end_); },
+        [stream](std::uint8_t field, const char* begin, const char* end) {
+          if (field == kNoField) return;
+          stream->Set(static_cast<StreamField>(field), Number(begin, end));
+        });
+  }
+
+  bool Scalar(const Place& place, std::string_view key) {
     const char* value = at_;
     std::uint8_t field = kNoField;
     double* slot = nullptr;
@@ -306,8 +266,8 @@ class RegularReader {
       case Part::kOther:
         break;
     }
-    if (known_ != nullptr) known_->Add(line, value, true, field);
-    script_.Add(value, at_, slot);
+    if (known_ != nullptr) known_->Add(value, at_, field, field != kNoField);
+    script_.Add(value, at_, slot, slot != nullptr);
     return true;
   }
 
@@ -315,46 +275,38 @@ class RegularReader {
   const char* end_;
   ReportValues& values_;
   ReportScript& script_;
-  KnownLines* known_ = nullptr;  // where the lines that are read are remembered, if anywhere
+  std::array<ElementPattern, kElementPatterns>& elements_;
+  ElementPattern* known_ = nullptr;  // what learns the object that is read, if anything
   bool has_streams_ = false;
   bool has_cpu_ = false;
 };
 
-}  // namespace
-
-bool RegularReportReader::Read(std::string_view text, std::size_t whole_check_bytes) {
+bool RegularReportReader::Read(std::string_view text) {
   if (script_.complete() && ReadByScript(text)) return true;
   values_.Clear();
-  script_.Begin(text);
-  if (!RegularReader(text, values_, script_).Document(text.size() <= whole_check_bytes)) {
-    script_.Begin({});
+  const bool whole = text.size() <= limits_.whole_check_bytes;
+  if (whole && text.size() <= limits_.script_bytes) {
+    script_.Begin(text.data());
+  } else {
+    script_.Stop();
+  }
+  if (!Reader(text, *this).Document(whole)) {
+    script_.Stop();
     return false;
   }
-  if (text.size() <= whole_check_bytes) script_.Complete(text);
+  script_.Complete(text.data() + text.size());
   return true;
 }
 
 // The values are those of the script's report: only the numbers are new.
 bool RegularReportReader::ReadByScript(std::string_view text) {
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (std::size_t i = 0; i < script_.count(); ++i) {
-    const ReportScript::Step& step = script_.step(i);
-    const char* known = script_.text(step);
-    std::size_t bytes = step.text_bytes;
-    for (; bytes > scan::kScanBytes; bytes -= scan::kScanBytes) {
-      if (at >= end || !scan::IsSame(at, known, scan::kScanBytes)) return false;
-      at += scan::kScanBytes;
-      known += scan::kScanBytes;
-    }
-    if (at >= end || !scan::IsSame(at, known, bytes)) return false;
-    const char* value = at + bytes;
-    at = SkipScalar(value, end);
-    if (at == nullptr) return false;
-    if (step.slot != nullptr) *step.slot = Number(value, at);
-  }
-  return at <= end &&
-         std::string_view(at, static_cast<std::size_t>(end - at)) == script_.last_text();
+  const char* const end = text.data() + text.size();
+  const char* after = script_.Match(
+      text.data(), end, [end](const char* at) { return SkipScalar(at, end); },
+      [](double* slot, const char* begin, const char* value_end) {
+        if (slot != nullptr) *slot = Number(begin, value_end);
+      });
+  return after == end;
 }
 
 }  // namespace iperf3_exporter

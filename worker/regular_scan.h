@@ -3,6 +3,7 @@
 // looks further than kScanBytes from where it starts.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -28,11 +29,19 @@ inline std::uint32_t Bits(__m128i low, __m128i high) {
          static_cast<std::uint32_t>(_mm_movemask_epi8(high)) << 16;
 }
 
-// Whether the first `bytes` (at most kScanBytes) are the same.
-inline bool IsSame(const char* a, const char* b, std::size_t bytes) {
-  const std::uint32_t same =
-      Bits(_mm_cmpeq_epi8(Load(a), Load(b)), _mm_cmpeq_epi8(Load(a + 16), Load(b + 16)));
-  return (~static_cast<std::uint64_t>(same) & ((std::uint64_t{1} << bytes) - 1)) == 0;
+// How many of the first `bytes` are each within its own bounds, up to the first that is not.
+// Reads up to kScanBytes behind them.
+inline std::size_t CountWithin(const char* at, const char* least, const char* most,
+                               std::size_t bytes) {
+  constexpr std::size_t kStep = 16;
+  for (std::size_t i = 0; i < bytes; i += kStep) {
+    const __m128i text = Load(at + i);
+    const __m128i bounded = _mm_max_epu8(_mm_min_epu8(text, Load(most + i)), Load(least + i));
+    const auto within =
+        static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(text, bounded)));
+    if (within != 0xFFFF) return std::min(bytes, i + std::countr_one(within));
+  }
+  return bytes;
 }
 
 // Whether `at` begins with `count` tabs, at most 16.
@@ -72,8 +81,13 @@ inline std::uint32_t TopLevelLines(const char* at) {
 
 #else
 
-inline bool IsSame(const char* a, const char* b, std::size_t bytes) {
-  return std::memcmp(a, b, bytes) == 0;
+inline std::size_t CountWithin(const char* at, const char* least, const char* most,
+                               std::size_t bytes) {
+  const auto byte = [](char c) { return static_cast<unsigned char>(c); };
+  for (std::size_t i = 0; i < bytes; ++i) {
+    if (byte(at[i]) < byte(least[i]) || byte(at[i]) > byte(most[i])) return i;
+  }
+  return bytes;
 }
 
 inline bool IsTabs(const char* at, int count) {
@@ -109,38 +123,6 @@ inline std::uint32_t TopLevelLines(const char* at) {
 }
 
 #endif
-
-// How a number without a sign or an exponent is made up: a bit for the place of its point, if it
-// has one, and one for the byte behind it.
-struct NumberShape {
-  std::uint32_t marks = 1;  // no number
-  std::uint8_t bytes = 0;
-  std::uint8_t point_at = 0;  // 0: none
-};
-
-// Whether the number at `at` is of that shape. Where the guess is good the processor goes on
-// to the next line without waiting for this line's digits.
-inline bool HasShape(const char* at, NumberShape shape) {
-  const std::uint64_t within = (std::uint64_t{2} << shape.bytes) - 1;
-  return (NonDigits(at) & within) == shape.marks && shape.bytes > 0 &&
-         (shape.point_at == 0 ? (*at != '0' || shape.bytes == 1)
-                              : (at[shape.point_at] == '.' && (*at != '0' || shape.point_at == 1)));
-}
-
-// The shape of [at, end), which SkipNumber has passed.
-inline NumberShape ShapeOf(const char* at, const char* end) {
-  const auto bytes = static_cast<std::size_t>(end - at);
-  if (bytes == 0 || bytes >= kScanBytes || *at < '0' || *at > '9') return {};
-  NumberShape shape;
-  shape.bytes = static_cast<std::uint8_t>(bytes);
-  const auto within = static_cast<std::uint32_t>((std::uint64_t{2} << bytes) - 1);
-  shape.marks = NonDigits(at) & within;
-  const std::uint32_t point = shape.marks & ~(1U << bytes);
-  if ((point & (point - 1)) != 0) return {};  // an exponent
-  shape.point_at =
-      point == 0 ? std::uint8_t{0} : static_cast<std::uint8_t>(std::countr_zero(point));
-  return shape;
-}
 
 // The end of the number at `at`: an integer with or without a fraction, as RFC 8259 has it
 // and within kScanBytes. nullptr otherwise, an exponent included.

@@ -43,7 +43,7 @@ std::string Replaced(std::string text, std::string_view from, std::string_view t
 
 class ReportParserTest : public testing::Test {
  protected:
-  // By both ways, which must agree.
+  // By all ways, which must agree.
   Report Parse(const std::string& text, Protocol protocol = Protocol::kTcp,
                Direction direction = Direction::kUpload) {
     const PaddedReport report(text);
@@ -54,6 +54,16 @@ class ReportParserTest : public testing::Test {
     if (plain.outcome == ReportOutcome::kMeasured) {
       EXPECT_EQ(quick.measurement, plain.measurement) << text.substr(0, 4000);
     }
+    // As if it were too large to be learnt as a whole.
+    if (elements_.Read(report.text())) {
+      Measurement by_elements;
+      const bool has_sums = elements_.values().Build(protocol, direction, by_elements);
+      EXPECT_EQ(plain.outcome, has_sums ? ReportOutcome::kMeasured : ReportOutcome::kNoSums)
+          << text.substr(0, 4000);
+      if (has_sums) {
+        EXPECT_EQ(by_elements, plain.measurement) << text.substr(0, 4000);
+      }
+    }
     return quick;
   }
 
@@ -62,6 +72,7 @@ class ReportParserTest : public testing::Test {
   const std::string tcp_ = ReadCorpus("3.12/tcp_default");
   ReportParser parser_;
   ReportParser plain_parser_;
+  RegularReportReader elements_{{.script_bytes = 0}};
 };
 
 TEST_F(ReportParserTest, TakesExactlyOneDocument) {
