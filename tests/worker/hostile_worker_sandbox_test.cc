@@ -78,7 +78,7 @@ class HostileWorkerTest : public ::testing::Test {
   // Makes the attack on each descriptor that a worker has on the lock's files.
   void AttackEachLockFd(const std::function<bool(int)>& attack) {
     int attacked = 0;
-    for (;; ++attacked) {
+    for (; !HasFailure(); ++attacked) {
       const int status = Attack([&] {
         const int fd = LockFd(attacked);
         if (fd < 0) return kNoSuchDescriptor;
