@@ -31,8 +31,8 @@ bool MapOwnUser(uid_t uid, gid_t gid) {
 
 // What is mounted or unmounted on the host later is followed, so that we never keep a disk busy;
 // nothing of ours gets out.
-// In a chroot "/" is no mount point and the kernel answers EINVAL: nothing can be changed there, and
-// nothing has to be, for the worker mounts nothing that has a place in the tree.
+// In a chroot "/" is no mount point and the kernel answers EINVAL: nothing can be changed there,
+// and nothing has to be, for the worker mounts nothing that has a place in the tree.
 bool SeparateMounts() {
   return ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 || errno == EINVAL;
 }
