@@ -1,6 +1,7 @@
 #include "supervisor/exporter.h"
 
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -185,6 +186,8 @@ void Exporter::TellReady() {
       {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
   service_manager_.TellReady();
   TellStatus();
+  // Reading the command line and the configuration took more than serving does.
+  ::malloc_trim(0);
 }
 
 Status Exporter::PrepareLock() {

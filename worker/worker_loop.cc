@@ -1,6 +1,7 @@
 #include "worker/worker_loop.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <climits>
@@ -43,6 +44,8 @@ class Worker {
     WorkerReady ready;
     const Status set_up = SetUp(*config, ready);
     if (!set_up) ready.error = set_up.error().message;
+    // Building the filters took more memory than a worker ever needs again.
+    ::malloc_trim(0);
     if (const Status sent = link_.Send(wire::Encode(ready)); !sent) return Fail(sent.error());
     if (!set_up) return kExitFailure;
     const Status served = Serve(ready.capabilities);
