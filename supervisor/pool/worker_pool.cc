@@ -252,6 +252,10 @@ void WorkerPool::Replace(Slot& slot, WorkerRestart reason, const std::string& wh
   const pid_t pid = slot.process ? slot.process->pid() : 0;
   if (slot.process) end = slot.process->KillAndReap();
   slot.process.reset();
+  if (!latest_ready_ && latest_error_.empty()) {
+    latest_error_ = settings_.path + " was not ready (" + why + ", " + end +
+                    "): is it the worker program, --worker.path?";
+  }
   const bool renewed = reason == WorkerRestart::kLockGone;
   if (renewed || (was_ready && Clock::now() - slot.ready_since >= kHealthyAfter)) {
     slot.backoff = kFirstBackoff;

@@ -67,7 +67,7 @@ class WorkerPool {
   [[nodiscard]] const WorkerReady* latest_ready() const {
     return latest_ready_ ? &*latest_ready_ : nullptr;
   }
-  // Why the latest worker could not work; empty when it could.
+  // Why the latest worker could not work, or why none has been ready yet; empty when one works.
   [[nodiscard]] const std::string& latest_error() const { return latest_error_; }
 
  private:

@@ -276,12 +276,12 @@ void ProbeDispatcher::Run(Probe& probe) {
   probe.state = Probe::State::kRunning;
   probe.lock_wait += Clock::now() - probe.queued;
   ++probe.attempts;
-  ++running_;
+  running_.insert(probe.id);
 }
 
 void ProbeDispatcher::OnResult(Id id, const JobResult& result) {
   Probe& probe = *probes_.at(id);
-  --running_;
+  running_.erase(id);
   queue_.Finish(probe.slot);
   probe.lock_wait += result.lock_wait;
   if (result.recovered_lock) metrics_.OnLockRecovery();
@@ -348,10 +348,8 @@ bool ProbeDispatcher::IsAtLock(const Probe& probe) const {
 }
 
 std::size_t ProbeDispatcher::CountAtLock() const {
-  if (running_ == 0) return 0;
-  return static_cast<std::size_t>(
-      std::count_if(probes_.begin(), probes_.end(),
-                    [this](const auto& entry) { return IsAtLock(*entry.second); }));
+  return static_cast<std::size_t>(std::count_if(
+      running_.begin(), running_.end(), [this](Id id) { return IsAtLock(*probes_.at(id)); }));
 }
 
 std::size_t ProbeDispatcher::CountWaiting() const { return queue_.size() + CountAtLock(); }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,7 +87,7 @@ class ProbeDispatcher {
   [[nodiscard]] std::vector<WaitingProbe> ListWaiting() const;
   [[nodiscard]] std::size_t CountWaiting() const;
   // Those whose test runs.
-  [[nodiscard]] std::size_t CountRunning() const { return running_ - CountAtLock(); }
+  [[nodiscard]] std::size_t CountRunning() const { return running_.size() - CountAtLock(); }
 
  private:
   struct Probe;
@@ -123,7 +124,7 @@ class ProbeDispatcher {
   ProbeQueue queue_;
   std::map<Id, std::unique_ptr<Probe>> probes_;
   Id next_id_ = 1;
-  std::size_t running_ = 0;
+  std::set<Id> running_;  // with a worker
   bool draining_ = false;
   std::function<void()> drained_;
 };

@@ -88,6 +88,10 @@ class Start(unittest.TestCase):
                  f"--web.listen-address=unix:{path}"], close_fds=True)
             try:
                 wait_until(lambda: os.path.exists(path), "it listens")
+                # A worker that still starts has iperf3 under it, whose output is a pipe.
+                wait_until(lambda: len(children_of(process.pid)) == 4 and
+                           not any(children_of(pid) for pid in children_of(process.pid)),
+                           "four workers have started")
                 for pid in [process.pid, *children_of(process.pid)]:
                     for descriptor in (0, 1, 2):
                         self.assertEqual(os.readlink(f"/proc/{pid}/fd/{descriptor}"), "/dev/null")
