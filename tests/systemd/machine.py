@@ -35,14 +35,14 @@ def apt_settings():
         words = [word for word in line.split() if not word.startswith("[")]
         if len(words) > 2 and words[0] == "deb":
             return words[1], [listed]
-    return "http://deb.debian.org/debian", []
+    return None, []  # debootstrap has a default of its own
 
 
 def make_root(folder, suite="bookworm", packages=PACKAGES):
     """Installs a small Debian into that empty folder and lets it use this host's mirror."""
     mirror, files = apt_settings()
     root = pathlib.Path(folder)
-    subprocess.run(["debootstrap", "--variant=minbase", suite, str(root), mirror],
+    subprocess.run(["debootstrap", "--variant=minbase", suite, str(root), *filter(None, [mirror])],
                    check=True, stdout=subprocess.DEVNULL)
     if files:
         (root / "etc/apt/sources.list").write_text("")
