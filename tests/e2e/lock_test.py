@@ -50,7 +50,8 @@ class Overlap:
 
 class BetweenExporters(unittest.TestCase):
     def test_two_exporters_never_overlap_and_neither_starves(self):
-        with Exporter() as first, Exporter(lock_name=first.lock_name) as second, \
+        with Exporter("--probe.retries=5") as first, \
+                Exporter("--probe.retries=5", lock_name=first.lock_name) as second, \
                 Iperf3Server() as server, Overlap(first, second) as overlap:
             order = []
             end = time.monotonic() + 22

@@ -14,7 +14,8 @@ from harness import (IPERF3, Exporter, FakePeer, Iperf3Server, free_port, reason
 class GoodProbes(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.exporter = Exporter().__enter__()
+        # One test comes right behind another, when the server may still refuse for a moment.
+        cls.exporter = Exporter("--probe.retries=5").__enter__()
         cls.server = Iperf3Server().__enter__()
 
     @classmethod
@@ -271,7 +272,7 @@ class Retries(unittest.TestCase):
 
 class Cancellation(unittest.TestCase):
     def test_a_scraper_that_hangs_up_in_mid_test_ends_it(self):
-        with Exporter() as exporter, Iperf3Server() as server:
+        with Exporter("--probe.retries=5") as exporter, Iperf3Server() as server:
             connection = socket.create_connection(("127.0.0.1", exporter.port))
             connection.sendall(f"GET /probe?target=127.0.0.1&port={server.port}&period=20s HTTP/1.1\r\n"
                                "Host: x\r\n\r\n".encode())
