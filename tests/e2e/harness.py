@@ -63,10 +63,6 @@ def children_of(pid):
         found.update(more)
 
 
-def named_children(pid, name):
-    return [child for child, command in children_of(pid).items() if command == name]
-
-
 def iperf3_of(pid):
     """The iperf3 processes under `pid`. The kernel names one after how it was executed, so the
     program behind it is what counts."""
@@ -136,7 +132,7 @@ def reason(samples):
 class Exporter:
     """A running exporter on a port of its own, with a lock of its own unless one is named."""
 
-    def __init__(self, *flags, lock_name=None, scheme_ready=True, env=None, wait_ready=True):
+    def __init__(self, *flags, lock_name=None, env=None, wait_ready=True):
         self.lock_name = lock_name or f"iperf3_exporter_e2e.{os.getpid()}.{time.monotonic_ns()}"
         self.owns_lock = lock_name is None
         self.flags = [f"--lock.name={self.lock_name}", *EXTRA_FLAGS, *flags]
@@ -144,7 +140,7 @@ class Exporter:
                    for flag in self.flags):
             self.flags.insert(0, "--web.listen-address=127.0.0.1:0")
         self.env = env
-        self.wait_ready = wait_ready and scheme_ready
+        self.wait_ready = wait_ready
         self.process = None
         self.lines = []
 
