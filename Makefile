@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-dev libboost-dev \
 	nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev zlib1g-dev \
-	libseccomp-dev libcap-dev libcrypt-dev libsystemd-dev libexpected-dev
+	libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
 RUN_PACKAGES := iperf3 curl
 BENCH_PACKAGES := libbenchmark-dev nlohmann-json3-dev iperf3
 TEST_PACKAGES := ccache libgtest-dev libgmock-dev python3 python3-yaml curl openssl iperf3 procps iproute2 \

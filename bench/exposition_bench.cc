@@ -12,7 +12,7 @@
 
 #include "supervisor/metrics/exporter_metrics.h"
 #include "supervisor/metrics/probe_exposition.h"
-#include "tests/supervisor/exposition_samples.h"
+#include "tests/supervisor/metrics/exposition_samples.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -29,7 +29,7 @@
 #include <vector>
 
 #include "bench/large_report.h"
-#include "worker/report_parser.h"
+#include "worker/report/report_parser.h"
 
 namespace iperf3_exporter {
 namespace {

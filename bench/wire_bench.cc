@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "common/wire.h"
+#include "common/wire/wire.h"
 
 namespace iperf3_exporter {
 namespace {

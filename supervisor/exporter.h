@@ -8,8 +8,8 @@
 
 #include "common/error.h"
 #include "common/lock/lock_board.h"
-#include "supervisor/event_loop.h"
 #include "supervisor/http/http_server.h"
+#include "supervisor/loop/event_loop.h"
 #include "supervisor/metrics/exporter_metrics.h"
 #include "supervisor/options.h"
 #include "supervisor/pool/worker_pool.h"

@@ -14,7 +14,7 @@
 #include "common/build_info.h"
 #include "common/go_duration.h"
 #include "common/unique_fd.h"
-#include "supervisor/http/listen_address.h"
+#include "supervisor/listen/listen_address.h"
 #include "supervisor/options_flags.h"
 #include "supervisor/probe/iperf3_units.h"
 

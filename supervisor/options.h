@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/job.h"
 #include "common/logging.h"
+#include "common/wire/job.h"
 #include "supervisor/metrics/failure_values.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/target_policy.h"

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "common/job.h"
 #include "common/lock/lock_board.h"
+#include "common/wire/job.h"
 #include "supervisor/options.h"
 #include "supervisor/probe/probe_dispatcher.h"
 

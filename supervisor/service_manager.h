@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "supervisor/event_loop.h"
+#include "supervisor/loop/event_loop.h"
 
 namespace iperf3_exporter {
 

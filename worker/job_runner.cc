@@ -5,8 +5,8 @@
 #include <csignal>
 #include <utility>
 
-#include "worker/iperf3_argv.h"
-#include "worker/verdict.h"
+#include "worker/iperf3/iperf3_argv.h"
+#include "worker/report/verdict.h"
 
 namespace iperf3_exporter {
 namespace {

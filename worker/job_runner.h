@@ -1,10 +1,10 @@
 // One job from the lock to the result.
 #pragma once
 
-#include "common/job.h"
 #include "common/lock/lock_table.h"
-#include "worker/iperf3_process.h"
-#include "worker/report_parser.h"
+#include "common/wire/job.h"
+#include "worker/iperf3/iperf3_process.h"
+#include "worker/report/report_parser.h"
 #include "worker/supervisor_link.h"
 
 namespace iperf3_exporter {

@@ -3,7 +3,7 @@
 #include <utility>
 #include <variant>
 
-#include "common/seqpacket.h"
+#include "common/wire/seqpacket.h"
 
 namespace iperf3_exporter {
 

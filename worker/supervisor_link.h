@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "common/error.h"
-#include "common/job.h"
-#include "common/wire.h"
+#include "common/wire/job.h"
+#include "common/wire/wire.h"
 
 namespace iperf3_exporter {
 

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "common/error.h"
-#include "common/job.h"
 #include "common/unique_fd.h"
+#include "common/wire/job.h"
 
 namespace iperf3_exporter {
 

@@ -11,8 +11,8 @@
 #include <span>
 #include <vector>
 
-#include "common/job.h"
 #include "common/lock/board_memory.h"
+#include "common/wire/job.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -12,9 +12,9 @@
 
 #include "supervisor/http/compression.h"
 #include "supervisor/http/evhttp_exchange.h"
-#include "supervisor/http/listening_socket.h"
 #include "supervisor/http/server_state.h"
-#include "supervisor/http/tls_context.h"
+#include "supervisor/listen/listening_socket.h"
+#include "supervisor/security/tls_context.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -16,10 +16,10 @@
 #include "common/logging.h"
 #include "supervisor/http/evhttp_exchange.h"
 #include "supervisor/http/http_connection.h"
-#include "supervisor/http/listening_socket.h"
 #include "supervisor/http/server_state.h"
-#include "supervisor/http/tls_context.h"
-#include "supervisor/http/web_security.h"
+#include "supervisor/listen/listening_socket.h"
+#include "supervisor/security/tls_context.h"
+#include "supervisor/security/web_security.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -13,7 +13,7 @@
 #include "common/error.h"
 #include "supervisor/http/http_exchange.h"
 #include "supervisor/http/http_types.h"
-#include "supervisor/http/listen_address.h"
+#include "supervisor/listen/listen_address.h"
 
 struct event_base;
 

@@ -14,8 +14,8 @@
 #include <string>
 #include <string_view>
 
-#include "common/failure_reason.h"
-#include "common/sandbox_layer.h"
+#include "common/wire/failure_reason.h"
+#include "common/wire/sandbox_layer.h"
 #include "supervisor/http/http_types.h"
 #include "supervisor/metrics/exposition_format.h"
 

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "common/failure_reason.h"
-#include "common/job.h"
-#include "common/measurement.h"
+#include "common/wire/failure_reason.h"
+#include "common/wire/job.h"
+#include "common/wire/measurement.h"
 #include "supervisor/metrics/exposition_format.h"
 #include "supervisor/metrics/failure_values.h"
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/logging.h"
-#include "common/seqpacket.h"
+#include "common/wire/seqpacket.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "common/job.h"
-#include "common/wire.h"
-#include "supervisor/event_loop.h"
+#include "common/wire/job.h"
+#include "common/wire/wire.h"
+#include "supervisor/loop/event_loop.h"
 #include "supervisor/metrics/exporter_metrics.h"
 #include "supervisor/pool/worker_process.h"
 

@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "common/seqpacket.h"
+#include "common/wire/seqpacket.h"
 
 namespace iperf3_exporter {
 namespace {

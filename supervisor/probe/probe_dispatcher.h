@@ -11,8 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "common/job.h"
-#include "supervisor/event_loop.h"
+#include "common/wire/job.h"
+#include "supervisor/loop/event_loop.h"
+#include "supervisor/loop/task_pool.h"
 #include "supervisor/metrics/exporter_metrics.h"
 #include "supervisor/metrics/probe_exposition.h"
 #include "supervisor/options.h"
@@ -21,7 +22,6 @@
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/resolver.h"
 #include "supervisor/probe/target_policy.h"
-#include "supervisor/task_pool.h"
 
 namespace iperf3_exporter {
 

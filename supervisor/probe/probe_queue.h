@@ -9,7 +9,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "common/job.h"
+#include "common/wire/job.h"
 
 namespace iperf3_exporter {
 

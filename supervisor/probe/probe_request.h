@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/deadline.h"
-#include "common/job.h"
+#include "common/wire/job.h"
 
 namespace iperf3_exporter {
 

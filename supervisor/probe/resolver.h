@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/error.h"
-#include "common/job.h"
+#include "common/wire/job.h"
 #include "supervisor/probe/probe_request.h"
 
 namespace iperf3_exporter {

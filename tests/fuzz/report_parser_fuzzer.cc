@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "worker/regular_report.h"
-#include "worker/report_parser.h"
-#include "worker/report_walk.h"
+#include "worker/report/regular_report.h"
+#include "worker/report/report_parser.h"
+#include "worker/report/report_walk.h"
 
 namespace iperf3_exporter {
 namespace {

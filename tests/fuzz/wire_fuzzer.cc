@@ -4,7 +4,7 @@
 #include <span>
 #include <variant>
 
-#include "common/wire.h"
+#include "common/wire/wire.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

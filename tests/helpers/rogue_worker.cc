@@ -8,8 +8,8 @@
 #include <limits>
 #include <string>
 
-#include "common/seqpacket.h"
-#include "common/wire.h"
+#include "common/wire/seqpacket.h"
+#include "common/wire/wire.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -15,8 +15,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/seqpacket.h"
-#include "common/wire.h"
+#include "common/wire/seqpacket.h"
+#include "common/wire/wire.h"
 
 namespace iperf3_exporter {
 

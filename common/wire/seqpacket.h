@@ -1,0 +1,27 @@
+// A pair of connected SOCK_SEQPACKET Unix sockets: one frame, one datagram.
+#pragma once
+
+#include <utility>
+
+#include "common/error.h"
+#include "common/unique_fd.h"
+#include "common/wire/wire.h"
+
+namespace iperf3_exporter {
+
+// Both ends close-on-exec. `.first` non-blocking for the event loop, `.second` blocking
+// for a worker.
+[[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> CreateSeqpacketPair();
+
+// Sends one frame, without SIGPIPE. A full non-blocking socket is an error: the
+// protocol never has more than a few frames under way.
+[[nodiscard]] Status SendFrame(int fd, const wire::Frame& frame);
+
+enum class ReceiveOutcome { kFrame, kNothingYet, kClosed, kFailed };
+
+// Receives one frame into `frame`. Descriptors sent along are closed by the kernel
+// (none is ever accepted). A datagram over wire::kMaxFrameBytes is kFailed. kNothingYet only on a
+// non-blocking socket or with `dont_wait`.
+[[nodiscard]] ReceiveOutcome ReceiveFrame(int fd, wire::Frame& frame, bool dont_wait);
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,445 @@
+#include "common/wire/wire.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+namespace iperf3_exporter::wire {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x69706633;  // "ipf3"
+
+enum class Type : std::uint16_t { kConfigure = 1, kRun = 2, kCancel = 3, kReady = 4, kResult = 5 };
+
+// What every layout below is measured in: fields are written one after another
+// without padding, each text in a field of fixed size behind its length.
+class Writer {
+ public:
+  explicit Writer(Type type) {
+    frame_.reserve(kMaxFrameBytes);
+    Put(kMagic);
+    Put(kVersion);
+    Put(static_cast<std::uint16_t>(type));
+    Put(std::uint32_t{0});  // the frame's length, set by Finish
+  }
+
+  template <typename T>
+  void Put(T value) {
+    static_assert(std::is_arithmetic_v<T>);
+    const auto* from = reinterpret_cast<const std::byte*>(&value);
+    frame_.insert(frame_.end(), from, from + sizeof value);
+  }
+
+  void PutText(std::string_view text, std::size_t field_bytes) {
+    text = text.substr(0, field_bytes);
+    Put(static_cast<std::uint16_t>(text.size()));
+    const auto* from = reinterpret_cast<const std::byte*>(text.data());
+    frame_.insert(frame_.end(), from, from + text.size());
+    frame_.resize(frame_.size() + (field_bytes - text.size()));
+  }
+
+  template <typename T>
+  void PutOptional(const std::optional<T>& value) {
+    Put(static_cast<std::uint8_t>(value.has_value()));
+    Put(value.value_or(T{}));
+  }
+
+  Frame Finish() {
+    const auto length = static_cast<std::uint32_t>(frame_.size());
+    std::memcpy(frame_.data() + kLengthOffset, &length, sizeof length);
+    return std::move(frame_);
+  }
+
+  static constexpr std::size_t kLengthOffset = 8;
+
+ private:
+  Frame frame_;
+};
+
+// Reads what Writer wrote. After the first wrong field every read gives zero and
+// the name of that field is kept: first cause wins.
+class Reader {
+ public:
+  explicit Reader(Bytes frame) : rest_(frame) {}
+
+  template <typename T>
+  T Get(const char* field) {
+    static_assert(std::is_arithmetic_v<T>);
+    T value{};
+    if (!Take(&value, sizeof value, field)) return T{};
+    return value;
+  }
+
+  template <typename T>
+  T GetInRange(const char* field, T least, T most) {
+    const T value = Get<T>(field);
+    if (value < least || value > most) Fail(field);
+    return failed_ == nullptr ? value : least;
+  }
+
+  template <typename E>
+  E GetEnum(const char* field, E most) {
+    using Number = std::underlying_type_t<E>;
+    return static_cast<E>(GetInRange<Number>(field, 0, static_cast<Number>(most)));
+  }
+
+  bool GetBool(const char* field) { return GetInRange<std::uint8_t>(field, 0, 1) == 1; }
+
+  template <typename T>
+  std::optional<T> GetOptional(const char* field) {
+    const bool present = GetBool(field);
+    const T value = Get<T>(field);
+    if (!present) return std::nullopt;
+    return value;
+  }
+
+  // Present values must be finite and within 0 to `max`.
+  std::optional<double> GetNumber(const char* field, double max) {
+    const auto value = GetOptional<double>(field);
+    if (value && !(std::isfinite(*value) && *value >= 0 && *value <= max)) Fail(field);
+    return value;
+  }
+
+  std::string GetText(const char* field, std::size_t field_bytes) {
+    const auto length = Get<std::uint16_t>(field);
+    if (length > field_bytes) Fail(field);
+    if (failed_ != nullptr || rest_.size() < field_bytes) {
+      Fail(field);
+      return {};
+    }
+    std::string text(reinterpret_cast<const char*>(rest_.data()), length);
+    rest_ = rest_.subspan(field_bytes);
+    return text;
+  }
+
+  void Require(bool condition, const char* field) {
+    if (!condition) Fail(field);
+  }
+
+  // The name of the first wrong field, or nullptr; bytes left over are one.
+  const char* Finish() {
+    if (!rest_.empty()) Fail("trailing bytes");
+    return failed_;
+  }
+
+ private:
+  void Fail(const char* field) {
+    if (failed_ == nullptr) failed_ = field;
+  }
+
+  bool Take(void* to, std::size_t bytes, const char* field) {
+    if (failed_ != nullptr || rest_.size() < bytes) {
+      Fail(field);
+      return false;
+    }
+    std::memcpy(to, rest_.data(), bytes);
+    rest_ = rest_.subspan(bytes);
+    return true;
+  }
+
+  Bytes rest_;
+  const char* failed_ = nullptr;
+};
+
+constexpr std::size_t kInterfaceNameBytes = 15;     // IFNAMSIZ less its NUL
+constexpr std::size_t kCongestionNameBytes = 15;    // TCP_CA_NAME_MAX less its NUL
+constexpr std::uint32_t kMaxPeriodSeconds = 86400;  // iperf3 -t
+constexpr std::uint32_t kMaxParallel = 128;         // iperf3 -P
+
+std::int64_t Nanoseconds(Deadline deadline) { return deadline.time_since_epoch().count(); }
+
+void PutAddress(Writer& out, const IpAddress& address) {
+  out.Put(static_cast<std::uint8_t>(address.is_v6));
+  for (const std::uint8_t byte : address.bytes) out.Put(byte);
+  out.Put(address.scope_id);
+}
+
+IpAddress GetAddress(Reader& in, const char* field) {
+  IpAddress address;
+  address.is_v6 = in.GetBool(field);
+  for (std::uint8_t& byte : address.bytes) byte = in.Get<std::uint8_t>(field);
+  address.scope_id = in.Get<std::uint32_t>(field);
+  return address;
+}
+
+void PutTest(Writer& out, const TestOptions& test) {
+  out.Put(static_cast<std::uint8_t>(test.protocol));
+  out.Put(static_cast<std::uint8_t>(test.direction));
+  out.Put(test.period_seconds);
+  out.Put(test.parallel);
+  out.Put(test.omit_seconds);
+  out.PutOptional(test.bitrate_bits_per_second);
+  out.PutOptional(test.burst_packets);
+  out.PutOptional(test.window_bytes);
+  out.PutOptional(test.mss_bytes);
+  out.PutOptional(test.length_bytes);
+  out.PutOptional(test.dscp);
+  out.PutOptional(test.client_port);
+  out.Put(static_cast<std::uint8_t>(test.bind_address.has_value()));
+  PutAddress(out, test.bind_address.value_or(IpAddress{}));
+  out.PutText(test.bind_device, kInterfaceNameBytes);
+  out.PutText(test.congestion, kCongestionNameBytes);
+  out.Put(static_cast<std::uint8_t>(test.no_delay));
+  out.Put(static_cast<std::uint8_t>(test.zerocopy));
+}
+
+TestOptions GetTest(Reader& in) {
+  TestOptions test;
+  test.protocol = in.GetEnum("protocol", Protocol::kUdp);
+  test.direction = in.GetEnum("direction", Direction::kBidirectional);
+  test.period_seconds = in.GetInRange<std::uint32_t>("period", 1, kMaxPeriodSeconds);
+  test.parallel = in.GetInRange<std::uint32_t>("parallel", 1, kMaxParallel);
+  test.omit_seconds = in.GetInRange<std::uint32_t>("omit", 0, kMaxPeriodSeconds);
+  test.bitrate_bits_per_second = in.GetOptional<std::uint64_t>("bitrate");
+  test.burst_packets = in.GetOptional<std::uint32_t>("burst");
+  test.window_bytes = in.GetOptional<std::uint64_t>("window");
+  test.mss_bytes = in.GetOptional<std::uint32_t>("mss");
+  test.length_bytes = in.GetOptional<std::uint32_t>("length");
+  test.dscp = in.GetOptional<std::uint32_t>("dscp");
+  in.Require(!test.dscp || *test.dscp <= 63, "dscp");
+  test.client_port = in.GetOptional<std::uint16_t>("cport");
+  const bool bound = in.GetBool("bind address");
+  const IpAddress bind_address = GetAddress(in, "bind address");
+  if (bound) test.bind_address = bind_address;
+  test.bind_device = in.GetText("bind device", kInterfaceNameBytes);
+  test.congestion = in.GetText("congestion", kCongestionNameBytes);
+  test.no_delay = in.GetBool("no_delay");
+  test.zerocopy = in.GetBool("zerocopy");
+  return test;
+}
+
+Job GetJob(Reader& in) {
+  Job job;
+  job.id = in.Get<std::uint64_t>("job id");
+  job.target = in.GetText("target", kMaxTargetBytes);
+  job.address = GetAddress(in, "address");
+  job.port = in.GetInRange<std::uint16_t>("port", 1, UINT16_MAX);
+  job.test = GetTest(in);
+  job.connect_timeout = std::chrono::milliseconds(
+      in.GetInRange<std::int64_t>("connect timeout", 1, std::int64_t{kMaxPeriodSeconds} * 1000));
+  job.lock_slot = in.Get<std::uint32_t>("lock slot");
+  job.deadline = Deadline(Clock::duration(in.Get<std::int64_t>("deadline")));
+  job.lock_deadline = Deadline(Clock::duration(in.Get<std::int64_t>("lock deadline")));
+  return job;
+}
+
+WorkerConfig GetConfig(Reader& in) {
+  WorkerConfig config;
+  config.lock_name = in.GetText("lock name", kMaxLockNameBytes);
+  config.lock_slots = in.Get<std::uint32_t>("lock slots");
+  config.iperf3_path = in.GetText("iperf3 path", kMaxPathBytes);
+  config.sandbox = in.GetEnum("sandbox mode", SandboxMode::kDiagnose);
+  config.log_level = in.GetInRange<std::uint8_t>("log level", 0, 3);
+  config.log_json = in.GetBool("log format");
+  config.index = in.Get<std::uint32_t>("index");
+  return config;
+}
+
+constexpr std::array kCapabilityMembers = {
+    &Iperf3Capabilities::bidirectional, &Iperf3Capabilities::bind_device,
+    &Iperf3Capabilities::dscp,          &Iperf3Capabilities::connect_timeout,
+    &Iperf3Capabilities::zerocopy,      &Iperf3Capabilities::congestion,
+    &Iperf3Capabilities::client_port,
+};
+
+// The version and the error of a worker reach pages: printable ASCII only.
+bool IsPrintable(std::string_view text) {
+  for (const char c : text) {
+    if (c < ' ' || c > '~') return false;
+  }
+  return true;
+}
+
+WorkerReady GetReady(Reader& in) {
+  WorkerReady ready;
+  ready.iperf3_version = in.GetText("iperf3 version", kMaxVersionTextBytes);
+  in.Require(IsPrintable(ready.iperf3_version), "iperf3 version");
+  for (auto member : kCapabilityMembers) ready.capabilities.*member = in.GetBool("capability");
+  for (LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
+    for (LayerState& state : *states) {
+      state = in.GetEnum("sandbox layer", LayerState::kInForce);
+    }
+  }
+  ready.error = in.GetText("error", kMaxErrorTextBytes);
+  in.Require(IsPrintable(ready.error), "error");
+  return ready;
+}
+
+void PutDirection(Writer& out, const std::optional<DirectionMeasurement>& direction) {
+  out.Put(static_cast<std::uint8_t>(direction.has_value()));
+  const DirectionMeasurement values = direction.value_or(DirectionMeasurement{});
+  for (const DirectionField& field : kDirectionFields) out.PutOptional(values.*field.member);
+}
+
+std::optional<DirectionMeasurement> GetDirection(Reader& in, const char* name) {
+  const bool present = in.GetBool(name);
+  DirectionMeasurement values;
+  for (const DirectionField& field : kDirectionFields) {
+    values.*field.member = in.GetNumber(name, field.max);
+  }
+  if (!present) return std::nullopt;
+  return values;
+}
+
+void PutCpu(Writer& out, const CpuUtilization& cpu) {
+  for (const auto& value : {cpu.total, cpu.user, cpu.system}) out.PutOptional(value);
+}
+
+CpuUtilization GetCpu(Reader& in, const char* name) {
+  CpuUtilization cpu;
+  for (auto* value : {&cpu.total, &cpu.user, &cpu.system}) {
+    *value = in.GetNumber(name, kMaxCpuRatio);
+  }
+  return cpu;
+}
+
+JobResult GetResult(Reader& in) {
+  JobResult result;
+  result.job_id = in.Get<std::uint64_t>("job id");
+  result.outcome = in.GetEnum("outcome", JobOutcome::kLockGone);
+  result.reason = in.GetEnum("reason", FailureReason::kInvalidOption);
+  result.measurement.upload = GetDirection(in, "upload");
+  result.measurement.download = GetDirection(in, "download");
+  result.measurement.local_cpu = GetCpu(in, "local cpu");
+  result.measurement.remote_cpu = GetCpu(in, "remote cpu");
+  result.measurement.implausible_values = in.Get<std::uint32_t>("implausible values");
+  result.period_seconds = in.GetInRange<std::uint32_t>("period", 0, kMaxPeriodSeconds);
+  const std::int64_t day_nanoseconds = std::chrono::nanoseconds(std::chrono::hours(48)).count();
+  result.lock_wait =
+      std::chrono::nanoseconds(in.GetInRange<std::int64_t>("lock wait", 0, day_nanoseconds));
+  result.run_time =
+      std::chrono::nanoseconds(in.GetInRange<std::int64_t>("run time", 0, day_nanoseconds));
+  result.recovered_lock = in.GetBool("recovered lock");
+  result.error_text = in.GetText("error text", kMaxErrorTextBytes);
+  return result;
+}
+
+// The frame's type, its header checked.
+Result<Type> ReadHeader(Reader& in, std::size_t frame_bytes) {
+  if (in.Get<std::uint32_t>("magic") != kMagic) return MakeError("wrong frame: magic");
+  const auto version = in.Get<std::uint16_t>("version");
+  if (version != kVersion) {
+    return MakeError("wrong frame: version " + std::to_string(version) + ", not " +
+                     std::to_string(kVersion));
+  }
+  const auto type = in.Get<std::uint16_t>("type");
+  if (in.Get<std::uint32_t>("length") != frame_bytes || frame_bytes > kMaxFrameBytes) {
+    return MakeError("wrong frame: length");
+  }
+  return static_cast<Type>(type);
+}
+
+template <typename Variant, typename Value>
+Result<Variant> Checked(Reader& in, Value value) {
+  if (const char* wrong = in.Finish()) return MakeError(std::string("wrong frame: ") + wrong);
+  return Variant(std::move(value));
+}
+
+}  // namespace
+
+Frame Encode(const WorkerConfig& config) {
+  Writer out(Type::kConfigure);
+  out.PutText(config.lock_name, kMaxLockNameBytes);
+  out.Put(config.lock_slots);
+  out.PutText(config.iperf3_path, kMaxPathBytes);
+  out.Put(static_cast<std::uint8_t>(config.sandbox));
+  out.Put(config.log_level);
+  out.Put(static_cast<std::uint8_t>(config.log_json));
+  out.Put(config.index);
+  return out.Finish();
+}
+
+Frame Encode(const Job& job) {
+  Writer out(Type::kRun);
+  out.Put(job.id);
+  out.PutText(job.target, kMaxTargetBytes);
+  PutAddress(out, job.address);
+  out.Put(job.port);
+  PutTest(out, job.test);
+  out.Put(static_cast<std::int64_t>(job.connect_timeout.count()));
+  out.Put(job.lock_slot);
+  out.Put(Nanoseconds(job.deadline));
+  out.Put(Nanoseconds(job.lock_deadline));
+  return out.Finish();
+}
+
+Frame Encode(const Cancel& cancel) {
+  Writer out(Type::kCancel);
+  out.Put(cancel.job_id);
+  return out.Finish();
+}
+
+Frame Encode(const WorkerReady& ready) {
+  Writer out(Type::kReady);
+  out.PutText(ready.iperf3_version, kMaxVersionTextBytes);
+  for (auto member : kCapabilityMembers) {
+    out.Put(static_cast<std::uint8_t>(ready.capabilities.*member));
+  }
+  for (const LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
+    for (const LayerState state : *states) out.Put(static_cast<std::uint8_t>(state));
+  }
+  out.PutText(ready.error, kMaxErrorTextBytes);
+  return out.Finish();
+}
+
+Frame Encode(const JobResult& result) {
+  Writer out(Type::kResult);
+  out.Put(result.job_id);
+  out.Put(static_cast<std::uint8_t>(result.outcome));
+  out.Put(static_cast<std::uint8_t>(result.reason));
+  PutDirection(out, result.measurement.upload);
+  PutDirection(out, result.measurement.download);
+  PutCpu(out, result.measurement.local_cpu);
+  PutCpu(out, result.measurement.remote_cpu);
+  out.Put(result.measurement.implausible_values);
+  out.Put(result.period_seconds);
+  out.Put(static_cast<std::int64_t>(result.lock_wait.count()));
+  out.Put(static_cast<std::int64_t>(result.run_time.count()));
+  out.Put(static_cast<std::uint8_t>(result.recovered_lock));
+  out.PutText(result.error_text, kMaxErrorTextBytes);
+  return out.Finish();
+}
+
+Result<Command> DecodeCommand(Bytes frame) {
+  Reader in(frame);
+  const auto type = ReadHeader(in, frame.size());
+  if (!type) return tl::unexpected(type.error());
+  switch (*type) {
+    case Type::kConfigure: {
+      WorkerConfig config = GetConfig(in);
+      return Checked<Command>(in, std::move(config));
+    }
+    case Type::kRun: {
+      Job job = GetJob(in);
+      return Checked<Command>(in, std::move(job));
+    }
+    case Type::kCancel: {
+      const Cancel cancel{in.Get<std::uint64_t>("job id")};
+      return Checked<Command>(in, cancel);
+    }
+    default:
+      return MakeError("wrong frame: not a command");
+  }
+}
+
+Result<Event> DecodeEvent(Bytes frame) {
+  Reader in(frame);
+  const auto type = ReadHeader(in, frame.size());
+  if (!type) return tl::unexpected(type.error());
+  switch (*type) {
+    case Type::kReady: {
+      WorkerReady ready = GetReady(in);
+      return Checked<Event>(in, std::move(ready));
+    }
+    case Type::kResult: {
+      JobResult result = GetResult(in);
+      return Checked<Event>(in, std::move(result));
+    }
+    default:
+      return MakeError("wrong frame: not an event");
+  }
+}
+
+}  // namespace iperf3_exporter::wire

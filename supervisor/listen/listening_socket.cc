@@ -1,0 +1,169 @@
+#include "supervisor/listen/listening_socket.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+namespace iperf3_exporter {
+namespace {
+
+void SetOption(int fd, int level, int option, int value) {
+  // A missing option costs speed or comfort, never safety.
+  [[maybe_unused]] const int ignored = ::setsockopt(fd, level, option, &value, sizeof value);
+}
+
+UniqueFd MakeSocket(int family) {
+  return UniqueFd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+// True if a connection to the socket file is refused, which only a file without a listener does.
+bool IsStaleSocketFile(const ListenAddress& address) {
+  struct stat status {};
+  if (::lstat(address.UnixPath().c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  const UniqueFd probe = MakeSocket(AF_UNIX);
+  return probe &&
+         ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address.address),
+                   address.length) != 0 &&
+         errno == ECONNREFUSED;
+}
+
+bool Bind(int fd, const ListenAddress& address) {
+  const auto* name = reinterpret_cast<const sockaddr*>(&address.address);
+  if (::bind(fd, name, address.length) == 0) return true;
+  if (errno != EADDRINUSE || !address.IsUnix()) return false;
+  if (!IsStaleSocketFile(address) || ::unlink(address.UnixPath().c_str()) != 0) {
+    errno = EADDRINUSE;
+    return false;
+  }
+  return ::bind(fd, name, address.length) == 0;
+}
+
+// The same port on every IPv4 address, for a kernel without IPv6.
+ListenAddress AnyIpv4(const ListenAddress& any) {
+  ListenAddress result = any;
+  sockaddr_in in{};
+  in.sin_family = AF_INET;
+  in.sin_port = reinterpret_cast<const sockaddr_in6*>(&any.address)->sin6_port;
+  result.address = {};
+  std::memcpy(&result.address, &in, sizeof in);
+  result.length = sizeof in;
+  result.any_family = false;
+  return result;
+}
+
+}  // namespace
+
+Result<ListeningSocket> ListeningSocket::Open(const ListenAddress& address) {
+  const std::string what = "listen on " + address.text;
+  UniqueFd fd = MakeSocket(address.address.ss_family);
+  if (!fd && errno == EAFNOSUPPORT && address.any_family) {
+    return Open(AnyIpv4(address));
+  }
+  if (!fd) return ErrnoError(what);
+  if (!address.IsUnix()) {
+    SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    // Inherited by accepted sockets; without it each TLS answer waits for a delayed ACK.
+    SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  }
+  if (address.address.ss_family == AF_INET6) {
+    SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, address.any_family ? 0 : 1);
+  }
+  if (!Bind(fd.get(), address)) {
+    if (errno == EADDRNOTAVAIL && address.any_family) return Open(AnyIpv4(address));
+    return ErrnoError(what);
+  }
+  ListeningSocket result(std::move(fd));
+  if (address.IsUnix()) {
+    struct stat status {};
+    if (::lstat(address.UnixPath().c_str(), &status) == 0) {
+      result.unix_path_ = address.UnixPath();
+      result.device_ = status.st_dev;
+      result.inode_ = status.st_ino;
+    }
+  }
+  if (::listen(result.fd(), SOMAXCONN) != 0) return ErrnoError(what);
+  return result;
+}
+
+Result<std::vector<ListeningSocket>> ListeningSocket::AdoptFromSystemd() {
+  const int count = ::sd_listen_fds(/*unset_environment=*/1);
+  if (count < 0) {
+    errno = -count;
+    return ErrnoError("LISTEN_FDS");
+  }
+  if (count == 0) return MakeError("systemd passed no listening socket (LISTEN_FDS)");
+  std::vector<ListeningSocket> sockets;
+  for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; ++fd) {
+    if (::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /*listening=*/1) <= 0) {
+      return MakeError("descriptor " + std::to_string(fd) +
+                       " from systemd is not a listening stream socket");
+    }
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      return ErrnoError("fcntl on a socket from systemd");
+    }
+    SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    sockets.push_back(ListeningSocket(UniqueFd(fd)));
+  }
+  return sockets;
+}
+
+ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
+    : fd_(std::move(other.fd_)),
+      unix_path_(std::exchange(other.unix_path_, {})),
+      device_(other.device_),
+      inode_(other.inode_) {}
+
+ListeningSocket::~ListeningSocket() {
+  struct stat status {};
+  if (!unix_path_.empty() && ::lstat(unix_path_.c_str(), &status) == 0 &&
+      status.st_dev == device_ && status.st_ino == inode_) {
+    ::unlink(unix_path_.c_str());
+  }
+}
+
+std::string ListeningSocket::Name() const {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  auto* name = reinterpret_cast<sockaddr*>(&address);
+  if (::getsockname(fd(), name, &length) != 0) return ErrnoText("getsockname", errno);
+  return SocketAddressText(name, length);
+}
+
+std::string SocketAddressText(const sockaddr* address, socklen_t length) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address->sa_family == AF_INET && length >= sizeof(sockaddr_in)) {
+    const auto* in = reinterpret_cast<const sockaddr_in*>(address);
+    ::inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+    return std::string(text) + ":" + std::to_string(ntohs(in->sin_port));
+  }
+  if (address->sa_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
+    const auto* in6 = reinterpret_cast<const sockaddr_in6*>(address);
+    const std::string port = ":" + std::to_string(ntohs(in6->sin6_port));
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+      ::inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text, sizeof text);
+      return text + port;
+    }
+    ::inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
+    return "[" + std::string(text) + "]" + port;
+  }
+  if (address->sa_family == AF_UNIX && length > offsetof(sockaddr_un, sun_path)) {
+    const std::string_view path(reinterpret_cast<const sockaddr_un*>(address)->sun_path,
+                                length - offsetof(sockaddr_un, sun_path));
+    return "unix:" + std::string(path.substr(0, path.find('\0')));
+  }
+  return "unix";
+}
+
+}  // namespace iperf3_exporter

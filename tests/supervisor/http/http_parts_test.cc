@@ -1,0 +1,141 @@
+// The small parts of the HTTP server that are pure: addresses, gzip, rate limit, credentials.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <zlib.h>
+
+#include <string>
+
+#include "supervisor/http/compression.h"
+#include "supervisor/listen/listen_address.h"
+#include "supervisor/listen/listening_socket.h"
+#include "supervisor/security/authenticator.h"
+#include "supervisor/security/rate_limiter.h"
+
+namespace iperf3_exporter {
+namespace {
+
+std::string Shown(const ListenAddress& address) {
+  return SocketAddressText(reinterpret_cast<const sockaddr*>(&address.address), address.length);
+}
+
+TEST(ListenAddressTest, ParsesEveryForm) {
+  EXPECT_EQ(Shown(*ParseListenAddress(":9579")), "[::]:9579");
+  EXPECT_TRUE(ParseListenAddress(":9579")->any_family);
+  EXPECT_TRUE(ParseListenAddress("[::]:9579")->any_family);
+  EXPECT_EQ(Shown(*ParseListenAddress("127.0.0.1:0")), "127.0.0.1:0");
+  EXPECT_EQ(Shown(*ParseListenAddress("localhost:80")), "127.0.0.1:80");
+  EXPECT_EQ(Shown(*ParseListenAddress("[::1]:65535")), "[::1]:65535");
+  EXPECT_EQ(Shown(*ParseListenAddress("[::ffff:192.0.2.1]:80")), "192.0.2.1:80");
+  EXPECT_EQ(ParseListenAddress("unix:/run/a b")->UnixPath(), "/run/a b");
+  EXPECT_EQ(Shown(*ParseListenAddress("unix:/run/a")), "unix:/run/a");
+}
+
+TEST(ListenAddressTest, RefusesAnythingElse) {
+  for (const char* bad : {"",
+                          "9579",
+                          ":",
+                          ":x",
+                          ":65536",
+                          ":-1",
+                          ":+1",
+                          ": 1",
+                          "1.2.3:80",
+                          "::1:80",
+                          "[::1]",
+                          "[::1]80",
+                          "[:80",
+                          "[]:80",
+                          "[1.2.3.4]:80",
+                          "[::1%nonexistent]:80",
+                          "example.org:80",
+                          "unix:",
+                          "unix:relative",
+                          "127.0.0.1:80 "}) {
+    const auto address = ParseListenAddress(bad);
+    ASSERT_FALSE(address) << bad;
+    EXPECT_NE(address.error().message.find("expected :PORT"), std::string::npos);
+  }
+  EXPECT_FALSE(ParseListenAddress("unix:/" + std::string(200, 'a')));
+  EXPECT_FALSE(ParseListenAddress(std::string("unix:/a\0b", 9)));
+  EXPECT_FALSE(ParseListenAddress(std::string("127.0.0.1\0:80", 13)));
+}
+
+TEST(CompressionTest, KnowsWhoWantsIt) {
+  for (const char* yes :
+       {"gzip", "deflate, gzip", "gzip;q=0.5", "*", "x-gzip", "br;q=0,gzip ; q=1"}) {
+    EXPECT_TRUE(AcceptsGzip(yes)) << yes;
+  }
+  for (const char* no :
+       {"", "identity", "gzip;q=0", "gzip; q=0.000, *", "*;q=0", "br", "gzipped"}) {
+    EXPECT_FALSE(AcceptsGzip(no)) << no;
+  }
+}
+
+TEST(CompressionTest, PacksWhatCanBeUnpacked) {
+  const std::string text(10'000, 'a');
+  const auto packed = Gzip(text);
+  ASSERT_TRUE(packed);
+  EXPECT_LT(packed->size(), 200U);
+  std::string unpacked(text.size(), '\0');
+  z_stream stream{};
+  ASSERT_EQ(inflateInit2(&stream, 31), Z_OK);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed->data()));
+  stream.avail_in = static_cast<uInt>(packed->size());
+  stream.next_out = reinterpret_cast<Bytef*>(unpacked.data());
+  stream.avail_out = static_cast<uInt>(unpacked.size());
+  EXPECT_EQ(inflate(&stream, Z_FINISH), Z_STREAM_END);
+  inflateEnd(&stream);
+  EXPECT_EQ(unpacked, text);
+}
+
+TEST(CompressionTest, LeavesWhatDoesNotShrink) { EXPECT_FALSE(Gzip("a1B2c3D4")); }
+
+TEST(RateLimiterTest, GivesABurstAndThenOnePerInterval) {
+  using std::chrono::milliseconds;
+  RateLimiter limiter(milliseconds(10), 2);
+  const Clock::time_point start{milliseconds(1000)};
+  EXPECT_TRUE(limiter.Take(start));
+  EXPECT_TRUE(limiter.Take(start));
+  EXPECT_FALSE(limiter.Take(start + milliseconds(9)));
+  EXPECT_TRUE(limiter.Take(start + milliseconds(11)));
+  EXPECT_FALSE(limiter.Take(start + milliseconds(12)));
+  // Saved up, but never more than the burst.
+  EXPECT_TRUE(limiter.Take(start + std::chrono::hours(1)));
+  EXPECT_TRUE(limiter.Take(start + std::chrono::hours(1)));
+  EXPECT_FALSE(limiter.Take(start + std::chrono::hours(1)));
+}
+
+TEST(RateLimiterTest, IntervalZeroIsNoLimit) {
+  RateLimiter limiter(std::chrono::nanoseconds(0), 0);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.Take(Clock::time_point()));
+}
+
+TEST(AuthenticatorTest, ReadsCredentials) {
+  Credentials credentials;
+  ASSERT_TRUE(ParseBasicAuthorization("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", credentials));
+  EXPECT_EQ(credentials.user, "Aladdin");
+  EXPECT_EQ(credentials.password, "open sesame");
+  ASSERT_TRUE(ParseBasicAuthorization("bAsIc YTpiOmM=", credentials));
+  EXPECT_EQ(credentials.password, "b:c");
+  for (const char* bad : {"", "Basic", "Basic ", "Basic YWJj", "Basic YTpi=", "Basic ====",
+                          "Bearer YTpi", "Basic YT:i", "BasicYTpi", "Basic YTpi YTpi"}) {
+    EXPECT_FALSE(ParseBasicAuthorization(bad, credentials)) << bad;
+  }
+}
+
+TEST(AuthenticatorTest, KnowsBcrypt) {
+  const std::string hash = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
+  EXPECT_TRUE(IsBcryptHash(hash));
+  for (const char* cost : {"03", "32", "4$", "a4", "99", "3:"}) {
+    EXPECT_FALSE(IsBcryptHash("$2b$" + std::string(cost) + hash.substr(6))) << cost;
+  }
+  for (const char* version : {"$2x$", "$2$0", "$1b$", "2b$0"}) {
+    EXPECT_FALSE(IsBcryptHash(version + hash.substr(4))) << version;
+  }
+  EXPECT_FALSE(IsBcryptHash(hash + "a"));
+  EXPECT_FALSE(IsBcryptHash(hash.substr(1)));
+  EXPECT_FALSE(IsBcryptHash(hash.substr(0, 59) + ":"));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

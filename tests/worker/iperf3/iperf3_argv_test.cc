@@ -1,0 +1,91 @@
+#include "worker/iperf3/iperf3_argv.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+
+Job JobTo(const char* address) {
+  Job job;
+  job.address = ParseIpAddress(address).value();
+  job.port = 5202;
+  job.connect_timeout = milliseconds(1500);
+  return job;
+}
+
+constexpr Iperf3Capabilities kAll = {true, true, true, true, true, true, true};
+
+// The words behind the ones that every command line has.
+std::vector<std::string> Extra(const TestOptions& test) {
+  Job job = JobTo("192.0.2.1");
+  job.test = test;
+  std::vector<std::string> argv = BuildIperf3Argv(job, test.period_seconds, kAll);
+  argv.erase(argv.begin(), argv.begin() + 13);
+  return argv;
+}
+
+TEST(Iperf3ArgvTest, NamesTheServerAndThePeriodThatWasCut) {
+  EXPECT_THAT(BuildIperf3Argv(JobTo("192.0.2.1"), 3, kAll),
+              ElementsAre("iperf3", "-J", "-4", "-c", "192.0.2.1", "-p", "5202", "-t", "3", "-i",
+                          "1", "--connect-timeout", "1500"));
+}
+
+TEST(Iperf3ArgvTest, GivesAVersion6AddressWithItsScope) {
+  EXPECT_THAT(
+      BuildIperf3Argv(JobTo("fe80::1%7"), 1, {}),
+      ElementsAre("iperf3", "-J", "-6", "-c", "fe80::1%7", "-p", "5202", "-t", "1", "-i", "1"));
+}
+
+TEST(Iperf3ArgvTest, BuildsEachOptionFromItsField) {
+  EXPECT_THAT(Extra({}), ElementsAre());
+  EXPECT_THAT(Extra({.protocol = Protocol::kUdp}), ElementsAre("-u"));
+  EXPECT_THAT(Extra({.direction = Direction::kDownload}), ElementsAre("-R"));
+  EXPECT_THAT(Extra({.direction = Direction::kBidirectional}), ElementsAre("--bidir"));
+  EXPECT_THAT(Extra({.parallel = 8}), ElementsAre("-P", "8"));
+  EXPECT_THAT(Extra({.omit_seconds = 2}), ElementsAre("-O", "2"));
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 1000000}), ElementsAre("-b", "1000000"));
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 0, .burst_packets = 10}),
+              ElementsAre("-b", "0/10"));
+  EXPECT_THAT(Extra({.window_bytes = 65536}), ElementsAre("-w", "65536"));
+  EXPECT_THAT(Extra({.mss_bytes = 1400}), ElementsAre("-M", "1400"));
+  EXPECT_THAT(Extra({.length_bytes = 8192}), ElementsAre("-l", "8192"));
+  EXPECT_THAT(Extra({.dscp = 46}), ElementsAre("-S", "184"));
+  EXPECT_THAT(Extra({.client_port = 6000}), ElementsAre("--cport", "6000"));
+  EXPECT_THAT(Extra({.bind_address = ParseIpAddress("127.0.0.9")}), ElementsAre("-B", "127.0.0.9"));
+  EXPECT_THAT(Extra({.bind_device = "eth0"}), ElementsAre("--bind-dev", "eth0"));
+  EXPECT_THAT(Extra({.congestion = "cubic"}), ElementsAre("-C", "cubic"));
+  EXPECT_THAT(Extra({.no_delay = true}), ElementsAre("-N"));
+  EXPECT_THAT(Extra({.zerocopy = true}), ElementsAre("-Z"));
+}
+
+TEST(Iperf3ArgvTest, KeepsTheReportOfALongTestSmall) {
+  EXPECT_EQ(IntervalSeconds(1), 1U);
+  EXPECT_EQ(IntervalSeconds(60), 1U);
+  EXPECT_EQ(IntervalSeconds(61), 2U);
+  EXPECT_EQ(IntervalSeconds(3600), 60U);
+  EXPECT_EQ(IntervalSeconds(86400), 60U);
+}
+
+TEST(Iperf3ArgvTest, CutsThePeriodToTheWholeSecondsThatFit) {
+  const TestOptions test{.period_seconds = 5};
+  EXPECT_EQ(FittingPeriod(test, seconds(10)), 5U);
+  EXPECT_EQ(FittingPeriod(test, seconds(5) + kTestOverhead), 5U);
+  EXPECT_EQ(FittingPeriod(test, seconds(5) + kTestOverhead - milliseconds(1)), 4U);
+  EXPECT_EQ(FittingPeriod(test, seconds(1) + kTestOverhead), 1U);
+  EXPECT_EQ(FittingPeriod(test, seconds(1) + kTestOverhead - milliseconds(1)), std::nullopt);
+  EXPECT_EQ(FittingPeriod(test, seconds(0)), std::nullopt);
+}
+
+TEST(Iperf3ArgvTest, CountsTheOmittedSeconds) {
+  const TestOptions test{.period_seconds = 5, .omit_seconds = 3};
+  EXPECT_EQ(FittingPeriod(test, seconds(6) + kTestOverhead), 3U);
+  EXPECT_EQ(FittingPeriod(test, seconds(3) + kTestOverhead), std::nullopt);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

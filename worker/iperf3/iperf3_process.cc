@@ -1,0 +1,195 @@
+#include "worker/iperf3/iperf3_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <optional>
+#include <utility>
+
+#include "worker/iperf3/iperf3_child.h"
+#include "worker/sandbox/diagnosis.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// What simdjson may read behind a document (SIMDJSON_PADDING is 32 or 64).
+constexpr std::size_t kParserPaddingBytes = 256;
+
+struct Pipe {
+  UniqueFd read_end;  // non-blocking
+  UniqueFd write_end;
+};
+
+Result<Pipe> CreatePipe() {
+  int fds[2] = {-1, -1};
+  if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoError("pipe2");
+  Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+  if (::fcntl(pipe.read_end.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoError("fcntl");
+  return pipe;
+}
+
+// Watches one running iperf3 until it has ended, and ends it when it must.
+class Watch {
+ public:
+  Watch(Iperf3Child& child, Deadline deadline, SupervisorLink* link, std::uint64_t job_id)
+      : child_(child), deadline_(deadline), link_(link), job_id_(job_id) {
+    fds_[kPidfd] = {child.pidfd(), POLLIN, 0};
+    fds_[kListener] = {-1, POLLIN, 0};
+    fds_[kLink] = {link != nullptr ? link->fd() : -1, POLLIN, 0};
+  }
+
+  // Takes the listener of a diagnosing sandbox.
+  void Diagnose(UniqueFd listener) {
+    listener_ = std::move(listener);
+    fds_[kListener].fd = listener_.get();
+  }
+
+  // Reads into both buffers until iperf3 has ended. Gives why it ended.
+  RunEnd WaitForEnd(OutputBuffer& output, int output_fd, OutputBuffer& errors, int errors_fd) {
+    fds_[kOutput] = {output_fd, POLLIN, 0};
+    fds_[kErrors] = {errors_fd, POLLIN, 0};
+    for (;;) {
+      ::poll(fds_.data(), fds_.size(), PollMilliseconds(NextTimer()));
+      const bool ended = fds_[kPidfd].revents != 0;
+      ReadReady(fds_[kOutput], output, ended);
+      ReadReady(fds_[kErrors], errors, ended);
+      if (ended) return end_;
+      if (fds_[kLink].revents != 0) OnLink();
+      if (fds_[kListener].revents != 0 && !AnswerRefusedCall(listener_.get())) {
+        // Whoever still waits for an answer gets ENOSYS.
+        fds_[kListener].fd = -1;
+        listener_.Reset();
+      }
+      OnTimer();
+    }
+  }
+
+ private:
+  enum Slot : std::size_t { kPidfd, kLink, kOutput, kErrors, kListener, kSlots };
+
+  // After the end everything that is still in the pipe, otherwise one read at a time: both
+  // pipes and the cancel get their turn.
+  void ReadReady(pollfd& from, OutputBuffer& to, bool ended) {
+    if (from.fd < 0 || (from.revents == 0 && !ended)) return;
+    OutputBuffer::Progress progress = OutputBuffer::Progress::kMore;
+    std::size_t before = 0;
+    do {
+      before = to.Text().size();
+      progress = to.ReadFrom(from.fd);
+    } while (ended && progress == OutputBuffer::Progress::kMore && to.Text().size() != before);
+    if (progress == OutputBuffer::Progress::kMore) return;
+    from.fd = -1;
+    if (progress == OutputBuffer::Progress::kFull) Stop(RunEnd::kOutputTooLarge);
+  }
+
+  void OnLink() {
+    const JobInterest interest = link_->TryReadInterest(job_id_);
+    if (interest == JobInterest::kWanted) return;
+    fds_[kLink].fd = -1;
+    Stop(interest == JobInterest::kCancelled ? RunEnd::kCancelled : RunEnd::kSupervisorGone);
+  }
+
+  void OnTimer() {
+    if (killed_ || Clock::now() < NextTimer()) return;
+    if (end_ == RunEnd::kExited) {
+      Stop(RunEnd::kDeadline);
+    } else {
+      child_.Signal(SIGKILL);
+      killed_ = true;
+    }
+  }
+
+  [[nodiscard]] Deadline NextTimer() const {
+    if (killed_) return Deadline::max();
+    return end_ == RunEnd::kExited ? deadline_ : kill_at_;
+  }
+
+  // The first reason counts.
+  void Stop(RunEnd why) {
+    if (end_ != RunEnd::kExited) return;
+    end_ = why;
+    kill_at_ = Clock::now() + kTermGrace;
+    child_.Signal(SIGTERM);
+  }
+
+  Iperf3Child& child_;
+  Deadline deadline_;
+  SupervisorLink* link_;
+  std::uint64_t job_id_;
+  std::array<pollfd, kSlots> fds_{};
+  UniqueFd listener_;
+  RunEnd end_ = RunEnd::kExited;
+  Deadline kill_at_;
+  bool killed_ = false;
+};
+
+std::vector<char*> Pointers(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+RunResult NotStarted(const Error& error) {
+  RunResult result;
+  result.start_error = error.message;
+  return result;
+}
+
+}  // namespace
+
+Result<Iperf3Process> Iperf3Process::Create(int program_fd, const Iperf3Sandbox* sandbox,
+                                            SupervisorLink* link) {
+  auto output = OutputBuffer::Create(kMaxReportBytes, kParserPaddingBytes);
+  if (!output) return tl::unexpected(output.error());
+  auto errors = OutputBuffer::Create(kMaxStderrBytes, kParserPaddingBytes);
+  if (!errors) return tl::unexpected(errors.error());
+  return Iperf3Process(program_fd, sandbox, link, std::move(*output), std::move(*errors));
+}
+
+RunResult Iperf3Process::Run(const RunRequest& request) {
+  const Deadline start = Clock::now();
+  output_.Clear();
+  errors_.Clear();
+  auto output = CreatePipe();
+  if (!output) return NotStarted(output.error());
+  auto errors = CreatePipe();
+  if (!errors) return NotStarted(errors.error());
+
+  const std::vector<char*> argv = Pointers(*request.argv);
+  const std::vector<char*> environment = Pointers(sandbox_->environment());
+  auto restrictions =
+      sandbox_->PrepareJob(request.port, request.binds_port, TimeLeft(request.deadline));
+  if (!restrictions) return NotStarted(restrictions.error());
+  auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
+                                   .argv = argv.data(),
+                                   .environment = environment.data(),
+                                   .stdout_fd = output->write_end.get(),
+                                   .stderr_fd = errors->write_end.get(),
+                                   .inherited_fd = request.inherited_fd,
+                                   .sandbox = sandbox_,
+                                   .restrictions = restrictions->view()});
+  if (!child) return NotStarted(child.error());
+  output->write_end.Reset();
+  errors->write_end.Reset();
+
+  RunResult result;
+  Watch watch(*child, request.deadline, link_, request.job_id);
+  if (restrictions->diagnosis) {
+    auto listener = ReceiveListener(restrictions->diagnosis.get());
+    if (!listener) return NotStarted(listener.error());
+    watch.Diagnose(std::move(*listener));
+  }
+  result.end = watch.WaitForEnd(output_, output->read_end.get(), errors_, errors->read_end.get());
+  result.wait_status = child->Reap();
+  result.run_time = Clock::now() - start;
+  return result;
+}
+
+}  // namespace iperf3_exporter
