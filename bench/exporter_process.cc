@@ -159,6 +159,9 @@ RealServer::RealServer() {
             STDOUT_FILENO);
   pid_ = child.pid;
   output_ = std::move(child.output);
+  // Nobody reads on: what it says of a thousand tests must fit, or it would wait for ever.
+  constexpr int kPipeBytes = 1 << 20;
+  if (::fcntl(output_.get(), F_SETPIPE_SZ, kPipeBytes) < 0) Die("size of a pipe");
   std::string greeting;
   ReadUntil(output_.get(), greeting, "Server listening");
 }

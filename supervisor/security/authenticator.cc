@@ -93,7 +93,8 @@ Authenticator::Authenticator(event_base* base)
 void Authenticator::SetUsers(std::map<std::string, std::string> users) {
   users_ = std::move(users);
   std::erase_if(known_right_, [this](const auto& entry) { return !users_.contains(entry.first); });
-  decoys_ = DecoyHashes(users_);
+  decoys_.reset();
+  if (!users_.empty()) decoys_.emplace(users_);
 }
 
 Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view>& parts) const {
@@ -111,10 +112,11 @@ Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view
 
 void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
                           std::function<void(AuthOutcome)> done) {
+  if (!decoys_) return done(AuthOutcome::kRefused);
   const auto user = users_.find(credentials.user);
   Question question;
   question.exists = user != users_.end();
-  const std::string decoy = decoys_.For(credentials.user);
+  const std::string decoy = decoys_->For(credentials.user);
   question.hash = question.exists ? user->second : decoy;
   question.digest = DigestOf({credentials.user, question.hash, credentials.password});
   if (const auto right = known_right_.find(credentials.user);

@@ -16,6 +16,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -51,7 +52,8 @@ class Authenticator {
 
   explicit Authenticator(event_base* base);
 
-  // User name to bcrypt hash. Checks that are under way finish against the hash they began with.
+  // User name to bcrypt hash; without any, everybody is refused. Checks that are under way finish
+  // against the hash they began with.
   void SetUsers(std::map<std::string, std::string> users);
 
   // Calls `done` once: inside this call if the answer is known or too many wait, later otherwise,
@@ -83,7 +85,8 @@ class Authenticator {
 
   std::array<unsigned char, 32> key_{};
   std::map<std::string, std::string> users_;
-  DecoyHashes decoys_{{}};
+  // None without users: hashing would bring 1.5 MB of libcrypto to life.
+  std::optional<DecoyHashes> decoys_;
   std::map<std::string, Digest> known_right_;
   std::set<Digest> known_wrong_;
   std::deque<Digest> wrong_in_order_;

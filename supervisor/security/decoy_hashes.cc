@@ -26,7 +26,6 @@ DecoyHashes::DecoyHashes(const std::map<std::string, std::string>& users) {
     costs_.push_back(hash.substr(kCostAt, kCostBytes));
     hashes += hash;
   }
-  if (costs_.empty()) costs_.emplace_back("10");
   std::sort(costs_.begin(), costs_.end());
   SHA256(reinterpret_cast<const unsigned char*>(hashes.data()), hashes.size(), key_.data());
 }

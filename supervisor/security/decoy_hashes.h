@@ -11,7 +11,7 @@ namespace iperf3_exporter {
 
 class DecoyHashes {
  public:
-  // `users`: name to bcrypt hash. Without any user every decoy has the cost 10.
+  // `users`: name to bcrypt hash; at least one.
   explicit DecoyHashes(const std::map<std::string, std::string>& users);
 
   // A bcrypt hash that no password gives. Its cost is that of one of the users, chosen by the name:

@@ -165,8 +165,10 @@ TEST(DecoyHashesTest, ChoiceDependsOnTheStoredHashes) {
   EXPECT_NEAR(changed, 500, 100);
 }
 
-TEST(DecoyHashesTest, WithoutUsersThereIsACostToo) {
-  EXPECT_TRUE(IsBcryptHash(DecoyHashes({}).For("a")));
+TEST_F(AuthenticatorTest, WithoutUsersEverybodyIsRefused) {
+  authenticator_.SetUsers({});
+  Ask("alice", "secret");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kRefused);
 }
 
 }  // namespace
