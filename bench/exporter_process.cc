@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -62,20 +61,6 @@ int PortIn(const std::string& log) {
   return std::atoi(log.c_str() + at + std::strlen("address=127.0.0.1:"));
 }
 
-UniqueFd Connect(int port) {
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    Die("connect");
-  }
-  const int on = 1;
-  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  return fd;
-}
-
 std::size_t ProportionalBytesOf(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
   std::string word;
@@ -88,11 +73,6 @@ std::size_t ProportionalBytesOf(pid_t pid) {
 
 }  // namespace
 
-void Die(const std::string& what) {
-  std::fprintf(stderr, "benchmark: %s\n", what.c_str());
-  std::exit(1);
-}
-
 ExporterProcess::ExporterProcess(std::vector<std::string> flags)
     : lock_name_("iperf3_exporter_bench." + std::to_string(::getpid())) {
   std::vector<std::string> argv = {BENCH_BINARY_DIR "/iperf3_exporter",
@@ -104,7 +84,7 @@ ExporterProcess::ExporterProcess(std::vector<std::string> flags)
   std::string log;
   ReadUntil(log_.get(), log, "msg=ready");
   port_ = PortIn(log);
-  connection_ = Connect(port_);
+  connection_.emplace(port_);
 }
 
 ExporterProcess::~ExporterProcess() {
@@ -115,22 +95,11 @@ ExporterProcess::~ExporterProcess() {
   }
 }
 
-std::string ExporterProcess::Get(const std::string& path_and_query) {
-  const std::string request = "GET " + path_and_query + " HTTP/1.1\r\nHost: bench\r\n\r\n";
-  if (::send(connection_.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) Die("send");
-  std::string answer;
-  ReadUntil(connection_.get(), answer, "\r\n\r\n");
-  const std::size_t body = answer.find("\r\n\r\n") + 4;
-  const std::size_t length_at = answer.find("Content-Length: ");
-  if (length_at == std::string::npos) Die("no Content-Length:\n" + answer);
-  const std::size_t length = std::strtoul(answer.c_str() + length_at + 16, nullptr, 10);
-  char buffer[16384];
-  while (answer.size() < body + length) {
-    const ssize_t got = ::read(connection_.get(), buffer, sizeof buffer);
-    if (got <= 0) Die("the exporter closed the connection");
-    answer.append(buffer, static_cast<std::size_t>(got));
+const std::string& ExporterProcess::Get(const std::string& path_and_query) {
+  connection_->Ask(path_and_query);
+  while (!connection_->Read()) {
   }
-  return answer;
+  return connection_->answer();
 }
 
 std::size_t ExporterProcess::ProportionalBytes() const {

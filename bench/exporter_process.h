@@ -5,9 +5,11 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/kept_connection.h"
 #include "common/unique_fd.h"
 
 namespace iperf3_exporter::bench {
@@ -20,9 +22,10 @@ class ExporterProcess {
   ExporterProcess(const ExporterProcess&) = delete;
   ExporterProcess& operator=(const ExporterProcess&) = delete;
 
-  // The whole answer to a GET, head and body.
-  [[nodiscard]] std::string Get(const std::string& path_and_query);
+  // The whole answer to a GET, head and body, until the next.
+  [[nodiscard]] const std::string& Get(const std::string& path_and_query);
 
+  [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] int port() const { return port_; }
 
   // Exporter and workers together, in bytes.
@@ -33,7 +36,7 @@ class ExporterProcess {
   int port_ = 0;
   std::string lock_name_;
   UniqueFd log_;
-  UniqueFd connection_;
+  std::optional<KeptConnection> connection_;
 };
 
 // `iperf3 -s` on a free port of loopback, until its owner ends.
@@ -54,7 +57,5 @@ class RealServer {
 
 // Starts `argv` and reads what it prints until it ends with exit status 0.
 [[nodiscard]] std::string RunProgram(const std::vector<std::string>& argv);
-
-[[noreturn]] void Die(const std::string& what);
 
 }  // namespace iperf3_exporter::bench
