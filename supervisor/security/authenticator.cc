@@ -94,7 +94,7 @@ void Authenticator::SetUsers(std::map<std::string, std::string> users) {
   users_ = std::move(users);
   std::erase_if(known_right_, [this](const auto& entry) { return !users_.contains(entry.first); });
   decoys_.reset();
-  if (!users_.empty()) decoys_.emplace(users_);
+  if (!users_.empty()) decoys_ = std::make_unique<const DecoyHashes>(users_);
 }
 
 Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view>& parts) const {

@@ -16,7 +16,7 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <optional>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -86,7 +86,7 @@ class Authenticator {
   std::array<unsigned char, 32> key_{};
   std::map<std::string, std::string> users_;
   // None without users: hashing would bring 1.5 MB of libcrypto to life.
-  std::optional<DecoyHashes> decoys_;
+  std::unique_ptr<const DecoyHashes> decoys_;
   std::map<std::string, Digest> known_right_;
   std::set<Digest> known_wrong_;
   std::deque<Digest> wrong_in_order_;
