@@ -1,10 +1,10 @@
 #include "common/wire/wire.h"
 
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <string_view>
-#include <type_traits>
+#include <utility>
+
+#include "common/wire/frame_fields.h"
 
 namespace iperf3_exporter::wire {
 namespace {
@@ -13,135 +13,24 @@ constexpr std::uint32_t kMagic = 0x69706633;  // "ipf3"
 
 enum class Type : std::uint16_t { kConfigure = 1, kRun = 2, kCancel = 3, kReady = 4, kResult = 5 };
 
-// What every layout below is measured in: fields are written one after another
-// without padding, each text in a field of fixed size behind its length.
-class Writer {
- public:
-  explicit Writer(Type type) {
-    frame_.reserve(kMaxFrameBytes);
-    Put(kMagic);
-    Put(kVersion);
-    Put(static_cast<std::uint16_t>(type));
-    Put(std::uint32_t{0});  // the frame's length, set by Finish
-  }
+// Behind magic, version and type.
+constexpr std::size_t kLengthOffset = 8;
 
-  template <typename T>
-  void Put(T value) {
-    static_assert(std::is_arithmetic_v<T>);
-    const auto* from = reinterpret_cast<const std::byte*>(&value);
-    frame_.insert(frame_.end(), from, from + sizeof value);
-  }
+Writer Begin(Type type) {
+  Writer out(kMaxFrameBytes);
+  out.Put(kMagic);
+  out.Put(kVersion);
+  out.Put(static_cast<std::uint16_t>(type));
+  out.Put(std::uint32_t{0});  // the frame's length, set by End
+  return out;
+}
 
-  void PutText(std::string_view text, std::size_t field_bytes) {
-    text = text.substr(0, field_bytes);
-    Put(static_cast<std::uint16_t>(text.size()));
-    const auto* from = reinterpret_cast<const std::byte*>(text.data());
-    frame_.insert(frame_.end(), from, from + text.size());
-    frame_.resize(frame_.size() + (field_bytes - text.size()));
-  }
-
-  template <typename T>
-  void PutOptional(const std::optional<T>& value) {
-    Put(static_cast<std::uint8_t>(value.has_value()));
-    Put(value.value_or(T{}));
-  }
-
-  Frame Finish() {
-    const auto length = static_cast<std::uint32_t>(frame_.size());
-    std::memcpy(frame_.data() + kLengthOffset, &length, sizeof length);
-    return std::move(frame_);
-  }
-
-  static constexpr std::size_t kLengthOffset = 8;
-
- private:
-  Frame frame_;
-};
-
-// Reads what Writer wrote. After the first wrong field every read gives zero and
-// the name of that field is kept: first cause wins.
-class Reader {
- public:
-  explicit Reader(Bytes frame) : rest_(frame) {}
-
-  template <typename T>
-  T Get(const char* field) {
-    static_assert(std::is_arithmetic_v<T>);
-    T value{};
-    if (!Take(&value, sizeof value, field)) return T{};
-    return value;
-  }
-
-  template <typename T>
-  T GetInRange(const char* field, T least, T most) {
-    const T value = Get<T>(field);
-    if (value < least || value > most) Fail(field);
-    return failed_ == nullptr ? value : least;
-  }
-
-  template <typename E>
-  E GetEnum(const char* field, E most) {
-    using Number = std::underlying_type_t<E>;
-    return static_cast<E>(GetInRange<Number>(field, 0, static_cast<Number>(most)));
-  }
-
-  bool GetBool(const char* field) { return GetInRange<std::uint8_t>(field, 0, 1) == 1; }
-
-  template <typename T>
-  std::optional<T> GetOptional(const char* field) {
-    const bool present = GetBool(field);
-    const T value = Get<T>(field);
-    if (!present) return std::nullopt;
-    return value;
-  }
-
-  // Present values must be finite and within 0 to `max`.
-  std::optional<double> GetNumber(const char* field, double max) {
-    const auto value = GetOptional<double>(field);
-    if (value && !(std::isfinite(*value) && *value >= 0 && *value <= max)) Fail(field);
-    return value;
-  }
-
-  std::string GetText(const char* field, std::size_t field_bytes) {
-    const auto length = Get<std::uint16_t>(field);
-    if (length > field_bytes) Fail(field);
-    if (failed_ != nullptr || rest_.size() < field_bytes) {
-      Fail(field);
-      return {};
-    }
-    std::string text(reinterpret_cast<const char*>(rest_.data()), length);
-    rest_ = rest_.subspan(field_bytes);
-    return text;
-  }
-
-  void Require(bool condition, const char* field) {
-    if (!condition) Fail(field);
-  }
-
-  // The name of the first wrong field, or nullptr; bytes left over are one.
-  const char* Finish() {
-    if (!rest_.empty()) Fail("trailing bytes");
-    return failed_;
-  }
-
- private:
-  void Fail(const char* field) {
-    if (failed_ == nullptr) failed_ = field;
-  }
-
-  bool Take(void* to, std::size_t bytes, const char* field) {
-    if (failed_ != nullptr || rest_.size() < bytes) {
-      Fail(field);
-      return false;
-    }
-    std::memcpy(to, rest_.data(), bytes);
-    rest_ = rest_.subspan(bytes);
-    return true;
-  }
-
-  Bytes rest_;
-  const char* failed_ = nullptr;
-};
+Frame End(Writer out) {
+  Frame frame = out.Take();
+  const auto length = static_cast<std::uint32_t>(frame.size());
+  std::memcpy(frame.data() + kLengthOffset, &length, sizeof length);
+  return frame;
+}
 
 constexpr std::size_t kInterfaceNameBytes = 15;     // IFNAMSIZ less its NUL
 constexpr std::size_t kCongestionNameBytes = 15;    // TCP_CA_NAME_MAX less its NUL
@@ -340,7 +229,7 @@ Result<Variant> Checked(Reader& in, Value value) {
 }  // namespace
 
 Frame Encode(const WorkerConfig& config) {
-  Writer out(Type::kConfigure);
+  Writer out = Begin(Type::kConfigure);
   out.PutText(config.lock_name, kMaxLockNameBytes);
   out.Put(config.lock_slots);
   out.PutText(config.iperf3_path, kMaxPathBytes);
@@ -348,11 +237,11 @@ Frame Encode(const WorkerConfig& config) {
   out.Put(config.log_level);
   out.Put(static_cast<std::uint8_t>(config.log_json));
   out.Put(config.index);
-  return out.Finish();
+  return End(std::move(out));
 }
 
 Frame Encode(const Job& job) {
-  Writer out(Type::kRun);
+  Writer out = Begin(Type::kRun);
   out.Put(job.id);
   out.PutText(job.target, kMaxTargetBytes);
   PutAddress(out, job.address);
@@ -362,17 +251,17 @@ Frame Encode(const Job& job) {
   out.Put(job.lock_slot);
   out.Put(Nanoseconds(job.deadline));
   out.Put(Nanoseconds(job.lock_deadline));
-  return out.Finish();
+  return End(std::move(out));
 }
 
 Frame Encode(const Cancel& cancel) {
-  Writer out(Type::kCancel);
+  Writer out = Begin(Type::kCancel);
   out.Put(cancel.job_id);
-  return out.Finish();
+  return End(std::move(out));
 }
 
 Frame Encode(const WorkerReady& ready) {
-  Writer out(Type::kReady);
+  Writer out = Begin(Type::kReady);
   out.PutText(ready.iperf3_version, kMaxVersionTextBytes);
   for (auto member : kCapabilityMembers) {
     out.Put(static_cast<std::uint8_t>(ready.capabilities.*member));
@@ -381,11 +270,11 @@ Frame Encode(const WorkerReady& ready) {
     for (const LayerState state : *states) out.Put(static_cast<std::uint8_t>(state));
   }
   out.PutText(ready.error, kMaxErrorTextBytes);
-  return out.Finish();
+  return End(std::move(out));
 }
 
 Frame Encode(const JobResult& result) {
-  Writer out(Type::kResult);
+  Writer out = Begin(Type::kResult);
   out.Put(result.job_id);
   out.Put(static_cast<std::uint8_t>(result.outcome));
   out.Put(static_cast<std::uint8_t>(result.reason));
@@ -399,7 +288,7 @@ Frame Encode(const JobResult& result) {
   out.Put(static_cast<std::int64_t>(result.run_time.count()));
   out.Put(static_cast<std::uint8_t>(result.recovered_lock));
   out.PutText(result.error_text, kMaxErrorTextBytes);
-  return out.Finish();
+  return End(std::move(out));
 }
 
 Result<Command> DecodeCommand(Bytes frame) {
