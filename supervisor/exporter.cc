@@ -11,8 +11,6 @@
 #include "common/build_info.h"
 #include "common/lock/lock_objects.h"
 #include "common/logging.h"
-#include "supervisor/pages.h"
-#include "supervisor/probe/probe_request.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -28,9 +26,6 @@ constexpr milliseconds kLastAnswersCheck{5};
 
 // Listeners, workers, lock files, resolver sockets; generously.
 constexpr std::size_t kOwnDescriptors = 200;
-
-// What a scraper is told with 503: about one short test later.
-constexpr char kRetryAfterSeconds[] = "5";
 
 std::uint32_t LockSlots(LockScope scope) {
   switch (scope) {
@@ -62,20 +57,6 @@ HttpLimits ServerLimits(const Options& options) {
   HttpLimits limits;
   limits.max_connections = options.max_connections;
   return limits;
-}
-
-HttpResponse PlainText(int code, const std::string& line) {
-  return {.code = code, .body = line + "\n"};
-}
-
-HttpResponse Unavailable(const std::string& reason) {
-  HttpResponse response = PlainText(503, reason);
-  response.headers.emplace_back("Retry-After", kRetryAfterSeconds);
-  return response;
-}
-
-ExpositionFormat FormatFor(const HttpExchange& exchange) {
-  return NegotiateFormat(exchange.Header("Accept").value_or(""));
 }
 
 std::string LayersIn(LayerState state, const LayerStates& states) {
@@ -132,6 +113,9 @@ Exporter::Exporter(Options options)
                   {.renew_lock = [this] { RenewLock(); },
                    .holds_lock = [this](std::uint32_t slot) { return HoldsLock(slot); }}),
       service_manager_(base_.get()),
+      endpoints_({options_, phase_, board_, pool_, dispatcher_, metrics_}, server_,
+                 {.reload = [this] { return ReloadWebConfig(); },
+                  .on_probes_changed = [this] { TellStatus(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_answers_(base_.get(), [this] { AwaitLastAnswers(); }) {}
 
@@ -150,12 +134,12 @@ Status Exporter::Start() {
   watch(SIGHUP, [this] { (void)ReloadWebConfig(); });
   watch(SIGCHLD, [this] { ReapOrphans([this](pid_t pid) { return pool_.IsWorker(pid); }); });
   if (Status status = PrepareLock(); !status) return status;
-  AddRoutes();
+  endpoints_.AddRoutes();
   if (!options_.web_config_file.empty()) {
     if (Status status = server_.LoadWebConfig(options_.web_config_file); !status) return status;
   }
   if (Status status = AwaitWorker(); !status) return status;
-  if (draining_) return {};  // told to stop before it had begun
+  if (phase_ == LifePhase::kDraining) return {};  // told to stop before it had begun
   if (Status status = Listen(); !status) return status;
   TellReady();
   return {};
@@ -166,7 +150,8 @@ Status Exporter::AwaitWorker() {
   if (Status status = pool_.Start(); !status) {
     return MakeError("--worker.path: " + status.error().message);
   }
-  while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() && !draining_) {
+  while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() &&
+         phase_ == LifePhase::kStarting) {
     ::event_base_loop(base_.get(), EVLOOP_ONCE);
   }
   if (!pool_.latest_error().empty()) {
@@ -177,7 +162,7 @@ Status Exporter::AwaitWorker() {
 }
 
 void Exporter::TellReady() {
-  ready_ = true;
+  phase_ = LifePhase::kReady;
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3_version);
   LogSandbox("worker", worker.sandbox.worker);
@@ -217,132 +202,6 @@ Status Exporter::Listen() {
   return {};
 }
 
-void Exporter::AddPage(const std::string& path, std::function<HttpResponse()> page) {
-  server_.AddRoute(
-      {.path = path,
-       .handler = [page = std::move(page)](const std::shared_ptr<HttpExchange>& exchange) {
-         exchange->Reply(page());
-       }});
-}
-
-void Exporter::AddRoutes() {
-  server_.AddRoute({.path = options_.probe_path,
-                    .handler = [this](auto exchange) { OnProbe(exchange); },
-                    .head_answer =
-                        [] {
-                          return HttpResponse{
-                              .content_type = std::string(ContentType(ExpositionFormat::kText))};
-                        }});
-  server_.AddRoute(
-      {.path = options_.telemetry_path, .handler = [this](auto exchange) { OnMetrics(exchange); }});
-  server_.AddRoute({.path = "/-/reload", .methods = {"POST"}, .handler = [this](auto exchange) {
-                      OnReload(exchange);
-                    }});
-  AddPage("/", [this] {
-    return HttpResponse{.content_type = "text/html; charset=utf-8",
-                        .body = BuildLandingPage(options_, pool_.latest_ready())};
-  });
-  for (const char* path : {"/health", "/-/healthy"}) AddPage(path, [this] { return HealthPage(); });
-  for (const char* path : {"/ready", "/-/ready"}) AddPage(path, [this] { return ReadyPage(); });
-  AddPage("/lock-status", [this] { return LockStatusPage(); });
-}
-
-void Exporter::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
-  const Deadline received = Clock::now();
-  const WorkerReady* worker = pool_.latest_ready();
-  const auto refuse = [&](const BadRequest& bad) {
-    metrics_.OnProbe(ProbeResult::kBadRequest, Clock::now() - received);
-    exchange->Reply(PlainText(400, bad.message));
-  };
-  if (worker == nullptr) {
-    metrics_.OnProbe(ProbeResult::kNoWorker, Clock::now() - received);
-    return exchange->Reply(Unavailable("no worker is alive yet"));
-  }
-  auto request = ParseProbeRequest(exchange->query(), options_.probe_limits, worker->capabilities,
-                                   worker->iperf3_version);
-  if (!request) return refuse(request.error());
-  std::optional<std::chrono::nanoseconds> scrape_timeout;
-  if (const auto header = exchange->Header("X-Prometheus-Scrape-Timeout-Seconds"); header) {
-    const auto parsed = ParseScrapeTimeout(*header);
-    if (!parsed) return refuse(parsed.error());
-    scrape_timeout = *parsed;
-  }
-  for (const std::string& name : request->ignored_parameters) {
-    Log(LogLevel::kDebug, "parameter ignored", {{"parameter", name}, {"peer", exchange->peer()}});
-  }
-  const ProbeDispatcher::Id id = dispatcher_.NextId();
-  exchange->OnDisconnect([this, id] { dispatcher_.Cancel(id); });
-  dispatcher_.Start(
-      id, std::move(*request), ProbeDeadline(received, scrape_timeout, options_.probe_times),
-      [this, exchange](const ProbeAnswer& answer) {
-        switch (answer.kind) {
-          case ProbeAnswer::Kind::kTested: {
-            const ExpositionFormat format = FormatFor(*exchange);
-            exchange->Reply(
-                {.content_type = std::string(ContentType(format)),
-                 .body = BuildProbePage(answer.outcome, options_.failure_values, format)});
-            break;
-          }
-          case ProbeAnswer::Kind::kForbidden:
-            exchange->Reply(PlainText(403, answer.reason));
-            break;
-          case ProbeAnswer::Kind::kUnavailable:
-            exchange->Reply(Unavailable(answer.reason));
-            break;
-        }
-        TellStatus();
-      });
-  TellStatus();
-}
-
-void Exporter::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
-  LiveState state;
-  state.probes_in_flight = dispatcher_.CountRunning();
-  state.queue_length = dispatcher_.CountWaiting();
-  for (std::size_t i = 0; i < state.workers.size(); ++i) {
-    state.workers[i] = static_cast<std::uint32_t>(pool_.CountIn(static_cast<WorkerState>(i)));
-  }
-  if (const WorkerReady* ready = pool_.latest_ready(); ready != nullptr) {
-    state.sandbox = ready->sandbox;
-  }
-  const ExpositionFormat format = FormatFor(*exchange);
-  exchange->Reply({.content_type = std::string(ContentType(format)),
-                   .body = metrics_.Page(format, state, server_.statistics())});
-}
-
-void Exporter::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
-  const Status status = ReloadWebConfig();
-  exchange->Reply(status ? PlainText(200, "OK")
-                         : PlainText(500, "failed to reload config: " + status.error().message));
-}
-
-HttpResponse Exporter::HealthPage() const {
-  if (pool_.AnyAlive()) return PlainText(200, "OK");
-  const std::string& why = pool_.latest_error();
-  return PlainText(503, why.empty() ? "no worker is alive" : "no worker is alive: " + why);
-}
-
-HttpResponse Exporter::ReadyPage() const {
-  if (draining_) return PlainText(503, "shutting down");
-  if (!ready_) return PlainText(503, "starting");
-  return PlainText(200, "Ready");
-}
-
-HttpResponse Exporter::LockStatusPage() const {
-  LockStatus status;
-  status.scope = options_.lock_scope;
-  status.name = options_.lock_name;
-  status.waiting = dispatcher_.ListWaiting();
-  if (board_) {
-    for (std::uint32_t slot = 0; slot < board_->slots(); ++slot) {
-      if (auto holder = board_->Read(slot); holder) status.holders.push_back(std::move(*holder));
-    }
-    status.recoveries = board_->recoveries();
-  }
-  return {.content_type = "application/json",
-          .body = BuildLockStatus(status, std::chrono::system_clock::now())};
-}
-
 bool Exporter::HoldsLock(std::uint32_t slot) const {
   if (!board_) return false;
   const auto holder = board_->Read(slot);
@@ -363,9 +222,9 @@ void Exporter::RenewLock() {
 }
 
 Status Exporter::ReloadWebConfig() {
-  if (ready_) service_manager_.TellReloading();
+  if (phase_ == LifePhase::kReady) service_manager_.TellReloading();
   Status status = server_.Reload();
-  if (ready_) service_manager_.TellReady();
+  if (phase_ == LifePhase::kReady) service_manager_.TellReady();
   return status;
 }
 
@@ -382,12 +241,12 @@ void Exporter::Run() {
 }
 
 void Exporter::Shutdown() {
-  if (draining_) {
+  if (phase_ == LifePhase::kDraining) {
     Log(LogLevel::kWarn, "ending at once");
     EndLoop();
     return;
   }
-  draining_ = true;
+  phase_ = LifePhase::kDraining;
   Log(LogLevel::kInfo, "shutting down",
       {{"running", dispatcher_.CountRunning()}, {"waiting", dispatcher_.CountWaiting()}});
   service_manager_.TellStopping();

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/lock/lock_board.h"
+#include "supervisor/endpoints.h"
 #include "supervisor/http/http_server.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/metrics/exporter_metrics.h"
@@ -37,15 +38,6 @@ class Exporter {
   [[nodiscard]] Status AwaitWorker();
   [[nodiscard]] Status Listen();
   void TellReady();
-  void AddRoutes();
-  void AddPage(const std::string& path, std::function<HttpResponse()> page);
-
-  void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
-  void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
-  void OnReload(const std::shared_ptr<HttpExchange>& exchange);
-  [[nodiscard]] HttpResponse HealthPage() const;
-  [[nodiscard]] HttpResponse ReadyPage() const;
-  [[nodiscard]] HttpResponse LockStatusPage() const;
 
   [[nodiscard]] bool HoldsLock(std::uint32_t slot) const;
   void RenewLock();
@@ -64,12 +56,12 @@ class Exporter {
   ProbeDispatcher dispatcher_;
   ServiceManager service_manager_;
   std::optional<LockBoard> board_;
+  LifePhase phase_ = LifePhase::kStarting;
+  Endpoints endpoints_;
   Timer drain_limit_;
   Timer last_answers_;
   Deadline last_answers_deadline_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
-  bool ready_ = false;
-  bool draining_ = false;
   bool ended_ = false;
 };
 

@@ -3,25 +3,19 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <utility>
 
 #include "supervisor/http/compression.h"
 #include "supervisor/http/evhttp_exchange.h"
+#include "supervisor/http/refusal.h"
 #include "supervisor/http/server_state.h"
 #include "supervisor/listen/listening_socket.h"
 #include "supervisor/security/tls_context.h"
 
 namespace iperf3_exporter {
 namespace {
-
-// What a refused client may still send before the connection is cut, and for how long.
-constexpr std::size_t kMaxLingerBytes = std::size_t{1} << 20;
-constexpr std::chrono::milliseconds kLingerTime = std::chrono::seconds(2);
 
 // In place of a method that evhttp has no name for: one that it has a name for and no route takes,
 // so that both get the same answer.
@@ -106,7 +100,7 @@ void HttpConnection::CloseGate() {
 }
 
 bool HttpConnection::HasRequest() const {
-  return phase_ == Phase::kUnknownMethod || phase_ == Phase::kBody || phase_ == Phase::kHandling ||
+  return phase_ == Phase::kRewriting || phase_ == Phase::kBody || phase_ == Phase::kHandling ||
          phase_ == Phase::kWriting;
 }
 
@@ -161,7 +155,7 @@ void HttpConnection::OnInput(evbuffer*, const evbuffer_cb_info* info, void* self
   if (info->n_added == 0) return;
   if (connection->phase_ == Phase::kHead) connection->InspectHead();
   // Not here, inside the buffer that they change or free.
-  if (connection->phase_ == Phase::kUnknownMethod || connection->TooMuchWaitsBehind()) {
+  if (connection->phase_ == Phase::kRewriting || connection->TooMuchWaitsBehind()) {
     connection->state_->defer(connection);
   }
 }
@@ -178,25 +172,12 @@ void HttpConnection::OnHandshake(bufferevent* bev, short what, void* self) noexc
   connection->evhttp_event_(bev, what, connection->connection_);
 }
 
-// OpenSSL has sent its alert. The socket is read until the client has seen that: closing it on
-// bytes that were not read (the request that TLS 1.3 lets a client send along) resets it.
 void HttpConnection::RefuseHandshake() {
   phase_ = Phase::kLingering;
   SetDeadline(kLingerTime);
   state_->handshakes.Add(AnswerFailedHandshake(bev_), peer_);
-  const evutil_socket_t fd = bufferevent_getfd(bev_);
-  ::shutdown(fd, SHUT_WR);
-  raw_linger_.reset(event_new(state_->base, fd, EV_READ | EV_PERSIST, OnRawLinger, this));
-  if (!raw_linger_ || event_add(raw_linger_.get(), nullptr) != 0) Close();
-}
-
-void HttpConnection::OnRawLinger(evutil_socket_t fd, short, void* self) noexcept {
-  auto* connection = static_cast<HttpConnection*>(self);
-  std::array<char, 4096> dropped;
-  const auto got = ::recv(fd, dropped.data(), dropped.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got > 0) connection->lingered_bytes_ += static_cast<std::size_t>(got);
-  if (got <= 0 || connection->lingered_bytes_ > kMaxLingerBytes) connection->Close();
+  refusal_ = std::make_unique<Refusal>(state_->base, bev_, [this] { Close(); });
+  refusal_->AfterAlert();
 }
 
 void HttpConnection::InspectHead() {
@@ -217,20 +198,37 @@ void HttpConnection::InspectHead() {
       length ? CheckHead(bytes.substr(0, *length), limits) : scanner_.EarlyFault(bytes, limits);
   if (fault) return Refuse(*fault);
   if (!length) return;
-  if (!IsKnownMethod(bytes.substr(0, bytes.find(' ')))) {
-    phase_ = Phase::kUnknownMethod;
-    return;
+  if (!TakeTarget(bytes)) return Refuse({400, "malformed request target"});
+  if (rewritten_.empty()) {
+    GiveToEvhttp();
+  } else {
+    phase_ = Phase::kRewriting;
   }
-  phase_ = Phase::kBody;
-  bufferevent_setcb(bev_, evhttp_read_, evhttp_write_, evhttp_event_, connection_);
 }
 
-void HttpConnection::RenameMethod() {
-  phase_ = Phase::kBody;
+// Reads the target of a head that is right, and sees to it that evhttp has nothing to dislike.
+bool HttpConnection::TakeTarget(std::string_view head) {
+  const auto line = SplitRequestLine(head.substr(0, head.find('\r')));
+  auto target = line ? ParseTarget(line->target) : std::nullopt;
+  if (!target) return false;
+  target_ = std::move(*target);
+  rewritten_.clear();
+  const bool known = IsKnownMethod(line->method);
+  if (known && IsPlainPath(line->target)) return true;
+  rewritten_ = std::string(known ? line->method : kMethodOfNoRoute) + " /";
+  replaced_bytes_ = line->method.size() + 1 + line->target.size();
+  return true;
+}
+
+void HttpConnection::RewriteRequestLine() {
   evbuffer* input = bufferevent_get_input(bev_);
-  const evbuffer_ptr space = evbuffer_search(input, " ", 1, nullptr);
-  evbuffer_drain(input, static_cast<std::size_t>(space.pos));
-  evbuffer_prepend(input, kMethodOfNoRoute.data(), kMethodOfNoRoute.size());
+  evbuffer_drain(input, replaced_bytes_);
+  evbuffer_prepend(input, rewritten_.data(), rewritten_.size());
+  GiveToEvhttp();
+}
+
+void HttpConnection::GiveToEvhttp() {
+  phase_ = Phase::kBody;
   bufferevent_setcb(bev_, evhttp_read_, evhttp_write_, evhttp_event_, connection_);
 }
 
@@ -245,20 +243,11 @@ void HttpConnection::OnRequest(evhttp_request* request) {
   phase_ = Phase::kHandling;
   ClearDeadline();
   std::string method = MethodName(evhttp_request_get_command(request));
-  auto target = ParseTarget(evhttp_request_get_uri(request));
-  const bool bad_target = !target;
   const auto exchange = std::make_shared<EvhttpExchange>(
-      this, request, std::move(method), std::move(target).value_or(RequestTarget{}), peer_);
+      this, request, std::move(method), std::exchange(target_, RequestTarget{}), peer_);
   exchange_ = exchange.get();
   const std::shared_ptr<bool> alive = alive_;
-  if (bad_target) {
-    HttpResponse response;
-    response.code = 400;
-    response.body = "malformed request target\n";
-    exchange->Reply(std::move(response));
-  } else {
-    state_->on_request(exchange);
-  }
+  state_->on_request(exchange);
   if (*alive && phase_ == Phase::kHandling && exchange_ == exchange.get()) WatchForDisconnect();
 }
 
@@ -286,7 +275,9 @@ void HttpConnection::Send(evhttp_request* request, HttpResponse response, const 
     }
   }
   CompressBody(response, headers, gzip);
-  evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
+  if (response.length_known) {
+    evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
+  }
   if (state_->draining) evhttp_add_header(headers, "Connection", "close");
   if (method != "HEAD" && response.body.size() > 0) {
     AddBody(evhttp_request_get_output_buffer(request), response.body.text());
@@ -307,8 +298,8 @@ void HttpConnection::OnComplete(evhttp_request*, void* self) noexcept {
 
 void HttpConnection::OnDeferred() {
   if (phase_ == Phase::kRefused) return AnswerFault();
-  if (phase_ == Phase::kUnknownMethod) {
-    RenameMethod();
+  if (phase_ == Phase::kRewriting) {
+    RewriteRequestLine();
     return evhttp_read_(bev_, connection_);
   }
   if (TooMuchWaitsBehind()) {
@@ -324,7 +315,7 @@ void HttpConnection::OnDeferred() {
   SetDeadline(state_->limits.idle_timeout);
   // If these bytes hold a whole head, evhttp's own deferred callback reads it next.
   InspectHead();
-  if (phase_ == Phase::kUnknownMethod) RenameMethod();
+  if (phase_ == Phase::kRewriting) RewriteRequestLine();
 }
 
 void HttpConnection::AnswerFault() {
@@ -334,42 +325,8 @@ void HttpConnection::AnswerFault() {
     state_->CountRejection(fault_.reason, peer_);
   }
   ++state_->statistics.requests[{state_->label_of(""), fault_.code}];
-  std::array<char, 64> date{};
-  evutil_date_rfc1123(date.data(), date.size(), nullptr);
-  evbuffer* input = bufferevent_get_input(bev_);
-  evbuffer* output = bufferevent_get_output(bev_);
-  evbuffer_add_printf(output,
-                      "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                      "Content-Length: %zu\r\nDate: %s\r\nConnection: close\r\n",
-                      fault_.code, ReasonPhrase(fault_.code), fault_.reason.size() + 1,
-                      date.data());
-  if (state_->extra_headers) {
-    for (const auto& [name, value] : *state_->extra_headers) {
-      evbuffer_add_printf(output, "%s: %s\r\n", name.c_str(), value.c_str());
-    }
-  }
-  evbuffer_add_printf(output, "\r\n%.*s\n", static_cast<int>(fault_.reason.size()),
-                      fault_.reason.data());
-  evbuffer_drain(input, evbuffer_get_length(input));
-  bufferevent_setcb(bev_, OnLingerRead, OnLingerWritten, OnLingerEvent, this);
-  bufferevent_enable(bev_, EV_READ | EV_WRITE);
-}
-
-void HttpConnection::OnLingerRead(bufferevent* bev, void* self) noexcept {
-  auto* connection = static_cast<HttpConnection*>(self);
-  evbuffer* input = bufferevent_get_input(bev);
-  connection->lingered_bytes_ += evbuffer_get_length(input);
-  evbuffer_drain(input, evbuffer_get_length(input));
-  if (connection->lingered_bytes_ > kMaxLingerBytes) connection->Close();
-}
-
-void HttpConnection::OnLingerWritten(bufferevent* bev, void* self) noexcept {
-  static_cast<HttpConnection*>(self)->FinishTls();
-  ::shutdown(bufferevent_getfd(bev), SHUT_WR);
-}
-
-void HttpConnection::OnLingerEvent(bufferevent*, short, void* self) noexcept {
-  static_cast<HttpConnection*>(self)->Close();
+  refusal_ = std::make_unique<Refusal>(state_->base, bev_, [this] { Close(); });
+  refusal_->Answer(BuildFaultAnswer(fault_, state_->extra_headers.get()));
 }
 
 }  // namespace iperf3_exporter

@@ -27,6 +27,7 @@ struct evhttp_request;
 namespace iperf3_exporter {
 
 class EvhttpExchange;
+class Refusal;
 struct ServerState;
 
 class HttpConnection {
@@ -53,15 +54,14 @@ class HttpConnection {
 
  private:
   enum class Phase {
-    kHead,           // No request, or part of a head (the TLS handshake comes before the first).
-    kUnknownMethod,  // The head is right, but its method has to be renamed for evhttp.
-    kBody,           // evhttp has the head and reads the body.
-    kHandling,       // The handler has it.
-    kWriting,        // The answer is on its way.
-    kDone,           // It is out; the next head is looked at when libevent's callbacks are over.
-    kRefused,        // A fault was found and will be answered.
-    kLingering       // The answer, or TLS's alert, is out; what still comes is read and dropped, so
-                     // that no reset eats it.
+    kHead,       // No request, or part of a head (the TLS handshake comes before the first).
+    kRewriting,  // The head is right, but evhttp gets another request line.
+    kBody,       // evhttp has the head and reads the body.
+    kHandling,   // The handler has it.
+    kWriting,    // The answer is on its way.
+    kDone,       // It is out; the next head is looked at when libevent's callbacks are over.
+    kRefused,    // A fault was found and will be answered.
+    kLingering   // refusal_ has it.
   };
   struct EventDeleter {
     void operator()(event* e) const { event_free(e); }
@@ -72,14 +72,12 @@ class HttpConnection {
   static void OnComplete(evhttp_request* request, void* self) noexcept;
   static void OnClosed(evhttp_connection* connection, void* self) noexcept;
   static void OnHandshake(bufferevent* bev, short what, void* self) noexcept;
-  static void OnRawLinger(evutil_socket_t fd, short what, void* self) noexcept;
-  static void OnLingerRead(bufferevent* bev, void* self) noexcept;
-  static void OnLingerWritten(bufferevent* bev, void* self) noexcept;
-  static void OnLingerEvent(bufferevent* bev, short what, void* self) noexcept;
 
   void CloseGate();
   void InspectHead();
-  void RenameMethod();
+  [[nodiscard]] bool TakeTarget(std::string_view head);
+  void RewriteRequestLine();
+  void GiveToEvhttp();
   [[nodiscard]] bool TooMuchWaitsBehind() const;
   void RefuseHandshake();
   void Refuse(const HeadFault& fault);
@@ -99,15 +97,17 @@ class HttpConnection {
   bufferevent_event_cb evhttp_event_ = nullptr;
 
   std::unique_ptr<event, EventDeleter> timer_;
-  std::unique_ptr<event, EventDeleter> raw_linger_;  // After a refused TLS handshake.
   Deadline deadline_ = Deadline::max();
   Deadline timer_at_ = Deadline::max();
 
   Phase phase_ = Phase::kHead;
   bool head_begun_ = true;  // The first request's time began with the accept.
   HeadScanner scanner_;
+  RequestTarget target_;
+  std::string rewritten_;           // method and target for evhttp, empty: as they came
+  std::size_t replaced_bytes_ = 0;  // what stands in their place
   HeadFault fault_;
-  std::size_t lingered_bytes_ = 0;
+  std::unique_ptr<Refusal> refusal_;    // While kLingering.
   EvhttpExchange* exchange_ = nullptr;  // While kHandling.
   std::string peer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -37,8 +37,9 @@ class HttpExchange {
   // False once replied to or once the client has gone.
   [[nodiscard]] virtual bool IsPending() const = 0;
 
-  // Sends the answer, at most once; does nothing when the client has gone. Content-Length is always
-  // set; the body is left out for HEAD and compressed when the client accepts gzip and it pays.
+  // Sends the answer, at most once; does nothing when the client has gone. Content-Length is set
+  // when it is known; the body is left out for HEAD and compressed when the client accepts gzip and
+  // it pays.
   virtual void Reply(HttpResponse response) = 0;
 
   // `callback` runs at most once, when the client goes away before Reply, or when the server ends;

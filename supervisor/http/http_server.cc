@@ -322,7 +322,9 @@ void HttpServer::Impl::Dispatch(const std::shared_ptr<EvhttpExchange>& exchange)
     return exchange->Reply(std::move(response));
   }
   if (exchange->method() == "HEAD" && route->head_answer) {
-    return exchange->Reply(route->head_answer());
+    HttpResponse response = route->head_answer(*exchange);
+    response.length_known = false;
+    return exchange->Reply(std::move(response));
   }
   route->handler(exchange);
 }

@@ -25,8 +25,9 @@ struct HttpRoute {
   // Any other method is answered with 405.
   std::vector<std::string> methods = {"GET"};
   std::function<void(std::shared_ptr<HttpExchange>)> handler;
-  // If set, HEAD is answered with this and the handler is not called: for a GET that does work.
-  std::function<HttpResponse()> head_answer;
+  // If set, HEAD is answered with this and the handler is not called: for a GET that does work. The
+  // answer is marked as one of unknown length.
+  std::function<HttpResponse(const HttpExchange&)> head_answer;
 };
 
 class HttpServer {

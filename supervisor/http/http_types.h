@@ -29,7 +29,8 @@ struct HttpLimits {
   std::chrono::milliseconds request_timeout = std::chrono::seconds(10);
   // Between requests. Longer than a usual scrape interval costs a connection, shorter a handshake.
   std::chrono::milliseconds idle_timeout = std::chrono::seconds(120);
-  // How long a client may take nothing of an answer.
+  // From the answer to its last byte's being with the kernel: one total, so that taking a byte now
+  // and then gains nothing. Beyond it the connection is closed.
   std::chrono::milliseconds write_timeout = std::chrono::seconds(10);
 };
 
@@ -69,6 +70,9 @@ struct HttpResponse {
   int code = 200;
   std::string content_type = "text/plain; charset=utf-8";
   HttpBody body;
+  // False: the answer to a HEAD whose GET would say what nobody knows yet. It goes out without
+  // Content-Length, because RFC 9110, 8.6 allows no other than GET's.
+  bool length_known = true;
   // Content-Length, Content-Type, Content-Encoding, Date and Connection are the server's.
   std::vector<std::pair<std::string, std::string>> headers;
 };

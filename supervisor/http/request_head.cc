@@ -42,6 +42,14 @@ std::string_view TrimBlanks(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
+// RFC 3986, 3.2.2 and 3.2.3, without the user information that RFC 9110, 4.2.4 warns of: characters
+// of names, addresses and ports.
+bool IsAuthority(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return IsAlnum(c) || std::string_view("-._~%!$&'()*+;=:[]").find(c) != std::string_view::npos;
+  });
+}
+
 // Those that evhttp has a name for.
 constexpr std::array<std::string_view, 8> kMethods = {"GET",    "HEAD",    "POST",  "PUT",
                                                       "DELETE", "OPTIONS", "TRACE", "PATCH"};
@@ -108,9 +116,7 @@ std::optional<HeadFault> ReadField(std::string_view line, Fields& fields) {
   if (EqualsIgnoringCase(name, "authorization")) ++fields.authorizations;
   if (EqualsIgnoringCase(name, "host")) {
     ++fields.hosts;
-    if (value.find_first_of(" \t/?#@\\,") != std::string_view::npos) {
-      return HeadFault{400, "malformed Host"};
-    }
+    if (!IsAuthority(value)) return HeadFault{400, "malformed Host"};
   }
   return std::nullopt;
 }
@@ -229,6 +235,10 @@ bool IsKnownMethod(std::string_view method) {
   return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
 }
 
+bool IsPlainPath(std::string_view target) {
+  return target.starts_with('/') && !target.starts_with("//");
+}
+
 std::optional<RequestLine> SplitRequestLine(std::string_view line) {
   const auto first = line.find(' ');
   if (first == std::string_view::npos) return std::nullopt;
@@ -254,7 +264,9 @@ std::optional<RequestTarget> ParseTarget(std::string_view target) {
     }
     if (authority == 0) return std::nullopt;
     const auto end = target.find_first_of("/?", authority);
-    if (end == authority) return std::nullopt;
+    if (end == authority || !IsAuthority(target.substr(authority, end - authority))) {
+      return std::nullopt;
+    }
     target = end == std::string_view::npos ? std::string_view() : target.substr(end);
   }
   const auto question = target.find('?');

@@ -63,13 +63,18 @@ struct RequestLine {
 // judge the parts.
 [[nodiscard]] std::optional<RequestLine> SplitRequestLine(std::string_view line);
 
+// Whether evhttp takes the target for a path, whatever follows. It judges any other (`//host`, the
+// absolute form) by rules of its own and answers by itself those that it dislikes.
+[[nodiscard]] bool IsPlainPath(std::string_view target);
+
 struct RequestTarget {
   std::string path;   // percent-decoded
   std::string query;  // raw, after the first `?`
 };
 
 // Origin form (`/path?query`) or absolute form (`http://host/path?query`). Nothing on any other
-// form, bad percent-encoding in the path, or a decoded control byte in it.
+// form, a host or port that can be none, bad percent-encoding in the path, or a decoded control
+// byte in it.
 [[nodiscard]] std::optional<RequestTarget> ParseTarget(std::string_view target);
 
 }  // namespace iperf3_exporter

@@ -311,7 +311,9 @@ std::string AnswerFailedHandshake(bufferevent* bev) {
   if (ERR_GET_LIB(cause) == ERR_LIB_SSL && ERR_GET_REASON(cause) == SSL_R_HTTP_REQUEST) {
     static constexpr std::string_view kAnswer =
         "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        "Connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        "Content-Length: 48\r\nConnection: close\r\n\r\n"
+        "Client sent an HTTP request to an HTTPS server.\n";
+    static_assert(kAnswer.size() - kAnswer.find("\r\n\r\n") - 4 == 48, "Content-Length");
     [[maybe_unused]] const auto sent =
         ::send(bufferevent_getfd(bev), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }

@@ -31,8 +31,16 @@ class ProtocolTest(unittest.TestCase):
         self.assertIn(f"Content-Length: {length}".encode(), head)
 
     def test_head_of_a_probe_runs_none(self):
-        raw = self.door.exchange(request("/probe?target=a", "Connection: close", method="HEAD"))
-        self.assertTrue(raw.startswith(b"HTTP/1.1 200 "))
+        raw = self.door.exchange(request("/probe?target=a", method="HEAD") +
+                                 request("/metrics", "Connection: close", method="HEAD"))
+        first, second, rest = raw.split(b"\r\n\r\n")
+        self.assertTrue(first.startswith(b"HTTP/1.1 200 "))
+        # RFC 9110, 8.6: the length of GET's answer, which nobody knows, or none.
+        self.assertNotIn(b"content-length", first.lower())
+        self.assertNotIn(b"transfer-encoding", first.lower())
+        self.assertTrue(second.startswith(b"HTTP/1.1 200 "))
+        self.assertIn(b"Content-Length: ", second)
+        self.assertEqual(b"", rest)
         self.assertEqual(0, self.door.statistics()["probes"])
 
     def test_other_methods_are_405_with_allow(self):
@@ -82,7 +90,28 @@ class ProtocolTest(unittest.TestCase):
             self.assertEqual(b"query=target=%00%ff&x=%zz\n", read_response(client)[2])
 
     def test_absolute_form(self):
-        self.assertEqual(200, self.door.get("http://example.org/metrics?a=b")[0])
+        for host in ("example.org", "example.org:80", "[2001:db8::1]:9579", "h:99999", "10.0.0.1:"):
+            self.assertEqual(200, self.door.get(f"http://{host}/metrics?a=b")[0], host)
+        with self.door.connect() as client:
+            client.sendall(request("HTTP://example.org/probe?target=a"))
+            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
+            self.door.get("/release")
+            self.assertEqual(b"query=target=a\n", read_response(client)[2])
+
+    def test_every_target_is_answered_by_us_and_counted(self):
+        # libevent takes some of these for a host and a port, and would answer by itself.
+        for target, expected in (("//h:99999/", 404), ("//", 404), ("//a|b/metrics", 404), ("///metrics", 404),
+                                 ("/a:b", 404), ("/:", 404), ("/|", 404), ("/\xff", 404), ("/[", 404), ("/\\", 404),
+                                 ("http://a|b/metrics", 400), ("http://u@h/metrics", 400), ("http://h:1^/", 400),
+                                 ("http://h/|", 404), ("ftp://h/metrics", 400), ("a:b", 400), (":", 400)):
+            with self.subTest(target):
+                before = self.door.statistics()["requests"].get(f"other {expected}", 0)
+                ours = parse_response(self.door.exchange(request(target, "Connection: close")))
+                self.assertEqual([expected], [status for status, _, _ in ours])
+                _, headers, body = ours[0]
+                self.assertEqual("text/plain; charset=utf-8", headers["content-type"])
+                self.assertEqual(len(body), int(headers["content-length"]))
+                self.assertEqual(before + 1, self.door.statistics()["requests"].get(f"other {expected}"))
 
     def test_gzip_only_when_asked_for(self):
         plain = self.door.get("/metrics")[2]
@@ -237,6 +266,8 @@ WRONG = {
     "relative target": (request("metrics"), [400]),
     "asterisk": (request("*", method="OPTIONS"), [400]),
     "authority": (request("localhost:80", method="CONNECT"), [400]),
+    "absolute form with no host that can be": (request("http://a|b/metrics") + request("/metrics"), [400]),
+    "host that can be none": (request("/metrics", host="Host: a|b"), [400]),
     "two spaces": (b"GET  /metrics HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
     "space in the target": (b"GET /met rics HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
     "tab in the request line": (b"GET\t/metrics\tHTTP/1.1\r\nHost: x\r\n\r\n", [400]),

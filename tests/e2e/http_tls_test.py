@@ -220,7 +220,9 @@ class TlsTest(unittest.TestCase):
         with FrontDoor(config=config()) as door:
             raw = door.exchange(request("/metrics"))
             self.assertTrue(raw.startswith(b"HTTP/1.0 400 Bad Request\r\n"), raw)
-            self.assertTrue(raw.endswith(b"\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), raw)
+            head, body = raw.split(b"\r\n\r\n", 1)
+            self.assertEqual(b"Client sent an HTTP request to an HTTPS server.\n", body)
+            self.assertIn(b"\r\nContent-Length: %d\r\n" % len(body), head)
 
     def test_http_2_is_not_offered(self):
         with FrontDoor(config=config() + "http_server_config: {http2: true}\n") as door:

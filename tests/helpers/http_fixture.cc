@@ -145,7 +145,7 @@ void AddRoutes(Fixture& fixture) {
   server.AddRoute({"/probe",
                    {"GET"},
                    [&fixture](const Exchange& exchange) { OnProbe(fixture, exchange); },
-                   [] { return Text(""); }});
+                   [](const HttpExchange&) { return Text(""); }});
   server.AddRoute({"/release", {"GET"}, [&fixture](const Exchange& exchange) {
                      OnRelease(fixture, exchange);
                    }});

@@ -108,8 +108,26 @@ TEST(RequestHeadTest, ParsesTargets) {
   EXPECT_EQ(ParseTarget("https://host")->path, "/");
   EXPECT_EQ(ParseTarget("http://host?y")->query, "y");
   for (const char* bad : {"*", "a", "http://", "http:///x", "ftp://a/b", "/%", "/%1", "/%g0",
-                          "/%00", "/%1f", "/%7f"}) {
+                          "/%00", "/%1f", "/%7f", "http://a|b/x", "http://u@h/x", "http://h:1^/"}) {
     EXPECT_FALSE(ParseTarget(bad)) << bad;
+  }
+}
+
+TEST(RequestHeadTest, KnowsTheTargetsThatEvhttpLeavesAlone) {
+  for (const char* plain : {"/", "/a//b", "/a:b", "/?//", "/|"}) {
+    EXPECT_TRUE(IsPlainPath(plain)) << plain;
+  }
+  for (const char* other : {"", "//", "//h:99999/", "http://a/b", "*", "a/b"}) {
+    EXPECT_FALSE(IsPlainPath(other)) << other;
+  }
+}
+
+TEST(RequestHeadTest, TakesOnlyHostsThatCanBe) {
+  for (const char* host : {"a", "a.b-c_d:1", "[2001:db8::1]:80", "[fe80::1%25eth0]", "a%20b", ""}) {
+    EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", std::string("Host: ") + host + "\r\n")), 0) << host;
+  }
+  for (const char* host : {"a b", "a/b", "a|b", "a,b", "u@h", "a\"", "\xc3\xa9", "<a>"}) {
+    EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", std::string("Host: ") + host + "\r\n")), 400) << host;
   }
 }
 
