@@ -1,17 +1,20 @@
-// What a page costs: one probe's, and the exporter's own as /metrics gives it, in both
-// forms. Every page is compared with what it must hold before it is timed.
+// What a page costs: one probe's, the exporter's own as /metrics gives it, in both forms, and
+// /lock-status. Every page is compared with what it must hold before it is timed.
 #include <benchmark/benchmark.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
 #include "supervisor/metrics/exporter_metrics.h"
 #include "supervisor/metrics/probe_exposition.h"
+#include "supervisor/pages.h"
 #include "tests/supervisor/metrics/exposition_samples.h"
 
 namespace iperf3_exporter {
@@ -88,6 +91,27 @@ void MetricsPageAfterEvent(benchmark::State& state) {
   CountBytes(state, page_bytes);
 }
 BENCHMARK(MetricsPageAfterEvent);
+
+// /lock-status as it is built while so many wait.
+void LockStatusPage(benchmark::State& state) {
+  LockStatus status;
+  status.name = "iperf3_exporter";
+  status.queue_size = static_cast<std::size_t>(state.range(0));
+  for (std::size_t i = 0; i < std::min(status.queue_size, kMaxListedWaiting); ++i) {
+    status.waiting.push_back({"iperf3-" + std::to_string(i) + ".example.org", 5201,
+                              std::chrono::milliseconds(i), std::chrono::seconds(60)});
+  }
+  const auto now = std::chrono::system_clock::now();
+  const std::string page = BuildLockStatus(status, now);
+  const auto parsed = nlohmann::json::parse(page);
+  Require(parsed["queue_size"] == status.queue_size, "queue_size");
+  Require(parsed["waiting"].size() == status.waiting.size(), "waiting");
+  Require(parsed["waiting_omitted"] == status.queue_size - status.waiting.size(),
+          "waiting_omitted");
+  for (auto _ : state) benchmark::DoNotOptimize(BuildLockStatus(status, now));
+  CountBytes(state, page.size());
+}
+BENCHMARK(LockStatusPage)->Arg(0)->Arg(500)->Arg(5000);
 
 // For comparison: prometheus-cpp's own way, a registry per probe and its serializer, 20 gauges.
 void PrometheusCppRegistryPerProbe(benchmark::State& state) {

@@ -152,7 +152,8 @@ HttpResponse Endpoints::LockStatusPage() const {
   LockStatus status;
   status.scope = from_.options.lock_scope;
   status.name = from_.options.lock_name;
-  status.waiting = from_.dispatcher.ListWaiting();
+  status.queue_size = from_.dispatcher.CountWaiting();
+  status.waiting = from_.dispatcher.ListWaiting(kMaxListedWaiting);
   if (from_.board) {
     for (std::uint32_t slot = 0; slot < from_.board->slots(); ++slot) {
       auto holder = from_.board->Read(slot);

@@ -1,14 +1,21 @@
 #include "supervisor/pages.h"
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "common/build_info.h"
+#include "common/quoted_text.h"
 
 namespace iperf3_exporter {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr int kIndent = 2;
+constexpr int kFractionDigits = 3;  // of seconds; more would be noise
 
 std::string EscapeHtml(std::string_view text) {
   std::string escaped;
@@ -81,6 +88,36 @@ ordered_json ToJson(const LockHolder& holder) {
   return json;
 }
 
+void AppendNumber(double value, std::string& out) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value,
+                                 std::chars_format::fixed, kFractionDigits)
+                       .ptr;
+  out.append(text.data(), end);
+}
+
+// Without a tree: this is the one part whose length other people decide.
+void AppendWaiting(const WaitingProbe& probe, std::string& out) {
+  out += "{\"target\": ";
+  out += QuoteText(probe.target, std::string::npos);
+  out += ", \"port\": ";
+  out += std::to_string(probe.port);
+  out += ", \"waited\": ";
+  AppendNumber(Seconds(probe.waited), out);
+  out += ", \"left\": ";
+  AppendNumber(Seconds(probe.left), out);
+  out += '}';
+}
+
+std::string WaitingText(const std::vector<WaitingProbe>& waiting) {
+  std::string text = "[";
+  for (const WaitingProbe& probe : waiting) {
+    text += text.size() == 1 ? "\n    " : ",\n    ";
+    AppendWaiting(probe, text);
+  }
+  return text + (waiting.empty() ? "]" : "\n  ]");
+}
+
 }  // namespace
 
 std::string_view Name(LockScope scope) {
@@ -123,21 +160,17 @@ std::string BuildLockStatus(const LockStatus& status, std::chrono::system_clock:
       known ? ordered_json(holder->target + ":" + std::to_string(holder->port)) : ordered_json();
   json["locked_at"] = known ? ordered_json(Rfc3339(holder->since)) : ordered_json();
   json["lock_duration"] = known ? ordered_json(Seconds(now - holder->since)) : ordered_json();
-  json["queue_size"] = status.waiting.size();
+  json["queue_size"] = status.queue_size;
   json["scope"] = Name(status.scope);
   json["name"] = status.name;
   json["holder"] = holder != nullptr ? ToJson(*holder) : ordered_json();
   json["holders"] = ordered_json::array();
   for (const LockHolder& each : status.holders) json["holders"].push_back(ToJson(each));
-  json["waiting"] = ordered_json::array();
-  for (const WaitingProbe& probe : status.waiting) {
-    json["waiting"].push_back({{"target", probe.target},
-                               {"port", probe.port},
-                               {"waited", Seconds(probe.waited)},
-                               {"left", Seconds(probe.left)}});
-  }
   json["recoveries"] = status.recoveries;
-  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  json["waiting_omitted"] = status.queue_size - std::min(status.queue_size, status.waiting.size());
+  std::string page = json.dump(kIndent, ' ', false, ordered_json::error_handler_t::replace);
+  page.resize(page.size() - std::string_view("\n}").size());
+  return page + ",\n  \"waiting\": " + WaitingText(status.waiting) + "\n}\n";
 }
 
 }  // namespace iperf3_exporter

@@ -1,6 +1,7 @@
 #include "supervisor/probe/probe_dispatcher.h"
 
 #include <algorithm>
+#include <iterator>
 #include <random>
 #include <utility>
 
@@ -354,13 +355,24 @@ std::size_t ProbeDispatcher::CountAtLock() const {
 
 std::size_t ProbeDispatcher::CountWaiting() const { return queue_.size() + CountAtLock(); }
 
-std::vector<WaitingProbe> ProbeDispatcher::ListWaiting() const {
+std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t most) const {
+  std::vector<Id> ids;
+  std::copy_if(running_.begin(), running_.end(), std::back_inserter(ids),
+               [this](Id id) { return IsAtLock(*probes_.at(id)); });
+  std::size_t queued = 0;
+  for (const auto& [id, slot] : queue_.waiting()) {
+    if (queued++ == most) break;
+    ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.resize(std::min(ids.size(), most));
   std::vector<WaitingProbe> list;
+  list.reserve(ids.size());
   const auto now = Clock::now();
-  for (const auto& [id, probe] : probes_) {
-    if (probe->state != Probe::State::kQueued && !IsAtLock(*probe)) continue;
-    list.push_back({probe->request.target, probe->request.port, now - probe->queued,
-                    TimeLeft(probe->leave_queue)});
+  for (const Id id : ids) {
+    const Probe& probe = *probes_.at(id);
+    list.push_back({probe.request.target, probe.request.port, now - probe.queued,
+                    TimeLeft(probe.leave_queue)});
   }
   return list;
 }

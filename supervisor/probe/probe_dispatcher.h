@@ -83,8 +83,9 @@ class ProbeDispatcher {
   // Ends the running probes early; their scrapers are told `cancelled`.
   void CancelRunning();
 
-  // Those that wait in order: for a worker's lock (another exporter has it) or in the queue.
-  [[nodiscard]] std::vector<WaitingProbe> ListWaiting() const;
+  // The first `most` of those that wait, in order: for a worker's lock (another exporter has it) or
+  // in the queue. Costs nothing for the others.
+  [[nodiscard]] std::vector<WaitingProbe> ListWaiting(std::size_t most) const;
   [[nodiscard]] std::size_t CountWaiting() const;
   // Those whose test runs.
   [[nodiscard]] std::size_t CountRunning() const { return running_.size() - CountAtLock(); }
