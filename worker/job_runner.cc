@@ -102,7 +102,8 @@ void JobRunner::Conclude(const Job& job, const RunResult& run, JobResult& result
     case RunEnd::kSupervisorGone:
       return Fail(result, FailureReason::kCancelled);
     case RunEnd::kOutputTooLarge:
-      return Fail(result, FailureReason::kOutputTooLarge, "iperf3 printed more than is accepted");
+      return Fail(result, FailureReason::kOutputTooLarge,
+                  "iperf3 printed or left more in files than is accepted");
     case RunEnd::kExited:
       break;
   }

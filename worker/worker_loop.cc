@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <memory>
@@ -28,6 +29,13 @@ namespace {
 
 constexpr int kExitFailure = 1;
 
+// As the ready message must be; a path may hold anything.
+std::string Printable(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text;
+}
+
 static_assert(kLowestLockFd + 2 * kMaxLockSlots + 1 <= kProgramFd);
 
 // Everything that a job needs, in the order in which it is set up. Not movable: the parts
@@ -43,7 +51,7 @@ class Worker {
                 config->log_json ? LogFormat::kJson : LogFormat::kLogfmt);
     WorkerReady ready;
     const Status set_up = SetUp(*config, ready);
-    if (!set_up) ready.error = set_up.error().message;
+    if (!set_up) ready.error = Printable(set_up.error().message);
     // Building the filters took more memory than a worker ever needs again.
     ::malloc_trim(0);
     if (const Status sent = link_.Send(wire::Encode(ready)); !sent) return Fail(sent.error());
@@ -87,9 +95,10 @@ class Worker {
       if (!job) return tl::unexpected(job.error());
       if (!*job) return {};
       const JobResult result = runner.Run(**job);
-      sandbox_->CleanTemporaryFolder();
       // The supervisor may be gone; then ReceiveJob says so.
       static_cast<void>(link_.Send(wire::Encode(result)));
+      // Only then, because it takes as long as iperf3 has left files.
+      sandbox_->CleanTemporaryFolder();
     }
   }
 
@@ -139,8 +148,11 @@ int RunWorker(int link_fd) {
   // that tells the whole group, must not cut off a test that is to be drained.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_IGN);
-  // No terminal. Fails if we lead a group already, which is as good.
-  ::setsid();
+  // Reading files again is the supervisor's too; to us it would be the end.
+  std::signal(SIGHUP, SIG_IGN);
+  // No terminal, and no group that a child of ours could be put into. Fails for whom the supervisor
+  // has given a session already.
+  if (::setsid() < 0 && ::getsid(0) != ::getpid()) return kExitFailure;
   if (const Status armed = ArmParentDeath(link_fd); !armed) return kExitFailure;
   Worker worker(link_fd);
   return worker.Run();

@@ -41,7 +41,8 @@ class SpawnSettings {
   }
 
   // The event loop blocks no signal, but an ignored SIGPIPE would be inherited; its own
-  // process group keeps a terminal's Ctrl-C with the supervisor, which drains.
+  // session keeps a terminal's Ctrl-C with the supervisor, which drains, and the supervisor's
+  // process group out of its reach.
   void ResetSignals() {
     sigset_t all;
     sigset_t none;
@@ -49,9 +50,8 @@ class SpawnSettings {
     ::sigemptyset(&none);
     ::posix_spawnattr_setsigdefault(&attributes, &all);
     ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
   }
 
   posix_spawn_file_actions_t actions;

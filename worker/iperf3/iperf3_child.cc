@@ -27,8 +27,8 @@ struct ChildFailure {
 bool ResetSignals() {
   struct sigaction fresh = {};
   fresh.sa_handler = SIG_DFL;
-  for (const int ignored : {SIGPIPE, SIGTERM, SIGINT}) {
-    if (::sigaction(ignored, &fresh, nullptr) != 0) return false;
+  for (const int changed : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1}) {
+    if (::sigaction(changed, &fresh, nullptr) != 0) return false;
   }
   sigset_t none;
   ::sigemptyset(&none);

@@ -13,6 +13,7 @@
 
 #include "worker/iperf3/iperf3_child.h"
 #include "worker/sandbox/diagnosis.h"
+#include "worker/sandbox/temporary_folder.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -33,6 +34,10 @@ Result<Pipe> CreatePipe() {
   return pipe;
 }
 
+// Between two looks into the folder that has no bound of its own. In that time little more can be
+// written than is accepted.
+constexpr std::chrono::milliseconds kFolderLook{100};
+
 // Watches one running iperf3 until it has ended, and ends it when it must.
 class Watch {
  public:
@@ -41,6 +46,12 @@ class Watch {
     fds_[kPidfd] = {child.pidfd(), POLLIN, 0};
     fds_[kListener] = {-1, POLLIN, 0};
     fds_[kLink] = {link != nullptr ? link->fd() : -1, POLLIN, 0};
+  }
+
+  // Ends iperf3 when this folder (-1: none) holds too much.
+  void LookInto(int folder_fd) {
+    folder_fd_ = folder_fd;
+    if (folder_fd >= 0) look_at_ = Clock::now() + kFolderLook;
   }
 
   // Takes the listener of a diagnosing sandbox.
@@ -54,7 +65,8 @@ class Watch {
     fds_[kOutput] = {output_fd, POLLIN, 0};
     fds_[kErrors] = {errors_fd, POLLIN, 0};
     for (;;) {
-      ::poll(fds_.data(), fds_.size(), PollMilliseconds(NextTimer()));
+      // A signal: what it leaves in revents is from the last time.
+      if (::poll(fds_.data(), fds_.size(), PollMilliseconds(NextTimer())) < 0) continue;
       const bool ended = fds_[kPidfd].revents != 0;
       ReadReady(fds_[kOutput], output, ended);
       ReadReady(fds_[kErrors], errors, ended);
@@ -95,18 +107,36 @@ class Watch {
   }
 
   void OnTimer() {
-    if (killed_ || Clock::now() < NextTimer()) return;
+    const Deadline now = Clock::now();
+    if (killed_) return;
+    if (now >= look_at_) OnLook(now);
+    if (now < LifeTimer()) return;
     if (end_ == RunEnd::kExited) {
       Stop(RunEnd::kDeadline);
     } else {
-      child_.Signal(SIGKILL);
-      killed_ = true;
+      Kill();
     }
   }
 
-  [[nodiscard]] Deadline NextTimer() const {
-    if (killed_) return Deadline::max();
+  void OnLook(Deadline now) {
+    look_at_ = now + kFolderLook;
+    if (!HoldsTooMuch(folder_fd_)) return;
+    // At once: in its grace it could write as much again.
+    Stop(RunEnd::kOutputTooLarge);
+    Kill();
+  }
+
+  void Kill() {
+    child_.Signal(SIGKILL);
+    killed_ = true;
+  }
+
+  [[nodiscard]] Deadline LifeTimer() const {
     return end_ == RunEnd::kExited ? deadline_ : kill_at_;
+  }
+
+  [[nodiscard]] Deadline NextTimer() const {
+    return killed_ ? Deadline::max() : std::min(look_at_, LifeTimer());
   }
 
   // The first reason counts.
@@ -125,6 +155,8 @@ class Watch {
   UniqueFd listener_;
   RunEnd end_ = RunEnd::kExited;
   Deadline kill_at_;
+  int folder_fd_ = -1;
+  Deadline look_at_ = Deadline::max();
   bool killed_ = false;
 };
 
@@ -181,6 +213,7 @@ RunResult Iperf3Process::Run(const RunRequest& request) {
 
   RunResult result;
   Watch watch(*child, request.deadline, link_, request.job_id);
+  watch.LookInto(sandbox_->watched_fd());
   if (restrictions->diagnosis) {
     auto listener = ReceiveListener(restrictions->diagnosis.get());
     if (!listener) return NotStarted(listener.error());

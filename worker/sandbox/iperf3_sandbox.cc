@@ -58,7 +58,7 @@ const char* Iperf3Sandbox::Enter(const JobRestrictions& restrictions) const {
   if (!options_.temporary_path.empty()) {
     if (!LowerLimits(kIperf3Limits)) return "limits";
     if (!LowerLimit({RLIMIT_CPU, restrictions.cpu_seconds})) return "limit of processor time";
-    if (options_.limits_tasks && !LowerLimit({RLIMIT_NPROC, kTasks})) return "limit of tasks";
+    if (!LowerLimit({RLIMIT_NPROC, options_.most_tasks})) return "limit of tasks";
   }
   if (restrictions.port_rules_fd >= 0 && !RestrictSelf(restrictions.port_rules_fd)) {
     return "port rules";

@@ -10,6 +10,7 @@
 
 #include "common/error.h"
 #include "common/unique_fd.h"
+#include "worker/sandbox/resource_limits.h"
 #include "worker/sandbox/seccomp_filter.h"
 
 namespace iperf3_exporter {
@@ -36,8 +37,9 @@ struct PreparedJob {
 struct Iperf3SandboxOptions {
   std::string temporary_path;    // TMPDIR
   int temporary_fd = -1;         // that it names, to be inherited; -1: a plain path
+  int watched_fd = -1;           // of it, as TemporaryFolder gives it
   bool restricts_ports = false;  // Landlock can
-  bool limits_tasks = false;     // the worker's user is its own
+  rlim_t most_tasks = kTasks;    // RLIMIT_NPROC
   bool diagnoses = false;        // the filter has a listener
   std::optional<SeccompFilter> filter;
 };
@@ -54,6 +56,9 @@ class Iperf3Sandbox {
 
   // Stays open in iperf3; -1: none.
   [[nodiscard]] int temporary_fd() const { return options_.temporary_fd; }
+
+  // The folder to be asked HoldsTooMuch about while iperf3 runs; -1: none.
+  [[nodiscard]] int watched_fd() const { return options_.watched_fd; }
 
   // The only path that execveat is allowed to be given; an empty string.
   [[nodiscard]] const char* exec_path() const;

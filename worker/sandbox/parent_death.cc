@@ -12,23 +12,33 @@ namespace {
 // More than SIGTERM, its grace and the clean-up take.
 constexpr unsigned kLeaveSeconds = 2;
 
-// SIGALRM is never caught, so it ends the process.
-void OnParentDeath(int) { ::alarm(kLeaveSeconds); }
+// Not SIGHUP, which administrators send to everything of one name to have it read its files again.
+constexpr int kSignal = SIGUSR1;
+
+// 0: in a process namespace that we can't see into, whatever becomes of it.
+volatile pid_t g_parent = 0;
+
+// Anybody of our user can send the signal; only with another parent is it true. SIGALRM is never
+// caught, so it ends the process.
+void OnParentDeath(int) {
+  if (g_parent == 0 || ::getppid() != g_parent) ::alarm(kLeaveSeconds);
+}
 
 }  // namespace
 
 Status ArmParentDeath(int link_fd) {
+  g_parent = ::getppid();
   struct sigaction action = {};
   action.sa_handler = OnParentDeath;
-  if (::sigaction(SIGHUP, &action, nullptr) != 0) return ErrnoError("parent death: sigaction");
-  if (::prctl(PR_SET_PDEATHSIG, SIGHUP) != 0) return ErrnoError("parent death: prctl");
+  if (::sigaction(kSignal, &action, nullptr) != 0) return ErrnoError("parent death: sigaction");
+  if (::prctl(PR_SET_PDEATHSIG, kSignal) != 0) return ErrnoError("parent death: prctl");
   ucred parent = {};
   socklen_t size = sizeof parent;
   if (::getsockopt(link_fd, SOL_SOCKET, SO_PEERCRED, &parent, &size) != 0) {
     return ErrnoError("parent death: SO_PEERCRED");
   }
-  // 0: the parent is in a process namespace that we can't see into.
-  if (parent.pid != 0 && ::getppid() != parent.pid) return MakeError("the supervisor is gone");
+  const bool is_same = ::getppid() == g_parent && (parent.pid == 0 || g_parent == parent.pid);
+  if (!is_same) return MakeError("the supervisor is gone");
   return {};
 }
 

@@ -41,12 +41,19 @@ inline constexpr rlim_t kFileBytes = rlim_t{2} << 20U;
 inline constexpr rlim_t kIperf3Descriptors = 640;
 static_assert(kIperf3Descriptors <= kLowestLockFd);
 
-// 128 streams both ways, one thread each, beside iperf3's own, the worker, and a second exporter
-// that gives its workers the same user. Counted per user: only where the user is the worker's own.
+// Processes and threads, which the kernel counts per user. 128 streams both ways, one thread each,
+// beside iperf3's own, the worker, and a second exporter that gives its workers the same user.
 inline constexpr rlim_t kTasks = 640;
 
-// Nothing of these processes may reach the disk when they crash.
-inline constexpr rlim_t kCoreBytes = 0;
+// Where workers share the supervisor's user, on top of what that user had at the start: fifteen
+// other workers with as many streams, or what else the user comes to run. Root of the host is not
+// counted.
+inline constexpr rlim_t kTasksOfSharedUser = 4096;
+
+// Nothing of these processes may leave them when they crash. Not 0, which does not count where the
+// kernel hands crashes to a program (core(5), piping core dumps to a program); 1 is refused there
+// too, and a file of one byte is none.
+inline constexpr rlim_t kCoreBytes = 1;
 
 inline constexpr std::array kWorkerLimits = {
     ResourceLimit{RLIMIT_AS, kAddressSpaceBytes},
@@ -66,6 +73,10 @@ inline constexpr std::array kIperf3Limits = {
 // The soft limit of descriptors up to the hard one. Fails if that is not above kProgramFd. Before
 // anything is put at kLowestLockFd or kProgramFd.
 [[nodiscard]] Status RaiseDescriptorLimit();
+
+// How many tasks the kernel counts for our user; 0 if it limits nothing for us, as for root. Starts
+// processes that end at once. A millisecond or two. Single-threaded.
+[[nodiscard]] rlim_t TasksOfOwnUser();
 
 // Sets soft and hard limit, or leaves both where the hard one is lower already.
 // Async-signal-safe. Gives whether it succeeded; errno tells why not.

@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -44,12 +45,38 @@ constexpr std::uint32_t kArchSetFs = 0x1002;
 constexpr std::uint32_t kArchCetStatus = 0x3001;
 constexpr std::uint32_t kArchShadowStackStatus = 0x5005;
 
-// [0, 2^9) and [2^9, 2^9 + 2^8): a mask and what is left by it.
-constexpr std::pair<std::uint64_t, std::uint64_t> kBelowLockFds[] = {
-    {0xfffffe00, 0},
-    {0xffffff00, 0x200},
+// Descriptors are told apart by masks, because an order would look at the upper half of the
+// register too, which the kernel does not: a mask, and what it must leave.
+struct Masks {
+  std::uint64_t mask;
+  std::uint64_t rest;
 };
-static_assert(kLowestLockFd == 0x300);
+using MaskList = std::initializer_list<Masks>;
+
+// What was never opened: the kernel says EBADF, where the filter would end a careless iperf3.
+constexpr Masks kNoFd = {0xffffffff, 0xffffffff};
+
+// Below the lock's: 0 to 511, 512 to 767.
+constexpr MaskList kBelowLockFds = {{0xfffffe00, 0}, {0xffffff00, 0x200}, kNoFd};
+constexpr MaskList kFilesBelowLockFds = {{0xfffffe00, 0}, {0xffffff00, 0x200}};
+
+// Of them those above standard error, which every process of the exporter, and perhaps of the
+// service manager, has as well: what is set there is set for all.
+constexpr MaskList kOwnFds = {
+    {0xffffffff, 3},     {0xfffffffc, 4},
+    {0xfffffff8, 8},     {0xfffffff0, 0x10},
+    {0xffffffe0, 0x20},  {0xffffffc0, 0x40},
+    {0xffffff80, 0x80},  {0xffffff00, 0x100},
+    {0xffffff00, 0x200}, kNoFd,
+};
+
+// From the lock's first: 768 to 1023. The program's, which can't be locked, is among them.
+constexpr Masks kLockFds = {0xffffff00, 0x300};
+static_assert(kLowestLockFd == 0x300 && kProgramFd < 0x400);
+
+// 0 to 63. TCP_INFO is 11, TCP_CONGESTION 13; SO_PEERPIDFD, 77, would give a descriptor of the
+// supervisor, by which it can be signalled.
+constexpr Masks kOldSocketOptions = {0xffffffc0, 0};
 
 struct ReleaseContext {
   void operator()(scmp_filter_ctx context) const { ::seccomp_release(context); }
@@ -65,6 +92,9 @@ Comparison IsInt(unsigned argument, std::uint32_t value) {
 }
 Comparison Masked(unsigned argument, std::uint64_t mask, std::uint64_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
+Comparison Masked(unsigned argument, const Masks& masks) {
+  return Masked(argument, masks.mask, masks.rest);
 }
 Comparison AtLeast(unsigned argument, std::uint64_t value) {
   return {argument, SCMP_CMP_GE, value, 0};
@@ -127,12 +157,16 @@ class Rules {
       case Condition::kRemapNotFixed:
         return AddMemory(condition);
       case Condition::kNotTheLock:
+      case Condition::kOwnDescriptor:
       case Condition::kOpenReadOrCreate:
       case Condition::kDuplicateToStdio:
       case Condition::kFcntlCommand:
-        return AddDescriptors(condition);
+      case Condition::kUnlinkFile:
+        return AddFiles(condition);
       case Condition::kSocketInternet:
         return AddSocket();
+      case Condition::kSocketAsk:
+        return Allow({Masked(2, kOldSocketOptions)});
       case Condition::kSendNoConnect:
         // Landlock sees no connect in it.
         return Allow({Masked(3, MSG_FASTOPEN, 0)});
@@ -152,34 +186,54 @@ class Rules {
       return Allow({AtLeast(0, kLowestMapAddress), Masked(2, PROT_EXEC, 0)});
     }
     constexpr std::uint64_t kFixed = MAP_FIXED | MAP_FIXED_NOREPLACE;
+    // The lock's files are mapped writable: executable as well they would hold what code one likes.
     const auto add = [this](const Comparison& address, std::uint64_t never) {
       Allow({address, Masked(2, PROT_EXEC, 0), Masked(3, never, 0)});
-      Allow({address, Masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC), Masked(3, never, 0)});
+      for (const Masks& file : kFilesBelowLockFds) {
+        Allow({address, Masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC), Masked(3, never, 0),
+               Masked(4, file)});
+      }
     };
     add(Is(0, 0), MAP_GROWSDOWN | kFixed);
     add(AtLeast(0, kLowestMapAddress), MAP_GROWSDOWN);
   }
 
-  void AddDescriptors(Condition condition) {
-    if (condition == Condition::kOpenReadOrCreate) {
-      constexpr std::uint64_t kNew = O_RDWR | O_CREAT | O_EXCL;
-      Allow({Masked(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)});
-      return Allow({Masked(2, O_ACCMODE | O_CREAT | O_EXCL, kNew)});
-    }
-    for (const auto& [mask, rest] : kBelowLockFds) {
-      const Comparison not_the_lock = Masked(0, mask, rest);
-      if (condition == Condition::kNotTheLock) Allow({not_the_lock});
-      // Nothing may be put in the place of the program's descriptor.
-      if (condition == Condition::kDuplicateToStdio) {
-        Allow({not_the_lock, AtMost(1, STDERR_FILENO)});
+  void AddFiles(Condition condition) {
+    switch (condition) {
+      case Condition::kOpenReadOrCreate: {
+        constexpr std::uint64_t kNew = O_RDWR | O_CREAT | O_EXCL;
+        Allow({Masked(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)});
+        return Allow({Masked(2, O_ACCMODE | O_CREAT | O_EXCL, kNew)});
       }
+      case Condition::kNotTheLock:
+        return AllowEach(kBelowLockFds, {});
+      case Condition::kOwnDescriptor:
+        return AllowEach(kOwnFds, {});
+      case Condition::kDuplicateToStdio:
+        // Nothing may be put in the place of the program's descriptor.
+        return AllowEach(kBelowLockFds, AtMost(1, STDERR_FILENO));
+      case Condition::kUnlinkFile:
+        return worker() ? Allow({}) : Allow({IsInt(2, 0)});
+      default:
+        return AddFcntl();
     }
-    if (condition != Condition::kFcntlCommand) return;
-    for (const std::uint32_t command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL}) {
-      Allow({IsInt(1, command)});
+  }
+
+  // For any of these descriptors, and, if given, only with `also`.
+  void AllowEach(MaskList descriptors, const std::optional<Comparison>& also) {
+    for (const Masks& masks : descriptors) {
+      also ? Allow({Masked(0, masks), *also}) : Allow({Masked(0, masks)});
     }
+  }
+
+  void AddFcntl() {
+    for (const std::uint32_t command : {F_GETFD, F_SETFD, F_GETFL}) Allow({IsInt(1, command)});
+    // Of the open file, not of the descriptor.
+    AllowEach(kOwnFds, IsInt(1, F_SETFL));
     if (!worker()) return;
-    for (const std::uint32_t command : {F_OFD_GETLK, F_OFD_SETLK}) Allow({IsInt(1, command)});
+    for (const std::uint32_t command : {F_OFD_GETLK, F_OFD_SETLK}) {
+      Allow({Masked(0, kLockFds), IsInt(1, command)});
+    }
   }
 
   // Families 3 to 9 and all other types end the process: nothing asks for them by mistake.
@@ -212,6 +266,9 @@ class Rules {
           Allow({IsInt(1, signal_number)});
         }
         return;
+      case Condition::kOwnGroup:
+        // A child put into another's group could be signalled together with it.
+        return Allow({IsInt(0, 0), IsInt(1, 0)});
       case Condition::kOwnThread:
         // The worker's filter holds for iperf3 too, whose number is not known yet.
         return worker() ? Allow({}) : Allow({IsInt(0, kOwnPidPlaceholder)});

@@ -21,11 +21,14 @@ enum class Condition : std::uint8_t {
   kCloneFlags,         // threads; the worker also as vfork
   kDuplicateToStdio,   // onto descriptors 1 and 2 only, nothing of the lock's
   kExecveatProgram,    // iperf3's descriptor, the empty path, once
-  kFcntlCommand,       // flags; the worker also record locks
+  kFcntlCommand,       // flags; the worker also record locks of the lock's descriptors
   kKillSignal,         // SIGTERM and SIGKILL
-  kMapNotBoth,         // never writable and executable, never at or down to a low address
+  kMapNotBoth,         // never writable and executable, never at or down to a low address; the
+                       // lock's files never executable
   kProtectNotExecute,  // never executable, never at a low address
   kNotTheLock,         // no descriptor of the lock's
+  kOwnDescriptor,      // nor one that others share: input, output and error
+  kOwnGroup,           // setpgid(0, 0)
   kRemapNotFixed,      // never to a chosen address
   kOpenReadOrCreate,   // for reading, or a file that did not exist
   kOwnLimits,          // its own; iperf3 only reads them
@@ -33,8 +36,10 @@ enum class Condition : std::uint8_t {
   kParentDeathOnly,    // prctl(PR_SET_PDEATHSIG)
   kSeccompFilterOnly,  // seccomp(SECCOMP_SET_MODE_FILTER)
   kSendNoConnect,      // never TCP Fast Open, which connects
+  kSocketAsk,          // options below 64: none that gives a descriptor of another process
   kSocketInternet,     // TCP and UDP over IPv4 and IPv6; else EAFNOSUPPORT
   kThreadPointer,      // arch_prctl(ARCH_SET_FS)
+  kUnlinkFile,         // iperf3 only files, the worker folders too
   kAnswersEnosys,      // not executed: ENOSYS
   kAnswersEnotty,      // not executed: ENOTTY
 };

@@ -18,6 +18,8 @@
 #include <memory>
 #include <string_view>
 
+#include "common/deadline.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -29,6 +31,10 @@ constexpr std::string_view kNamePrefix = "iperf3_exporter.";
 
 constexpr std::array kParents = {"/tmp", "/var/tmp", "/dev/shm"};
 
+// The supervisor waits 5 s for a worker that starts; who started before may have left any number of
+// files, and others of the host any number of names.
+constexpr std::chrono::seconds kMostRemoving{1};
+
 // As the kernel writes it for getdents64.
 struct DirectoryEntry {
   std::uint64_t inode;
@@ -38,21 +44,34 @@ struct DirectoryEntry {
   char name[1];
 };
 
-// Not by opendir, which needs a descriptor and memory of its own.
-void RemoveFilesIn(int folder) {
+// Calls `visit` with the name of each entry that is no folder, until it says false. Not by opendir,
+// which needs a descriptor and memory of its own.
+template <typename Visit>
+void ForEachFile(int folder, Visit visit) {
   alignas(DirectoryEntry) char entries[4096];
+  if (::lseek(folder, 0, SEEK_SET) < 0) return;
   for (;;) {
-    if (::lseek(folder, 0, SEEK_SET) < 0) return;
     const long bytes = ::syscall(SYS_getdents64, folder, entries, sizeof entries);
-    bool removed = false;
+    if (bytes <= 0) return;
     for (long at = 0; at < bytes;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
       const char* name = entries + at + offsetof(DirectoryEntry, name);
-      removed |= entry->type != DT_DIR && ::unlinkat(folder, name, 0) == 0;
+      if (entry->type != DT_DIR && !visit(name)) return;
       at += entry->bytes;
     }
-    if (!removed) return;
   }
+}
+
+void RemoveFilesIn(int folder, Deadline until) {
+  bool removed = false;
+  // A listing may leave out what moved while others were removed.
+  do {
+    removed = false;
+    ForEachFile(folder, [&](const char* name) {
+      removed |= ::unlinkat(folder, name, 0) == 0;
+      return Clock::now() < until;
+    });
+  } while (removed && Clock::now() < until);
 }
 
 UniqueFd OpenFolder(int parent, const char* name) {
@@ -67,21 +86,22 @@ bool IsMountedNoExec(int folder) {
 // A folder is in use while its worker holds the lock on it.
 bool LockFolder(int folder) { return ::flock(folder, LOCK_EX | LOCK_NB) == 0; }
 
-void RemoveIfAbandoned(int parent, const char* name) {
+void RemoveIfAbandoned(int parent, const char* name, Deadline until) {
   const UniqueFd folder = OpenFolder(parent, name);
   struct stat status = {};
   if (!folder || ::fstat(folder.get(), &status) != 0 || status.st_uid != ::geteuid()) return;
   if (!LockFolder(folder.get())) return;
-  RemoveFilesIn(folder.get());
+  RemoveFilesIn(folder.get(), until);
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-void RemoveAbandoned(const char* parent_path, int parent) {
+void RemoveAbandoned(const char* parent_path, int parent, Deadline until) {
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(parent_path), &::closedir);
   if (!listing) return;
   while (const dirent* entry = ::readdir(listing.get())) {
+    if (Clock::now() >= until) return;
     if (std::string_view(entry->d_name).substr(0, kNamePrefix.size()) == kNamePrefix) {
-      RemoveIfAbandoned(parent, entry->d_name);
+      RemoveIfAbandoned(parent, entry->d_name, until);
     }
   }
 }
@@ -108,6 +128,19 @@ bool Configure(int context) {
 
 }  // namespace
 
+bool HoldsTooMuch(int folder_fd) {
+  constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, whatever the file system's are
+  unsigned files = 0;
+  std::uint64_t bytes = 0;
+  ForEachFile(folder_fd, [&](const char* name) {
+    struct stat status = {};
+    if (::fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return true;
+    bytes += static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
+    return ++files <= kMostFiles && bytes <= kMostFileBytes;
+  });
+  return files > kMostFiles || bytes > kMostFileBytes;
+}
+
 Result<TemporaryFolder> TemporaryFolder::CreateMount() {
   const UniqueFd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!context) return ErrnoError("temporary folder: fsopen");
@@ -124,12 +157,13 @@ Result<TemporaryFolder> TemporaryFolder::CreateMount() {
 }
 
 Result<TemporaryFolder> TemporaryFolder::CreatePrivate() {
+  const Deadline until = Clock::now() + kMostRemoving;
   for (const bool wants_noexec : {true, false}) {
     for (const char* parent_path : kParents) {
       TemporaryFolder result;
       result.parent_.Reset(::open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       if (!result.parent_ || IsMountedNoExec(result.parent_.get()) != wants_noexec) continue;
-      RemoveAbandoned(parent_path, result.parent_.get());
+      RemoveAbandoned(parent_path, result.parent_.get(), until);
       if (result.MakeFolder(parent_path)) return result;
     }
   }
@@ -162,7 +196,7 @@ std::string TemporaryFolder::Path() const {
 }
 
 void TemporaryFolder::Clean() const {
-  if (folder_) RemoveFilesIn(folder_.get());
+  if (folder_) RemoveFilesIn(folder_.get(), Deadline::max());
 }
 
 }  // namespace iperf3_exporter

@@ -214,12 +214,16 @@ class WorkerSandboxSteps {
     const std::string folder = request_.program_path.substr(0, request_.program_path.rfind('/'));
     add(folder + "/../lib", FileAccess::kRead);
     const Status entered = EnterFileRules(landlock_abi_, rules);
-    if (!entered) return Missing(SandboxLayer::kLandlock, entered.error().message);
+    if (!entered) {
+      // No rules of ports either: iperf3 would not come to run.
+      landlock_abi_ = 0;
+      return Missing(SandboxLayer::kLandlock, entered.error().message);
+    }
     InForce(SandboxLayer::kLandlock);
     return {};
   }
 
-  // Whoever has a user of its own can be limited by the number of that user's tasks.
+  // The limit of tasks counts all that are of one user.
   [[nodiscard]] bool HasOwnUser() {
     return At(report_.worker, SandboxLayer::kUser) == LayerState::kInForce;
   }
@@ -230,7 +234,12 @@ class WorkerSandboxSteps {
     struct stat log = {};
     const bool logs_to_file = ::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode);
     if (!logs_to_file && !LowerLimit({RLIMIT_FSIZE, kFileBytes})) return ErrnoError("limits");
-    if (HasOwnUser() && !LowerLimit({RLIMIT_NPROC, kTasks})) return ErrnoError("limit of tasks");
+    // Others of a shared user may already be more: only iperf3 is limited then.
+    if (HasOwnUser()) {
+      if (!LowerLimit({RLIMIT_NPROC, kTasks})) return ErrnoError("limit of tasks");
+    } else {
+      most_tasks_ = TasksOfOwnUser() + kTasksOfSharedUser;
+    }
     InForce(SandboxLayer::kRlimits);
     return {};
   }
@@ -260,8 +269,9 @@ class WorkerSandboxSteps {
   Result<WorkerSandbox> Finish() {
     Iperf3Sandbox iperf3({.temporary_path = temporary_->Path(),
                           .temporary_fd = temporary_->inherited_fd(),
+                          .watched_fd = temporary_->watched_fd(),
                           .restricts_ports = landlock_abi_ >= kLandlockAbiWithPorts,
-                          .limits_tasks = HasOwnUser(),
+                          .most_tasks = most_tasks_,
                           .diagnoses = diagnoses() && iperf3_filter_,
                           .filter = std::move(iperf3_filter_)});
     return WorkerSandbox(report_, std::move(program_), std::move(*temporary_), std::move(iperf3));
@@ -272,6 +282,7 @@ class WorkerSandboxSteps {
   UniqueFd program_;
   std::optional<TemporaryFolder> temporary_;
   int landlock_abi_ = 0;
+  rlim_t most_tasks_ = kTasks;
   std::optional<SeccompFilter> iperf3_filter_;
 };
 

@@ -254,6 +254,8 @@ TEST_P(HostileIperf3Test, LeavesNoFolderBehind) {
             ready_.sandbox.worker[static_cast<std::size_t>(SandboxLayer::kNamespaces)] ==
                 LayerState::kInForce);
   EXPECT_EQ(Run("leave-file").outcome, JobOutcome::kSucceeded);
+  // What a job left is removed before the next one.
+  EXPECT_EQ(Run("").outcome, JobOutcome::kSucceeded);
   for (const std::string& folder : folders) EXPECT_TRUE(std::filesystem::is_empty(folder));
   worker_.CloseLink();
   EXPECT_EQ(worker_.WaitForExit(), 0);
