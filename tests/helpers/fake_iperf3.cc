@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 namespace {
 
@@ -96,6 +97,19 @@ void CloseAndHang() {
   ::close(STDERR_FILENO);
   Hang();
 }
+// Valid white space, a byte now and then, so that there is always something to wait for.
+void Drip() {
+  for (;;) {
+    Print(STDOUT_FILENO, " ", 1);
+    ::poll(nullptr, 0, 100);
+  }
+}
+// More processor time than a second.
+void Burn() {
+  while (std::clock() < 2 * CLOCKS_PER_SEC) {
+  }
+  PrintReport();
+}
 void Segv() { std::raise(SIGSEGV); }
 void Kill() { ::kill(::getpid(), SIGKILL); }
 void Fail() {
@@ -121,6 +135,8 @@ constexpr NamedMode kModes[] = {
     {"large-report", LargeReport},
     {"both-pipes", BothPipes},
     {"close-hang", CloseAndHang},
+    {"drip", Drip},
+    {"burn", Burn},
     {"segv", Segv},
     {"kill", Kill},
     {"fail", Fail},

@@ -1,0 +1,197 @@
+// A worker that requires every layer, started in each of the ways in which one can be, with a
+// program in the place of iperf3, and what that program may be after: files, a lock, processes,
+// ports.
+#pragma once
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "common/lock/lock_objects.h"
+#include "tests/worker/worker_under_test.h"
+
+namespace iperf3_exporter {
+
+struct Start {
+  const char* name;
+  std::vector<std::string> prefix;
+  uid_t user;  // that the worker begins as
+};
+
+inline std::vector<Start> Starts() {
+  if (::geteuid() != 0) return {{"User", {}, ::geteuid()}};
+  return {
+      {"Root", {}, 0},
+      {"User", {"setpriv", "--reuid=60000", "--regid=60000", "--clear-groups"}, 60000},
+      // As in a container without capabilities.
+      {"RootWithoutCapabilities", {"setpriv", "--bounding-set=-all", "--inh-caps=-all"}, 0},
+  };
+}
+
+// Accepts what the kernel accepts for it, on a port of loopback that was free.
+class Listener {
+ public:
+  Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(fd_.get(), 64), 0);
+    EXPECT_EQ(::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+
+ private:
+  UniqueFd fd_;
+  std::uint16_t port_ = 0;
+};
+
+// The value behind "name:" in a file of lines such as /proc/<pid>/status, blanks made one; empty
+// if there is none.
+inline std::string LineOf(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.compare(0, name.size(), name) != 0) continue;
+    std::istringstream words(line.substr(name.size()));
+    std::string value;
+    for (std::string word; words >> word;) value += (value.empty() ? "" : " ") + word;
+    return value;
+  }
+  return {};
+}
+
+inline std::string ProcPath(pid_t pid, const char* name) {
+  return "/proc/" + std::to_string(pid) + "/" + name;
+}
+
+class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
+ protected:
+  explicit ConfinedIperf3Test(const char* program)
+      : worker_(GetParam().prefix), other_worker_(GetParam().prefix) {
+    MakeTargets();
+    config_.iperf3_path = std::string(TEST_BINARY_DIR "/") + program;
+    config_.sandbox = SandboxMode::kRequire;
+    config_.lock_name = name_;
+    config_.lock_slots = 1;
+    ready_ = worker_.Configure(config_);
+    WorkerConfig other = config_;
+    other.index = 1;
+    EXPECT_EQ(other_worker_.Configure(other).error, "");
+  }
+  ~ConfinedIperf3Test() override { RemoveTargets(); }
+
+  Job MakeJob(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
+    Job job;
+    job.id = ++last_id_;
+    job.address = ParseIpAddress("127.0.0.1").value();
+    job.port = server_.port();
+    job.test.period_seconds = 1;
+    job.test.bind_device = word;
+    // tests/helpers/stand_in.h takes them for what they are.
+    job.test.mss_bytes = elsewhere_.port();
+    job.test.window_bytes = worker_.pid();
+    job.test.bitrate_bits_per_second = other_worker_.pid();
+    job.lock_slot = 0;
+    job.deadline = Clock::now() + time;
+    job.lock_deadline = job.deadline;
+    return job;
+  }
+
+  JobResult Run(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
+    return worker_.Run(MakeJob(word, time));
+  }
+
+  static std::string Why(const JobResult& result) {
+    return ": " + std::string(Name(result.reason)) + ", " + result.error_text;
+  }
+
+  // What a job gave, in one word: "allowed", "refused: EACCES", or the reason of its failure.
+  static std::string Outcome(const JobResult& result) {
+    if (result.outcome == JobOutcome::kSucceeded) return "allowed";
+    const bool refused = result.error_text.compare(0, 8, "refused:") == 0;
+    return refused ? result.error_text : std::string(Name(result.reason));
+  }
+
+  void ExpectGoodJob(const char* after) {
+    const JobResult result = Run("");
+    EXPECT_EQ(result.outcome, JobOutcome::kSucceeded) << "after " << after << Why(result);
+  }
+
+  // Whether the worker has a file system of its own for iperf3.
+  [[nodiscard]] bool HasOwnMount() const {
+    return ready_.sandbox.worker[static_cast<std::size_t>(SandboxLayer::kNamespaces)] ==
+           LayerState::kInForce;
+  }
+
+  [[nodiscard]] bool MayLookIntoWorker() const { return ::geteuid() == 0; }
+
+  // The running iperf3 of worker_, once it is that; -1: it does not come.
+  pid_t FindIperf3() const {
+    const std::string list = ProcPath(worker_.pid(), "task/") + std::to_string(worker_.pid());
+    const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+    for (; Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
+      std::ifstream children(list + "/children");
+      std::error_code error;
+      pid_t pid = -1;
+      if (!(children >> pid)) continue;
+      const auto program = std::filesystem::read_symlink(ProcPath(pid, "exe"), error);
+      if (program == std::filesystem::canonical(config_.iperf3_path)) return pid;
+    }
+    ADD_FAILURE() << "no iperf3 is seen";
+    return -1;
+  }
+
+  const Listener server_;
+  const Listener elsewhere_;
+  // Known to the stand-in by the port.
+  const std::string name_ = "hostile_iperf3." + std::to_string(server_.port());
+  const std::filesystem::path folder_ = "/tmp/" + name_;
+  const std::filesystem::path key_ = folder_ / "key.pem";
+  const std::filesystem::path own_ = folder_ / "own";
+  const std::filesystem::path lock_ = LockMutexPath(name_, 1, 0);
+  WorkerConfig config_;
+  WorkerUnderTest worker_;
+  WorkerUnderTest other_worker_;
+  WorkerReady ready_;
+  std::uint64_t last_id_ = 0;
+
+ private:
+  void MakeTargets() {
+    RemoveTargets();
+    ASSERT_TRUE(CreateLockObjects(name_, 1));
+    std::filesystem::create_directory(folder_);
+    std::ofstream(key_) << "secret\n";
+    std::ofstream(own_) << "content\n";
+    ::chmod(folder_.c_str(), 0777);
+    ::chmod(key_.c_str(), 0644);
+    // Who may by these rights is kept off by the sandbox alone.
+    ::chmod(own_.c_str(), 0666);
+    for (const std::string& path : {lock_.string(), LockBoardPath(name_, 1)}) {
+      EXPECT_EQ(::chown(path.c_str(), GetParam().user, static_cast<gid_t>(-1)), 0);
+    }
+  }
+
+  void RemoveTargets() const {
+    std::error_code error;
+    std::filesystem::remove_all(folder_, error);
+    for (const std::string& path :
+         {lock_.string(), LockBoardPath(name_, 1), "/dev/shm/" + name_ + ".new"}) {
+      std::filesystem::remove(path, error);
+    }
+  }
+};
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,83 @@
+// How much an iperf3 that takes without end can get, that the worker outlives it, and that what
+// iperf3 itself may need can be had.
+#include <gtest/gtest.h>
+
+#include "tests/worker/sandbox/confined_iperf3.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+
+class GreedyIperf3Test : public ConfinedIperf3Test {
+ protected:
+  GreedyIperf3Test() : ConfinedIperf3Test("greedy_iperf3") {}
+
+  void Expect(const char* word, const char* outcome) {
+    const JobResult result = Run(word);
+    EXPECT_EQ(Outcome(result), outcome) << word << Why(result);
+    ExpectGoodJob(word);
+  }
+};
+
+TEST_P(GreedyIperf3Test, GetsTheThreadsOfTheMostStreamsAndFewMore) {
+  ASSERT_EQ(ready_.error, "");
+  Expect("threads", "allowed");
+  if (::geteuid() == 0 && GetParam().prefix.size() == 3) {
+    GTEST_SKIP() << "the kernel does not limit the number of root's tasks";
+  }
+  Expect("thread-bomb", "refused: EAGAIN");
+  Expect("threads", "allowed");
+}
+
+TEST_P(GreedyIperf3Test, GetsMemoryForTheMostStreamsAndLessThanOneGibibyte) {
+  ASSERT_EQ(ready_.error, "");
+  Expect("memory", "allowed");
+}
+
+TEST_P(GreedyIperf3Test, GetsTheDescriptorsOfTheMostStreamsAndFewMore) {
+  ASSERT_EQ(ready_.error, "");
+  Expect("many-fds", "allowed");
+  Expect("10000-fds", "refused: EMFILE");
+}
+
+// A file system of its own is full at some point; in a folder that others share the worker looks
+// after it.
+TEST_P(GreedyIperf3Test, FillsNoDisk) {
+  ASSERT_EQ(ready_.error, "");
+  const char* end = HasOwnMount() ? "refused: ENOSPC" : "output_too_large";
+  Expect("fill-names", end);
+  Expect("fill-bytes", end);
+  Expect("buffers", "allowed");
+}
+
+INSTANTIATE_TEST_SUITE_P(Starts, GreedyIperf3Test, ::testing::ValuesIn(Starts()),
+                         [](const auto& start) { return std::string(start.param.name); });
+
+// The same for what it prints, and for the time that it takes.
+class GreedyOutputTest : public ConfinedIperf3Test {
+ protected:
+  GreedyOutputTest() : ConfinedIperf3Test("fake_iperf3") {}
+
+  void Expect(const char* mode, const char* outcome, std::chrono::nanoseconds time) {
+    const JobResult result = Run(mode, time);
+    EXPECT_EQ(Outcome(result), outcome) << mode << Why(result);
+    ExpectGoodJob(mode);
+  }
+};
+
+TEST_P(GreedyOutputTest, IsEndedForTheRightReason) {
+  ASSERT_EQ(ready_.error, "");
+  Expect("large-report", "allowed", WorkerUnderTest::kPatience);
+  Expect("gib-report", "output_too_large", WorkerUnderTest::kPatience);
+  Expect("flood", "output_too_large", WorkerUnderTest::kPatience);
+  Expect("flood-errors", "output_too_large", WorkerUnderTest::kPatience);
+  Expect("drip", "deadline", milliseconds(1700));
+  Expect("ignore-term", "deadline", milliseconds(1700));
+}
+
+INSTANTIATE_TEST_SUITE_P(Starts, GreedyOutputTest, ::testing::ValuesIn(Starts()),
+                         [](const auto& start) { return std::string(start.param.name); });
+
+}  // namespace
+}  // namespace iperf3_exporter
