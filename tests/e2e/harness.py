@@ -1,11 +1,16 @@
 """What the end-to-end tests share: the real exporter, real iperf3 servers, scrapes, and the
 promise that nothing is left behind."""
 
+import atexit
 import contextlib
+import ctypes
 import glob
 import http.client
+import json
 import os
 import re
+import resource
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +22,8 @@ import urllib.parse
 
 BIN_DIR = os.environ.get("EXPORTER_BIN_DIR", "build/dev/bin")
 EXPORTER = os.path.join(BIN_DIR, "iperf3_exporter")
-IPERF3 = shutil.which("iperf3")
+# Another iperf3 than the installed one, for the servers and for every exporter.
+IPERF3 = os.environ.get("EXPORTER_IPERF3") or shutil.which("iperf3")
 # Extra flags for every exporter, such as --sandbox=require.
 EXTRA_FLAGS = os.environ.get("EXPORTER_EXTRA_FLAGS", "").split()
 PATIENCE = 30.0  # seconds until a wait on something that must happen is a failure
@@ -35,10 +41,78 @@ def wait_until(condition, what, patience=PATIENCE):
         time.sleep(0.01)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def raise_descriptor_limit(wanted=16384):
+    """Thousands of connections are more than the usual soft limit of 1,024 allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE,
+                           (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+raise_descriptor_limit()
+
+
+class Will:
+    """What is still to be done when this program was killed, as by the time-out of ctest: a shell
+    that waits for the end of its input, which comes however this program ends."""
+
+    def __init__(self):
+        self.shell = None
+        self.guard = threading.Lock()
+
+    def add(self, command):
+        """`command` is a list; it must do no harm when it was not needed."""
+        with self.guard:
+            if self.shell is None:
+                self.shell = subprocess.Popen(
+                    ["sh", "-c", 'while read -r line; do will="$line; $will"; done; eval "$will"'],
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    start_new_session=True)
+                atexit.register(self.execute)
+            self.shell.stdin.write(shlex.join(command).encode() + b"\n")
+            self.shell.stdin.flush()
+
+    def execute(self):
+        self.shell.stdin.close()
+        self.shell.wait()
+
+
+WILL = Will()
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+def die_with(parent):
+    """For a child between fork and exec: killed when the thread that made it ends."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+
+
+def start(command, **arguments):
+    """subprocess.Popen of a process that does not outlive the calling thread."""
+    parent = os.getpid()
+    return subprocess.Popen(command, preexec_fn=lambda: die_with(parent), **arguments)
+
+
+RESERVED = contextlib.ExitStack()  # sockets that hold the ports of free_port() to the end
+atexit.register(RESERVED.close)
+
+
+def free_port(address="127.0.0.1", reserve=True):
+    """A port where nothing listens and that nobody else is given: a socket stays bound to it. A
+    server that sets SO_REUSEADDR, as iperf3 and Prometheus do, can still listen there; a client
+    that wants to come from that port can't, unless it is not reserved."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    holder = socket.socket(family)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((address, 0))
+    port = holder.getsockname()[1]
+    if reserve:
+        RESERVED.enter_context(holder)
+    else:
+        holder.close()
+    return port
 
 
 def children_of(pid):
@@ -64,15 +138,20 @@ def children_of(pid):
 
 
 def iperf3_of(pid):
-    """The iperf3 processes under `pid`. The kernel names one after how it was executed, so the
-    program behind it is what counts."""
+    """The iperf3 clients under `pid`, not a worker's question for the version. The kernel names
+    one after how it was executed, so the program behind it is what counts."""
     real = os.path.realpath(IPERF3)
     found = []
     for child in children_of(pid):
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{child}/exe") == real:
+            if os.readlink(f"/proc/{child}/exe") == real and b"-c" in arguments_of(child):
                 found.append(child)
     return found
+
+
+def arguments_of(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().split(b"\0")
 
 
 def smaps(pid, field):
@@ -130,12 +209,15 @@ def reason(samples):
 
 
 class Exporter:
-    """A running exporter on a port of its own, with a lock of its own unless one is named."""
+    """A running exporter on a port of its own, with a lock of its own unless one is named. It has
+    started when all its workers are idle: ready is said when the first is."""
 
     def __init__(self, *flags, lock_name=None, env=None, wait_ready=True):
         self.lock_name = lock_name or f"iperf3_exporter_e2e.{os.getpid()}.{time.monotonic_ns()}"
         self.owns_lock = lock_name is None
         self.flags = [f"--lock.name={self.lock_name}", *EXTRA_FLAGS, *flags]
+        if "EXPORTER_IPERF3" in os.environ and self.flag("--iperf3.path") is None:
+            self.flags.append(f"--iperf3.path={IPERF3}")
         if not any(flag.startswith("--web.listen-address") or flag.startswith("--web.systemd")
                    for flag in self.flags):
             self.flags.insert(0, "--web.listen-address=127.0.0.1:0")
@@ -144,20 +226,38 @@ class Exporter:
         self.process = None
         self.lines = []
 
+    def flag(self, name, default=None):
+        """The value of `--name=value`, the last one."""
+        return next((flag.partition("=")[2] for flag in reversed(self.flags)
+                     if flag.partition("=")[0] == name), default)
+
     def __enter__(self):
-        self.process = subprocess.Popen([EXPORTER, *self.flags], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        env=self.env)
+        WILL.add(["find", "/dev/shm", "-maxdepth", "1", "-name", f"*{self.lock_name}*", "-delete"])
+        self.process = start([EXPORTER, *self.flags], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self.env)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         try:
             if self.wait_ready:
-                self.port = int(self.wait_for_line(r"listening.*address=\"?[^ ]*:(\d+)").group(1))
-                self.wait_for_line(r'msg="?ready')
+                self.wait_until_ready()
+                self.wait_until_idle()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def wait_until_ready(self):
+        self.port = int(self.wait_for_line(r"listening.*address=\"?[^ ]*:(\d+)").group(1))
+        self.wait_for_line(r'msg="?ready')
+
+    def wait_until_idle(self):
+        """Not asked of workers that are not ours, and not through a door that may be closed."""
+        if self.flag("--worker.path") or self.flag("--web.config.file"):
+            return
+        count = int(self.flag("--worker.count", "4"))
+        page = self.flag("--web.telemetry-path", "/metrics")
+        wait_until(lambda: value(self.get(page).metrics(), "iperf3_exporter_workers",
+                                 state="idle") == count, f"{count} idle workers\n{self.log}")
 
     def _read(self):
         for line in self.process.stderr:
@@ -239,34 +339,55 @@ def remove_lock(name):
             os.unlink(path)
 
 
-class Iperf3Server:
-    """A real iperf3 server on a free port of loopback."""
+TCP_ESTABLISHED, TCP_LISTEN = "01", "0A"  # as /proc/net/tcp gives the state
 
-    def __init__(self, *arguments, address="127.0.0.1", prefix=()):
+
+class Iperf3Server:
+    """A real iperf3 server on a free port of loopback, or on `port` if one is given."""
+
+    def __init__(self, *arguments, address="127.0.0.1", prefix=(), port=None):
         self.arguments = arguments
         self.address = address
         self.prefix = prefix
+        self.port = port
 
     def __enter__(self):
-        self.port = free_port()
-        self.process = subprocess.Popen(
+        if self.port is None:
+            # Inside another network namespace the port needs no reservation, nor can it have one.
+            self.port = free_port() if self.prefix else free_port(self.address)
+        self.process = start(
             [*self.prefix, IPERF3, "-s", "-p", str(self.port), "-B", self.address, *self.arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        # Its first line comes when it listens; "--forceflush" is given by Popen's pipe otherwise.
-        wait_until(lambda: self._listens(), "iperf3 -s listens")
+        try:
+            wait_until(self._listens, "iperf3 -s listens")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
+
+    def report(self):
+        """What a server started with -J and -1 measured; waits for its end."""
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        return json.loads(output)
+
+    def connections(self):
+        """How many connections the server has: one for control, one for each stream of TCP."""
+        return self._sockets(TCP_ESTABLISHED)
 
     def _listens(self):
         if self.process.poll() is not None:
             raise AssertionError("iperf3 -s ended: " + self.process.stdout.read().decode())
+        return self._sockets(TCP_LISTEN)
+
+    def _sockets(self, state):
         wanted = f":{self.port:04X}"
+        count = 0
         for table in ("tcp", "tcp6"):
             with open(f"/proc/{self.process.pid}/net/{table}", encoding="ascii") as file:
                 for line in file.readlines()[1:]:
                     fields = line.split()
-                    if fields[1].endswith(wanted) and fields[3] == "0A":
-                        return True
-        return False
+                    count += fields[1].endswith(wanted) and fields[3] == state
+        return count
 
     def __exit__(self, *_):
         self.process.kill()
@@ -312,4 +433,5 @@ class FakePeer:
 @contextlib.contextmanager
 def temporary_directory():
     with tempfile.TemporaryDirectory(prefix="iperf3_exporter_test.") as path:
+        WILL.add(["rm", "-rf", path])
         yield path

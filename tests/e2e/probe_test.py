@@ -105,7 +105,7 @@ class GoodProbes(unittest.TestCase):
         self.probe(bitrate="1M", window="64K", mss="1000", length="16K", congestion=congestion,
                    dscp="46", ip_version="4", no_delay="true", zerocopy="true")
         self.probe(bitrate="1M", omit="1")
-        self.probe(bitrate="1M", cport=str(free_port()))
+        self.probe(bitrate="1M", cport=str(free_port(reserve=False)))
 
     def test_page_is_in_the_format_of_prometheus(self):
         answer = self.exporter.probe(port=self.server.port, period="1s", bitrate="1M")
