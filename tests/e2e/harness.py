@@ -395,6 +395,30 @@ class Iperf3Server:
         self.process.stdout.close()
 
 
+class Overlap:
+    """The most iperf3 clients that were seen at once under any of `exporters`."""
+
+    PAUSE_SECONDS = 0.01  # between looks: a test lasts a hundred of them
+
+    def __init__(self, *exporters):
+        self.exporters = exporters
+        self.most = 0
+        self.stop = threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def _watch(self):
+        while not self.stop.wait(self.PAUSE_SECONDS):
+            self.most = max(self.most, sum(len(each.iperf3()) for each in self.exporters))
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+
 class FakePeer:
     """A TCP peer that is not an iperf3 server: `serve` is given each connection."""
 
