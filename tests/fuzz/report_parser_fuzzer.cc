@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "worker/report/measurement_builder.h"
 #include "worker/report/regular_report.h"
 #include "worker/report/report_parser.h"
 #include "worker/report/report_walk.h"
@@ -58,7 +59,7 @@ void CompareByElements(RegularReportReader& reader, std::string_view text, const
   for (int time = 0; time < 2; ++time) {
     if (!reader.Read(text)) return;
     Measurement quick;
-    const bool has_sums = reader.values().Build(protocol, direction, quick);
+    const bool has_sums = BuildMeasurement(reader.values(), protocol, direction, quick);
     Require(plain.outcome == (has_sums ? ReportOutcome::kMeasured : ReportOutcome::kNoSums),
             "another outcome by elements");
     Require(!has_sums || plain.measurement == quick, "another measurement by elements");
@@ -73,7 +74,7 @@ void CompareWithoutIntervals(std::string_view text, Protocol protocol, Direction
   static RegularReportReader reader({.whole_check_bytes = 0});
   if (!reader.Read(text)) return;
   Measurement quick;
-  const bool has_sums = reader.values().Build(protocol, direction, quick);
+  const bool has_sums = BuildMeasurement(reader.values(), protocol, direction, quick);
   const std::size_t from = text.find(kIntervals) + kIntervals.size();
   const std::size_t to = text.rfind(kEnd);
   Require(from <= to && to < text.size(), "intervals out of order");

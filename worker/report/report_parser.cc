@@ -1,5 +1,6 @@
 #include "worker/report/report_parser.h"
 
+#include "worker/report/measurement_builder.h"
 #include "worker/report/regular_report.h"
 #include "worker/report/report_values.h"
 #include "worker/report/report_walk.h"
@@ -16,8 +17,9 @@ namespace {
 
 Report BuildReport(const ReportValues& values, Protocol protocol, Direction direction) {
   Report report;
-  report.outcome = values.Build(protocol, direction, report.measurement) ? ReportOutcome::kMeasured
-                                                                         : ReportOutcome::kNoSums;
+  report.outcome = BuildMeasurement(values, protocol, direction, report.measurement)
+                       ? ReportOutcome::kMeasured
+                       : ReportOutcome::kNoSums;
   return report;
 }
 

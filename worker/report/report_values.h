@@ -1,29 +1,18 @@
-// The numbers that a report holds, as it gave them, and what they mean together. Both
-// ways through a report (report_parser.h) collect here, so that what counts when a
-// key comes twice and what is plausible is decided once.
+// The numbers that a report holds, as it gave them. Both ways through a report (report_parser.h)
+// collect here, so that what counts when a key comes twice is decided once. What they mean together
+// is measurement_builder.h's.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
+#include <span>
 #include <string_view>
 
-#include "common/wire/job.h"
-#include "common/wire/measurement.h"
+#include "worker/report/json_number.h"
 
 namespace iperf3_exporter {
-
-// A number that the report did not give, or gave as null or anything but a number.
-inline constexpr double kNotGiven = std::numeric_limits<double>::quiet_NaN();
-
-// The value of `token` if it is exactly one JSON number (RFC 8259, section 6). Beyond what a
-// double holds: an infinity of its sign.
-[[nodiscard]] std::optional<double> ParseJsonNumber(std::string_view token);
-
-// The same for what is known to be a JSON number.
-[[nodiscard]] double ConvertJsonNumber(std::string_view number);
 
 enum class SumField : std::uint8_t {
   kSeconds,
@@ -82,6 +71,19 @@ using StreamValues = FirstValues<StreamField>;
 [[nodiscard]] std::optional<CpuField> FindCpuField(std::string_view key);
 [[nodiscard]] std::optional<StreamField> FindStreamField(std::string_view key);
 
+// One direction's sums.
+struct ReportSums {
+  bool has_total = false;
+  bool has_sent = false;
+  bool has_received = false;
+  SumValues total;  // `sum`: UDP only; bytes and packets are the sender's
+  SumValues sent;
+  SumValues received;
+
+  // UDP up to 3.10.
+  [[nodiscard]] bool IsTotalOnly() const { return has_total && !(has_sent && has_received); }
+};
+
 // iperf3 takes at most 128 streams per direction.
 inline constexpr std::size_t kMaxReportStreams = 256;
 
@@ -98,32 +100,18 @@ class ReportValues {
 
   CpuValues cpu;
 
-  // False when the sums of `direction` are not all there, or more streams than iperf3 can
-  // have; `to` is then unspecified.
-  [[nodiscard]] bool Build(Protocol protocol, Direction direction, Measurement& to) const;
+  [[nodiscard]] const ReportSums& forward() const { return sums_[0]; }
+  [[nodiscard]] const ReportSums& reverse() const { return sums_[1]; }
+
+  // More than OpenStream could take.
+  [[nodiscard]] bool HasTooManyStreams() const { return stream_count_ > kMaxReportStreams; }
+  // In the report's order; not with too many.
+  [[nodiscard]] std::span<const StreamValues> streams() const {
+    return std::span(streams_).first(stream_count_);
+  }
 
  private:
-  // One direction's sums.
-  struct Sums {
-    bool has_total = false;
-    bool has_sent = false;
-    bool has_received = false;
-    SumValues total;  // `sum`: UDP only; bytes and packets are the sender's
-    SumValues sent;
-    SumValues received;
-
-    // UDP up to 3.10.
-    [[nodiscard]] bool IsTotalOnly() const { return has_total && !(has_sent && has_received); }
-  };
-
-  [[nodiscard]] static std::optional<DirectionMeasurement> BuildDirection(
-      const Sums& sums, Protocol protocol, std::uint32_t& implausible);
-  // From the first `sending` streams. The others, on which this host receives, tell nothing of
-  // the direction of their data: what their `sender` object holds is of this host's end.
-  void BuildStreams(std::size_t sending, DirectionMeasurement& upload,
-                    std::uint32_t& implausible) const;
-
-  std::array<Sums, 2> sums_;  // forward, reverse
+  std::array<ReportSums, 2> sums_;  // forward, reverse
   std::array<StreamValues, kMaxReportStreams> streams_;
   std::size_t stream_count_ = 0;
 };

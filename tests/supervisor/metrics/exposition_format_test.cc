@@ -15,9 +15,9 @@ TEST(ExpositionFormatTest, OpenMetricsOnlyWhenPreferred) {
       "application/openmetrics-text;version=\"1.0.0\"",
       "APPLICATION/OPENMETRICS-TEXT;q=0.5, text/plain;q=0.4",
       // Prometheus 2.42
-      "application/openmetrics-text;version=1.0.0,application/"
-      "openmetrics-text;version=0.0.1;q=0.75,"
-      "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+      ("application/openmetrics-text;version=1.0.0,"
+       "application/openmetrics-text;version=0.0.1;q=0.75,"
+       "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
       "text/plain;q=0.5,application/openmetrics-text;q=0.5",
       "text/plain;q=0, application/openmetrics-text;q=0.1, */*",
   };

@@ -11,6 +11,7 @@
 
 #include "bench/large_report.h"
 #include "tests/worker/report/padded_report.h"
+#include "worker/report/measurement_builder.h"
 #include "worker/report/regular_report.h"
 
 namespace {
@@ -57,7 +58,7 @@ class ReportParserTest : public testing::Test {
     // As if it were too large to be learnt as a whole.
     if (elements_.Read(report.text())) {
       Measurement by_elements;
-      const bool has_sums = elements_.values().Build(protocol, direction, by_elements);
+      const bool has_sums = BuildMeasurement(elements_.values(), protocol, direction, by_elements);
       EXPECT_EQ(plain.outcome, has_sums ? ReportOutcome::kMeasured : ReportOutcome::kNoSums)
           << text.substr(0, 4000);
       if (has_sums) {
@@ -312,7 +313,8 @@ TEST_F(ReportParserTest, DoesNotTakeOneNumberForAnother) {
           ASSERT_EQ(quick.measurement, plain.measurement) << key << first << ' ' << other;
           Measurement by_elements;
           if (!elements.Read(padded.text())) continue;
-          ASSERT_TRUE(elements.values().Build(Protocol::kTcp, Direction::kUpload, by_elements));
+          ASSERT_TRUE(
+              BuildMeasurement(elements.values(), Protocol::kTcp, Direction::kUpload, by_elements));
           ASSERT_EQ(plain.outcome, ReportOutcome::kMeasured) << key << first << ' ' << other;
           ASSERT_EQ(by_elements, plain.measurement) << key << first << ' ' << other;
         }
