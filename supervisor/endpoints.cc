@@ -116,9 +116,8 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   for (std::size_t i = 0; i < state.workers.size(); ++i) {
     state.workers[i] = static_cast<std::uint32_t>(from_.pool.CountIn(static_cast<WorkerState>(i)));
   }
-  if (const WorkerReady* ready = from_.pool.latest_ready(); ready != nullptr) {
-    state.sandbox = ready->sandbox;
-  }
+  state.sandbox = from_.pool.WeakestSandbox();
+  state.supervisor_sandbox = from_.supervisor_layers;
   const ExpositionFormat format = FormatFor(*exchange);
   exchange->Reply({.content_type = std::string(ContentType(format)),
                    .body = from_.metrics.Page(format, state, server_.statistics())});

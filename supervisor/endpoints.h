@@ -26,6 +26,7 @@ class Endpoints {
   struct Sources {
     const Options& options;
     const LifePhase& phase;
+    const LayerStates& supervisor_layers;
     const std::optional<LockBoard>& board;  // empty with scope `none`
     WorkerPool& pool;
     ProbeDispatcher& dispatcher;

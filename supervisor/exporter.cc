@@ -3,14 +3,13 @@
 #include <event2/event.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include <utility>
 
 #include "common/build_info.h"
 #include "common/lock/lock_objects.h"
 #include "common/logging.h"
+#include "supervisor/self_protection.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -24,8 +23,10 @@ constexpr seconds kDrainLimit{30};
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
 
-// Listeners, workers, lock files, resolver sockets; generously.
-constexpr std::size_t kOwnDescriptors = 200;
+// Listeners, the loop, sockets and threads of resolvers, files that are read; generously.
+constexpr std::size_t kCommonDescriptors = 200;
+// Its socket and its pidfd.
+constexpr std::size_t kDescriptorsPerWorker = 2;
 
 std::uint32_t LockSlots(LockScope scope) {
   switch (scope) {
@@ -38,6 +39,13 @@ std::uint32_t LockSlots(LockScope scope) {
       break;
   }
   return kKeyedLockSlots;
+}
+
+std::size_t OwnDescriptors(const Options& options) {
+  const std::uint32_t slots = LockSlots(options.lock_scope);
+  // The board has a file per slot and its own; for a moment there are two, when it is made anew.
+  const std::size_t boards = slots == 0 ? 0 : 2 * (std::size_t{slots} + 1);
+  return kCommonDescriptors + kDescriptorsPerWorker * options.worker_count + boards;
 }
 
 WorkerPool::Settings PoolSettings(const Options& options) {
@@ -69,35 +77,13 @@ std::string LayersIn(LayerState state, const LayerStates& states) {
   return names;
 }
 
-void LogSandbox(const char* process, const LayerStates& states) {
+void LogSandbox(const char* process, const LayerStates& states, const std::string& not_offered) {
   const std::string missing = LayersIn(LayerState::kMissing, states);
   Log(missing.empty() ? LogLevel::kInfo : LogLevel::kWarn, "sandbox",
       {{"process", process},
        {"in_force", LayersIn(LayerState::kInForce, states)},
        {"missing", missing},
-       {"not_offered", LayersIn(LayerState::kNotOffered, states)}});
-}
-
-// The supervisor holds keys: no core file with them, and nothing that it starts gains rights.
-void GiveUpWhatIsNeverNeeded() {
-  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
-}
-
-// Every connection is a descriptor, and the soft limit is 1024 on most systems.
-Status RaiseDescriptorLimit(std::size_t connections) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("getrlimit(RLIMIT_NOFILE)");
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("setrlimit(RLIMIT_NOFILE)");
-  if (limit.rlim_max < connections + kOwnDescriptors) {
-    return MakeError("--web.max-connections=" + std::to_string(connections) +
-                     ": this process may have " + std::to_string(limit.rlim_max) +
-                     " descriptors, " + std::to_string(kOwnDescriptors) +
-                     " of them for itself (ulimit -n, LimitNOFILE=)");
-  }
-  return {};
+       {"not_offered", not_offered}});
 }
 
 }  // namespace
@@ -113,7 +99,14 @@ Exporter::Exporter(Options options)
                   {.renew_lock = [this] { RenewLock(); },
                    .holds_lock = [this](std::uint32_t slot) { return HoldsLock(slot); }}),
       service_manager_(base_.get()),
-      endpoints_({options_, phase_, board_, pool_, dispatcher_, metrics_}, server_,
+      endpoints_({.options = options_,
+                  .phase = phase_,
+                  .supervisor_layers = layers_,
+                  .board = board_,
+                  .pool = pool_,
+                  .dispatcher = dispatcher_,
+                  .metrics = metrics_},
+                 server_,
                  {.reload = [this] { return ReloadWebConfig(); },
                   .on_probes_changed = [this] { TellStatus(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
@@ -123,8 +116,11 @@ Exporter::~Exporter() = default;
 
 Status Exporter::Start() {
   ::signal(SIGPIPE, SIG_IGN);
-  GiveUpWhatIsNeverNeeded();
-  if (Status status = RaiseDescriptorLimit(options_.max_connections); !status) return status;
+  layers_ = EnterSelfProtection();
+  if (Status status = RaiseDescriptorLimit(options_.max_connections, OwnDescriptors(options_));
+      !status) {
+    return status;
+  }
   AdoptOrphans();
   const auto watch = [this](int number, std::function<void()> callback) {
     signals_.push_back(std::make_unique<SignalWatch>(base_.get(), number, std::move(callback)));
@@ -165,8 +161,11 @@ void Exporter::TellReady() {
   phase_ = LifePhase::kReady;
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3_version);
-  LogSandbox("worker", worker.sandbox.worker);
-  LogSandbox("iperf3", worker.sandbox.iperf3);
+  // What it does not have it was not meant to have.
+  LogSandbox("supervisor", layers_, "");
+  const auto& [of_worker, of_iperf3] = worker.sandbox;
+  LogSandbox("worker", of_worker, LayersIn(LayerState::kNotOffered, of_worker));
+  LogSandbox("iperf3", of_iperf3, LayersIn(LayerState::kNotOffered, of_iperf3));
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
   service_manager_.TellReady();

@@ -57,6 +57,7 @@ class Exporter {
   ServiceManager service_manager_;
   std::optional<LockBoard> board_;
   LifePhase phase_ = LifePhase::kStarting;
+  LayerStates layers_{};  // the supervisor's own
   Endpoints endpoints_;
   Timer drain_limit_;
   Timer last_answers_;

@@ -33,7 +33,7 @@ inline constexpr std::size_t kSandboxLayerCount = kSandboxLayerNames.size();
   return kSandboxLayerNames[static_cast<std::size_t>(layer)];
 }
 
-// The first one is what a report says of a layer that nobody spoke of.
+// From weak to strong. The first one is what a report says of a layer that nobody spoke of.
 enum class LayerState : std::uint8_t {
   kNotOffered,  // the kernel lacks it, or our rights do not reach that far
   kMissing,     // this kernel and our rights offer it, and it could not be had

@@ -65,11 +65,13 @@ std::array<Counter*, N> AddCounters(prometheus::Family<Counter>& family, const s
   return counters;
 }
 
+void AddLayer(MetricFamily& family, const char* process, std::size_t layer, LayerState state) {
+  AddGauge(family, {{"process", process}, {"layer", std::string(kSandboxLayerNames[layer])}},
+           state == LayerState::kInForce ? 1 : 0);
+}
+
 void AddLayers(MetricFamily& family, const char* process, const LayerStates& states) {
-  for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
-    AddGauge(family, {{"process", process}, {"layer", std::string(kSandboxLayerNames[i])}},
-             states[i] == LayerState::kInForce ? 1 : 0);
-  }
+  for (std::size_t i = 0; i < kSandboxLayerCount; ++i) AddLayer(family, process, i, states[i]);
 }
 
 std::vector<MetricFamily> LiveFamilies(const LiveState& state) {
@@ -87,7 +89,10 @@ std::vector<MetricFamily> LiveFamilies(const LiveState& state) {
   }
   MetricFamily& layers =
       add("iperf3_exporter_sandbox_layer", "Whether a layer of protection is in force: 1 or 0.");
-  if (state.supervisor_sandbox) AddLayers(layers, "supervisor", *state.supervisor_sandbox);
+  for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
+    if (state.supervisor_sandbox[i] == LayerState::kNotOffered) continue;
+    AddLayer(layers, "supervisor", i, state.supervisor_sandbox[i]);
+  }
   if (state.sandbox) {
     AddLayers(layers, "worker", state.sandbox->worker);
     AddLayers(layers, "iperf3", state.sandbox->iperf3);

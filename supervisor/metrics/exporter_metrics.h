@@ -64,11 +64,12 @@ struct LiveState {
   std::size_t probes_in_flight = 0;
   std::size_t queue_length = 0;
   std::array<std::uint32_t, kWorkerStateNames.size()> workers{};  // by WorkerState
-  // The weakest of the ready workers: a layer counts as in force when it is in all of them.
-  // Absent until one was ready.
+  // The weakest of the living workers: a layer counts as in force when it is in all of them. Absent
+  // while none is alive.
   std::optional<SandboxReport> sandbox;
-  // The supervisor's own layers; absent: not exported.
-  std::optional<LayerStates> supervisor_sandbox;
+  // The supervisor's own; of those that are kNotOffered, which it does not have by design, there is
+  // no sample.
+  LayerStates supervisor_sandbox{};
 
   bool operator==(const LiveState&) const = default;
 };

@@ -25,6 +25,10 @@ constexpr seconds kGraceAfterDeadline{1};
 // 500 ms, so that the server is freed.
 constexpr milliseconds kLeaveWithin{700};
 
+void Weaken(LayerStates& states, const LayerStates& others) {
+  for (std::size_t i = 0; i < states.size(); ++i) states[i] = std::min(states[i], others[i]);
+}
+
 // Whether `result` can be an answer to `job` at all.
 bool Answers(const JobResult& result, const Job& job) {
   if (result.job_id != job.id) return false;
@@ -54,8 +58,9 @@ struct WorkerPool::Slot {
   Timer respawn;  // back-off
   milliseconds backoff = kFirstBackoff;
   Deadline ready_since;
-  bool renew = false;  // to be replaced when its job is over
-  Job job;             // what it is busy with
+  bool renew = false;     // to be replaced when its job is over
+  SandboxReport sandbox;  // while it is idle or busy
+  Job job;                // what it is busy with
   Done done;
 };
 
@@ -159,6 +164,17 @@ bool WorkerPool::AnyAlive() const {
   return CountIn(WorkerState::kIdle) + CountIn(WorkerState::kBusy) > 0;
 }
 
+std::optional<SandboxReport> WorkerPool::WeakestSandbox() const {
+  std::optional<SandboxReport> weakest;
+  for (const auto& slot : slots_) {
+    if (slot->state != WorkerState::kIdle && slot->state != WorkerState::kBusy) continue;
+    if (!weakest) weakest = slot->sandbox;
+    Weaken(weakest->worker, slot->sandbox.worker);
+    Weaken(weakest->iperf3, slot->sandbox.iperf3);
+  }
+  return weakest;
+}
+
 bool WorkerPool::IsWorker(pid_t pid) const {
   return std::any_of(slots_.begin(), slots_.end(), [pid](const auto& slot) {
     return slot->process != nullptr && slot->process->pid() == pid;
@@ -208,6 +224,7 @@ void WorkerPool::OnReady(Slot& slot, WorkerReady ready) {
     return;
   }
   latest_error_.clear();
+  slot.sandbox = ready.sandbox;
   latest_ready_ = std::move(ready);
   slot.limit.Stop();
   slot.state = WorkerState::kIdle;

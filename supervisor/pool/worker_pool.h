@@ -63,6 +63,10 @@ class WorkerPool {
   [[nodiscard]] bool AnyAlive() const;  // idle or busy
   [[nodiscard]] bool IsWorker(pid_t pid) const;
 
+  // The weakest of what the living workers said of their sandboxes: a layer is in force when it is
+  // in all of them. Nothing while none is alive.
+  [[nodiscard]] std::optional<SandboxReport> WeakestSandbox() const;
+
   // What the latest ready worker said of iperf3 and its sandbox; nullptr before the first.
   [[nodiscard]] const WorkerReady* latest_ready() const {
     return latest_ready_ ? &*latest_ready_ : nullptr;

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -78,6 +79,14 @@ class Start(unittest.TestCase):
                                  f"--lock.name=e2e.start.{os.getpid()}", descriptors=2000)
         self.assertEqual(code, 1)
         self.assertIn("--web.max-connections=100000", log)
+
+    def test_room_is_kept_for_workers_and_locks(self):
+        # 256 for the workers, 130 for the files of a keyed lock: they would be missed only under load.
+        flags = ("--worker.count=128", "--lock.scope=target", "--web.max-connections=512",
+                 "--web.listen-address=127.0.0.1:0", f"--lock.name=e2e.start.{os.getpid()}")
+        code, log = self.refused(*flags, descriptors=512 + 585)
+        self.assertEqual(code, 1, log)
+        self.assertIn("586 of them for itself", log)
 
     def test_without_standard_descriptors_nothing_of_ours_takes_their_place(self):
         name = f"e2e.closed.{os.getpid()}"
@@ -178,6 +187,19 @@ class Pages(unittest.TestCase):
         self.assertEqual(answer.headers["content-encoding"], "gzip")
         self.assertEqual(answer.body[:2], b"\x1f\x8b")
 
+    def test_what_the_supervisor_denies_itself(self):
+        samples = self.exporter.get("/metrics").metrics()
+        own = {dict(labels)["layer"]: have for (name, labels), have in samples.items()
+               if name == "iperf3_exporter_sandbox_layer" and ("process", "supervisor") in labels}
+        # A build with a sanitizer stays dumpable and does not speak of that layer.
+        self.assertEqual({"not_dumpable": 1, **own}, {"no_new_privileges": 1, "not_dumpable": 1, "rlimits": 1})
+        # Its own numbers are in /proc/self, which is closed to others.
+        self.assertGreater(value(samples, "process_open_fds"), 10)
+        self.assertGreater(value(samples, "process_resident_memory_bytes"), 1 << 20)
+        with open(f"/proc/{self.exporter.pid}/limits", encoding="ascii") as limits:
+            core = next(line for line in limits if line.startswith("Max core file size"))
+        self.assertIn(core.split()[4], ("0", "1"))
+
     def test_lock_status_of_an_idle_exporter(self):
         status = json.loads(self.exporter.get("/lock-status").text)
         self.assertIs(status["is_locked"], False)
@@ -218,6 +240,45 @@ class Stop(unittest.TestCase):
             self.assertIn("retry-after", second_answers[0].headers)
             for child in children:
                 self.assertFalse(os.path.exists(f"/proc/{child}"), child)
+
+    def test_a_reload_while_draining_does_not_tell_systemd_that_it_is_ready(self):
+        with harness.temporary_directory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            path = os.path.join(folder, "notify")
+            manager.bind(path)
+            manager.settimeout(harness.PATIENCE)
+            told = []
+
+            def await_message(wanted):
+                while not told or wanted not in told[-1]:
+                    told.append(manager.recv(4096).decode())
+
+            with Exporter(env={**os.environ, "NOTIFY_SOCKET": path}) as exporter, Iperf3Server() as server:
+                await_message("READY=1")
+                exporter.process.send_signal(signal.SIGHUP)
+                await_message("RELOADING=1")
+                await_message("READY=1")
+                kept = exporter.connect()
+                kept.request("GET", "/ready")
+                self.assertEqual(kept.getresponse().read(), b"Ready\n")
+                thread, answers = in_background(
+                    lambda: exporter.probe(port=server.port, period="2s", bitrate="1M"))
+                wait_until(exporter.iperf3, "a probe runs")
+                exporter.process.send_signal(signal.SIGTERM)
+                await_message("STOPPING=1")
+                exporter.process.send_signal(signal.SIGHUP)
+                kept.request("POST", "/-/reload")
+                self.assertEqual(kept.getresponse().status, 200)
+                kept.close()
+                thread.join()
+                self.assertEqual(answers[0].status, 200)
+                self.assertEqual(exporter.process.wait(harness.PATIENCE), 0)
+            manager.setblocking(False)
+            after = []
+            while select.select([manager], [], [], 0)[0]:
+                after.append(manager.recv(4096).decode())
+            self.assertTrue(after, "nothing more was told")
+            self.assertNotIn("READY=1", "\n".join(after))
+            self.assertNotIn("RELOADING=1", "\n".join(after))
 
     def test_a_second_signal_ends_at_once_and_leaves_nothing(self):
         with Exporter() as exporter, Iperf3Server() as server:

@@ -41,6 +41,17 @@ wire::Frame WithByte(wire::Frame frame, std::size_t offset, int value) {
   return frame;
 }
 
+// Every layer but, with the mode of that name, seccomp of the second worker's iperf3.
+WorkerReady Ready(const std::string& mode, std::uint32_t index) {
+  WorkerReady ready{.iperf3_version = "3.12"};
+  ready.sandbox.worker.fill(LayerState::kInForce);
+  ready.sandbox.iperf3.fill(LayerState::kInForce);
+  if (mode == "weak_second" && index == 1) {
+    ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
+  }
+  return ready;
+}
+
 void Answer(const std::string& mode, const Job& job) {
   JobResult result = GoodResult(job);
   if (mode == "garbage") {
@@ -95,9 +106,9 @@ int Main(const std::string& mode) {
   while (ReceiveFrame(kSocketFd, frame, false) == ReceiveOutcome::kFrame) {
     const auto command = wire::DecodeCommand(frame);
     if (!command) return 1;
-    if (std::holds_alternative<WorkerConfig>(*command)) {
+    if (const auto* config = std::get_if<WorkerConfig>(&*command)) {
       if (mode == "unasked_result") Send(wire::Encode(JobResult{}));
-      Send(wire::Encode(WorkerReady{.iperf3_version = "3.12"}));
+      Send(wire::Encode(Ready(mode, config->index)));
     } else if (const auto* job = std::get_if<Job>(&*command)) {
       // Of two workers one stays good, so that the tests see whom a fault touches.
       Answer(job->target == "127.0.0.2" ? "good" : mode, *job);

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <string>
 
-#include "worker/sandbox/build_sanitizers.h"
+#include "common/build_sanitizers.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "common/logging.h"
-#include "worker/sandbox/build_sanitizers.h"
+#include "common/build_sanitizers.h"
 #include "worker/sandbox/identity.h"
 #include "worker/sandbox/landlock.h"
 #include "worker/sandbox/namespaces.h"

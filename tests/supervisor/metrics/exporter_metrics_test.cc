@@ -142,13 +142,21 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
             "1700000000.25");
 
   state.queue_length = 9;
-  state.supervisor_sandbox.emplace().fill(LayerState::kInForce);
+  const auto own = [&state](SandboxLayer layer) -> LayerState& {
+    return state.supervisor_sandbox[static_cast<std::size_t>(layer)];
+  };
+  own(SandboxLayer::kRlimits) = LayerState::kInForce;
+  own(SandboxLayer::kNotDumpable) = LayerState::kMissing;
   http.requests[{"/probe", 400}] = 2;
   http.last_reload_successful = false;
   page = *metrics.Page(ExpositionFormat::kText, state, http);
   EXPECT_EQ(Value(page, "iperf3_exporter_queue_length"), "9");
   EXPECT_EQ(Value(page, "iperf3_exporter_sandbox_layer{process=\"supervisor\",layer=\"rlimits\"}"),
             "1");
+  EXPECT_EQ(
+      Value(page, "iperf3_exporter_sandbox_layer{process=\"supervisor\",layer=\"not_dumpable\"}"),
+      "0");
+  EXPECT_THAT(page, Not(HasSubstr("process=\"supervisor\",layer=\"seccomp\"")));
   EXPECT_EQ(Value(page, "iperf3_exporter_http_requests_total{path=\"/probe\",code=\"400\"}"), "2");
   EXPECT_EQ(Value(page, "iperf3_exporter_config_last_reload_successful"), "0");
 }

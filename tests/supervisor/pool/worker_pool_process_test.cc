@@ -106,6 +106,19 @@ TEST_F(WorkerPoolTest, GivesTheResultOfAGoodWorker) {
   EXPECT_EQ(pool_->latest_ready()->iperf3_version, "3.12");
 }
 
+TEST_F(WorkerPoolTest, TheWeakestSandboxCounts) {
+  StartPool("weak_second", 3);
+  EXPECT_FALSE(pool_->WeakestSandbox());
+  LoopUntil([this] { return pool_->CountIn(WorkerState::kIdle) == 3; });
+  const auto weakest = pool_->WeakestSandbox();
+  ASSERT_TRUE(weakest);
+  SandboxReport expected;
+  expected.worker.fill(LayerState::kInForce);
+  expected.iperf3.fill(LayerState::kInForce);
+  expected.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
+  EXPECT_EQ(*weakest, expected);
+}
+
 struct Breach {
   const char* mode;
   WorkerRestart restart;
