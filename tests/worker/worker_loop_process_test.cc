@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "common/lock/lock_objects.h"
 #include "tests/worker/worker_under_test.h"
@@ -169,6 +171,80 @@ TEST_F(WorkerLoopTest, EndsWithItsSupervisor) {
   EXPECT_EQ(busy.WaitForExit(), 0);
 }
 
+// As an administrator does who has every process of that name read its files again. Were one of
+// them an order to end it would be over within the time of the second job.
+TEST_F(WorkerLoopTest, SignalsThatAreNotForItDoNotEndIt) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  for (const int signal_number : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) worker.Kill(signal_number);
+  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+  EXPECT_EQ(worker.Run(MakeJob("hang", milliseconds(3000))).reason, FailureReason::kDeadline);
+  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+}
+
+// iperf3 takes leave of its server on each of them; what its parent ignores it would too.
+TEST_F(WorkerLoopTest, IgnoresNothingInThePlaceOfIperf3) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const Job job = MakeJob("hang");
+  worker.Send(job);
+  const std::string children = "/proc/" + std::to_string(worker.pid()) + "/task/" +
+                               std::to_string(worker.pid()) + "/children";
+  std::string ignored;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  for (; ignored.empty() && Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
+    pid_t pid = -1;
+    std::ifstream(children) >> pid;
+    std::error_code error;
+    const std::string process = "/proc/" + std::to_string(pid);
+    if (std::filesystem::read_symlink(process + "/exe", error) != config_.iperf3_path) continue;
+    std::ifstream status(process + "/status");
+    for (std::string word; status >> word && word != "SigIgn:";) {
+    }
+    status >> ignored;
+  }
+  ASSERT_NE(ignored, "");
+  const std::uint64_t mask = std::stoull(ignored, nullptr, 16);
+  for (const int signal_number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1}) {
+    EXPECT_EQ(mask >> (signal_number - 1) & 1, 0U) << signal_number;
+  }
+  worker.Send(wire::Cancel{job.id});
+  EXPECT_EQ(worker.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+}
+
+// Its socket stays open, so that only the kernel's signal can tell it.
+TEST_F(WorkerLoopTest, EndsWhenOnlyTheDeathOfItsSupervisorTellsIt) {
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  int fds[2] = {-1, -1};
+  ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+  UniqueFd reader(fds[0]);
+  UniqueFd writer(fds[1]);
+  const pid_t supervisor = ::fork();
+  if (supervisor == 0) {
+    WorkerUnderTest worker;
+    if (!worker.Configure(config_).error.empty()) ::_exit(1);
+    // Keeps the socket open until the test has ended.
+    if (::fork() == 0) {
+      writer.Reset();
+      char byte = 0;
+      static_cast<void>(!::read(reader.get(), &byte, 1));
+      ::_exit(0);
+    }
+    const pid_t pid = worker.pid();
+    static_cast<void>(!::write(writer.get(), &pid, sizeof pid));
+    ::_exit(0);
+  }
+  pid_t worker = -1;
+  ASSERT_EQ(::read(reader.get(), &worker, sizeof worker), ssize_t{sizeof worker});
+  int status = 0;
+  EXPECT_EQ(::waitpid(supervisor, &status, 0), supervisor);
+  EXPECT_EQ(::waitpid(worker, &status, 0), worker);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) << status;
+  writer.Reset();
+  EXPECT_GT(::waitpid(-1, nullptr, 0), 0) << "who kept the socket";
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
 // Otherwise what is opened first would get the log lines.
 TEST_F(WorkerLoopTest, PutsNothingInThePlaceOfAClosedStandardError) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
@@ -191,6 +267,11 @@ TEST_F(WorkerLoopTest, SaysWhyItCannotWork) {
   WorkerUnderTest missing;
   EXPECT_EQ(missing.Configure(config).error, "/nonexistent/iperf3: No such file or directory");
   EXPECT_NE(missing.WaitForExit(), 0);
+
+  // What it says has to be printable, whatever the path holds.
+  config.iperf3_path = "/nonexistent/\xc3\xaf\tiperf3";
+  WorkerUnderTest strange;
+  EXPECT_EQ(strange.Configure(config).error, "/nonexistent/???iperf3: No such file or directory");
 
   config.iperf3_path = "/bin/true";
   WorkerUnderTest other;

@@ -332,6 +332,10 @@ Status MapExecPath() {
 }
 
 Result<SeccompFilter> SeccompFilter::Build(FilterOf of, FilterMode mode, int program_fd) {
+  // libseccomp asks the kernel what it can, and makes no filter where an outer one refuses the
+  // question. Whether ours can be had is found out by Install, which says why not.
+  constexpr unsigned kActionsOfLinux50 = 5;
+  ::seccomp_api_set(kActionsOfLinux50);
   const Context context(::seccomp_init(DefaultAction(of, mode)));
   if (!context) return MakeError("system call filter: out of memory");
   // Calls of another architecture's table are not what the numbers say.

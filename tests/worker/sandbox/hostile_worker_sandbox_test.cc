@@ -2,15 +2,22 @@
 // workers: the attacks are made by a process that has set itself up as a worker does.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <functional>
+#include <utility>
 
 #include "common/lock/board_memory.h"
 #include "common/lock/lock_board.h"
@@ -65,10 +72,11 @@ class HostileWorkerTest : public ::testing::Test {
   }
 
   void ExpectWholeLock() {
-    for (const auto& path : {LockMutexPath(name_, 1, 0), LockBoardPath(name_, 1)}) {
+    for (const auto& [path, bytes] : {std::pair(LockMutexPath(name_, 1, 0), sizeof(sem_t)),
+                                      std::pair(LockBoardPath(name_, 1), BoardMemory::Bytes(1))}) {
       struct stat info = {};
       ASSERT_EQ(::stat(path.c_str(), &info), 0);
-      EXPECT_GT(info.st_size, 0) << path;
+      EXPECT_EQ(static_cast<std::size_t>(info.st_size), bytes) << path;
     }
     const auto board = LockBoard::Open(name_, 1);
     ASSERT_TRUE(board) << board.error().message;
@@ -95,10 +103,29 @@ class HostileWorkerTest : public ::testing::Test {
     EXPECT_EQ(attacked, 3) << "the mutex's two and the board's";
   }
 
+  // Made by a worker, `attack` is ended by the filter.
+  void ExpectFiltered(const std::function<bool()>& attack, const char* what) {
+    const int status = Attack([&] { return attack() ? kSucceeded : kRefused; });
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+        << what << ": wait status " << status;
+  }
+
+  void ExpectAllowed(const std::function<bool()>& twin, const char* what) {
+    const int status = Attack([&] { return twin() ? kSucceeded : kRefused; });
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == kSucceeded)
+        << what << ": wait status " << status;
+  }
+
   const std::string name_ = "hostile_worker_test." + std::to_string(::getpid());
+  // In the worker: its end of the socket that the supervisor, this process, has made.
+  int link_fd_ = -1;
+  // If set: what the worker has as its standard error, as does this process.
+  UniqueFd shared_error_;
 
  private:
   int SetUpAndAttack(int link_fd, const std::function<int()>& attack) {
+    link_fd_ = link_fd;
+    if (shared_error_ && ::dup2(shared_error_.get(), STDERR_FILENO) < 0) return kNoSandbox;
     mutex_.Reset(::open(LockMutexPath(name_, 1, 0).c_str(), O_RDONLY | O_CLOEXEC));
     board_.Reset(::open(LockBoardPath(name_, 1).c_str(), O_RDONLY | O_CLOEXEC));
     if (!RaiseDescriptorLimit()) return kNoSandbox;
@@ -119,7 +146,10 @@ class HostileWorkerTest : public ::testing::Test {
   UniqueFd board_;
 };
 
-bool IsFiltered(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS; }
+// A file that is open, and would be longer by what is written to it.
+char g_page[4096];
+
+constexpr char kLibrary[] = "/lib64/ld-linux-x86-64.so.2";
 
 TEST_F(HostileWorkerTest, CanNotCutTheLockShort) {
   AttackEachLockFd([](int fd) { return ::ftruncate(fd, 0) == 0; });
@@ -139,6 +169,54 @@ TEST_F(HostileWorkerTest, CanNotCutItByAnotherNumber) {
   });
 }
 
+TEST_F(HostileWorkerTest, CanNotMakeTheLockLonger) {
+  AttackEachLockFd([](int fd) { return ::write(fd, g_page, sizeof g_page) > 0; });
+  AttackEachLockFd([](int fd) {
+    const iovec part = {g_page, sizeof g_page};
+    return ::writev(fd, &part, 1) > 0;
+  });
+  AttackEachLockFd([](int fd) { return ::sendfile(fd, kProgramFd, nullptr, sizeof g_page) > 0; });
+  AttackEachLockFd([](int fd) {
+    return ::syscall(SYS_write, std::int64_t{fd} | (std::int64_t{1} << 40), g_page, sizeof g_page) >
+           0;
+  });
+}
+
+TEST_F(HostileWorkerTest, WritesToWhatIsItsOwn) {
+  ExpectAllowed(
+      [] {
+        int fds[2] = {-1, -1};
+        const iovec part = {g_page, 1};
+        return ::pipe2(fds, 0) == 0 && ::write(fds[1], g_page, 1) == 1 &&
+               ::writev(fds[1], &part, 1) == 1 && ::sendfile(fds[1], kProgramFd, nullptr, 1) == 1;
+      },
+      "a pipe");
+  // As one that was never opened is to the kernel.
+  ExpectAllowed([] { return ::write(-1, g_page, 1) < 0 && errno == EBADF; }, "no descriptor");
+}
+
+TEST_F(HostileWorkerTest, CanNotExecuteWhatTheLockHolds) {
+  AttackEachLockFd([](int fd) {
+    return ::mmap(nullptr, 1, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0) != MAP_FAILED;
+  });
+  AttackEachLockFd([](int fd) {
+    return ::syscall(SYS_mmap, 0, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE,
+                     std::int64_t{fd} | (std::int64_t{1} << 40), 0) != -1;
+  });
+  ExpectAllowed(
+      [&] {
+        const int fd = LockFd(0);
+        return ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED;
+      },
+      "reading the lock");
+  ExpectAllowed(
+      [] {
+        const int fd = ::open(kLibrary, O_RDONLY);
+        return ::mmap(nullptr, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) != MAP_FAILED;
+      },
+      "a library");
+}
+
 TEST_F(HostileWorkerTest, SignalsNobodyElse) {
   // Whom it could signal by its rights, were it not for the filter.
   const pid_t victim = ::fork();
@@ -146,22 +224,131 @@ TEST_F(HostileWorkerTest, SignalsNobodyElse) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) ::pause();
   }
-  EXPECT_TRUE(IsFiltered(Attack([&] { return ::kill(victim, SIGTERM) == 0; })));
-  EXPECT_TRUE(IsFiltered(Attack([&] { return ::kill(-victim, SIGKILL) == 0; })));
-  EXPECT_TRUE(IsFiltered(Attack([&] { return ::syscall(SYS_pidfd_open, victim, 0) >= 0; })));
-  EXPECT_TRUE(IsFiltered(
-      Attack([&] { return ::syscall(SYS_rt_sigqueueinfo, victim, SIGTERM, nullptr) == 0; })));
+  ExpectFiltered([&] { return ::kill(victim, SIGTERM) == 0; }, "kill");
+  ExpectFiltered([&] { return ::kill(-victim, SIGKILL) == 0; }, "kill of a group");
+  ExpectFiltered([&] { return ::syscall(SYS_pidfd_open, victim, 0) >= 0; }, "pidfd_open");
+  ExpectFiltered([&] { return ::syscall(SYS_rt_sigqueueinfo, victim, SIGTERM, nullptr) == 0; },
+                 "rt_sigqueueinfo");
   int status = 0;
   EXPECT_EQ(::waitpid(victim, &status, WNOHANG), 0) << "the victim lives";
   ::kill(victim, SIGKILL);
   ::waitpid(victim, &status, 0);
 }
 
+// A descriptor of the supervisor, which is whoever has made the socket, could be signalled by.
+TEST_F(HostileWorkerTest, GetsNoDescriptorOfItsSupervisor) {
+  constexpr int kPeerPidfd = 77;  // SO_PEERPIDFD, Linux 6.5
+  const auto ask = [&](std::int64_t option) {
+    int answer[3] = {};
+    socklen_t size = sizeof answer;
+    return ::syscall(SYS_getsockopt, link_fd_, SOL_SOCKET, option, answer, &size) == 0;
+  };
+  ExpectFiltered([&] { return ask(kPeerPidfd); }, "SO_PEERPIDFD");
+  ExpectFiltered([&] { return ask(kPeerPidfd | (std::int64_t{1} << 40)); },
+                 "SO_PEERPIDFD, disguised");
+  ExpectAllowed([&] { return ask(SO_PEERCRED); }, "SO_PEERCRED");
+  ExpectAllowed([&] { return ask(SO_RCVBUF); }, "SO_RCVBUF");
+  ExpectFiltered([&] { return ::syscall(SYS_pidfd_getfd, link_fd_, 0, 0) >= 0; }, "pidfd_getfd");
+}
+
+TEST_F(HostileWorkerTest, JoinsNoGroupOfOthers) {
+  const pid_t group = ::getpgrp();
+  ExpectFiltered([&] { return ::setpgid(0, group) == 0; }, "setpgid to the supervisor's");
+  ExpectFiltered([&] { return ::setpgid(::getpid(), 0) == 0; }, "setpgid by number");
+  ExpectAllowed([] { return ::setpgid(0, 0) == 0; }, "a group of its own");
+}
+
+TEST_F(HostileWorkerTest, ReachesIntoNoOtherProcess) {
+  const pid_t supervisor = ::getpid();
+  const std::string memory = "/proc/" + std::to_string(supervisor) + "/mem";
+  ExpectAllowed([&] { return ::open(memory.c_str(), O_RDONLY) < 0 && errno == EACCES; },
+                "its memory");
+  ExpectFiltered([&] { return ::open(memory.c_str(), O_RDWR) >= 0; }, "its memory, to write");
+  ExpectFiltered(
+      [&] {
+        iovec part = {g_page, 1};
+        return ::process_vm_readv(supervisor, &part, 1, &part, 1, 0) > 0;
+      },
+      "process_vm_readv");
+  ExpectFiltered(
+      [&] {
+        rlimit limit = {};
+        return ::prlimit(supervisor, RLIMIT_NOFILE, nullptr, &limit) == 0;
+      },
+      "prlimit of the supervisor");
+  ExpectAllowed(
+      [] {
+        rlimit limit = {};
+        return ::prlimit(0, RLIMIT_NOFILE, nullptr, &limit) == 0;
+      },
+      "its own limits");
+}
+
+TEST_F(HostileWorkerTest, StartsAndServesNothing) {
+  ExpectFiltered(
+      [] {
+        char* const argv[] = {g_page, nullptr};
+        return ::execve("/bin/true", argv, argv) == 0;
+      },
+      "execve");
+  ExpectFiltered([] { return ::fork() >= 0; }, "fork");
+  ExpectFiltered([] { return ::listen(::socket(AF_INET, SOCK_STREAM, 0), 1) == 0; }, "listen");
+  ExpectAllowed([] { return ::socket(AF_INET, SOCK_STREAM, 0) >= 0; }, "a socket");
+}
+
+// Under a service manager standard error is a socket, which all that is logged goes through.
+TEST_F(HostileWorkerTest, LeavesTheLogOfOthersAlone) {
+  int fds[2] = {-1, -1};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  const UniqueFd reader(fds[0]);
+  shared_error_.Reset(fds[1]);
+  constexpr std::int64_t kDisguised = STDERR_FILENO | (std::int64_t{1} << 40);
+  const int size = 1;
+  ExpectFiltered([] { return ::shutdown(STDERR_FILENO, SHUT_RDWR) == 0; }, "shutdown");
+  ExpectFiltered([] { return ::syscall(SYS_shutdown, kDisguised, SHUT_RDWR) == 0; },
+                 "shutdown, disguised");
+  ExpectFiltered([] { return ::fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) == 0; }, "F_SETFL");
+  ExpectFiltered([] { return ::syscall(SYS_fcntl, kDisguised, F_SETFL, O_NONBLOCK) == 0; },
+                 "F_SETFL, disguised");
+  ExpectFiltered(
+      [&] { return ::setsockopt(STDERR_FILENO, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0; },
+      "setsockopt");
+  // By another number of the same.
+  ExpectFiltered(
+      [] {
+        return ::syscall(SYS_dup3, STDERR_FILENO, STDOUT_FILENO, 0) == STDOUT_FILENO &&
+               ::shutdown(STDOUT_FILENO, SHUT_RDWR) == 0;
+      },
+      "shutdown by another number");
+  EXPECT_EQ(::fcntl(shared_error_.get(), F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_EQ(::send(shared_error_.get(), "x", 1, MSG_NOSIGNAL), 1);
+  ExpectAllowed([] { return ::write(STDERR_FILENO, "x", 1) == 1; }, "a line of the log");
+  ExpectAllowed(
+      [&] {
+        const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+        return ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0 &&
+               ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && ::shutdown(fd, SHUT_RDWR) != 0 &&
+               errno == ENOTCONN;
+      },
+      "a socket of its own");
+}
+
+TEST_F(HostileWorkerTest, LeavesTheFileOfTheLogAlone) {
+  char path[] = "/tmp/hostile_worker_test.XXXXXX";
+  shared_error_.Reset(::mkstemp(path));
+  ASSERT_TRUE(shared_error_);
+  ::unlink(path);
+  ASSERT_EQ(::write(shared_error_.get(), "line\n", 5), 5);
+  ExpectFiltered([] { return ::ftruncate(STDERR_FILENO, 0) == 0; }, "ftruncate");
+  ExpectFiltered([] { return ::lseek(STDERR_FILENO, 0, SEEK_SET) == 0; }, "lseek");
+  EXPECT_GE(::lseek(shared_error_.get(), 0, SEEK_CUR), 5);
+  ExpectAllowed([] { return ::lseek(::open(kLibrary, O_RDONLY), 0, SEEK_SET) == 0; },
+                "lseek of its own");
+}
+
 // Its harmless twin: what the filter does grant.
 TEST_F(HostileWorkerTest, CanStillWork) {
-  const int status = Attack([] { return ::syscall(SYS_getpid) > 0 ? kSucceeded : kRefused; });
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), kSucceeded);
+  ExpectAllowed([] { return ::syscall(SYS_getpid) > 0; }, "getpid");
 }
 
 }  // namespace

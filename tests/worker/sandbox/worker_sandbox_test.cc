@@ -1,0 +1,160 @@
+// That the layers which a worker says are in force are so by the kernel's own account, and what it
+// says when one can't be had.
+#include "worker/sandbox/worker_sandbox.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "tests/worker/sandbox/confined_iperf3.h"
+#include "worker/sandbox/identity.h"
+#include "worker/sandbox/landlock.h"
+#include "worker/sandbox/resource_limits.h"
+
+namespace iperf3_exporter {
+namespace {
+
+LayerState StateOf(const WorkerReady& ready, SandboxLayer layer) {
+  return ready.sandbox.worker[static_cast<std::size_t>(layer)];
+}
+
+class WorkerSandboxTest : public ConfinedIperf3Test {
+ protected:
+  WorkerSandboxTest() : ConfinedIperf3Test("hostile_iperf3") {}
+
+  // A user of its own where the worker may change it.
+  [[nodiscard]] uid_t ExpectedUser() const {
+    const bool changes = GetParam().user == 0 && GetParam().prefix.empty();
+    return changes ? kFirstWorkerUid : GetParam().user;
+  }
+
+  static std::string Status(pid_t pid, const char* name) {
+    return LineOf(ProcPath(pid, "status"), std::string(name) + ":");
+  }
+
+  void ExpectConfined(pid_t pid, int filters) const {
+    const int outer = std::stoi(Status(::getpid(), "Seccomp_filters"));
+    EXPECT_EQ(Status(pid, "NoNewPrivs"), "1");
+    EXPECT_EQ(Status(pid, "Seccomp"), "2");
+    EXPECT_EQ(Status(pid, "Seccomp_filters"), std::to_string(outer + filters));
+    const std::string none(16, '0');
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
+      EXPECT_EQ(Status(pid, set), none) << set;
+    }
+    const std::string user = std::to_string(ExpectedUser());
+    for (const char* ids : {"Uid", "Gid"}) {
+      EXPECT_EQ(Status(pid, ids), user + ' ' + user + ' ' + user + ' ' + user) << ids;
+    }
+    EXPECT_EQ(Status(pid, "Groups"), "");
+  }
+
+  static void ExpectLimit(pid_t pid, const char* name, rlim_t most, const char* unit) {
+    const std::string text = std::to_string(most);
+    EXPECT_EQ(LineOf(ProcPath(pid, "limits"), name), text + ' ' + text + ' ' + unit) << name;
+  }
+};
+
+TEST_P(WorkerSandboxTest, EveryLayerThatIsOfferedIsSaidToBeInForce) {
+  ASSERT_EQ(ready_.error, "");
+  for (const SandboxLayer layer :
+       {SandboxLayer::kNoNewPrivileges, SandboxLayer::kDescriptors, SandboxLayer::kParentDeath,
+        SandboxLayer::kNotDumpable, SandboxLayer::kRlimits, SandboxLayer::kEnvironment,
+        SandboxLayer::kSeccomp, SandboxLayer::kCapabilities}) {
+    EXPECT_EQ(StateOf(ready_, layer), LayerState::kInForce) << Name(layer);
+  }
+  const bool changed = ExpectedUser() != GetParam().user;
+  EXPECT_EQ(StateOf(ready_, SandboxLayer::kUser),
+            changed ? LayerState::kInForce : LayerState::kNotOffered);
+  EXPECT_EQ(StateOf(ready_, SandboxLayer::kLandlock),
+            LandlockAbi() > 0 ? LayerState::kInForce : LayerState::kNotOffered);
+}
+
+TEST_P(WorkerSandboxTest, IsSeenInForceFromOutside) {
+  ASSERT_EQ(ready_.error, "");
+  if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
+  const pid_t worker = worker_.pid();
+  const Job job = MakeJob("wait");
+  worker_.Send(job);
+  const pid_t iperf3 = FindIperf3();
+  ASSERT_GT(iperf3, 0);
+  ExpectConfined(worker, 1);
+  ExpectConfined(iperf3, 2);
+  for (const pid_t pid : {worker, iperf3}) {
+    ExpectLimit(pid, "Max address space", kAddressSpaceBytes, "bytes");
+    ExpectLimit(pid, "Max core file size", kCoreBytes, "bytes");
+    ExpectLimit(pid, "Max stack size", kThreadStackBytes, "bytes");
+    ExpectLimit(pid, "Max file size", kFileBytes, "bytes");
+  }
+  ExpectLimit(worker, "Max open files", kProgramFd, "files");
+  ExpectLimit(iperf3, "Max open files", kIperf3Descriptors, "files");
+  if (ExpectedUser() == kFirstWorkerUid) {
+    ExpectLimit(worker, "Max processes", kTasks, "processes");
+    ExpectLimit(iperf3, "Max processes", kTasks, "processes");
+  }
+  EXPECT_NE(LineOf(ProcPath(iperf3, "limits"), "Max cpu time").find("seconds"), std::string::npos);
+  // Of a process that can't be dumped the files in /proc are root's.
+  struct stat info = {};
+  EXPECT_EQ(::stat(ProcPath(worker, "fd").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0U);
+  // Of the worker's descriptors iperf3 has the tenant's, and its temporary file system's.
+  EXPECT_LE(std::distance(std::filesystem::directory_iterator(ProcPath(iperf3, "fd")), {}), 5);
+  EXPECT_EQ(std::filesystem::file_size(ProcPath(worker, "environ")), 0U);
+  worker_.Send(wire::Cancel{job.id});
+  EXPECT_EQ(worker_.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+}
+
+INSTANTIATE_TEST_SUITE_P(Starts, WorkerSandboxTest, ::testing::ValuesIn(Starts()),
+                         [](const auto& start) { return std::string(start.param.name); });
+
+// Under an outer filter that refuses what a layer needs.
+struct RefusedCall {
+  const char* call;
+  SandboxLayer layer;
+};
+
+class RefusedLayerTest : public ::testing::TestWithParam<RefusedCall> {
+ protected:
+  static std::vector<std::string> Prefix() {
+    return {TEST_BINARY_DIR "/refuse_calls", GetParam().call, "--"};
+  }
+
+  static WorkerConfig Config(SandboxMode mode) {
+    WorkerConfig config;
+    config.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
+    config.sandbox = mode;
+    return config;
+  }
+};
+
+TEST_P(RefusedLayerTest, IsAnErrorWhereAllAreRequired) {
+  WorkerUnderTest worker(Prefix());
+  const WorkerReady ready = worker.Configure(Config(SandboxMode::kRequire));
+  const std::string expected =
+      "sandbox layer " + std::string(Name(GetParam().layer)) + " can't be had: ";
+  EXPECT_EQ(ready.error.substr(0, expected.size()), expected);
+  EXPECT_NE(ready.error.find("Operation not permitted"), std::string::npos) << ready.error;
+  EXPECT_NE(worker.WaitForExit(), 0);
+}
+
+TEST_P(RefusedLayerTest, IsMissingWhereAsMuchAsCanBeHadIsEnough) {
+  WorkerUnderTest worker(Prefix());
+  const WorkerReady ready = worker.Configure(Config(SandboxMode::kBestEffort));
+  EXPECT_EQ(ready.error, "");
+  EXPECT_EQ(StateOf(ready, GetParam().layer), LayerState::kMissing);
+  Job job;
+  job.id = 1;
+  job.address = ParseIpAddress("127.0.0.1").value();
+  job.test.period_seconds = 1;
+  job.deadline = Clock::now() + WorkerUnderTest::kPatience;
+  job.lock_deadline = job.deadline;
+  const JobResult result = worker.Run(job);
+  EXPECT_EQ(result.outcome, JobOutcome::kSucceeded) << result.error_text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, RefusedLayerTest,
+                         ::testing::Values(RefusedCall{"seccomp", SandboxLayer::kSeccomp},
+                                           RefusedCall{"landlock_restrict_self",
+                                                       SandboxLayer::kLandlock}),
+                         [](const auto& refused) { return std::string(refused.param.call); });
+
+}  // namespace
+}  // namespace iperf3_exporter
