@@ -20,7 +20,7 @@ import threading
 import time
 import urllib.parse
 
-BIN_DIR = os.environ.get("EXPORTER_BIN_DIR", "build/dev/bin")
+BIN_DIR = os.path.abspath(os.environ.get("EXPORTER_BIN_DIR", "build/dev/bin"))
 EXPORTER = os.path.join(BIN_DIR, "iperf3_exporter")
 # Another iperf3 than the installed one, for the servers and for every exporter.
 IPERF3 = os.environ.get("EXPORTER_IPERF3") or shutil.which("iperf3")

@@ -92,7 +92,7 @@ class Start(unittest.TestCase):
         name = f"e2e.closed.{os.getpid()}"
         with harness.temporary_directory() as folder:
             path = os.path.join(folder, "web.sock")
-            process = subprocess.Popen(
+            process = harness.start(
                 ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", EXPORTER, f"--lock.name={name}",
                  f"--web.listen-address=unix:{path}"], close_fds=True)
             try:
@@ -135,11 +135,7 @@ class Start(unittest.TestCase):
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.exporter = Exporter().__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.exporter.__exit__(None, None, None)
+        cls.exporter = cls.enterClassContext(Exporter())
 
     def test_every_path_and_its_methods(self):
         expected = {
@@ -207,18 +203,6 @@ class Pages(unittest.TestCase):
             self.assertIsNone(status[key], key)
         self.assertEqual((status["queue_size"], status["waiting"]), (0, []))
         self.assertEqual((status["scope"], status["name"]), ("host", self.exporter.lock_name))
-
-    def test_bad_queries_are_refused_and_the_exporter_lives(self):
-        for query in ("", "target=", "target=%FF%FE", "target=a%00b", "target=%22", "target=a%0Ab",
-                      "target=-c", "target=" + "a" * 300, "target=a&port=0x10", "target=a%2", "x=%zz",
-                      "target=a&reverse_mode=yes", "target=a&period=5", "target=a&period=-1s",
-                      "target=a&reverse_mode=1&bidirectional=1", "target=a&bitrate=fast",
-                      "target=a&parallel=0", "target=a&parallel=129", "target=a&x=" + "b" * 10000):
-            with self.subTest(query[:40]):
-                answer = self.exporter.get("/probe?" + query)
-                self.assertIn(answer.status, (400, 414, 431))
-                self.assertTrue(answer.text.isprintable() or answer.text.rstrip("\n").isprintable())
-        self.assertEqual(self.exporter.get("/health").status, 200)
 
 
 class Stop(unittest.TestCase):
@@ -351,7 +335,7 @@ class Crashes(unittest.TestCase):
 
 class Leaks(unittest.TestCase):
     def test_a_thousand_failing_probes_leave_no_trace(self):
-        port = free_port()
+        port = free_port()  # nobody else can come to listen there meanwhile
         with Exporter() as exporter:
             def probe(_):
                 answer = exporter.probe(port=port, period="1s")
@@ -362,13 +346,16 @@ class Leaks(unittest.TestCase):
                     list(pool.map(probe, range(count)))
                 wait_until(lambda: value(exporter.get("/metrics").metrics(),
                                          "iperf3_exporter_http_connections") == 1, "idle again")
-                return settled_resources(exporter)
+                return settled_resources(exporter), anonymous_kib(exporter)
 
-            before = run(10)
-            memory = anonymous_kib(exporter)
-            self.assertEqual(run(1000), before)
-            # Allocators keep a little; a leak of 1 kB a probe would show.
-            self.assertLess(anonymous_kib(exporter) - memory, 900)
+            # Allocators and caches have grown to what they need when the counting begins.
+            resources_before, _ = run(200)
+            resources_between, memory_between = run(500)
+            resources_after, memory_after = run(500)
+            self.assertEqual(resources_between, resources_before)
+            self.assertEqual(resources_after, resources_before)
+            print(f"{memory_after - memory_between} KiB more after 500 probes", flush=True)
+            self.assertLess(memory_after - memory_between, 250, "half a KiB for each probe")
 
 
 if __name__ == "__main__":

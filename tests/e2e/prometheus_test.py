@@ -4,14 +4,12 @@ then every query of the dashboard and every rule is run against what it gathered
 import json
 import pathlib
 import re
-import subprocess
-import time
 import unittest
 import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import Exporter, Iperf3Server, free_port, temporary_directory, wait_until
+from harness import Exporter, Iperf3Server, free_port, start, temporary_directory, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MONITORING = ROOT / "monitoring"
@@ -48,7 +46,7 @@ class Prometheus:
         file = pathlib.Path(folder) / "prometheus.yml"
         file.write_text(config)
         self.log = open(pathlib.Path(folder) / "log", "wb")
-        self.process = subprocess.Popen(
+        self.process = start(
             ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder}/data",
              f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log, stderr=self.log)
 
@@ -72,6 +70,11 @@ class Prometheus:
     def query(self, expression):
         data = self.ask("query", query=expression)
         return data["result"] if data else []
+
+    def wait_for(self, expression):
+        """What it gives, as soon as it gives something: a rate needs two scrapes, a rule an
+        evaluation behind them."""
+        return wait_until(lambda: self.query(expression), expression)
 
 
 def dashboard_queries():
@@ -101,15 +104,17 @@ class PrometheusTest(unittest.TestCase):
 
     @classmethod
     def gather(cls):
-        """Waits until each target answered, and the counters have two samples."""
+        """Waits until each target answered and the rules were run over that."""
         def answered():
             ups = cls.prometheus.query('count_over_time(iperf3_up[5m])')
             return len(ups) >= 5 and len(cls.prometheus.query('target:iperf3_bits_per_second:median7d')) >= 3
         wait_until(answered, "five targets answered", GATHER_SECONDS)
-        time.sleep(5)  # rate() needs two scrapes, two seconds apart, after the last change
 
     def test_scrapes_both_pages(self):
-        targets = self.prometheus.ask("targets")["activeTargets"]
+        def scraped():
+            targets = self.prometheus.ask("targets")["activeTargets"]
+            return targets if "unknown" not in {t["health"] for t in targets} else None
+        targets = wait_until(scraped, "every target was scraped")
         self.assertEqual(6, len(targets))
         self.assertEqual([], [t["lastError"] for t in targets if t["lastError"]])
         self.assertEqual({"up"}, {t["health"] for t in targets})
@@ -130,7 +135,7 @@ class PrometheusTest(unittest.TestCase):
         self.assertGreater(len(queries), 25)
         for panel, query in queries:
             with self.subTest(panel=panel, query=query):
-                self.assertNotEqual([], self.prometheus.query(query))
+                self.prometheus.wait_for(query)
 
     def test_variables_of_the_dashboard_have_values(self):
         dashboard = json.loads(DASHBOARD.read_text())
@@ -139,7 +144,7 @@ class PrometheusTest(unittest.TestCase):
                 continue
             series, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"]).groups()
             with self.subTest(variable=variable["name"]):
-                found = self.prometheus.query(series.replace("$job", ".*"))
+                found = self.prometheus.wait_for(series.replace("$job", ".*"))
                 self.assertTrue(all(label in s["metric"] for s in found) and found)
 
     def test_rules_are_evaluated(self):
@@ -148,7 +153,7 @@ class PrometheusTest(unittest.TestCase):
         self.assertEqual([], [(r["name"], r["lastError"]) for r in rules if r.get("lastError")])
         for rule in rules:
             if rule["type"] == "recording":
-                self.assertNotEqual([], self.prometheus.query(rule["name"]), rule["name"])
+                self.prometheus.wait_for(rule["name"])
 
     def test_metrics_named_by_rules_exist(self):
         # An alert whose metric is misspelt is silent for ever: ask for each without its condition.
@@ -156,7 +161,7 @@ class PrometheusTest(unittest.TestCase):
         for name in sorted(set(re.findall(r"\b(?<!:)(iperf3_[a-z0-9_]+)\b(?![:\"])", text))):
             if name != "iperf3_exporter" and name != "iperf3_recording" and name != "iperf3_targets":
                 with self.subTest(metric=name):
-                    self.assertNotEqual([], self.prometheus.query(f"last_over_time({name}[5m])"))
+                    self.prometheus.wait_for(f"last_over_time({name}[5m])")
 
 
 if __name__ == "__main__":
