@@ -1,22 +1,45 @@
 // Runs a fuzz target over the files of the folders named on the command line, once
 // each. Fails when there is none: a corpus that went missing must not pass.
+// `--first=BYTES`: each file behind each of these bytes in turn, for files that are not inputs yet
+// of a target whose inputs begin with a choice.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
+namespace {
+
+void Run(const std::string& bytes) {
+  LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+}
+
+void RunFile(const std::filesystem::path& path, std::string_view first_bytes) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  if (first_bytes.empty()) Run(bytes);
+  for (const char first : first_bytes) Run(first + bytes);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  constexpr std::string_view kFirst = "--first=";
+  std::string_view first_bytes;
   int files = 0;
   for (int i = 1; i < argc; ++i) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(argv[i])) {
+    const std::string_view argument = argv[i];
+    if (argument.starts_with(kFirst)) {
+      first_bytes = argument.substr(kFirst.size());
+      continue;
+    }
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(argument)) {
       if (!entry.is_regular_file()) continue;
-      std::ifstream in(entry.path(), std::ios::binary);
-      const std::string bytes((std::istreambuf_iterator<char>(in)), {});
-      LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+      RunFile(entry.path(), first_bytes);
       ++files;
     }
   }

@@ -5,6 +5,7 @@ compare with. It knows nothing of the exporter's own code: json for the text, CO
 meaning. A fact that a report doesn't give has no line.
 """
 
+import gzip
 import json
 import math
 import pathlib
@@ -192,11 +193,19 @@ def judge(case, data):
     return measure(report, case["command"].split())
 
 
+def read(path):
+    """A report, from `path` or, of one too large to be kept as it is, from `path`.gz."""
+    if path.exists():
+        return path.read_bytes()
+    with gzip.open(f"{path}.gz") as file:
+        return file.read()
+
+
 def main():
     for manifest in sorted(pathlib.Path(sys.argv[1]).glob("*/cases.json")):
         for name, case in json.loads(manifest.read_text(encoding="utf-8")).items():
             path = f"{manifest.parent.name}/{name}"
-            values = judge(case, (manifest.parent / f"{name}.json").read_bytes())
+            values = judge(case, read(manifest.parent / f"{name}.json"))
             # What the test has to know of the run itself.
             print(path, "command", json.dumps(case["command"]))
             print(path, "status", case["status"])

@@ -2,8 +2,9 @@
 // well from any report.
 #pragma once
 
-#include <fstream>
-#include <iterator>
+#include <zlib.h>
+
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,10 +20,19 @@ class PaddedReport {
     bytes_.append(kReportPaddingBytes, padding);
   }
 
-  // Empty when there is no such file.
+  // From `path` or, of a report too large to be kept as it is, from `path`.gz. Empty when there is
+  // neither.
   static PaddedReport Read(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return PaddedReport(std::string((std::istreambuf_iterator<char>(in)), {}));
+    std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
+    if (!file) file.reset(gzopen((path + ".gz").c_str(), "rb"));
+    std::string text;
+    char buffer[65536];
+    while (file) {
+      const int bytes = gzread(file.get(), buffer, sizeof buffer);  // what isn't gzip as it is
+      if (bytes <= 0) break;
+      text.append(buffer, static_cast<std::size_t>(bytes));
+    }
+    return PaddedReport(std::move(text));
   }
 
   [[nodiscard]] std::string_view text() const { return std::string_view(bytes_).substr(0, size_); }
