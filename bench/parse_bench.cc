@@ -28,7 +28,7 @@
 #include <thread>
 #include <vector>
 
-#include "bench/large_report.h"
+#include "tests/worker/report/padded_report.h"
 #include "worker/report/report_parser.h"
 
 namespace iperf3_exporter {
@@ -36,24 +36,17 @@ namespace {
 
 struct Sample {
   std::string name;
-  std::string bytes;  // padded
-  std::size_t size = 0;
+  PaddedReport report;
   Protocol protocol = Protocol::kTcp;
   Direction direction = Direction::kUpload;
 
-  [[nodiscard]] std::string_view text() const { return std::string_view(bytes).substr(0, size); }
+  [[nodiscard]] std::string_view text() const { return report.text(); }
+  [[nodiscard]] std::size_t size() const { return text().size(); }
 };
 
 std::string ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return std::string((std::istreambuf_iterator<char>(in)), {});
-}
-
-Sample MakeSample(std::string name, std::string text, Protocol protocol, Direction direction) {
-  Sample sample{std::move(name), std::move(text), 0, protocol, direction};
-  sample.size = sample.bytes.size();
-  sample.bytes.append(kReportPaddingBytes, '\0');
-  return sample;
 }
 
 // All reports of the corpus that are a measurement, by the command that made them.
@@ -65,11 +58,11 @@ std::vector<Sample> ReadCorpus(const std::string& version) {
   for (const auto& [name, about] : cases.items()) {
     const std::string command = about["command"].get<std::string>() + " ";
     const auto has = [&](const char* word) { return command.find(word) != command.npos; };
-    Sample sample = MakeSample(version + "/" + name, ReadFile(folder + name + ".json"),
-                               has(" -u ") ? Protocol::kUdp : Protocol::kTcp,
-                               has(" --bidir ") ? Direction::kBidirectional
-                               : has(" -R ")    ? Direction::kDownload
-                                                : Direction::kUpload);
+    Sample sample{version + "/" + name, PaddedReport::Read(folder + name + ".json"),
+                  has(" -u ") ? Protocol::kUdp : Protocol::kTcp,
+                  has(" --bidir ") ? Direction::kBidirectional
+                  : has(" -R ")    ? Direction::kDownload
+                                   : Direction::kUpload};
     const Report report = parser.Parse(sample.text(), sample.protocol, sample.direction);
     if (about["status"] == 0 && report.outcome == ReportOutcome::kMeasured) {
       samples.push_back(std::move(sample));
@@ -104,7 +97,7 @@ void CheckOrDie(const Sample& sample) {
 
 void SetBytes(benchmark::State& state, const Sample& sample) {
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) *
-                          static_cast<std::int64_t>(sample.size));
+                          static_cast<std::int64_t>(sample.size()));
 }
 
 void BenchParse(benchmark::State& state, const Sample& sample) {
@@ -126,7 +119,7 @@ Sample Vary(const Sample& sample, std::minstd_rand& random) {
     if (c == '"') in_string = !in_string;
     text.push_back(c);
   }
-  return MakeSample(sample.name, std::move(text), sample.protocol, sample.direction);
+  return {sample.name, PaddedReport(std::move(text)), sample.protocol, sample.direction};
 }
 
 void BenchVaried(benchmark::State& state, const Sample& sample) {
@@ -138,7 +131,7 @@ void BenchVaried(benchmark::State& state, const Sample& sample) {
   std::size_t i = 0;
   for (auto _ : state) {
     const Sample& of = samples[i++ % samples.size()];
-    bytes += of.size;
+    bytes += of.size();
     benchmark::DoNotOptimize(parser.Parse(of.text(), of.protocol, of.direction));
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
@@ -156,7 +149,8 @@ void BenchStage1(benchmark::State& state, const Sample& sample) {
   simdjson::ondemand::parser parser;
   for (auto _ : state) {
     benchmark::DoNotOptimize(
-        parser.iterate(sample.text().data(), sample.size, sample.bytes.size()).error());
+        parser.iterate(sample.text().data(), sample.size(), sample.size() + kReportPaddingBytes)
+            .error());
   }
   SetBytes(state, sample);
 }
@@ -170,9 +164,9 @@ void BenchNlohmann(benchmark::State& state, const Sample& sample) {
 }
 
 void BenchMemcpy(benchmark::State& state, const Sample& sample) {
-  std::string to(sample.size, '\0');
+  std::string to(sample.size(), '\0');
   for (auto _ : state) {
-    std::memcpy(to.data(), sample.text().data(), sample.size);
+    std::memcpy(to.data(), sample.text().data(), sample.size());
     benchmark::ClobberMemory();
   }
   SetBytes(state, sample);
@@ -186,23 +180,23 @@ void BenchPipe(benchmark::State& state, const Sample& sample, bool parse) {
   fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
   std::thread writer([&sample, out = ends[1]] {
     for (;;) {
-      for (std::size_t at = 0; at < sample.size;) {
-        const ssize_t bytes = write(out, sample.text().data() + at, sample.size - at);
+      for (std::size_t at = 0; at < sample.size();) {
+        const ssize_t bytes = write(out, sample.text().data() + at, sample.size() - at);
         if (bytes <= 0) return;  // the reader has closed
         at += static_cast<std::size_t>(bytes);
       }
     }
   });
-  std::string buffer(sample.size + kReportPaddingBytes, '\0');
+  std::string buffer(sample.size() + kReportPaddingBytes, '\0');
   ReportParser parser;
   for (auto _ : state) {
-    for (std::size_t at = 0; at < sample.size;) {
-      const ssize_t bytes = read(ends[0], buffer.data() + at, sample.size - at);
+    for (std::size_t at = 0; at < sample.size();) {
+      const ssize_t bytes = read(ends[0], buffer.data() + at, sample.size() - at);
       if (bytes <= 0) std::exit(1);
       at += static_cast<std::size_t>(bytes);
     }
     if (parse) {
-      benchmark::DoNotOptimize(parser.Parse(std::string_view(buffer).substr(0, sample.size),
+      benchmark::DoNotOptimize(parser.Parse(std::string_view(buffer).substr(0, sample.size()),
                                             sample.protocol, sample.direction));
     }
   }
@@ -243,22 +237,10 @@ void Register(const Sample& sample, bool stands_for_its_kind) {
   add("pipe_and_parse", BenchPipeAndParse);
 }
 
-// The 60 s report of 16 streams at 0.1 s intervals, near enough: 3.3 MB.
-Sample MakeLargeSample(const std::vector<Sample>& samples) {
-  for (const Sample& sample : samples) {
-    if (sample.name == "3.12/tcp_P32") {
-      return MakeSample("3.12/made_t60_i0.1", RepeatFirstInterval(sample.text(), 300),
-                        sample.protocol, sample.direction);
-    }
-  }
-  std::fprintf(stderr, "no corpus\n");
-  std::exit(1);
-}
-
 bool StandsForItsKind(const std::string& name) {
-  static const std::vector<std::string> names = {"3.9/tcp_default",  "3.12/tcp_default",
-                                                 "3.12/tcp_P128",    "3.12/udp_10M",
-                                                 "3.18/tcp_default", "3.18/tcp_P128"};
+  static const std::vector<std::string> names = {
+      "3.9/tcp_default",  "3.12/tcp_default", "3.12/tcp_P128",        "3.12/udp_10M",
+      "3.18/tcp_default", "3.18/tcp_P128",    "3.12/tcp_t60_i0.1_P16"};
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -273,10 +255,8 @@ int main(int argc, char** argv) {
     for (Sample& sample : iperf3_exporter::ReadCorpus(version))
       samples.push_back(std::move(sample));
   }
-  samples.push_back(iperf3_exporter::MakeLargeSample(samples));
   for (const Sample& sample : samples) {
-    const bool large = &sample == &samples.back();
-    iperf3_exporter::Register(sample, large || iperf3_exporter::StandsForItsKind(sample.name));
+    iperf3_exporter::Register(sample, iperf3_exporter::StandsForItsKind(sample.name));
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

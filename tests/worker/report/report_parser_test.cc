@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "bench/large_report.h"
+#include "tests/worker/report/large_report.h"
 #include "tests/worker/report/padded_report.h"
 #include "worker/report/measurement_builder.h"
 #include "worker/report/regular_report.h"

@@ -1,5 +1,5 @@
 // A report of the size that 60 s at 0.1 s intervals give, made from a small real one: its first
-// interval repeated. Deterministic; the tests use it too.
+// interval repeated.
 #pragma once
 
 #include <cstddef>
