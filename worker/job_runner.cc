@@ -11,8 +11,12 @@
 namespace iperf3_exporter {
 namespace {
 
-// Left of the deadline when iperf3 is told to end: for its leaving, and for the answer.
-constexpr std::chrono::milliseconds kAnswerTime{50};
+// Left of the deadline when nothing of iperf3 is left: for the answer's way to the scraper.
+constexpr std::chrono::milliseconds kAnswerTime{30};
+// What iperf3 is given before that to leave when it is told to: on SIGTERM it says good-bye to its
+// server, which is free then, and waits for nobody. Both are part of kTestOverhead.
+constexpr std::chrono::milliseconds kLeaveTime{70};
+static_assert(kAnswerTime + kLeaveTime < kTestOverhead);
 
 void Fail(JobResult& result, FailureReason reason, std::string text = {}) {
   result.outcome = JobOutcome::kFailed;
@@ -81,7 +85,8 @@ void JobRunner::RunTest(const Job& job, const HeldLock& lock, JobResult& result)
   const std::vector<std::string> argv = BuildIperf3Argv(job, *period, capabilities_);
   const RunResult run = process_.Run({
       .argv = &argv,
-      .deadline = job.deadline - kAnswerTime,
+      .deadline = job.deadline - kAnswerTime - kLeaveTime,
+      .grace = kLeaveTime,
       .inherited_fd = lock ? lock.tenant_fd() : -1,
       .port = job.port,
       .binds_port = job.test.bind_address.has_value() || job.test.client_port.has_value(),

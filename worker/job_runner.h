@@ -16,8 +16,9 @@ class JobRunner {
             Iperf3Capabilities capabilities)
       : locks_(locks), process_(process), link_(link), capabilities_(capabilities) {}
 
-  // Takes the lock, runs iperf3, parses its report. Blocks at most until the job's deadline, or a
-  // cancel, and kTermGrace after it. Nothing is held and nothing runs when it returns.
+  // Takes the lock, runs iperf3, parses its report. Gives the result a little before the job's
+  // deadline, or kTermGrace after a cancel, at the latest. Nothing is held and nothing runs when it
+  // returns.
   [[nodiscard]] JobResult Run(const Job& job);
 
  private:

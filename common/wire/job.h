@@ -70,6 +70,9 @@ inline constexpr std::uint32_t kNoLock = UINT32_MAX;
 // What a test takes beyond its seconds: starting iperf3, connecting, exchanging the
 // parameters and results. A period fits when it and this are left before the deadline.
 inline constexpr std::chrono::milliseconds kTestOverhead{300};
+// A period that has to be cut is cut to what leaves this much, if a second of test is left then:
+// all that is exchanged takes six round trips, which on a far path are most of a second.
+inline constexpr std::chrono::milliseconds kFarTestOverhead{1000};
 
 struct Job {
   std::uint64_t id = 0;

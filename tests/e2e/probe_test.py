@@ -205,7 +205,7 @@ class FailedProbes(unittest.TestCase):
     def test_period_is_cut_to_what_fits(self):
         with Iperf3Server() as server:
             answer = self.exporter.probe(port=server.port, period="60s", bitrate="1M",
-                                         scrape_timeout=3.4)
+                                         scrape_timeout=4)
             samples = answer.metrics()
             self.assertEqual(value(samples, "iperf3_up"), 1, answer.text)
             self.assertEqual(value(samples, "iperf3_test_period_seconds"), 2)

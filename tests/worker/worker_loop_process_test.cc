@@ -96,6 +96,15 @@ TEST_F(WorkerLoopTest, EndsTheTestAtTheDeadline) {
   EXPECT_FALSE(next.recovered_lock);
 }
 
+TEST_F(WorkerLoopTest, AnswersInsideTheDeadlineWhatIgnoresSigterm) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const Job job = MakeJob("ignore-term", milliseconds(1700));
+  const JobResult result = worker.Run(job);
+  EXPECT_LE(Clock::now(), job.deadline);
+  EXPECT_EQ(result.reason, FailureReason::kDeadline);
+}
+
 TEST_F(WorkerLoopTest, StartsNothingWhenNoSecondFits) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");

@@ -58,10 +58,13 @@ std::uint32_t IntervalSeconds(std::uint32_t period_seconds) {
 }
 
 std::optional<std::uint32_t> FittingPeriod(const TestOptions& test, std::chrono::nanoseconds left) {
-  const auto spare = left - kTestOverhead - std::chrono::seconds(test.omit_seconds);
-  const auto fits = std::chrono::floor<std::chrono::seconds>(spare).count();
-  if (fits < 1) return std::nullopt;
-  return static_cast<std::uint32_t>(std::min<std::int64_t>(fits, test.period_seconds));
+  using std::chrono::floor;
+  using std::chrono::seconds;
+  const auto spare = left - seconds(test.omit_seconds);
+  if (spare >= seconds(test.period_seconds) + kTestOverhead) return test.period_seconds;
+  if (spare < seconds(1) + kTestOverhead) return std::nullopt;
+  const auto fits = floor<seconds>(spare - kFarTestOverhead).count();
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(fits, 1));
 }
 
 std::vector<std::string> BuildIperf3Argv(const Job& job, std::uint32_t period_seconds,

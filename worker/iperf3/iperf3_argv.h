@@ -21,8 +21,9 @@ inline constexpr std::uint32_t kMostIntervals = 60;
 inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
 [[nodiscard]] std::uint32_t IntervalSeconds(std::uint32_t period_seconds);
 
-// The whole seconds of `test` that fit before `deadline` beside the seconds omitted and
-// kTestOverhead: the period asked for, or fewer; nullopt when not even one fits.
+// The period to be run in the time that is left: the one asked for, if it fits beside the seconds
+// omitted and kTestOverhead; else the whole seconds that fit beside kFarTestOverhead, or one, if
+// only that fits beside kTestOverhead; nullopt when not even one does.
 [[nodiscard]] std::optional<std::uint32_t> FittingPeriod(const TestOptions& test,
                                                          std::chrono::nanoseconds left);
 

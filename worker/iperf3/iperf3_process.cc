@@ -41,8 +41,12 @@ constexpr std::chrono::milliseconds kFolderLook{100};
 // Watches one running iperf3 until it has ended, and ends it when it must.
 class Watch {
  public:
-  Watch(Iperf3Child& child, Deadline deadline, SupervisorLink* link, std::uint64_t job_id)
-      : child_(child), deadline_(deadline), link_(link), job_id_(job_id) {
+  Watch(Iperf3Child& child, const RunRequest& request, SupervisorLink* link)
+      : child_(child),
+        deadline_(request.deadline),
+        last_kill_at_(request.deadline + request.grace),
+        link_(link),
+        job_id_(request.job_id) {
     fds_[kPidfd] = {child.pidfd(), POLLIN, 0};
     fds_[kListener] = {-1, POLLIN, 0};
     fds_[kLink] = {link != nullptr ? link->fd() : -1, POLLIN, 0};
@@ -143,12 +147,13 @@ class Watch {
   void Stop(RunEnd why) {
     if (end_ != RunEnd::kExited) return;
     end_ = why;
-    kill_at_ = Clock::now() + kTermGrace;
+    kill_at_ = std::min(Clock::now() + kTermGrace, last_kill_at_);
     child_.Signal(SIGTERM);
   }
 
   Iperf3Child& child_;
   Deadline deadline_;
+  Deadline last_kill_at_;
   SupervisorLink* link_;
   std::uint64_t job_id_;
   std::array<pollfd, kSlots> fds_{};
@@ -212,7 +217,7 @@ RunResult Iperf3Process::Run(const RunRequest& request) {
   errors->write_end.Reset();
 
   RunResult result;
-  Watch watch(*child, request.deadline, link_, request.job_id);
+  Watch watch(*child, request, link_);
   watch.LookInto(sandbox_->watched_fd());
   if (restrictions->diagnosis) {
     auto listener = ReceiveListener(restrictions->diagnosis.get());

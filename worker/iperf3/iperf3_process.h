@@ -39,7 +39,9 @@ struct RunResult {
 // What one run needs beside the program. All borrowed.
 struct RunRequest {
   const std::vector<std::string>* argv = nullptr;
-  Deadline deadline;         // then SIGTERM, and SIGKILL kTermGrace later
+  Deadline deadline;  // then SIGTERM
+  // From the deadline to SIGKILL, whatever SIGTERM came for; at most kTermGrace after SIGTERM.
+  std::chrono::milliseconds grace = kTermGrace;
   int inherited_fd = -1;     // stays open in iperf3: the lock's tenant; -1: none
   std::uint16_t port = 0;    // the only TCP port to connect to; 0: none at all
   bool binds_port = false;   // a source address or port was asked for
@@ -53,8 +55,8 @@ class Iperf3Process {
   [[nodiscard]] static Result<Iperf3Process> Create(int program_fd, const Iperf3Sandbox* sandbox,
                                                     SupervisorLink* link);
 
-  // Starts iperf3 and waits for its end. Blocks at most until the deadline, or a cancel, and
-  // kTermGrace after it.
+  // Starts iperf3 and waits for its end. Blocks at most until the deadline and its grace, or a
+  // cancel and kTermGrace after it.
   [[nodiscard]] RunResult Run(const RunRequest& request);
 
   // What the last run wrote, until the next; zero bytes enough for the parser lie behind.

@@ -71,11 +71,25 @@ TEST(Iperf3ArgvTest, KeepsTheReportOfALongTestSmall) {
   EXPECT_EQ(IntervalSeconds(86400), 60U);
 }
 
-TEST(Iperf3ArgvTest, CutsThePeriodToTheWholeSecondsThatFit) {
+TEST(Iperf3ArgvTest, KeepsThePeriodThatFits) {
   const TestOptions test{.period_seconds = 5};
   EXPECT_EQ(FittingPeriod(test, seconds(10)), 5U);
   EXPECT_EQ(FittingPeriod(test, seconds(5) + kTestOverhead), 5U);
+}
+
+TEST(Iperf3ArgvTest, CutsThePeriodToWhatAFarPathNeeds) {
+  const TestOptions test{.period_seconds = 5};
   EXPECT_EQ(FittingPeriod(test, seconds(5) + kTestOverhead - milliseconds(1)), 4U);
+  EXPECT_EQ(FittingPeriod(test, seconds(4) + kFarTestOverhead), 4U);
+  EXPECT_EQ(FittingPeriod(test, seconds(4) + kFarTestOverhead - milliseconds(1)), 3U);
+  EXPECT_EQ(FittingPeriod(test, seconds(2) + kFarTestOverhead), 2U);
+  // Six round trips of 150 ms fit beside it.
+  EXPECT_GT(kFarTestOverhead, 6 * milliseconds(150));
+}
+
+TEST(Iperf3ArgvTest, CutsToOneSecondRatherThanToNone) {
+  const TestOptions test{.period_seconds = 5};
+  EXPECT_EQ(FittingPeriod(test, seconds(2) + kFarTestOverhead - milliseconds(1)), 1U);
   EXPECT_EQ(FittingPeriod(test, seconds(1) + kTestOverhead), 1U);
   EXPECT_EQ(FittingPeriod(test, seconds(1) + kTestOverhead - milliseconds(1)), std::nullopt);
   EXPECT_EQ(FittingPeriod(test, seconds(0)), std::nullopt);
@@ -83,7 +97,8 @@ TEST(Iperf3ArgvTest, CutsThePeriodToTheWholeSecondsThatFit) {
 
 TEST(Iperf3ArgvTest, CountsTheOmittedSeconds) {
   const TestOptions test{.period_seconds = 5, .omit_seconds = 3};
-  EXPECT_EQ(FittingPeriod(test, seconds(6) + kTestOverhead), 3U);
+  EXPECT_EQ(FittingPeriod(test, seconds(8) + kTestOverhead), 5U);
+  EXPECT_EQ(FittingPeriod(test, seconds(6) + kFarTestOverhead), 3U);
   EXPECT_EQ(FittingPeriod(test, seconds(3) + kTestOverhead), std::nullopt);
 }
 

@@ -31,9 +31,11 @@ class Iperf3ProcessTest : public ::testing::Test {
   // Every child has been reaped, whatever the test did.
   void TearDown() override { EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1); }
 
-  RunResult Run(const char* mode, std::chrono::nanoseconds time = seconds(60)) {
+  RunResult Run(const char* mode, std::chrono::nanoseconds time = seconds(60),
+                milliseconds grace = kTermGrace) {
     const std::vector<std::string> argv = {"iperf3", "-J", "--bind-dev", mode};
-    return process_->Run({.argv = &argv, .deadline = Clock::now() + time, .job_id = 7});
+    return process_->Run(
+        {.argv = &argv, .deadline = Clock::now() + time, .grace = grace, .job_id = 7});
   }
 
   void Send(const wire::Frame& frame) { ASSERT_TRUE(SendFrame(sockets_.first.get(), frame)); }
@@ -93,10 +95,20 @@ TEST_F(Iperf3ProcessTest, EndsAHangThatClosedItsPipes) {
 }
 
 TEST_F(Iperf3ProcessTest, KillsWhatIgnoresSigterm) {
+  const Deadline start = Clock::now();
   const RunResult run = Run("ignore-term", milliseconds(500));
   EXPECT_EQ(run.end, RunEnd::kDeadline);
   EXPECT_EQ(WTERMSIG(run.wait_status), SIGKILL);
-  EXPECT_GE(run.run_time, milliseconds(500) + kTermGrace);
+  EXPECT_GE(Clock::now() - start, milliseconds(500) + kTermGrace);
+}
+
+TEST_F(Iperf3ProcessTest, KillsItNoLaterThanTheGraceOfItsDeadline) {
+  // Longer than kTermGrace: a loaded machine is not taken for a late kill.
+  const Deadline start = Clock::now();
+  const RunResult late = Run("ignore-term", milliseconds(1500), milliseconds(50));
+  EXPECT_EQ(WTERMSIG(late.wait_status), SIGKILL);
+  EXPECT_GE(Clock::now() - start, milliseconds(1550));
+  EXPECT_LT(late.run_time, milliseconds(1500) + kTermGrace);
 }
 
 TEST_F(Iperf3ProcessTest, DoesNotTakeALateReportForAnEndOfItsOwn) {
