@@ -1,6 +1,7 @@
 #include "supervisor/loop/task_pool.h"
 
 #include <event2/event.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 
 #include <atomic>
@@ -9,9 +10,6 @@
 #include <cstdlib>
 #include <deque>
 #include <mutex>
-#include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "common/unique_fd.h"
@@ -41,6 +39,8 @@ struct TaskPool::Shared {
   Options options;
   UniqueFd ready;  // eventfd: something is in `finished`.
 
+  // 0, or why not as an errno. Not std::thread: that can't be told how much stack.
+  static int StartThread(const std::shared_ptr<Shared>& shared);
   static void ThreadMain(const std::shared_ptr<Shared>& shared);
   void Finish(std::shared_ptr<Task::State> state);
 };
@@ -79,6 +79,29 @@ void TaskPool::Shared::Finish(std::shared_ptr<Task::State> state) {
   if (!first) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(ready.get(), &one, sizeof one);
+}
+
+int TaskPool::Shared::StartThread(const std::shared_ptr<Shared>& shared) {
+  using Argument = std::shared_ptr<Shared>;
+  pthread_attr_t attributes;
+  if (const int error = ::pthread_attr_init(&attributes); error != 0) return error;
+  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  if (shared->options.stack_bytes != 0) {
+    ::pthread_attr_setstacksize(&attributes, shared->options.stack_bytes);
+  }
+  auto argument = std::make_unique<Argument>(shared);
+  pthread_t thread{};
+  const int error = ::pthread_create(
+      &thread, &attributes,
+      [](void* owned) -> void* {
+        const std::unique_ptr<Argument> mine(static_cast<Argument*>(owned));
+        ThreadMain(*mine);
+        return nullptr;
+      },
+      argument.get());
+  ::pthread_attr_destroy(&attributes);
+  if (error == 0) static_cast<void>(argument.release());
+  return error;
 }
 
 void TaskPool::Shared::ThreadMain(const std::shared_ptr<Shared>& shared) {
@@ -158,11 +181,11 @@ Result<TaskPool::Task> TaskPool::Submit(std::function<void()> work, std::functio
   if (shared_->queue.size() >= shared_->options.max_queued) return MakeError("too much work waits");
   // Idle threads that are already spoken for by queued work don't count.
   if (shared_->queue.size() >= shared_->idle && shared_->threads < shared_->options.max_threads) {
-    try {
-      std::thread(&Shared::ThreadMain, shared_).detach();
+    const int error = Shared::StartThread(shared_);
+    if (error == 0) {
       ++shared_->threads;
-    } catch (const std::system_error& error) {
-      if (shared_->threads == 0) return MakeError(std::string("thread: ") + error.what());
+    } else if (shared_->threads == 0) {
+      return MakeError(ErrnoText("thread", error));
     }
   }
   shared_->queue.push_back(state);

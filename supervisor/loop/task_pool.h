@@ -23,6 +23,8 @@ class TaskPool {
     // Work that waits for a thread; beyond it Submit refuses.
     std::size_t max_queued = 1024;
     std::chrono::milliseconds idle_timeout = std::chrono::seconds(30);
+    // Of each thread; 0: the system's default.
+    std::size_t stack_bytes = 0;
   };
 
   // The shared state of one piece of work. Destroying the handle abandons it: `work` is not begun
