@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/deadline.h"
 #include "supervisor/http/http_types.h"
 
 namespace iperf3_exporter {
@@ -30,6 +31,9 @@ class HttpExchange {
   // After the `?`, raw and undecoded; empty when there is none. Without spaces and control
   // bytes, but there may be any bytes above ASCII.
   [[nodiscard]] const std::string& query() const { return query_; }
+  // When the whole request had come; what was done with it since (checking a password) included in
+  // whatever counts from here.
+  [[nodiscard]] Deadline received_at() const { return received_at_; }
   // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix"; for log lines.
   [[nodiscard]] const std::string& peer() const { return peer_; }
   // The first header field of that name, in any case of letters. Valid until Reply or disconnect.
@@ -54,6 +58,9 @@ class HttpExchange {
   std::string path_;
   std::string query_;
   std::string peer_;
+
+ private:
+  const Deadline received_at_ = Clock::now();
 };
 
 }  // namespace iperf3_exporter
