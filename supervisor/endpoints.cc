@@ -4,6 +4,7 @@
 
 #include "common/logging.h"
 #include "supervisor/pages.h"
+#include "supervisor/probe/probe_deadline.h"
 #include "supervisor/probe/probe_request.h"
 
 namespace iperf3_exporter {
@@ -62,7 +63,7 @@ void Endpoints::AddRoutes() {
 }
 
 void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
-  const Deadline received = Clock::now();
+  const Deadline received = exchange->received_at();
   const WorkerReady* worker = from_.pool.latest_ready();
   const auto refuse = [&](const BadRequest& bad) {
     from_.metrics.OnProbe(ProbeResult::kBadRequest, Clock::now() - received);
@@ -87,7 +88,8 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   const ProbeDispatcher::Id id = from_.dispatcher.NextId();
   exchange->OnDisconnect([this, id] { from_.dispatcher.Cancel(id); });
   from_.dispatcher.Start(
-      id, std::move(*request), ProbeDeadline(received, scrape_timeout, from_.options.probe_times),
+      id, std::move(*request), received,
+      ProbeDeadline(received, scrape_timeout, from_.options.probe_times),
       [this, exchange](const ProbeAnswer& answer) {
         switch (answer.kind) {
           case ProbeAnswer::Kind::kTested: {

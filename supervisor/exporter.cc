@@ -23,8 +23,9 @@ constexpr seconds kDrainLimit{30};
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
 
-// Listeners, the loop, sockets and threads of resolvers, files that are read; generously.
-constexpr std::size_t kCommonDescriptors = 200;
+// Listeners, the loop, files that are read, generously; and a socket for each name that is looked
+// up.
+constexpr std::size_t kCommonDescriptors = 100 + kMaxResolverThreads;
 // Its socket and its pidfd.
 constexpr std::size_t kDescriptorsPerWorker = 2;
 
@@ -94,10 +95,10 @@ Exporter::Exporter(Options options)
       server_(base_.get(), ServerLimits(options_)),
       pool_(base_.get(), PoolSettings(options_),
             {.on_idle = [this] { dispatcher_.Dispatch(); },
-             .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); }}),
+             .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); },
+             .renew_lock = [this] { return RenewLock(); }}),
       dispatcher_(base_.get(), options_, pool_, metrics_,
-                  {.renew_lock = [this] { RenewLock(); },
-                   .holds_lock = [this](std::uint32_t slot) { return HoldsLock(slot); }}),
+                  [this](std::uint32_t slot) { return HoldsLock(slot); }),
       service_manager_(base_.get()),
       endpoints_({.options = options_,
                   .phase = phase_,
@@ -207,9 +208,8 @@ bool Exporter::HoldsLock(std::uint32_t slot) const {
   return holder && holder->ours;
 }
 
-void Exporter::RenewLock() {
-  // Several workers may tell of the same deletion, and one that lies moves nobody.
-  if (!board_ || !board_->ObjectsGone()) return;
+bool Exporter::RenewLock() {
+  if (!board_ || !board_->ObjectsGone()) return false;
   Log(LogLevel::kError,
       "the lock was deleted under us and is created anew; a test that still "
       "runs under the deleted one may overlap with the next",
@@ -218,6 +218,7 @@ void Exporter::RenewLock() {
     Log(LogLevel::kError, "cannot create the lock", {{"detail", status.error().message}});
   }
   pool_.Renew();
+  return true;
 }
 
 Status Exporter::ReloadWebConfig() {

@@ -40,7 +40,8 @@ class Exporter {
   void TellReady();
 
   [[nodiscard]] bool HoldsLock(std::uint32_t slot) const;
-  void RenewLock();
+  // False when it is still there.
+  [[nodiscard]] bool RenewLock();
   [[nodiscard]] Status ReloadWebConfig();
   void TellStatus();
 

@@ -11,6 +11,7 @@
 #include "common/logging.h"
 #include "common/wire/job.h"
 #include "supervisor/metrics/failure_values.h"
+#include "supervisor/probe/probe_deadline.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/target_policy.h"
 

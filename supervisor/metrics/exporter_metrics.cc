@@ -79,7 +79,7 @@ std::vector<MetricFamily> LiveFamilies(const LiveState& state) {
   const auto add = [&](const char* name, const char* help) -> MetricFamily& {
     return families.emplace_back(BuildFamily(MetricType::Gauge, name, help));
   };
-  AddGauge(add("iperf3_exporter_probes_in_flight", "Probes that a worker has in hand."), {},
+  AddGauge(add("iperf3_exporter_probes_in_flight", "Probes whose test runs."), {},
            static_cast<double>(state.probes_in_flight));
   AddGauge(add("iperf3_exporter_queue_length", "Probes that wait for their turn."), {},
            static_cast<double>(state.queue_length));

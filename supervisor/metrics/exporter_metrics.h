@@ -23,19 +23,20 @@ namespace iperf3_exporter {
 
 // How a request for a probe ended: the label `result`.
 enum class ProbeResult : std::uint8_t {
-  kSuccess,      // 200, iperf3_up 1
-  kFailure,      // 200, iperf3_up 0
-  kBadRequest,   // 400
-  kForbidden,    // 403
-  kQueueFull,    // 503
-  kLockTimeout,  // 503
-  kDraining,     // 503
-  kNoWorker,     // 503
-  kCancelled,    // the scraper went away
+  kSuccess,        // 200, iperf3_up 1
+  kFailure,        // 200, iperf3_up 0
+  kBadRequest,     // 400
+  kForbidden,      // 403
+  kQueueFull,      // 503
+  kLockTimeout,    // 503
+  kWorkerTimeout,  // 503: workers are alive, but none was free in time
+  kDraining,       // 503
+  kNoWorker,       // 503: none is alive
+  kCancelled,      // the scraper went away
 };
-inline constexpr std::array<std::string_view, 9> kProbeResultNames = {
-    "success",      "failure",  "bad_request", "forbidden", "queue_full",
-    "lock_timeout", "draining", "no_worker",   "cancelled",
+inline constexpr std::array<std::string_view, 10> kProbeResultNames = {
+    "success",      "failure",        "bad_request", "forbidden", "queue_full",
+    "lock_timeout", "worker_timeout", "draining",    "no_worker", "cancelled",
 };
 
 // Why a worker had to be started anew: the label `reason`.
@@ -86,7 +87,7 @@ class ExporterMetrics {
   void OnProbe(ProbeResult result, std::chrono::nanoseconds duration);
   // A test was tried and failed.
   void OnProbeFailure(FailureReason reason);
-  // A job came back that had taken, or tried to take, a lock.
+  // A probe is over that had waited for a lock, in vain or not.
   void OnLockWait(std::chrono::nanoseconds wait);
   void OnLockTimeout();
   void OnLockRecovery();

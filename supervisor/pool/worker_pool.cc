@@ -17,8 +17,8 @@ constexpr milliseconds kFirstBackoff{100};
 constexpr seconds kLongestBackoff{30};
 constexpr seconds kHealthyAfter{60};
 constexpr seconds kReadyWithin{5};
-// A worker answers at its job's deadline plus what ending iperf3 takes (SIGTERM, 500 ms,
-// SIGKILL); one that is later than this hangs.
+// A worker answers by its job's deadline, and after a cancel as soon as iperf3 has been ended
+// (SIGTERM, 500 ms, SIGKILL); one that is so much later hangs.
 constexpr seconds kGraceAfterDeadline{1};
 
 // A worker whose socket was closed tidies up and ends by itself: iperf3 gets its SIGTERM and
@@ -210,11 +210,18 @@ void WorkerPool::OnEvent(Slot& slot, wire::Event event) {
       return;
     }
   } else if (const auto& result = std::get<JobResult>(event);
-             slot.state == WorkerState::kBusy && Answers(result, slot.job)) {
+             slot.state == WorkerState::kBusy && Answers(result, slot.job) &&
+             (result.outcome != JobOutcome::kLockGone || TrulyGone(slot))) {
     OnResult(slot, result);
     return;
   }
   Replace(slot, WorkerRestart::kProtocol, "a message that does not answer its job");
+}
+
+// Several workers may tell of the same deletion: those that are to be replaced for it anyway
+// speak of the lock as they had it.
+bool WorkerPool::TrulyGone(const Slot& slot) {
+  return slot.renew || (hooks_.renew_lock && hooks_.renew_lock());
 }
 
 void WorkerPool::OnReady(Slot& slot, WorkerReady ready) {

@@ -35,6 +35,9 @@ class WorkerPool {
   struct Hooks {
     std::function<void()> on_idle;  // a worker became free or ready
     std::function<void(WorkerRestart)> on_restart;
+    // A worker says that the lock's object is gone. Renews it, and the workers, and gives true; or
+    // false: nothing is gone, so that this worker broke the protocol. The one that may call Renew.
+    std::function<bool()> renew_lock;
   };
 
   WorkerPool(event_base* base, Settings settings, Hooks hooks);
@@ -81,6 +84,7 @@ class WorkerPool {
   void OnReadable(Slot& slot);
   void OnExit(Slot& slot);
   void OnEvent(Slot& slot, wire::Event event);
+  [[nodiscard]] bool TrulyGone(const Slot& slot);
   void OnReady(Slot& slot, WorkerReady ready);
   void OnResult(Slot& slot, const JobResult& result);
   void OnLimit(Slot& slot);

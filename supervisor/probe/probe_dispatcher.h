@@ -1,41 +1,30 @@
 // The life of every probe between its request and its answer: resolve, check, wait, test,
 // perhaps try again. All on the loop's thread; the deadline is fixed when a probe starts and
-// everything ends inside it.
+// everything ends inside it. A probe of which a test was tried is answered with that test, whatever
+// keeps it from trying again.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "common/wire/job.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/loop/task_pool.h"
 #include "supervisor/metrics/exporter_metrics.h"
-#include "supervisor/metrics/probe_exposition.h"
 #include "supervisor/options.h"
 #include "supervisor/pool/worker_pool.h"
+#include "supervisor/probe/name_lookups.h"
+#include "supervisor/probe/probe_answer.h"
 #include "supervisor/probe/probe_queue.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/resolver.h"
-#include "supervisor/probe/target_policy.h"
 
 namespace iperf3_exporter {
-
-// What the scraper gets.
-struct ProbeAnswer {
-  enum class Kind {
-    kTested,       // 200 with `outcome`, whether it succeeded or not
-    kForbidden,    // 403 with `reason`
-    kUnavailable,  // 503 with `reason`, one line
-  };
-  Kind kind = Kind::kUnavailable;
-  std::string reason;
-  ProbeOutcome outcome;
-};
 
 struct WaitingProbe {
   std::string target;
@@ -44,21 +33,19 @@ struct WaitingProbe {
   std::chrono::nanoseconds left;  // until it gives up
 };
 
+struct TestFailure;
+
 class ProbeDispatcher {
  public:
   using Id = ProbeQueue::Ticket;
   using Done = std::function<void(const ProbeAnswer&)>;
 
-  struct Hooks {
-    // Makes the lock's object anew after it was deleted under us, and the workers with it.
-    std::function<void()> renew_lock;
-    // Whether a worker of ours holds that slot of the lock now.
-    std::function<bool(std::uint32_t)> holds_lock;
-  };
+  // Whether a worker of ours holds that slot of the lock now.
+  using HoldsLock = std::function<bool(std::uint32_t)>;
 
   // All references must outlive this.
   ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
-                  ExporterMetrics& metrics, Hooks hooks);
+                  ExporterMetrics& metrics, HoldsLock holds_lock);
   ~ProbeDispatcher();
   ProbeDispatcher(const ProbeDispatcher&) = delete;
   ProbeDispatcher& operator=(const ProbeDispatcher&) = delete;
@@ -66,9 +53,9 @@ class ProbeDispatcher {
   // The id for the next Start.
   [[nodiscard]] Id NextId() { return next_id_++; }
 
-  // Starts a probe. `done` is called once, perhaps before Start returns, unless the probe
-  // is cancelled first.
-  void Start(Id id, ProbeRequest request, Deadline deadline, Done done);
+  // Starts a probe whose request came at `received`. `done` is called once, perhaps before Start
+  // returns, unless the probe is cancelled first.
+  void Start(Id id, ProbeRequest request, Deadline received, Deadline deadline, Done done);
 
   // The scraper went away: out of the queue at once, or iperf3 is told to end. `done` will
   // not be called. Nothing when the probe is over.
@@ -96,22 +83,23 @@ class ProbeDispatcher {
   void Resolve(Probe& probe);
   void OnResolved(Id id, const Result<Resolved>& resolved);
   void Enqueue(Probe& probe);
+  void LeaveQueue(Probe& probe);
   void OnTimer(Id id);
+  void OnWaitOver(Probe& probe);
   void Run(Probe& probe);
   void OnResult(Id id, const JobResult& result);
-  [[nodiscard]] bool TryAgain(Probe& probe, FailureReason reason);
+  void OnLockGone(Probe& probe);
+  [[nodiscard]] bool TryAgain(Probe& probe);
   // With a worker, which waits for the lock.
   [[nodiscard]] bool IsAtLock(const Probe& probe) const;
   [[nodiscard]] std::size_t CountAtLock() const;
-  [[nodiscard]] Job BuildJob(const Probe& probe) const;
-  [[nodiscard]] ProbeOutcome OutcomeOf(const Probe& probe) const;
-  [[nodiscard]] std::uint32_t SlotOf(const Probe& probe) const;
 
-  void AnswerTested(Probe& probe, const JobResult& result);
-  void AnswerFailed(Probe& probe, FailureReason reason, const std::string& text,
-                    std::uint32_t period_seconds = 0);
+  void AnswerSucceeded(Probe& probe, const JobResult& result);
+  void AnswerFailed(Probe& probe, const TestFailure& failure);
   void AnswerForbidden(Probe& probe, const char* reason);
+  // With what was tried before, if anything was.
   void AnswerUnavailable(Probe& probe, ProbeResult result);
+  void AnswerLockTimeout(Probe& probe);
   // Takes the probe out and tells its scraper; the last thing that is done with it.
   void Finish(Probe& probe, const ProbeAnswer& answer, ProbeResult result);
   void Forget(Id id);
@@ -120,9 +108,10 @@ class ProbeDispatcher {
   const Options& options_;
   WorkerPool& pool_;
   ExporterMetrics& metrics_;
-  Hooks hooks_;
-  TaskPool resolvers_;
+  HoldsLock holds_lock_;
+  NameLookups lookups_;
   ProbeQueue queue_;
+  std::minstd_rand random_{std::random_device{}()};
   std::map<Id, std::unique_ptr<Probe>> probes_;
   Id next_id_ = 1;
   std::set<Id> running_;  // with a worker

@@ -29,6 +29,9 @@ class ProbeQueue {
   // until Finish. Nothing when no probe may run.
   [[nodiscard]] std::optional<Ticket> PopNext();
 
+  // Whether a waiting ticket waits for a worker only: no other probe is before it at its slot.
+  [[nodiscard]] bool IsRunnable(Ticket ticket) const { return runnable_.contains(ticket); }
+
   // The probe that PopNext gave for `slot` is over.
   void Finish(std::uint32_t slot);
 

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
-#include <cmath>
 #include <set>
 #include <utility>
 
@@ -384,29 +382,6 @@ RequestResult<ProbeRequest> ParseProbeRequest(std::string_view query, const Prob
   auto parameters = ParseQuery(query);
   if (!parameters) return tl::unexpected(BadRequest{std::move(parameters.error().message)});
   return RequestReader(*parameters, limits, capabilities, version).Read();
-}
-
-RequestResult<std::chrono::nanoseconds> ParseScrapeTimeout(std::string_view header) {
-  constexpr double kMaxTimeoutSeconds = 86400;
-  double seconds = 0;
-  const char* const end = header.data() + header.size();
-  const auto result = std::from_chars(header.data(), end, seconds);
-  const bool ok =
-      result.ec == std::errc() && result.ptr == end && std::isfinite(seconds) && seconds > 0;
-  if (!ok) {
-    return tl::unexpected(BadRequest{
-        "X-Prometheus-Scrape-Timeout-Seconds header must be a finite positive number, got " +
-        QuoteText(header, kMaxQuotedValueBytes)});
-  }
-  return std::chrono::nanoseconds(std::llround(std::min(seconds, kMaxTimeoutSeconds) * 1e9));
-}
-
-Deadline ProbeDeadline(Deadline received, std::optional<std::chrono::nanoseconds> scrape_timeout,
-                       const ProbeTimes& times) {
-  const std::chrono::nanoseconds timeout = scrape_timeout.value_or(times.default_timeout);
-  std::chrono::nanoseconds budget = times.offset < timeout ? timeout - times.offset : timeout / 2;
-  if (times.limit) budget = std::min(budget, *times.limit);
-  return received + budget;
 }
 
 }  // namespace iperf3_exporter

@@ -1,5 +1,5 @@
-// The query of /probe and the scrape time-out, as typed and bounded values. Nothing of a
-// request goes further unless it passed here. Pure; loop thread or any other.
+// The query of /probe as typed and bounded values. Nothing of a request goes further unless it
+// passed here. Pure; loop thread or any other.
 #pragma once
 
 #include <chrono>
@@ -7,11 +7,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
 #include <vector>
 
-#include "common/deadline.h"
 #include "common/wire/job.h"
+#include "supervisor/probe/bad_request.h"
 
 namespace iperf3_exporter {
 
@@ -19,8 +18,9 @@ namespace iperf3_exporter {
 struct ProbeLimits {
   std::chrono::seconds max_period{3600};
   std::uint32_t max_parallel = 128;
-  // Of all streams of a direction together. With it set, a request that names no bitrate gets
-  // what fits, because TCP's own default is no limit at all.
+  // Of all streams together, those of both directions of a bidirectional test included. With it
+  // set, a request that names no bitrate gets what fits, because TCP's own default is no limit at
+  // all.
   std::optional<std::uint64_t> max_bitrate_bits_per_second;
 };
 
@@ -38,37 +38,11 @@ struct ProbeRequest {
   std::vector<std::string> ignored_parameters;
 };
 
-// Answered with 400 and this text, one line without the line feed.
-struct BadRequest {
-  std::string message;
-};
-
-template <typename T>
-using RequestResult = tl::expected<T, BadRequest>;
-
 // `query` is what follows the `?`, still percent-encoded. Options that the installed iperf3
 // (`version`) does not have are refused.
 [[nodiscard]] RequestResult<ProbeRequest> ParseProbeRequest(std::string_view query,
                                                             const ProbeLimits& limits,
                                                             const Iperf3Capabilities& capabilities,
                                                             std::string_view version);
-
-// X-Prometheus-Scrape-Timeout-Seconds. A finite positive number, else refused; what is more
-// than a day counts as a day.
-[[nodiscard]] RequestResult<std::chrono::nanoseconds> ParseScrapeTimeout(std::string_view header);
-
-// --probe.default-timeout, --probe.timeout-offset, --iperf3.timeout.
-struct ProbeTimes {
-  std::chrono::nanoseconds default_timeout = std::chrono::seconds(30);
-  std::chrono::nanoseconds offset = std::chrono::milliseconds(500);
-  std::optional<std::chrono::nanoseconds> limit;
-};
-
-// When everything about a probe must be over, `received` being the time its request was read:
-// scrape time-out minus the offset (half of the time-out when the offset is as large), and no
-// later than the limit.
-[[nodiscard]] Deadline ProbeDeadline(Deadline received,
-                                     std::optional<std::chrono::nanoseconds> scrape_timeout,
-                                     const ProbeTimes& times);
 
 }  // namespace iperf3_exporter

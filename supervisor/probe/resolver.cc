@@ -84,11 +84,23 @@ Result<Resolved> ResolveBoth(const std::string& target, const std::string& bind,
   auto sources = ResolveBlocking(bind, version);
   if (!sources) return MakeError(bind + ": " + sources.error().message);
   resolved.bind = std::move(*sources);
-  // iperf3 takes one source: one of the first target's family, when there is one.
-  const bool v6 = resolved.target.front().is_v6;
-  std::stable_partition(resolved.bind.begin(), resolved.bind.end(),
-                        [v6](const IpAddress& address) { return address.is_v6 == v6; });
   return resolved;
+}
+
+std::vector<TargetPath> BuildPaths(const Resolved& resolved, IpVersion version) {
+  std::vector<TargetPath> paths;
+  for (const IpAddress& address : resolved.target) {
+    if (!Matches(version, address)) continue;
+    const auto source =
+        std::find_if(resolved.bind.begin(), resolved.bind.end(),
+                     [&](const IpAddress& candidate) { return candidate.is_v6 == address.is_v6; });
+    if (source != resolved.bind.end()) {
+      paths.push_back({address, *source});
+    } else if (resolved.bind.empty()) {
+      paths.push_back({address, std::nullopt});
+    }
+  }
+  return paths;
 }
 
 bool Matches(IpVersion version, const IpAddress& address) {

@@ -1,5 +1,4 @@
-// Names to addresses, off the event loop: a resolver that hangs holds one thread of its
-// pool and the probes that asked, nothing else.
+// Names to addresses. What blocks belongs on a thread of its own: see name_lookups.h.
 #pragma once
 
 #include <optional>
@@ -24,9 +23,22 @@ struct Resolved {
   std::vector<IpAddress> bind;
 };
 
-// Both, one after the other; the source is of the target's family where it has a choice.
+// Both, one after the other. Blocks as ResolveBlocking does.
 [[nodiscard]] Result<Resolved> ResolveBoth(const std::string& target, const std::string& bind,
                                            IpVersion version);
+
+// An address to be tried, and the source to be bound for it.
+struct TargetPath {
+  IpAddress address;
+  std::optional<IpAddress> source;
+
+  bool operator==(const TargetPath&) const = default;
+};
+
+// The addresses of `target` that can be tried, in order: those of `version`; and if there are
+// sources, those of a source's family, each with the first source of its family, because a socket
+// that is bound to one family reaches no other.
+[[nodiscard]] std::vector<TargetPath> BuildPaths(const Resolved& resolved, IpVersion version);
 
 [[nodiscard]] bool Matches(IpVersion version, const IpAddress& address);
 

@@ -7,6 +7,7 @@
 #include "common/quoted_text.h"
 #include "supervisor/metrics/exposition_format.h"
 #include "supervisor/metrics/probe_exposition.h"
+#include "supervisor/probe/probe_deadline.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/query_string.h"
 

@@ -88,6 +88,14 @@ void Answer(const std::string& mode, const Job& job) {
     result.measurement = {};
     result.error_text = std::string("\"}\n# x\r\n\x1b[31m\xff\0<script>", 24);
     Send(wire::Encode(result));
+  } else if (mode == "busy" || mode == "lock_gone" || mode == "lock_timeout") {
+    result.outcome = mode == "busy"        ? JobOutcome::kFailed
+                     : mode == "lock_gone" ? JobOutcome::kLockGone
+                                           : JobOutcome::kLockTimeout;
+    result.reason = FailureReason::kServerBusy;
+    result.measurement = {};
+    if (mode != "busy") result.period_seconds = 0;
+    Send(wire::Encode(result));
   } else if (mode == "close") {
     std::exit(0);
   } else if (mode == "crash") {
@@ -110,8 +118,12 @@ int Main(const std::string& mode) {
       if (mode == "unasked_result") Send(wire::Encode(JobResult{}));
       Send(wire::Encode(Ready(mode, config->index)));
     } else if (const auto* job = std::get_if<Job>(&*command)) {
-      // Of two workers one stays good, so that the tests see whom a fault touches.
-      Answer(job->target == "127.0.0.2" ? "good" : mode, *job);
+      // One target has a good worker, so that the tests see whom a fault touches, and one has a
+      // worker that never answers.
+      Answer(job->target == "127.0.0.2"   ? "good"
+             : job->target == "127.0.0.3" ? "silence"
+                                          : mode,
+             *job);
     }
   }
   return 0;

@@ -7,9 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <string>
 #include <vector>
+
+#include "tests/helpers/rogue_worker_link.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -17,29 +18,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The rogue worker under a name that says its mode.
-class RogueWorker {
- public:
-  explicit RogueWorker(const std::string& mode)
-      : path_(std::filesystem::temp_directory_path() /
-              ("rogue." + std::to_string(::getpid()) + ".rogue_worker_" + mode)) {
-    std::filesystem::remove(path_);
-    std::filesystem::create_symlink(std::string(TEST_BINARY_DIR) + "/rogue_worker", path_);
-  }
-  ~RogueWorker() { std::filesystem::remove(path_); }
-  RogueWorker(const RogueWorker&) = delete;
-  RogueWorker& operator=(const RogueWorker&) = delete;
-
-  [[nodiscard]] std::string path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 class WorkerPoolTest : public testing::Test {
  protected:
   void StartPool(const std::string& mode, std::uint32_t count) {
-    rogue_ = std::make_unique<RogueWorker>(mode);
+    rogue_ = std::make_unique<RogueWorkerLink>(mode);
     WorkerPool::Settings settings;
     settings.path = rogue_->path();
     settings.count = count;
@@ -49,6 +31,11 @@ class WorkerPoolTest : public testing::Test {
                                                                [this](WorkerRestart reason) {
                                                                  restarts_.push_back(reason);
                                                                  Break();
+                                                               },
+                                                           .renew_lock =
+                                                               [this] {
+                                                                 if (lock_gone_) pool_->Renew();
+                                                                 return lock_gone_;
                                                                }});
     ASSERT_TRUE(pool_->Start());
   }
@@ -90,9 +77,10 @@ class WorkerPoolTest : public testing::Test {
   }
 
   EventBase base_ = CreateEventBase();
-  std::unique_ptr<RogueWorker> rogue_;
+  std::unique_ptr<RogueWorkerLink> rogue_;
   std::unique_ptr<WorkerPool> pool_;
   std::vector<WorkerRestart> restarts_;
+  bool lock_gone_ = false;  // what its owner finds when a worker says so
   std::uint64_t next_id_ = 1;
 };
 
@@ -218,6 +206,33 @@ TEST_F(WorkerPoolTest, RenewReplacesIdleWorkersNowAndBusyOnesAfterTheirJob) {
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kLockGone});
   EXPECT_EQ(pool_->CountIn(WorkerState::kBusy), 1U);
   LoopUntil([&] { return got.has_value(); });
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatInventsALossOfTheLockBreaksTheProtocol) {
+  StartPool("lock_gone", 1);
+  Job job = MakeJob();
+  job.lock_slot = 0;
+  EXPECT_EQ(RunJob(job)->reason, FailureReason::kWorkerLost);
+  EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kProtocol});
+}
+
+TEST_F(WorkerPoolTest, ATrueLossOfTheLockRenewsEveryWorkerOnce) {
+  StartPool("lock_gone", 2);
+  lock_gone_ = true;
+  LoopUntil([this] { return pool_->CountIn(WorkerState::kIdle) == 2; });
+  std::vector<JobResult> results;
+  for (int i = 0; i < 2; ++i) {
+    Job job = MakeJob();
+    job.lock_slot = 0;
+    ASSERT_TRUE(pool_->TryRun(job, [&](const JobResult& result) {
+      results.push_back(result);
+      // The second tells of the same deletion, when nothing is gone any more.
+      lock_gone_ = false;
+    }));
+  }
+  LoopUntil([&] { return results.size() == 2; });
+  for (const JobResult& result : results) EXPECT_EQ(result.outcome, JobOutcome::kLockGone);
+  EXPECT_EQ(restarts_, std::vector<WorkerRestart>(2, WorkerRestart::kLockGone));
 }
 
 TEST_F(WorkerPoolTest, StopLeavesNoProcess) {

@@ -47,6 +47,18 @@ TEST(ProbeQueueTest, WithoutASlotNobodyWaitsForAnybody) {
   EXPECT_EQ(PopAll(queue), (std::vector<ProbeQueue::Ticket>{1, 2, 3}));
 }
 
+TEST(ProbeQueueTest, TellsWhoWaitsForAWorkerOnly) {
+  ProbeQueue queue;
+  PushThree(queue, 0);
+  queue.Push(4, kNoLock);
+  EXPECT_TRUE(queue.IsRunnable(1) && queue.IsRunnable(4));
+  EXPECT_FALSE(queue.IsRunnable(2));
+  EXPECT_EQ(queue.PopNext(), 1U);
+  EXPECT_FALSE(queue.IsRunnable(1) || queue.IsRunnable(2));
+  queue.Finish(0);
+  EXPECT_TRUE(queue.IsRunnable(2));
+}
+
 TEST(ProbeQueueTest, ARemovedTicketIsNotServed) {
   ProbeQueue queue;
   PushThree(queue, 0);

@@ -40,5 +40,32 @@ TEST(ResolverTest, AVersionMatchesItsFamilyOnly) {
   EXPECT_TRUE(Matches(IpVersion::kV6, v6) && !Matches(IpVersion::kV6, v4));
 }
 
+class ResolverPathsTest : public testing::Test {
+ protected:
+  const IpAddress v4_ = *ParseIpAddress("192.0.2.1");
+  const IpAddress v6_ = *ParseIpAddress("2001:db8::1");
+  const IpAddress source_v4_ = *ParseIpAddress("198.51.100.1");
+  const IpAddress source_v6_ = *ParseIpAddress("2001:db8::99");
+};
+
+TEST_F(ResolverPathsTest, WithoutASourceEveryAddressOfTheVersionIsTried) {
+  const Resolved resolved{{v6_, v4_}, {}};
+  EXPECT_EQ(BuildPaths(resolved, IpVersion::kAny),
+            (std::vector<TargetPath>{{v6_, std::nullopt}, {v4_, std::nullopt}}));
+  EXPECT_EQ(BuildPaths(resolved, IpVersion::kV4), (std::vector<TargetPath>{{v4_, std::nullopt}}));
+}
+
+TEST_F(ResolverPathsTest, EachAddressGetsTheFirstSourceOfItsFamily) {
+  const Resolved resolved{{v6_, v4_}, {source_v4_, source_v6_, *ParseIpAddress("198.51.100.2")}};
+  EXPECT_EQ(BuildPaths(resolved, IpVersion::kAny),
+            (std::vector<TargetPath>{{v6_, source_v6_}, {v4_, source_v4_}}));
+}
+
+TEST_F(ResolverPathsTest, AnAddressWithoutASourceOfItsFamilyIsLeftOut) {
+  EXPECT_EQ(BuildPaths({{v6_, v4_}, {source_v4_}}, IpVersion::kAny),
+            (std::vector<TargetPath>{{v4_, source_v4_}}));
+  EXPECT_TRUE(BuildPaths({{v6_}, {source_v4_}}, IpVersion::kAny).empty());
+}
+
 }  // namespace
 }  // namespace iperf3_exporter

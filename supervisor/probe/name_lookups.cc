@@ -1,0 +1,59 @@
+#include "supervisor/probe/name_lookups.h"
+
+#include <memory>
+#include <utility>
+
+namespace iperf3_exporter {
+namespace {
+
+// getaddrinfo and the modules behind it (nsswitch.conf) need a fraction of this; the usual 8 MB
+// for each thread would be address space for nothing.
+constexpr std::size_t kStackBytes = std::size_t{512} << 10U;
+
+}  // namespace
+
+NameLookups::NameLookups(event_base* base, Lookup lookup, std::size_t max_threads)
+    : lookup_(std::move(lookup)),
+      threads_(base, {.max_threads = max_threads, .stack_bytes = kStackBytes}) {}
+
+Status NameLookups::Start(Id id, const std::string& target, const std::string& bind,
+                          IpVersion version, Done done) {
+  const Names names(target, bind, version);
+  if (const auto found = pending_.find(names); found != pending_.end()) {
+    found->second.waiting.emplace(id, std::move(done));
+    return {};
+  }
+  const auto result = std::make_shared<Result<Resolved>>();
+  auto task =
+      threads_.Submit([lookup = lookup_, names, result] { *result = std::apply(lookup, names); },
+                      [this, names, result] { OnDone(names, *result); });
+  if (!task) return tl::unexpected(task.error());
+  Pending& pending = pending_[names];
+  pending.task = std::move(*task);
+  pending.waiting.emplace(id, std::move(done));
+  return {};
+}
+
+void NameLookups::Abandon(Id id) {
+  for (auto entry = pending_.begin(); entry != pending_.end(); ++entry) {
+    Pending& pending = entry->second;
+    if (pending.waiting.erase(id) == 0) continue;
+    // One that has begun goes on in any case: the next who asks for that name joins it.
+    if (pending.waiting.empty() && pending.task.IsPending() && !pending.task.HasBegun()) {
+      pending_.erase(entry);
+    }
+    return;
+  }
+}
+
+void NameLookups::OnDone(const Names& names, const Result<Resolved>& result) {
+  const auto entry = pending_.find(names);
+  // One by one: each may abandon others, or ask for the same name again.
+  while (!entry->second.waiting.empty()) {
+    const auto next = entry->second.waiting.extract(entry->second.waiting.begin());
+    next.mapped()(result);
+  }
+  pending_.erase(entry);
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,344 @@
+"""What a probe waits for before its test, between its tests and instead of one: names that do not
+resolve, addresses and servers that refuse, other exporters, its deadline. Needs root where it makes
+namespaces."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+import harness
+from harness import (IPERF3, Exporter, FakePeer, Iperf3Server, free_port, reason, value, wait_until)
+
+# bcrypt of "secret" at a cost that takes most of a second.
+SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
+# iperf3's ACCESS_DENIED: what a server that runs another test says.
+BUSY = b"\xff"
+
+
+def in_background(call):
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(call()))
+    thread.start()
+    return thread, answers
+
+
+def timed(call):
+    began = time.monotonic()
+    return call(), time.monotonic() - began
+
+
+def lock_status(exporter):
+    return json.loads(exporter.get("/lock-status").text)
+
+
+def relay(connection, port):
+    """Joins `connection` to that port until either end closes; so attempts can be counted."""
+    with socket.create_connection(("127.0.0.1", port)) as server:
+        ends = {connection: server, server: connection}
+        while True:
+            for readable in select.select(list(ends), [], [])[0]:
+                data = readable.recv(65536)
+                if not data:
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
+                ends[readable].sendall(data)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+class NamingExporter(Exporter):
+    """An exporter with an /etc/hosts and a name server of its own, perhaps in a network namespace;
+    reached by a Unix socket."""
+
+    def __init__(self, directory, hosts, *flags, name_server="127.0.0.1", namespace=None):
+        self.directory = directory
+        self.socket_path = os.path.join(directory, "web.sock")
+        super().__init__(f"--web.listen-address=unix:{self.socket_path}", *flags, wait_ready=False)
+        self.write("hosts", hosts)
+        # One try that hangs for longer than any probe here.
+        self.write("resolv.conf", f"nameserver {name_server}\noptions timeout:30 attempts:1\n")
+        self.prefix = f"ip netns exec {namespace} " if namespace else ""
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        return path
+
+    def command(self, program):
+        """A shell command that runs `program` with these names."""
+        files = " ".join(os.path.join(self.directory, name) for name in ("hosts", "resolv.conf"))
+        return (f"{self.prefix}unshare --mount sh -c 'mount --bind \"$0\" /etc/hosts && "
+                f"mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"' {files} {program}")
+
+    def addresses(self, name):
+        """In the order in which they are to be tried."""
+        output = subprocess.run(self.command(f"getent ahosts {name}"), shell=True, check=True,
+                                capture_output=True, text=True).stdout
+        return [line.split()[0] for line in output.splitlines() if "STREAM" in line]
+
+    def __enter__(self):
+        program = harness.EXPORTER
+        launcher = self.write("launch", f"#!/bin/sh\nexec {self.command(os.path.abspath(program))} \"$@\"\n")
+        os.chmod(launcher, 0o755)
+        harness.EXPORTER = launcher
+        try:
+            super().__enter__()
+        finally:
+            harness.EXPORTER = program
+        try:
+            self.wait_for_line('msg="?ready')
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def connect(self):
+        return UnixConnection(self.socket_path)
+
+
+class Directory(unittest.TestCase):
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.directory = self.stack.enter_context(harness.temporary_directory())
+
+
+@unittest.skipUnless(os.geteuid() == 0, "an /etc/hosts of its own needs root")
+class Addresses(Directory):
+    def exporter(self, hosts, *flags):
+        return self.stack.enter_context(NamingExporter(self.directory, hosts, *flags))
+
+    def test_the_next_address_of_a_name_is_tried_when_one_refuses(self):
+        exporter = self.exporter("127.0.0.1 two.test\n127.0.0.2 two.test\n")
+        first, second = exporter.addresses("two.test")
+        for address, attempts in ((first, 1), (second, 2)):
+            with self.subTest(address), Iperf3Server(address=address) as server:
+                answer = exporter.probe("two.test", port=server.port, period="1s", bitrate="1M")
+                samples = answer.metrics()
+                self.assertEqual(value(samples, "iperf3_up"), 1, answer.text + exporter.log)
+                self.assertEqual(value(samples, "iperf3_probe_attempts"), attempts)
+
+    def test_when_all_refuse_the_probe_fails_so(self):
+        exporter = self.exporter("127.0.0.1 two.test\n127.0.0.2 two.test\n")
+        samples = exporter.probe("two.test", port=free_port(), period="1s").metrics()
+        self.assertEqual(reason(samples), "connection_refused")
+        self.assertEqual(value(samples, "iperf3_probe_attempts"), 2)
+
+    def test_a_source_name_binds_each_family_to_its_own(self):
+        exporter = self.exporter("::1 two.test\n127.0.0.1 two.test\n"
+                                 "::1 source.test\n127.0.0.5 source.test\n")
+        self.assertEqual(exporter.addresses("two.test"), ["::1", "127.0.0.1"])
+        with Iperf3Server() as server:
+            answer = exporter.probe("two.test", port=server.port, period="1s", bitrate="1M",
+                                    bind_address="source.test")
+            samples = answer.metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, answer.text + exporter.log)
+            self.assertEqual(value(samples, "iperf3_probe_attempts"), 2)
+
+
+class MuteNamespace:
+    """A network namespace whose name server takes every question and answers none."""
+
+    def __enter__(self):
+        self.name = f"ipx-mute-{os.getpid()}"
+        self.stack = contextlib.ExitStack()
+        with self.stack:
+            self.run("ip", "netns", "add", self.name)
+            self.stack.callback(self.run, "ip", "netns", "delete", self.name)
+            self.run("ip", "-n", self.name, "link", "set", "lo", "up")
+            mute = subprocess.Popen(
+                ["ip", "netns", "exec", self.name, sys.executable, "-c",
+                 "import socket, sys\n"
+                 "mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                 "mute.bind(('127.0.0.1', 53))\n"
+                 "print('bound', flush=True)\n"
+                 "sys.stdin.read()\n"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.stack.callback(mute.wait)
+            self.stack.callback(mute.stdout.close)
+            self.stack.callback(mute.stdin.close)
+            assert mute.stdout.readline() == b"bound\n"
+            self.stack = self.stack.pop_all()
+        return self
+
+    @staticmethod
+    def run(*command):
+        subprocess.run(command, check=True, capture_output=True)
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+
+@unittest.skipUnless(os.geteuid() == 0, "making network namespaces needs root")
+class HangingNames(Directory):
+    HANGING = 70
+
+    def setUp(self):
+        super().setUp()
+        namespace = self.stack.enter_context(MuteNamespace()).name
+        self.server = self.stack.enter_context(
+            Iperf3Server(prefix=("ip", "netns", "exec", namespace)))
+        self.exporter = self.stack.enter_context(
+            NamingExporter(self.directory, "127.0.0.1 known.test\n", namespace=namespace))
+
+    def assert_up(self, target):
+        answer = self.exporter.probe(target, port=self.server.port, period="1s", bitrate="1M")
+        self.assertEqual(value(answer.metrics(), "iperf3_up"), 1, answer.text + self.exporter.log)
+
+    def test_one_costs_its_own_probe_and_nothing_else(self):
+        thread, answers = in_background(
+            lambda: timed(lambda: self.exporter.probe("mute.test", port=1, scrape_timeout=5)))
+        self.assert_up("127.0.0.1")
+        page, took = timed(lambda: self.exporter.get("/metrics"))
+        self.assertEqual(page.status, 200)
+        self.assertLess(took, 1)
+        self.assertFalse(answers, "the name did not hang")
+        thread.join()
+        answer, took = answers[0]
+        self.assertEqual(reason(answer.metrics()), "resolve", answer.text)
+        self.assertLess(took, 4)
+        self.assertIn("no answer from the resolver in time", self.exporter.log)
+
+    def test_many_delay_no_other(self):
+        scrapers = []
+        self.addCleanup(lambda: [scraper.close() for scraper in scrapers])
+        for number in range(self.HANGING):
+            scraper = UnixConnection(self.exporter.socket_path)
+            scraper.request("GET", f"/probe?target=mute{number}.test",
+                            headers={"X-Prometheus-Scrape-Timeout-Seconds": "60"})
+            scrapers.append(scraper)
+        tasks = f"/proc/{self.exporter.pid}/task"
+        wait_until(lambda: len(os.listdir(tasks)) > self.HANGING, "a thread for each of them")
+        self.assert_up("known.test")
+        for scraper in scrapers:
+            scraper.close()
+        self.assertEqual(self.exporter.stop(), 0)
+
+
+class Retries(unittest.TestCase):
+    def test_a_server_that_is_freed_is_found_again(self):
+        with Exporter("--probe.retries=50") as exporter, Iperf3Server() as server, \
+                FakePeer(lambda connection: relay(connection, server.port)) as peer:
+            other = subprocess.Popen([IPERF3, "-c", "127.0.0.1", "-p", str(server.port), "-t", "60",
+                                      "-b", "1M", "--forceflush"], stdout=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL)
+            try:
+                wait_until(lambda: b"connected" in other.stdout.readline(), "the other test runs")
+                thread, answers = in_background(lambda: exporter.probe(
+                    port=peer.port, period="1s", bitrate="1M", scrape_timeout=60))
+                # One connection for each attempt, as long as the server is busy.
+                wait_until(lambda: len(peer.connections) >= 2, "the second attempt")
+            finally:
+                other.terminate()
+                other.wait()
+                other.stdout.close()
+            thread.join()
+            samples = answers[0].metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, answers[0].text + exporter.log)
+            self.assertGreaterEqual(value(samples, "iperf3_probe_attempts"), 2)
+
+    def test_what_cannot_pass_is_tried_once(self):
+        def speak_http(connection):
+            connection.recv(37)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        with Exporter("--probe.retries=5") as exporter, FakePeer(speak_http) as peer:
+            samples = exporter.probe(port=peer.port, period="1s").metrics()
+            self.assertEqual(reason(samples), "server_error")
+            self.assertEqual(value(samples, "iperf3_probe_attempts"), 1)
+
+    def test_they_end_inside_the_deadline(self):
+        with Exporter("--probe.retries=100") as exporter:
+            answer, took = timed(lambda: exporter.probe(port=free_port(), scrape_timeout=3))
+            self.assertEqual(reason(answer.metrics()), "connection_refused", answer.text)
+            self.assertGreaterEqual(value(answer.metrics(), "iperf3_probe_attempts"), 2)
+            self.assertLess(took, 2.6)
+
+    def test_the_time_out_of_the_lock_does_not_limit_them(self):
+        with Exporter("--probe.retries=2", "--lock.timeout=50ms") as exporter, \
+                FakePeer(lambda connection: connection.sendall(BUSY)) as peer:
+            samples = exporter.probe(port=peer.port, period="1s", scrape_timeout=20).metrics()
+            self.assertEqual(reason(samples), "server_busy")
+            self.assertEqual(value(samples, "iperf3_probe_attempts"), 3)
+
+    def test_a_probe_that_was_tried_is_answered_with_its_test_at_shutdown(self):
+        with Exporter("--probe.retries=100") as exporter, \
+                FakePeer(lambda connection: connection.sendall(BUSY)) as peer:
+            thread, answers = in_background(lambda: exporter.probe(port=peer.port, scrape_timeout=60))
+            # A second connection is a second attempt: the first has failed.
+            wait_until(lambda: len(peer.connections) >= 2, "the second attempt")
+            self.assertEqual(exporter.stop(), 0)
+            thread.join()
+            self.assertEqual(answers[0].status, 200, answers[0].text)
+            self.assertEqual(reason(answers[0].metrics()), "server_busy")
+
+
+class Deadline(Directory):
+    """Everything, the answer included, is over at the scrape's time-out less the offset."""
+
+    def test_an_iperf3_that_ignores_sigterm_does_not_delay_the_answer(self):
+        fake = os.path.abspath(os.path.join(harness.BIN_DIR, "fake_iperf3"))
+        with Exporter(f"--iperf3.path={fake}") as exporter:
+            answer, took = timed(lambda: exporter.probe(bind_device="ignore-term", period="1s",
+                                                        scrape_timeout=3))
+            self.assertEqual(reason(answer.metrics()), "deadline", answer.text)
+            self.assertLess(took, 2.8)
+
+    def test_the_time_that_a_password_takes_is_part_of_it(self):
+        config = os.path.join(self.directory, "web.yml")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(f"basic_auth_users:\n  scraper: {SLOW_HASH}\n")
+        release = threading.Event()
+        self.addCleanup(release.set)
+        with Exporter(f"--web.config.file={config}") as exporter, \
+                FakePeer(lambda connection: release.wait(60)) as peer:
+            headers = {"Authorization": "Basic " + base64.b64encode(b"scraper:secret").decode(),
+                       "X-Prometheus-Scrape-Timeout-Seconds": "7"}
+            answer, took = timed(lambda: exporter.get(
+                f"/probe?target=127.0.0.1&port={peer.port}&period=1s", headers))
+            self.assertEqual(answer.status, 200, answer.text)
+            self.assertEqual(reason(answer.metrics()), "deadline")
+            self.assertLess(took, 7)
+            self.assertGreater(value(answer.metrics(), "iperf3_probe_duration_seconds"), 0.9 * took)
+
+
+class Shutdown(unittest.TestCase):
+    def test_a_probe_that_waits_for_another_exporter_leaves_at_once(self):
+        with Exporter() as first, Exporter(lock_name=first.lock_name) as second, \
+                Iperf3Server() as server:
+            holder, _ = in_background(
+                lambda: first.probe(port=server.port, period="6s", bitrate="1M"))
+            wait_until(first.iperf3, "the first tests")
+            waiter, answers = in_background(
+                lambda: second.probe(port=server.port, period="1s", bitrate="1M"))
+            wait_until(lambda: lock_status(second)["waiting"], "the second waits")
+            second.process.send_signal(signal.SIGTERM)
+            _, took = timed(waiter.join)
+            self.assertTrue(first.iperf3(), "the first's test is over")
+            self.assertEqual(answers[0].status, 503, answers[0].text)
+            self.assertIn("shutting down", answers[0].text)
+            self.assertLess(took, 1)
+            self.assertEqual(second.stop(), 0)
+            holder.join()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

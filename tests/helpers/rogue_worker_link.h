@@ -1,0 +1,29 @@
+// The rogue worker (rogue_worker.cc) under a name that says its mode.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+namespace iperf3_exporter {
+
+class RogueWorkerLink {
+ public:
+  explicit RogueWorkerLink(const std::string& mode)
+      : path_(std::filesystem::temp_directory_path() /
+              ("rogue." + std::to_string(::getpid()) + ".rogue_worker_" + mode)) {
+    std::filesystem::remove(path_);
+    std::filesystem::create_symlink(std::string(TEST_BINARY_DIR) + "/rogue_worker", path_);
+  }
+  ~RogueWorkerLink() { std::filesystem::remove(path_); }
+  RogueWorkerLink(const RogueWorkerLink&) = delete;
+  RogueWorkerLink& operator=(const RogueWorkerLink&) = delete;
+
+  [[nodiscard]] std::string path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,211 @@
+#include "supervisor/probe/probe_progress.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "supervisor/probe/retry_delay.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+const Deadline kStart{seconds(1000)};
+const Deadline kEnd = kStart + seconds(10);
+
+TargetPath PathTo(const char* address) { return {*ParseIpAddress(address), std::nullopt}; }
+
+ProbeProgress ProgressTo(std::vector<TargetPath> paths, ProbeRequest request = {}) {
+  ProbeProgress progress(std::move(request), kStart, kEnd);
+  progress.SetPaths(std::move(paths));
+  return progress;
+}
+
+ProbeProgress Progress() { return ProgressTo({PathTo("192.0.2.1")}); }
+
+JobResult Failed(FailureReason reason, std::uint32_t period_seconds = 1) {
+  JobResult result;
+  result.outcome = JobOutcome::kFailed;
+  result.reason = reason;
+  result.period_seconds = period_seconds;
+  return result;
+}
+
+class ProbeProgressTest : public testing::Test {
+ protected:
+  // Runs the job at `now`, which fails for `reason` at once.
+  void Fail(ProbeProgress& progress, FailureReason reason, Deadline now = kStart) {
+    (void)progress.BuildJob(1, now);
+    progress.EndJob(Failed(reason), now);
+  }
+
+  std::optional<nanoseconds> Next(ProbeProgress& progress, std::uint32_t retries,
+                                  Deadline now = kStart) {
+    return progress.NextTry(now, retries, random_);
+  }
+
+  std::minstd_rand random_{1};
+};
+
+TEST_F(ProbeProgressTest, WaitsNoLongerThanTheLocksTimeOut) {
+  ProbeProgress progress = Progress();
+  progress.BeginWait(kStart, LockScope::kHost, seconds(2));
+  EXPECT_EQ(progress.leave_queue(), kStart + seconds(2));
+  EXPECT_EQ(progress.BuildJob(1, kStart).lock_deadline, kStart + seconds(2));
+}
+
+TEST_F(ProbeProgressTest, WaitsNoLongerThanASecondOfTestStillFits) {
+  ProbeRequest request;
+  request.test.omit_seconds = 3;
+  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1")}, request);
+  progress.BeginWait(kStart, LockScope::kHost, seconds(80));
+  EXPECT_EQ(progress.leave_queue(), kEnd - seconds(4) - kTestOverhead);
+  EXPECT_EQ(progress.leave_queue(), progress.last_start());
+}
+
+TEST_F(ProbeProgressTest, TheLocksTimeOutCountsWaitingAndNothingElse) {
+  ProbeProgress progress = Progress();
+  progress.BeginWait(kStart, LockScope::kHost, seconds(2));
+  progress.EndWait(kStart + milliseconds(500));
+  // A test of three seconds, for which its worker waited 500 ms too, and a pause.
+  (void)progress.BuildJob(1, kStart + milliseconds(500));
+  JobResult result = Failed(FailureReason::kServerBusy);
+  result.lock_wait = milliseconds(500);
+  progress.EndJob(result, kStart + seconds(4));
+  const Deadline again = kStart + seconds(5);
+  progress.BeginWait(again, LockScope::kHost, seconds(2));
+  EXPECT_EQ(progress.leave_queue(), again + seconds(1));
+  progress.EndWait(again + seconds(1));
+  EXPECT_EQ(progress.lock_wait(), seconds(2));
+  // Nothing of the budget is left: a lock that is free may still be taken.
+  progress.BeginWait(again + seconds(2), LockScope::kHost, seconds(2));
+  EXPECT_EQ(progress.leave_queue(), again + seconds(2));
+}
+
+TEST_F(ProbeProgressTest, BelievesAWorkersWaitOnlyAsFarAsItCanBe) {
+  for (const nanoseconds claimed : {nanoseconds::max(), nanoseconds::min()}) {
+    ProbeProgress progress = Progress();
+    progress.BeginWait(kStart, LockScope::kHost, seconds(2));
+    (void)progress.BuildJob(1, kStart);
+    JobResult result = Failed(FailureReason::kServerBusy);
+    result.lock_wait = claimed;
+    progress.EndJob(result, kStart + milliseconds(100));
+    EXPECT_EQ(progress.lock_wait(), claimed.count() > 0 ? milliseconds(100) : milliseconds(0));
+  }
+}
+
+TEST_F(ProbeProgressTest, RetriesWhenTheLocksTimeOutIsOver) {
+  ProbeProgress progress = Progress();
+  progress.BeginWait(kStart, LockScope::kHost, milliseconds(1));
+  progress.EndWait(kStart);
+  Fail(progress, FailureReason::kServerBusy, kStart + seconds(3));
+  EXPECT_GT(Next(progress, 1, kStart + seconds(3)), nanoseconds::zero());
+}
+
+TEST_F(ProbeProgressTest, RetriesOnlyWhileASecondOfTestFits) {
+  ProbeProgress progress = Progress();
+  Fail(progress, FailureReason::kServerBusy);
+  const auto late = progress.last_start() - kFirstRetryDelay / 2;
+  EXPECT_EQ(Next(progress, 9, late), std::nullopt);
+  EXPECT_NE(Next(progress, 9, late - kFirstRetryDelay), std::nullopt);
+}
+
+TEST_F(ProbeProgressTest, RetriesWhatMayPassAndAsOftenAsAllowed) {
+  ProbeProgress busy = Progress();
+  for (int retry = 0; retry < 2; ++retry) {
+    Fail(busy, FailureReason::kServerBusy);
+    EXPECT_NE(Next(busy, 2), std::nullopt) << retry;
+  }
+  Fail(busy, FailureReason::kServerBusy);
+  EXPECT_EQ(Next(busy, 2), std::nullopt);
+  for (const FailureReason reason : {FailureReason::kServerError, FailureReason::kConnectTimeout,
+                                     FailureReason::kDeadline, FailureReason::kWorkerLost}) {
+    ProbeProgress progress = Progress();
+    Fail(progress, reason);
+    EXPECT_EQ(Next(progress, 5), std::nullopt) << Name(reason);
+  }
+}
+
+TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndARetryBeginsAnew) {
+  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  Fail(progress, FailureReason::kConnectionRefused);
+  EXPECT_EQ(Next(progress, 1), nanoseconds::zero());
+  EXPECT_EQ(progress.BuildJob(1, kStart).address, *ParseIpAddress("192.0.2.2"));
+  progress.EndJob(Failed(FailureReason::kConnectionRefused), kStart);
+  EXPECT_GT(Next(progress, 1), nanoseconds::zero());
+  EXPECT_EQ(progress.BuildJob(1, kStart).address, *ParseIpAddress("192.0.2.1"));
+  progress.EndJob(Failed(FailureReason::kServerBusy), kStart);
+  EXPECT_EQ(Next(progress, 1), std::nullopt);
+  EXPECT_EQ(progress.Outcome(kStart).attempts, 3U);
+}
+
+TEST_F(ProbeProgressTest, LocksTheTargetThatIsTried) {
+  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  const auto slot_of = [](const char* address) {
+    ProbeProgress direct = ProgressTo({PathTo(address)});
+    direct.BeginWait(kStart, LockScope::kTarget, seconds(1));
+    return direct.slot();
+  };
+  ASSERT_NE(slot_of("192.0.2.1"), slot_of("192.0.2.2"));
+  progress.BeginWait(kStart, LockScope::kTarget, seconds(1));
+  EXPECT_EQ(progress.slot(), slot_of("192.0.2.1"));
+  Fail(progress, FailureReason::kConnectionRefused);
+  ASSERT_TRUE(Next(progress, 1));
+  progress.BeginWait(kStart, LockScope::kTarget, seconds(1));
+  EXPECT_EQ(progress.slot(), slot_of("192.0.2.2"));
+  EXPECT_EQ(progress.BuildJob(1, kStart).lock_slot, slot_of("192.0.2.2"));
+  Fail(progress, FailureReason::kConnectionRefused);
+  ASSERT_TRUE(Next(progress, 1));
+  progress.BeginWait(kStart, LockScope::kTarget, seconds(1));
+  EXPECT_EQ(progress.slot(), slot_of("192.0.2.1"));
+}
+
+TEST_F(ProbeProgressTest, BindsAndLocksTheSourceOfTheAddressThatIsTried) {
+  const IpAddress v4 = *ParseIpAddress("198.51.100.1");
+  const IpAddress v6 = *ParseIpAddress("2001:db8::1");
+  ProbeProgress progress =
+      ProgressTo({{*ParseIpAddress("2001:db8::2"), v6}, {*ParseIpAddress("192.0.2.2"), v4}});
+  progress.BeginWait(kStart, LockScope::kBind, seconds(1));
+  const std::uint32_t first = progress.slot();
+  EXPECT_EQ(progress.BuildJob(1, kStart).test.bind_address, v6);
+  progress.EndJob(Failed(FailureReason::kUnreachable), kStart);
+  ASSERT_TRUE(Next(progress, 0));
+  progress.BeginWait(kStart, LockScope::kBind, seconds(1));
+  EXPECT_NE(progress.slot(), first);
+  EXPECT_EQ(progress.BuildJob(1, kStart).test.bind_address, v4);
+}
+
+TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
+  ProbeProgress progress = Progress();
+  for (const JobOutcome outcome : {JobOutcome::kLockTimeout, JobOutcome::kLockGone}) {
+    JobResult result;
+    result.outcome = outcome;
+    progress.EndJob(result, kStart);
+  }
+  progress.EndJob(Failed(FailureReason::kDeadline, 0), kStart);
+  progress.EndJob(Failed(FailureReason::kCancelled, 0), kStart);
+  EXPECT_EQ(progress.Outcome(kStart).attempts, 0U);
+  EXPECT_FALSE(progress.last_failure());
+  progress.EndJob(Failed(FailureReason::kServerBusy), kStart);
+  progress.EndJob(Failed(FailureReason::kWorkerLost, 0), kStart);
+  EXPECT_EQ(progress.Outcome(kStart).attempts, 2U);
+  EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
+  // What was not tried does not take the place of what was.
+  progress.EndJob(Failed(FailureReason::kDeadline, 0), kStart);
+  EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
+  JobResult good;
+  good.outcome = JobOutcome::kSucceeded;
+  good.period_seconds = 1;
+  progress.EndJob(good, kStart);
+  EXPECT_EQ(progress.Outcome(kStart).attempts, 3U);
+}
+
+TEST_F(ProbeProgressTest, CountsItsTimeFromTheRequest) {
+  EXPECT_EQ(Progress().Outcome(kStart + seconds(2)).duration, seconds(2));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
