@@ -4,7 +4,6 @@ namespaces."""
 
 import base64
 import contextlib
-import http.client
 import json
 import os
 import select
@@ -18,6 +17,7 @@ import unittest
 
 import harness
 from harness import (IPERF3, Exporter, FakePeer, Iperf3Server, free_port, reason, value, wait_until)
+from links_test import UnixConnection
 
 # bcrypt of "secret" at a cost that takes most of a second.
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
@@ -54,16 +54,6 @@ def relay(connection, port):
                 ends[readable].sendall(data)
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=120)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
 class NamingExporter(Exporter):
     """An exporter with an /etc/hosts and a name server of its own, perhaps in a network namespace;
     reached by a Unix socket."""
@@ -71,7 +61,7 @@ class NamingExporter(Exporter):
     def __init__(self, directory, hosts, *flags, name_server="127.0.0.1", namespace=None):
         self.directory = directory
         self.socket_path = os.path.join(directory, "web.sock")
-        super().__init__(f"--web.listen-address=unix:{self.socket_path}", *flags, wait_ready=False)
+        super().__init__(f"--web.listen-address=unix:{self.socket_path}", *flags)
         self.write("hosts", hosts)
         # One try that hangs for longer than any probe here.
         self.write("resolv.conf", f"nameserver {name_server}\noptions timeout:30 attempts:1\n")
@@ -101,15 +91,12 @@ class NamingExporter(Exporter):
         os.chmod(launcher, 0o755)
         harness.EXPORTER = launcher
         try:
-            super().__enter__()
+            return super().__enter__()
         finally:
             harness.EXPORTER = program
-        try:
-            self.wait_for_line('msg="?ready')
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
+
+    def wait_until_ready(self):
+        self.wait_for_line('msg="?ready')
 
     def connect(self):
         return UnixConnection(self.socket_path)
@@ -162,10 +149,11 @@ class MuteNamespace:
         self.name = f"ipx-mute-{os.getpid()}"
         self.stack = contextlib.ExitStack()
         with self.stack:
+            harness.WILL.add(["ip", "netns", "delete", self.name])
             self.run("ip", "netns", "add", self.name)
             self.stack.callback(self.run, "ip", "netns", "delete", self.name)
             self.run("ip", "-n", self.name, "link", "set", "lo", "up")
-            mute = subprocess.Popen(
+            mute = harness.start(
                 ["ip", "netns", "exec", self.name, sys.executable, "-c",
                  "import socket, sys\n"
                  "mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
@@ -238,7 +226,7 @@ class Retries(unittest.TestCase):
     def test_a_server_that_is_freed_is_found_again(self):
         with Exporter("--probe.retries=50") as exporter, Iperf3Server() as server, \
                 FakePeer(lambda connection: relay(connection, server.port)) as peer:
-            other = subprocess.Popen([IPERF3, "-c", "127.0.0.1", "-p", str(server.port), "-t", "60",
+            other = harness.start([IPERF3, "-c", "127.0.0.1", "-p", str(server.port), "-t", "60",
                                       "-b", "1M", "--forceflush"], stdout=subprocess.PIPE,
                                      stderr=subprocess.DEVNULL)
             try:
