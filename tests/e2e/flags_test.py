@@ -1,0 +1,190 @@
+"""What each flag does, seen from outside: one effect each of those that no other test is about."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+import unittest
+from unittest import mock
+
+import harness
+from harness import Exporter, Iperf3Server, free_port, reason, value, wait_until
+
+ROGUE_WORKER = os.path.join(harness.BIN_DIR, "rogue_worker")
+
+
+class Bounds(unittest.TestCase):
+    """What may be asked for."""
+
+    def test_allow_target(self):
+        with Exporter("--probe.allow-target=127.0.0.0/8", "--probe.allow-target=*.example.org") as exporter:
+            for target in ("192.0.2.1", "::1", "128.0.0.1"):
+                answer = exporter.probe(target=target, port=free_port())
+                self.assertEqual((answer.status, answer.text), (403, "the target is not allowed\n"), target)
+            allowed = exporter.probe(target="127.0.0.2", port=free_port())
+            self.assertEqual(allowed.status, 200)
+            self.assertEqual(reason(allowed.metrics()), "connection_refused")
+            self.assertEqual(value(exporter.get("/metrics").metrics(), "iperf3_exporter_probes_total",
+                                   result="forbidden"), 3)
+
+    def test_allow_port(self):
+        port = free_port()
+        with Exporter(f"--probe.allow-port={port}", "--probe.allow-port=1-3") as exporter:
+            answer = exporter.probe(port=4)
+            self.assertEqual((answer.status, answer.text), (403, "the port is not allowed\n"))
+            for allowed in (port, 3):
+                answer = exporter.probe(port=allowed)
+                self.assertEqual((answer.status, reason(answer.metrics())), (200, "connection_refused"))
+
+    def test_most_of_period_streams_and_bitrate(self):
+        bounds = {"period": ("--probe.max-period=2s", "2s", "3s", "'period' parameter must be "),
+                  "parallel": ("--probe.max-parallel=2", "2", "3", "'parallel' parameter must be "),
+                  "bitrate": ("--probe.max-bitrate=1M", "1M", "1001K", "bitrate must provided as #[KMGT][/#]: at most ")}
+        port = free_port()
+        for parameter, (flag, most, beyond, words) in bounds.items():
+            with self.subTest(flag), Exporter(flag) as exporter:
+                refused = exporter.probe(port=port, **{parameter: beyond})
+                self.assertEqual(refused.status, 400)
+                self.assertTrue(refused.text.startswith(words), refused.text)
+                self.assertIn(f'got "{beyond}"', refused.text)
+                # Nobody listens there: it was tried.
+                tried = exporter.probe(port=port, **{parameter: most})
+                self.assertEqual((tried.status, reason(tried.metrics())), (200, "connection_refused"))
+
+
+class Times(unittest.TestCase):
+    """How long a probe may take, seen by what is left of ten seconds that it asks for."""
+
+    def run_period(self, *flags, scrape_timeout=None):
+        with Exporter(*flags) as exporter, Iperf3Server() as server:
+            samples = exporter.probe(port=server.port, period="10s", bitrate="1M",
+                                     scrape_timeout=scrape_timeout).metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, exporter.log)
+            return value(samples, "iperf3_test_period_seconds")
+
+    def test_iperf3_timeout(self):
+        self.assertEqual(self.run_period("--iperf3.timeout=2s", scrape_timeout=60), 1)
+
+    def test_default_timeout(self):
+        self.assertEqual(self.run_period("--probe.default-timeout=2500ms"), 1)
+
+    def test_timeout_offset(self):
+        self.assertEqual(self.run_period("--probe.timeout-offset=8s", scrape_timeout=10), 1)
+
+    def test_an_offset_as_long_as_the_timeout_takes_half_of_it(self):
+        self.assertEqual(self.run_period("--probe.timeout-offset=30s", scrape_timeout=4), 1)
+
+
+class Paths(unittest.TestCase):
+    def test_telemetry_and_probe_path(self):
+        with Exporter("--web.telemetry-path=/own", "--web.probe-path=/ask") as exporter:
+            self.assertEqual(value(exporter.get("/own").metrics(), "iperf3_exporter_probes_in_flight"), 0)
+            asked = exporter.get(f"/ask?target=127.0.0.1&port={free_port()}")
+            self.assertEqual((asked.status, reason(asked.metrics())), (200, "connection_refused"))
+            for path in ("/metrics", "/probe?target=127.0.0.1"):
+                self.assertEqual(exporter.get(path).status, 404, path)
+            page = exporter.get("/").text
+            self.assertIn('href="/own"', page)
+            self.assertIn('href="/ask?', page)
+            paths = {dict(labels)["path"] for name, labels in exporter.get("/own").metrics()
+                     if name == "iperf3_exporter_http_requests_total"}
+            self.assertLessEqual({"/own", "/ask", "other"}, paths)
+
+
+class Log(unittest.TestCase):
+    def test_json_on_every_line_of_every_process(self):
+        # Diagnosing is what makes a worker say something at each start.
+        with Exporter("--log.format=json", "--log.level=debug", "--sandbox=diagnose", wait_ready=False) as exporter:
+            exporter.port = int(exporter.wait_for_line(r'"address":"127\.0\.0\.1:(\d+)"').group(1))
+            exporter.wait_until_idle()
+            exporter.probe(port=free_port(), **{'unknown "\\é': "x"})
+            os.kill(exporter.workers()[0], signal.SIGKILL)
+            exporter.wait_for_line("worker replaced")
+            self.assertEqual(exporter.stop(), 0)
+            exporter.reader.join()
+            entries = [json.loads(line) for line in exporter.lines]
+        for entry in entries:
+            self.assertLessEqual({"ts", "level", "msg"}, set(entry))
+            self.assertIn(entry["level"], ("debug", "info", "warn", "error"))
+        messages = [entry["msg"] for entry in entries]
+        self.assertGreaterEqual(len([m for m in messages if m.startswith("DIAGNOSING")]), 4)
+        self.assertIn("shutting down", messages)
+        named = [entry["parameter"] for entry in entries if entry["msg"] == "parameter ignored"]
+        self.assertEqual([json.loads(name) for name in named], ['unknown "\\é'])
+
+
+class Files(unittest.TestCase):
+    def test_nothing_is_written(self):
+        with harness.temporary_directory() as folder:
+            self.addCleanup(os.chdir, os.getcwd())
+            with mock.patch.object(harness, "EXPORTER", os.path.abspath(harness.EXPORTER)):
+                os.chdir(folder)
+                self.check(folder)
+
+    def check(self, folder):
+        for name in ("home", "tmp"):
+            os.mkdir(os.path.join(folder, name))
+        environment = {**os.environ, "HOME": f"{folder}/home", **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), f"{folder}/tmp")}
+        with Exporter(env=environment) as exporter, Iperf3Server() as server:
+            thread = threading.Thread(
+                target=lambda: exporter.probe(port=server.port, period="1s", bitrate="1M"))
+            thread.start()
+            wait_until(exporter.iperf3, "iperf3 runs")
+            self.assertEqual(files_below(folder), [])
+            thread.join()
+            self.assertEqual(exporter.stop(), 0)
+        self.assertEqual(files_below(folder), [])
+
+
+def files_below(folder):
+    return [os.path.join(at, name) for at, folders, names in os.walk(folder)
+            for name in names + [f for f in folders if f not in ("home", "tmp")]]
+
+
+class Readiness(unittest.TestCase):
+    def test_a_kept_connection_is_told_that_it_drains(self):
+        with Exporter() as exporter, Iperf3Server() as server, contextlib.closing(exporter.connect()) as kept:
+            kept.request("GET", "/ready")
+            answer = harness.Answer(kept.getresponse())
+            self.assertEqual((answer.status, answer.text), (200, "Ready\n"))
+            thread = threading.Thread(
+                target=lambda: exporter.probe(port=server.port, period="2s", bitrate="1M"))
+            thread.start()
+            wait_until(exporter.iperf3, "iperf3 runs")
+            exporter.process.send_signal(signal.SIGTERM)
+            exporter.wait_for_line("shutting down")
+            kept.request("GET", "/ready")
+            answer = harness.Answer(kept.getresponse())
+            self.assertEqual((answer.status, answer.text), (503, "shutting down\n"))
+            self.assertEqual(answer.headers["connection"], "close")
+            with self.assertRaises(ConnectionRefusedError):
+                exporter.get("/ready")
+            thread.join()
+            self.assertEqual(exporter.process.wait(harness.PATIENCE), 0)
+
+    def test_without_a_worker_health_and_probe_are_503(self):
+        with harness.temporary_directory() as folder:
+            # Its first job kills it, and when its program is gone none comes after it.
+            program = os.path.join(folder, "rogue_worker_crash")
+            shutil.copy(ROGUE_WORKER, program)
+            with Exporter(f"--worker.path={program}", "--worker.count=1", "--sandbox=best-effort") as exporter:
+                self.assertEqual(exporter.get("/health").text, "OK\n")
+                os.rename(program, program + ".away")
+                self.assertEqual(reason(exporter.probe(port=1).metrics()), "worker_lost")
+                wait_until(lambda: exporter.get("/health").status == 503, "ill")
+                answer = exporter.get("/health")
+                self.assertEqual(answer.status, 503)
+                self.assertTrue(answer.text.startswith("no worker is alive"), answer.text)
+                answer = exporter.probe(port=1)
+                self.assertEqual(answer.status, 503)
+                self.assertIn("no worker is alive", answer.text)
+                self.assertGreater(int(answer.headers["retry-after"]), 0)
+                self.assertEqual(exporter.get("/ready").status, 200)
+                os.rename(program + ".away", program)
+                wait_until(lambda: exporter.get("/health").status == 200, "well again")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
