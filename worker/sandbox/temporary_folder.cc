@@ -18,8 +18,6 @@
 #include <memory>
 #include <string_view>
 
-#include "common/deadline.h"
-
 namespace iperf3_exporter {
 namespace {
 
@@ -95,17 +93,6 @@ void RemoveIfAbandoned(int parent, const char* name, Deadline until) {
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-void RemoveAbandoned(const char* parent_path, int parent, Deadline until) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(parent_path), &::closedir);
-  if (!listing) return;
-  while (const dirent* entry = ::readdir(listing.get())) {
-    if (Clock::now() >= until) return;
-    if (std::string_view(entry->d_name).substr(0, kNamePrefix.size()) == kNamePrefix) {
-      RemoveIfAbandoned(parent, entry->d_name, until);
-    }
-  }
-}
-
 // Empty when the kernel gives no random bytes.
 std::string RandomName() {
   std::array<unsigned char, 8> bytes{};
@@ -141,6 +128,17 @@ bool HoldsTooMuch(int folder_fd) {
   return files > kMostFiles || bytes > kMostFileBytes;
 }
 
+void RemoveAbandonedFolders(const char* parent_path, int parent_fd, Deadline until) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(parent_path), &::closedir);
+  if (!listing) return;
+  while (const dirent* entry = ::readdir(listing.get())) {
+    if (Clock::now() >= until) return;
+    if (std::string_view(entry->d_name).substr(0, kNamePrefix.size()) == kNamePrefix) {
+      RemoveIfAbandoned(parent_fd, entry->d_name, until);
+    }
+  }
+}
+
 Result<TemporaryFolder> TemporaryFolder::CreateMount() {
   const UniqueFd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!context) return ErrnoError("temporary folder: fsopen");
@@ -163,7 +161,7 @@ Result<TemporaryFolder> TemporaryFolder::CreatePrivate() {
       TemporaryFolder result;
       result.parent_.Reset(::open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       if (!result.parent_ || IsMountedNoExec(result.parent_.get()) != wants_noexec) continue;
-      RemoveAbandoned(parent_path, result.parent_.get(), until);
+      RemoveAbandonedFolders(parent_path, result.parent_.get(), until);
       if (result.MakeFolder(parent_path)) return result;
     }
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "common/deadline.h"
 #include "common/error.h"
 #include "common/unique_fd.h"
 
@@ -20,6 +21,10 @@ inline constexpr std::uint64_t kMostFileBytes = std::uint64_t{300} << 20U;
 // Whether a folder that is open as `folder_fd` holds more than that. Files without a name don't
 // count, nor do folders, which iperf3 can't make. Needs getdents64, lseek and newfstatat, no path.
 [[nodiscard]] bool HoldsTooMuch(int folder_fd);
+
+// Removes from `parent_fd`, an open folder whose path is `parent_path`, the private folders of
+// workers of this user that no longer live. What is left at `until` stays for the next to come.
+void RemoveAbandonedFolders(const char* parent_path, int parent_fd, Deadline until);
 
 class TemporaryFolder {
  public:
