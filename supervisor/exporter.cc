@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/build_info.h"
+#include "common/cancel_signal.h"
 #include "common/lock/lock_objects.h"
 #include "common/logging.h"
 #include "supervisor/self_protection.h"
@@ -117,6 +118,8 @@ Exporter::~Exporter() = default;
 
 Status Exporter::Start() {
   ::signal(SIGPIPE, SIG_IGN);
+  // Before there is a worker that could send it.
+  IgnoreCancelSignal();
   layers_ = EnterSelfProtection();
   if (Status status = RaiseDescriptorLimit(options_.max_connections, OwnDescriptors(options_));
       !status) {

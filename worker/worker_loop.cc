@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/cancel_signal.h"
 #include "common/lock/lock_objects.h"
 #include "common/lock/lock_table.h"
 #include "common/logging.h"
@@ -150,6 +151,7 @@ int RunWorker(int link_fd) {
   std::signal(SIGTERM, SIG_IGN);
   // Reading files again is the supervisor's too; to us it would be the end.
   std::signal(SIGHUP, SIG_IGN);
+  IgnoreCancelSignal();
   // No terminal, and no group that a child of ours could be put into. Fails for whom the supervisor
   // has given a session already.
   if (::setsid() < 0 && ::getsid(0) != ::getpid()) return kExitFailure;

@@ -133,6 +133,19 @@ bool Thread() {
   return error == 0 && ::pthread_join(thread, nullptr) == 0;
 }
 
+void* PollForEver(void*) {
+  for (;;) ::poll(nullptr, 0, -1);
+}
+// As iperf3 ends its streams.
+bool CancelThread() {
+  pthread_t thread = {};
+  void* result = nullptr;
+  return ::pthread_create(&thread, nullptr, PollForEver, nullptr) == 0 &&
+         ::pthread_cancel(thread) == 0 && ::pthread_join(thread, &result) == 0 &&
+         result == PTHREAD_CANCELED;
+}
+bool Abort() { std::abort(); }
+
 pid_t Worker() { return g_targets.worker; }
 bool Ptrace() { return Call(SYS_ptrace, 0x4206 /* PTRACE_SEIZE */, Worker()) == 0; }
 bool ReadWorker() {
@@ -150,7 +163,8 @@ bool LimitWorker() {
 bool KillOther() { return ::kill(Worker(), SIGTERM) == 0; }
 bool KillEverybody() { return ::kill(-1, SIGTERM) == 0; }
 bool ThreadKillOther() { return Call(SYS_tgkill, Worker(), Worker(), SIGTERM) == 0; }
-bool ThreadKillSelf() { return Call(SYS_tgkill, ::getpid(), ::gettid(), 0) == 0; }
+bool ThreadCancelOther() { return Call(SYS_tgkill, Worker(), Worker(), 32) == 0; }
+bool ThreadKillSelf() { return Call(SYS_tgkill, ::getpid(), ::gettid(), SIGTERM) == 0; }
 bool QueueSignal() { return Call(SYS_rt_sigqueueinfo, Worker(), SIGTERM, 0) == 0; }
 bool Pidfd() { return Call(SYS_pidfd_open, Worker(), 0) >= 0; }
 bool PidfdGetfd() { return Call(SYS_pidfd_getfd, 3, 3, 0) >= 0; }
@@ -435,7 +449,10 @@ constexpr Attempt kAttempts[] = {
     {"kill", KillOther},
     {"kill-all", KillEverybody},
     {"tgkill", ThreadKillOther},
+    {"tgkill-cancel", ThreadCancelOther},
     {"tgkill-self", ThreadKillSelf},
+    {"cancel-thread", CancelThread},
+    {"abort", Abort},
     {"sigqueue", QueueSignal},
     {"pidfd", Pidfd},
     {"pidfd-getfd", PidfdGetfd},

@@ -21,6 +21,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "common/cancel_signal.h"
 #include "common/unique_fd.h"
 #include "worker/sandbox/resource_limits.h"
 #include "worker/sandbox/syscall_table.h"
@@ -270,8 +271,12 @@ class Rules {
         // A child put into another's group could be signalled together with it.
         return Allow({IsInt(0, 0), IsInt(1, 0)});
       case Condition::kOwnThread:
-        // The worker's filter holds for iperf3 too, whose number is not known yet.
-        return worker() ? Allow({}) : Allow({IsInt(0, kOwnPidPlaceholder)});
+        Allow({IsInt(0, kOwnPidPlaceholder)});
+        if (!worker()) return;
+        // The worker's filter holds for iperf3 too, whose number is not known yet: what threads
+        // need, which others ignore, and an abort, which without its signal ends in another way.
+        Allow({IsInt(2, kCancelSignal)});
+        return Answer(EPERM, {IsInt(2, SIGABRT)});
       case Condition::kOwnLimits:
         return worker() ? Allow({IsInt(0, 0)}) : Allow({IsInt(0, 0), Is(2, 0)});
       case Condition::kParentDeathOnly:

@@ -32,8 +32,8 @@ enum class Condition : std::uint8_t {
   kRemapNotFixed,      // never to a chosen address
   kOpenReadOrCreate,   // for reading, or a file that did not exist
   kOwnLimits,          // its own; iperf3 only reads them
-  kOwnThread,          // threads of its own process
-  kParentDeathOnly,    // prctl(PR_SET_PDEATHSIG)
+  kOwnThread,        // threads of its own process; iperf3's, by the worker's filter, only to cancel
+  kParentDeathOnly,  // prctl(PR_SET_PDEATHSIG)
   kSeccompFilterOnly,  // seccomp(SECCOMP_SET_MODE_FILTER)
   kSendNoConnect,      // never TCP Fast Open, which connects
   kSocketAsk,          // options below 64: none that gives a descriptor of another process

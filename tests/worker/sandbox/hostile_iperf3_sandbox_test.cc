@@ -47,7 +47,11 @@ constexpr Attack kAttacks[] = {
     {"kill", kKilled},
     {"kill-all", kKilled},
     {"tgkill", kKilled},
-    {"tgkill-self", kAllowed},
+    {"tgkill-cancel", kKilled},
+    {"tgkill-self", kKilled},
+    {"cancel-thread", kAllowed},
+    // Not by the filter: as an abort ends anywhere.
+    {"abort", "killed"},
     {"sigqueue", kKilled},
     {"pidfd", kKilled},
     {"pidfd-getfd", kKilled},

@@ -226,6 +226,14 @@ TEST_F(HostileWorkerTest, SignalsNobodyElse) {
   }
   ExpectFiltered([&] { return ::kill(victim, SIGTERM) == 0; }, "kill");
   ExpectFiltered([&] { return ::kill(-victim, SIGKILL) == 0; }, "kill of a group");
+  const auto send = [](std::int64_t process, std::int64_t signal_number) {
+    return ::syscall(SYS_tgkill, process, process, signal_number) == 0;
+  };
+  ExpectFiltered([&] { return send(victim, SIGTERM); }, "tgkill");
+  ExpectFiltered([&] { return send(victim, SIGKILL | (std::int64_t{1} << 40)); },
+                 "tgkill, disguised");
+  ExpectAllowed([&] { return !send(victim, SIGABRT) && errno == EPERM; }, "an abort of another");
+  ExpectAllowed([&] { return send(::getpid(), 0); }, "tgkill of itself");
   ExpectFiltered([&] { return ::syscall(SYS_pidfd_open, victim, 0) >= 0; }, "pidfd_open");
   ExpectFiltered([&] { return ::syscall(SYS_rt_sigqueueinfo, victim, SIGTERM, nullptr) == 0; },
                  "rt_sigqueueinfo");
