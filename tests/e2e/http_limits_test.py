@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import socket
 import ssl
@@ -109,8 +108,6 @@ class LimitsTest(unittest.TestCase):
 
     def measure_pending(self, name, config, wrap, limit):
         count = 500
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
         headers = ("User-Agent: Prometheus/2.53.0", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1",
                    "Accept-Encoding: gzip", "X-Prometheus-Scrape-Timeout-Seconds: 30")
         with self.subTest(name), FrontDoor("--max-connections=600", config=config) as door:
@@ -142,8 +139,10 @@ class LimitsTest(unittest.TestCase):
                 before = door.resident_bytes()
                 command = ["slowhttptest", mode, "-c", "400", "-r", "200", "-l", str(ATTACK_SECONDS), "-i", "1", "-p", "3",
                            "-u", f"http://127.0.0.1:{door.port}/metrics"]
-                attack = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                          stdin=subprocess.DEVNULL)
+                attack = harness.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       stdin=subprocess.DEVNULL)
+                self.addCleanup(attack.wait)
+                self.addCleanup(attack.kill)
                 times = []
                 while attack.poll() is None:
                     start = time.monotonic()
@@ -162,11 +161,11 @@ class RealProbeTest(unittest.TestCase):
     def test_bytes_behind_a_probe_do_not_hide_that_the_client_has_gone(self):
         with harness.Exporter() as exporter, harness.Iperf3Server() as server:
             with socket.create_connection(("127.0.0.1", exporter.port), timeout=WAIT_SECONDS) as client:
-                client.sendall(request(f"/probe?target=127.0.0.1&port={server.port}&period=20s"))
+                client.sendall(request(f"/probe?target=127.0.0.1&port={server.port}&period=20s&bitrate=1M"))
                 wait_until(exporter.iperf3, "a test begun")
                 send_all(client, b"x" * 70_000)
             wait_until(lambda: not exporter.iperf3(), "the test was ended", seconds=10)
-            answer = exporter.probe(port=server.port, period="1s", scrape_timeout=15)
+            answer = exporter.probe(port=server.port, period="1s", bitrate="1M", scrape_timeout=15)
             self.assertEqual(1, harness.value(answer.metrics(), "iperf3_up"), "the lock is still held")
 
 
