@@ -1,0 +1,81 @@
+"""Hundreds and thousands of probes that wait: what they cost, and what they must not slow down."""
+
+import contextlib
+import signal
+import statistics
+import time
+import unittest
+
+from harness import Exporter, Iperf3Server, free_port, smaps, wait_until
+from scraper import Scraper, answered, waiting
+
+PAGES = ("/metrics", "/lock-status")
+# A page may take twice as long while others wait, or this much longer.
+MORE_SECONDS = 0.001
+
+
+class Crowd(unittest.TestCase):
+    """Hundreds that wait: pages stay quick and exact, and who came first is served first."""
+
+    def crowd(self, size):
+        port = free_port()
+        with Exporter(f"--probe.max-queued={size}", f"--web.max-connections={size + 100}",
+                      "--lock.timeout=10m") as exporter, Iperf3Server() as server, \
+                contextlib.ExitStack() as stack:
+            quiet = self.median_times(exporter)
+            holder = stack.enter_context(contextlib.closing(
+                Scraper(exporter, server.port, timeout=600, period="300s", bitrate="1M")))
+            wait_until(exporter.iperf3, "the holder tests")
+            before = smaps(exporter.pid, "Anonymous")
+            scrapers = []
+            for number in range(size):
+                scrapers.append(stack.enter_context(contextlib.closing(
+                    Scraper(exporter, port, timeout=600))))
+                if number < 3:  # whose order will be looked at
+                    wait_until(lambda: waiting(exporter) == number + 1, "it has arrived")
+            wait_until(lambda: waiting(exporter) == size, f"{size} wait")
+            per_probe = 1024 * (smaps(exporter.pid, "Anonymous") - before) / size
+            print(f"{size} waiting probes: {per_probe:.0f} bytes each", flush=True)
+            self.assertLess(per_probe, 10_000)
+            self.check_pages(exporter, quiet)
+            self.check_one_more_is_refused(exporter, port)
+            holder.close()
+            self.assertEqual(answered(scrapers, 3)[:3], [0, 1, 2])
+            for scraper in scrapers:
+                scraper.close()
+            wait_until(lambda: waiting(exporter) == 0, "all have left")
+            self.assertEqual(exporter.stop(signal.SIGTERM), 0)
+
+    @staticmethod
+    def median_times(exporter):
+        """How long each of PAGES takes, over one connection."""
+        with contextlib.closing(exporter.connect()) as connection:
+            times = {page: [] for page in PAGES}
+            for page in PAGES * 50:
+                began = time.monotonic()
+                connection.request("GET", page)
+                connection.getresponse().read()
+                times[page].append(time.monotonic() - began)
+        return {page: statistics.median(each) for page, each in times.items()}
+
+    def check_pages(self, exporter, quiet):
+        crowded = self.median_times(exporter)
+        for page in PAGES:
+            print(f"  {page}: {1e3 * quiet[page]:.2f} ms before, {1e3 * crowded[page]:.2f} ms now",
+                  flush=True)
+            self.assertLess(crowded[page], max(2 * quiet[page], quiet[page] + MORE_SECONDS), page)
+
+    def check_one_more_is_refused(self, exporter, port):
+        answer = exporter.probe(port=port)
+        self.assertEqual(answer.status, 503)
+        self.assertIn("queue is full", answer.text)
+
+    def test_five_hundred(self):
+        self.crowd(500)
+
+    def test_five_thousand(self):
+        self.crowd(5000)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
