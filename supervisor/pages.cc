@@ -5,6 +5,7 @@
 #include <charconv>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "common/build_info.h"
 #include "common/quoted_text.h"
@@ -15,7 +16,8 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kIndent = 2;
-constexpr int kFractionDigits = 3;  // of seconds; more would be noise
+constexpr std::size_t kWaitingBytes = 100;  // of an entry, about
+constexpr std::int64_t kPerSecond = 1000;   // milliseconds
 
 std::string EscapeHtml(std::string_view text) {
   std::string escaped;
@@ -88,12 +90,17 @@ ordered_json ToJson(const LockHolder& holder) {
   return json;
 }
 
-void AppendNumber(double value, std::string& out) {
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value,
-                                 std::chars_format::fixed, kFractionDigits)
-                       .ptr;
-  out.append(text.data(), end);
+// With milliseconds; more would be noise.
+void AppendSeconds(std::chrono::nanoseconds duration, std::string& out) {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  std::array<char, 24> text{};
+  const auto append = [&](std::int64_t number) {
+    out.append(text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr);
+  };
+  append(milliseconds / kPerSecond);
+  const std::size_t point = out.size();
+  append(kPerSecond + milliseconds % kPerSecond);  // Its 1 keeps the zeros behind it.
+  out[point] = '.';
 }
 
 // Without a tree: this is the one part whose length other people decide.
@@ -103,19 +110,19 @@ void AppendWaiting(const WaitingProbe& probe, std::string& out) {
   out += ", \"port\": ";
   out += std::to_string(probe.port);
   out += ", \"waited\": ";
-  AppendNumber(Seconds(probe.waited), out);
+  AppendSeconds(probe.waited, out);
   out += ", \"left\": ";
-  AppendNumber(Seconds(probe.left), out);
+  AppendSeconds(probe.left, out);
   out += '}';
 }
 
-std::string WaitingText(const std::vector<WaitingProbe>& waiting) {
-  std::string text = "[";
+void AppendAllWaiting(const std::vector<WaitingProbe>& waiting, std::string& out) {
+  const char* before = "[\n    ";
   for (const WaitingProbe& probe : waiting) {
-    text += text.size() == 1 ? "\n    " : ",\n    ";
-    AppendWaiting(probe, text);
+    out += std::exchange(before, ",\n    ");
+    AppendWaiting(probe, out);
   }
-  return text + (waiting.empty() ? "]" : "\n  ]");
+  out += waiting.empty() ? "[]" : "\n  ]";
 }
 
 }  // namespace
@@ -170,7 +177,10 @@ std::string BuildLockStatus(const LockStatus& status, std::chrono::system_clock:
   json["waiting_omitted"] = status.queue_size - std::min(status.queue_size, status.waiting.size());
   std::string page = json.dump(kIndent, ' ', false, ordered_json::error_handler_t::replace);
   page.resize(page.size() - std::string_view("\n}").size());
-  return page + ",\n  \"waiting\": " + WaitingText(status.waiting) + "\n}\n";
+  page.reserve(page.size() + kWaitingBytes * (status.waiting.size() + 1));
+  page += ",\n  \"waiting\": ";
+  AppendAllWaiting(status.waiting, page);
+  return page + "\n}\n";
 }
 
 }  // namespace iperf3_exporter
