@@ -1,16 +1,15 @@
 #include "supervisor/probe/probe_request.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <set>
 #include <utility>
 
 #include "common/go_duration.h"
 #include "common/quoted_text.h"
+#include "supervisor/probe/host_text.h"
 #include "supervisor/probe/iperf3_units.h"
+#include "supervisor/probe/parameter_reader.h"
 #include "supervisor/probe/query_string.h"
 
 namespace iperf3_exporter {
@@ -35,50 +34,11 @@ constexpr std::uint64_t kUdpDefaultBitsPerSecond = 1'000'000;  // iperf3's own
 constexpr std::size_t kMaxInterfaceNameBytes = 15;             // IFNAMSIZ less the final NUL
 constexpr std::size_t kMaxCongestionBytes = 15;                // TCP_CA_NAME_MAX less the final NUL
 
-bool IsAlphanumeric(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
-
-bool HasOnly(std::string_view text, std::string_view also) {
-  return std::all_of(text.begin(), text.end(), [&](char c) {
-    return IsAlphanumeric(c) || also.find(c) != std::string_view::npos;
-  });
-}
-
-enum class HostForm { kName, kV4, kV6 };
-
-// An IPv6 address, with a zone or without; whether that interface exists is not asked here.
-bool IsV6Text(std::string_view text) {
-  const std::size_t percent = text.find('%');
-  if (percent != std::string_view::npos) {
-    const std::string_view zone = text.substr(percent + 1);
-    if (zone.empty() || !HasOnly(zone, ".-_")) return false;
-  }
-  in6_addr address{};
-  return ::inet_pton(AF_INET6, std::string(text.substr(0, percent)).c_str(), &address) == 1;
-}
-
-// `text` without brackets, and its form; nullopt when it is no host name and no address.
-std::optional<std::pair<std::string, HostForm>> ParseHost(std::string_view text) {
-  if (text.empty() || text.size() > kMaxTargetBytes || text.front() == '-') return std::nullopt;
-  const bool bracketed = text.size() > 2 && text.front() == '[' && text.back() == ']';
-  if (bracketed) text = text.substr(1, text.size() - 2);
-  if (bracketed || text.find_first_of(":%") != std::string_view::npos) {
-    if (!IsV6Text(text)) return std::nullopt;
-    return std::pair(std::string(text), HostForm::kV6);
-  }
-  if (!HasOnly(text, ".-_")) return std::nullopt;
-  std::string host(text);
-  in_addr address{};
-  const bool v4 = ::inet_pton(AF_INET, host.c_str(), &address) == 1;
-  return std::pair(std::move(host), v4 ? HostForm::kV4 : HostForm::kName);
-}
-
-// Reads parameter after parameter; the first fault is kept and what follows it is of no
-// account.
-class RequestReader {
+class RequestReader : private ParameterReader {
  public:
   RequestReader(const std::vector<QueryParameter>& parameters, const ProbeLimits& limits,
                 const Iperf3Capabilities& capabilities, std::string_view version)
-      : parameters_(parameters), limits_(limits), capabilities_(capabilities), version_(version) {}
+      : ParameterReader(parameters, version), limits_(limits), capabilities_(capabilities) {}
 
   RequestResult<ProbeRequest> Read() {
     ReadTarget();
@@ -88,86 +48,25 @@ class RequestReader {
     ReadBinding();
     ReadSocketOptions();
     CollectIgnored();
-    if (fault_) return tl::unexpected(BadRequest{std::move(*fault_)});
+    if (fault()) return tl::unexpected(BadRequest{*fault()});
     return std::move(request_);
   }
 
  private:
-  // The first value of a name; empty when it was not given.
-  std::string_view Value(std::string_view name, std::string_view alias = {}) const {
-    for (const QueryParameter& parameter : parameters_) {
-      if (parameter.name == name || (!alias.empty() && parameter.name == alias)) {
-        return parameter.value;
-      }
-    }
-    return {};
-  }
-
-  void Refuse(std::string_view name, std::string_view takes, std::string_view value) {
-    if (!fault_) fault_ = ParameterFault(name, takes, value);
-  }
-
-  // For an option that was asked for: refused when the installed iperf3 does not know it.
-  void Need(bool capability, std::string_view name, std::string_view option) {
-    if (capability) return;
-    Refuse(name,
-           "needs an iperf3 that knows " + std::string(option) + ", the installed one is version " +
-               QuoteText(version_, kMaxVersionTextBytes),
-           Value(name));
-  }
-
-  bool Bool(std::string_view name) {
-    constexpr std::array<std::string_view, 6> kTrue = {"1", "t", "T", "TRUE", "true", "True"};
-    constexpr std::array<std::string_view, 7> kFalse = {"",      "0",     "f",    "F",
-                                                        "FALSE", "false", "False"};
-    const std::string_view value = Value(name);
-    if (std::find(kTrue.begin(), kTrue.end(), value) != kTrue.end()) return true;
-    if (std::find(kFalse.begin(), kFalse.end(), value) == kFalse.end()) {
-      Refuse(name, "must be true or false (boolean): 1 t T TRUE true True 0 f F FALSE false False",
-             value);
-    }
-    return false;
-  }
-
-  // nullopt when it was not given (or refused).
-  template <typename T>
-  std::optional<T> Integer(std::string_view name, std::uint64_t least, std::uint64_t most) {
-    const std::string_view value = Value(name);
-    if (value.empty()) return std::nullopt;
-    const auto number = ParseInteger(value, least, most);
-    if (number) return static_cast<T>(*number);
-    Refuse(name, "must be an integer from " + std::to_string(least) + " to " + std::to_string(most),
-           value);
-    return std::nullopt;
-  }
-
-  std::optional<std::uint64_t> ByteCount(std::string_view name, std::uint64_t least,
-                                         std::uint64_t most) {
-    const std::string_view value = Value(name);
-    if (value.empty()) return std::nullopt;
-    const auto bytes = ParseByteCount(value);
-    if (bytes && *bytes >= least && *bytes <= most) return bytes;
-    Refuse(name,
-           "must be a number of bytes as #[KMGT] from " + std::to_string(least) + " to " +
-               std::to_string(most),
-           value);
-    return std::nullopt;
-  }
-
   void ReadTarget() {
     const std::string_view value = Value("target");
-    if (value.empty() && !fault_) {
-      fault_ = "'target' parameter must be specified: a host name or an IP address";
+    if (value.empty()) {
+      RefuseWith("'target' parameter must be specified: a host name or an IP address");
     }
-    const auto host = ParseHost(value);
+    const auto host = ParseHostText(value);
     if (!host) {
       Refuse("target", "must be a host name, an IPv4 address or an IPv6 address, at most 253 bytes",
              value);
       return;
     }
     request_.target = value;
-    request_.host = host->first;
-    ReadIpVersion(host->second);
+    request_.host = host->text;
+    ReadIpVersion(host->form);
     if (Value("port") != "0") {
       request_.port = Integer<std::uint16_t>("port", 1, UINT16_MAX).value_or(request_.port);
     }
@@ -260,9 +159,8 @@ class RequestReader {
 
   // Begins with the Go exporter's words for this fault.
   void RefuseBitrate(const std::string& takes, std::string_view value) {
-    if (fault_) return;
-    fault_ = "bitrate must provided as #[KMGT][/#]: " + takes + ", got " +
-             QuoteText(value, kMaxQuotedValueBytes);
+    RefuseWith("bitrate must provided as #[KMGT][/#]: " + takes + ", got " +
+               QuoteText(value, kMaxQuotedValueBytes));
   }
 
   // iperf3's own default is no limit for TCP; the operator's bound holds there too.
@@ -278,10 +176,10 @@ class RequestReader {
   void ReadBinding() {
     const std::string_view bind = Value("bind_address", "bind");
     if (!bind.empty()) {
-      const auto host = ParseHost(bind);
+      const auto host = ParseHostText(bind);
       if (host) {
-        request_.bind = host->first;
-        request_.test.bind_address = ParseIpAddress(host->first);
+        request_.bind = host->text;
+        request_.test.bind_address = ParseIpAddress(host->text);
       } else {
         Refuse(Value("bind_address").empty() ? "bind" : "bind_address",
                "must be an IP address or a host name", bind);
@@ -355,7 +253,7 @@ class RequestReader {
 
   void CollectIgnored() {
     std::set<std::string_view> ignored;
-    for (const QueryParameter& parameter : parameters_) {
+    for (const QueryParameter& parameter : parameters()) {
       if (std::find(kParameterNames.begin(), kParameterNames.end(), parameter.name) !=
           kParameterNames.end()) {
         continue;
@@ -366,12 +264,9 @@ class RequestReader {
     }
   }
 
-  const std::vector<QueryParameter>& parameters_;
   const ProbeLimits& limits_;
   const Iperf3Capabilities& capabilities_;
-  const std::string_view version_;
   ProbeRequest request_;
-  std::optional<std::string> fault_;
 };
 
 }  // namespace

@@ -116,7 +116,9 @@ int Main(const std::string& mode) {
     if (!command) return 1;
     if (const auto* config = std::get_if<WorkerConfig>(&*command)) {
       if (mode == "unasked_result") Send(wire::Encode(JobResult{}));
-      Send(wire::Encode(Ready(mode, config->index)));
+      WorkerReady ready = Ready(mode, config->index);
+      if (mode == "cannot_work") ready.error = "no such iperf3";
+      Send(wire::Encode(ready));
     } else if (const auto* job = std::get_if<Job>(&*command)) {
       // One target has a good worker, so that the tests see whom a fault touches, and one has a
       // worker that never answers.
