@@ -1,6 +1,7 @@
 #include "supervisor/probe/probe_answer.h"
 
 namespace iperf3_exporter {
+namespace {
 
 std::string UnavailableText(ProbeResult result, std::size_t max_queued,
                             const std::string& worker_error) {
@@ -17,6 +18,47 @@ std::string UnavailableText(ProbeResult result, std::size_t max_queued,
     default:
       return worker_error.empty() ? "no worker is alive" : "no worker is alive: " + worker_error;
   }
+}
+
+}  // namespace
+
+ProbeAnswer BuildSuccess(const ProbeProgress& progress, const JobResult& result, Deadline now) {
+  ProbeAnswer answer{.kind = ProbeAnswer::Kind::kTested,
+                     .result = ProbeResult::kSuccess,
+                     .outcome = progress.Outcome(now)};
+  answer.outcome.measurement = result.measurement;
+  answer.outcome.period_seconds = result.period_seconds;
+  return answer;
+}
+
+ProbeAnswer BuildFailure(const ProbeProgress& progress, const TestFailure& failure, Deadline now) {
+  ProbeAnswer answer{.kind = ProbeAnswer::Kind::kTested,
+                     .result = ProbeResult::kFailure,
+                     .outcome = progress.Outcome(now)};
+  answer.outcome.failure = failure.reason;
+  answer.outcome.period_seconds = failure.period_seconds;
+  return answer;
+}
+
+ProbeAnswer BuildForbidden(const char* reason) {
+  return {
+      .kind = ProbeAnswer::Kind::kForbidden, .result = ProbeResult::kForbidden, .reason = reason};
+}
+
+ProbeAnswer BuildUnavailable(ProbeResult result, std::size_t max_queued,
+                             const std::string& worker_error) {
+  return {.kind = ProbeAnswer::Kind::kUnavailable,
+          .result = result,
+          .reason = UnavailableText(result, max_queued, worker_error)};
+}
+
+void CountAnswer(const ProbeProgress& progress, const ProbeAnswer& answer, Deadline now,
+                 ExporterMetrics& metrics) {
+  metrics.OnProbe(answer.result, now - progress.received());
+  const bool wait_ended =
+      answer.kind == ProbeAnswer::Kind::kTested || answer.result == ProbeResult::kLockTimeout;
+  if (wait_ended && progress.slot() != kNoLock) metrics.OnLockWait(progress.lock_wait());
+  if (answer.outcome.failure) metrics.OnProbeFailure(*answer.outcome.failure);
 }
 
 }  // namespace iperf3_exporter

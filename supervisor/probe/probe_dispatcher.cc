@@ -57,9 +57,9 @@ void ProbeDispatcher::Start(Id id, ProbeRequest request, Deadline received, Dead
   if (draining_) {
     AnswerUnavailable(probe, ProbeResult::kDraining);
   } else if (!options_.target_policy.AllowsPort(asked.port)) {
-    AnswerForbidden(probe, kPortForbidden);
+    Finish(probe, BuildForbidden(kPortForbidden));
   } else if (!options_.target_policy.MayAllow(asked.host)) {
-    AnswerForbidden(probe, kTargetForbidden);
+    Finish(probe, BuildForbidden(kTargetForbidden));
   } else if (!pool_.AnyAlive() && !pool_.latest_error().empty()) {
     // Those that start now will find what the latest one found.
     AnswerUnavailable(probe, ProbeResult::kNoWorker);
@@ -109,26 +109,17 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
     AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
     return;
   }
-  const ProbeRequest& request = probe.progress.request();
-  Resolved allowed;
-  for (const IpAddress& address : resolved->target) {
-    if (options_.target_policy.AllowsTarget(request.host, address)) {
-      allowed.target.push_back(address);
-    }
-  }
-  if (allowed.target.empty()) {
-    AnswerForbidden(probe, kTargetForbidden);
+  auto paths = AllowedPaths(probe.progress.request(), *resolved, options_.target_policy);
+  if (!paths) {
+    Finish(probe, BuildForbidden(kTargetForbidden));
     return;
   }
-  allowed.bind = resolved->bind;
-  if (request.test.bind_address) allowed.bind = {*request.test.bind_address};
-  std::vector<TargetPath> paths = BuildPaths(allowed, request.ip_version);
-  if (paths.empty()) {
+  if (paths->empty()) {
     AnswerFailed(
         probe, {FailureReason::kUnreachable, "the target has no address of the family asked for"});
     return;
   }
-  probe.progress.SetPaths(std::move(paths));
+  probe.progress.SetPaths(std::move(*paths));
   Enqueue(probe);
 }
 
@@ -188,11 +179,8 @@ void ProbeDispatcher::OnWaitOver(Probe& probe) {
   }
   const bool only_a_worker_was_missing = queue_.IsRunnable(probe.id);
   LeaveQueue(probe);
-  if (only_a_worker_was_missing) {
-    AnswerUnavailable(probe, ProbeResult::kWorkerTimeout);
-  } else {
-    AnswerLockTimeout(probe);
-  }
+  AnswerUnavailable(
+      probe, only_a_worker_was_missing ? ProbeResult::kWorkerTimeout : ProbeResult::kLockTimeout);
 }
 
 void ProbeDispatcher::Run(Probe& probe) {
@@ -224,7 +212,7 @@ void ProbeDispatcher::OnResult(Id id, const JobResult& result) {
   } else if (result.outcome == JobOutcome::kSucceeded) {
     AnswerSucceeded(probe, result);
   } else if (result.outcome == JobOutcome::kLockTimeout) {
-    AnswerLockTimeout(probe);
+    AnswerUnavailable(probe, ProbeResult::kLockTimeout);
   } else if (result.outcome == JobOutcome::kLockGone) {
     OnLockGone(probe);
   } else if (draining_ && result.reason == FailureReason::kCancelled && !WasTried(result)) {
@@ -242,7 +230,7 @@ void ProbeDispatcher::OnLockGone(Probe& probe) {
   if (draining_) {
     AnswerUnavailable(probe, ProbeResult::kDraining);
   } else if (TimeLeft(probe.progress.leave_queue()) == nanoseconds::zero()) {
-    AnswerLockTimeout(probe);
+    AnswerUnavailable(probe, ProbeResult::kLockTimeout);
   } else {
     Enqueue(probe);
   }
@@ -322,13 +310,9 @@ std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t most) const {
 }
 
 void ProbeDispatcher::AnswerSucceeded(Probe& probe, const JobResult& result) {
-  ProbeAnswer answer{.kind = ProbeAnswer::Kind::kTested,
-                     .outcome = probe.progress.Outcome(Clock::now())};
-  answer.outcome.measurement = result.measurement;
-  answer.outcome.period_seconds = result.period_seconds;
   const ProbeRequest& request = probe.progress.request();
   Log(LogLevel::kDebug, "probe succeeded", {{"target", request.target}, {"port", request.port}});
-  Finish(probe, answer, ProbeResult::kSuccess);
+  Finish(probe, BuildSuccess(probe.progress, result, Clock::now()));
 }
 
 void ProbeDispatcher::AnswerFailed(Probe& probe, const TestFailure& failure) {
@@ -338,40 +322,20 @@ void ProbeDispatcher::AnswerFailed(Probe& probe, const TestFailure& failure) {
        {"port", request.port},
        {"reason", Name(failure.reason)},
        {"detail", failure.text}});
-  metrics_.OnProbeFailure(failure.reason);
-  ProbeAnswer answer{.kind = ProbeAnswer::Kind::kTested,
-                     .outcome = probe.progress.Outcome(Clock::now())};
-  answer.outcome.failure = failure.reason;
-  answer.outcome.period_seconds = failure.period_seconds;
-  Finish(probe, answer, ProbeResult::kFailure);
-}
-
-void ProbeDispatcher::AnswerForbidden(Probe& probe, const char* reason) {
-  Finish(probe, {.kind = ProbeAnswer::Kind::kForbidden, .reason = reason}, ProbeResult::kForbidden);
+  Finish(probe, BuildFailure(probe.progress, failure, Clock::now()));
 }
 
 void ProbeDispatcher::AnswerUnavailable(Probe& probe, ProbeResult result) {
+  if (result == ProbeResult::kLockTimeout) metrics_.OnLockTimeout();
   if (const auto& failure = probe.progress.last_failure(); failure) {
     AnswerFailed(probe, *failure);
-    return;
+  } else {
+    Finish(probe, BuildUnavailable(result, options_.max_queued, pool_.latest_error()));
   }
-  Finish(probe,
-         {.kind = ProbeAnswer::Kind::kUnavailable,
-          .reason = UnavailableText(result, options_.max_queued, pool_.latest_error())},
-         result);
 }
 
-void ProbeDispatcher::AnswerLockTimeout(Probe& probe) {
-  metrics_.OnLockTimeout();
-  AnswerUnavailable(probe, ProbeResult::kLockTimeout);
-}
-
-void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer, ProbeResult result) {
-  const ProbeProgress& progress = probe.progress;
-  metrics_.OnProbe(result, Clock::now() - progress.received());
-  const bool wait_ended = result == ProbeResult::kSuccess || result == ProbeResult::kFailure ||
-                          result == ProbeResult::kLockTimeout;
-  if (wait_ended && progress.slot() != kNoLock) metrics_.OnLockWait(progress.lock_wait());
+void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {
+  CountAnswer(probe.progress, answer, Clock::now(), metrics_);
   const Done done = std::exchange(probe.done, nullptr);
   Forget(probe.id);
   if (done) done(answer);

@@ -33,8 +33,6 @@ struct WaitingProbe {
   std::chrono::nanoseconds left;  // until it gives up
 };
 
-struct TestFailure;
-
 class ProbeDispatcher {
  public:
   using Id = ProbeQueue::Ticket;
@@ -96,12 +94,10 @@ class ProbeDispatcher {
 
   void AnswerSucceeded(Probe& probe, const JobResult& result);
   void AnswerFailed(Probe& probe, const TestFailure& failure);
-  void AnswerForbidden(Probe& probe, const char* reason);
   // With what was tried before, if anything was.
   void AnswerUnavailable(Probe& probe, ProbeResult result);
-  void AnswerLockTimeout(Probe& probe);
   // Takes the probe out and tells its scraper; the last thing that is done with it.
-  void Finish(Probe& probe, const ProbeAnswer& answer, ProbeResult result);
+  void Finish(Probe& probe, const ProbeAnswer& answer);
   void Forget(Id id);
 
   event_base* base_;

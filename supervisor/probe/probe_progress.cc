@@ -1,6 +1,7 @@
 #include "supervisor/probe/probe_progress.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/lock/lock_objects.h"
@@ -33,6 +34,19 @@ bool MayRetry(FailureReason reason) {
 }
 
 }  // namespace
+
+std::optional<std::vector<TargetPath>> AllowedPaths(const ProbeRequest& request,
+                                                    const Resolved& resolved,
+                                                    const TargetPolicy& policy) {
+  Resolved allowed;
+  std::copy_if(
+      resolved.target.begin(), resolved.target.end(), std::back_inserter(allowed.target),
+      [&](const IpAddress& address) { return policy.AllowsTarget(request.host, address); });
+  if (allowed.target.empty()) return std::nullopt;
+  allowed.bind = resolved.bind;
+  if (request.test.bind_address) allowed.bind = {*request.test.bind_address};
+  return BuildPaths(allowed, request.ip_version);
+}
 
 bool WasTried(const JobResult& result) {
   if (result.outcome == JobOutcome::kSucceeded) return true;

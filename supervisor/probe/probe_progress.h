@@ -84,6 +84,12 @@ class ProbeProgress {
   std::optional<TestFailure> last_failure_;
 };
 
+// The paths that a request may take, in order; empty when the family asked for has none; nullopt
+// when no address of the target is allowed.
+[[nodiscard]] std::optional<std::vector<TargetPath>> AllowedPaths(const ProbeRequest& request,
+                                                                  const Resolved& resolved,
+                                                                  const TargetPolicy& policy);
+
 // Whether iperf3 was started for that job, or may have been.
 [[nodiscard]] bool WasTried(const JobResult& result);
 

@@ -203,6 +203,22 @@ TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
   EXPECT_EQ(progress.Outcome(kStart).attempts, 3U);
 }
 
+TEST_F(ProbeProgressTest, TakesOnlyPathsThatAreAllowed) {
+  ProbeRequest request;
+  request.host = "two.test";
+  request.test.bind_address = ParseIpAddress("198.51.100.1");
+  const Resolved resolved{{*ParseIpAddress("2001:db8::1"), *ParseIpAddress("192.0.2.1")}, {}};
+  EXPECT_EQ(AllowedPaths(request, resolved, {}),
+            (std::vector<TargetPath>{{resolved.target[1], request.test.bind_address}}));
+  const TargetPolicy policy = TargetPolicy::Parse({"2001:db8::/32"}, {}).value();
+  EXPECT_EQ(AllowedPaths(request, resolved, policy), std::vector<TargetPath>());
+  request.test.bind_address.reset();
+  EXPECT_EQ(AllowedPaths(request, resolved, policy),
+            (std::vector<TargetPath>{{resolved.target[0], std::nullopt}}));
+  const TargetPolicy other = TargetPolicy::Parse({"203.0.113.0/24"}, {}).value();
+  EXPECT_EQ(AllowedPaths(request, resolved, other), std::nullopt);
+}
+
 TEST_F(ProbeProgressTest, CountsItsTimeFromTheRequest) {
   EXPECT_EQ(Progress().Outcome(kStart + seconds(2)).duration, seconds(2));
 }
