@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "supervisor/http/compression.h"
 #include "supervisor/http/evhttp_exchange.h"
+#include "supervisor/http/http_answer.h"
 #include "supervisor/http/refusal.h"
 #include "supervisor/http/server_state.h"
 #include "supervisor/listen/listening_socket.h"
@@ -47,28 +47,6 @@ const char* MethodName(evhttp_cmd_type type) {
     default:
       return "";
   }
-}
-
-void ReleaseBody(const void*, size_t, void* holder) {
-  delete static_cast<std::shared_ptr<const std::string>*>(holder);
-}
-
-// Adds a body without copying it; `buffer` keeps it alive.
-void AddBody(evbuffer* buffer, const std::shared_ptr<const std::string>& text) {
-  auto holder = std::make_unique<std::shared_ptr<const std::string>>(text);
-  if (evbuffer_add_reference(buffer, text->data(), text->size(), ReleaseBody, holder.get()) == 0) {
-    [[maybe_unused]] auto* held_by_buffer = holder.release();
-  }
-}
-
-void CompressBody(HttpResponse& response, evkeyvalq* headers, bool accepted) {
-  if (response.body.size() < kMinGzipBytes) return;
-  evhttp_add_header(headers, "Vary", "Accept-Encoding");
-  if (!accepted) return;
-  auto packed = Gzip(*response.body.text());
-  if (!packed) return;
-  response.body = HttpBody(std::move(*packed));
-  evhttp_add_header(headers, "Content-Encoding", "gzip");
 }
 
 }  // namespace
@@ -264,28 +242,16 @@ void HttpConnection::Send(evhttp_request* request, HttpResponse response, const 
   exchange_ = nullptr;
   phase_ = Phase::kWriting;
   ++state_->statistics.requests[{state_->label_of(path), response.code}];
-  evkeyvalq* headers = evhttp_request_get_output_headers(request);
-  evhttp_add_header(headers, "Content-Type", response.content_type.c_str());
-  for (const auto& [name, value] : response.headers) {
-    evhttp_add_header(headers, name.c_str(), value.c_str());
-  }
-  if (state_->extra_headers) {
-    for (const auto& [name, value] : *state_->extra_headers) {
-      evhttp_add_header(headers, name.c_str(), value.c_str());
-    }
-  }
-  CompressBody(response, headers, gzip);
-  if (response.length_known) {
-    evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
-  }
-  if (state_->draining) evhttp_add_header(headers, "Connection", "close");
-  if (method != "HEAD" && response.body.size() > 0) {
-    AddBody(evhttp_request_get_output_buffer(request), response.body.text());
-  }
+  const int code = response.code;
+  PutAnswer(request, std::move(response),
+            {.head = method == "HEAD",
+             .gzip = gzip,
+             .close = state_->draining,
+             .extra_headers = state_->extra_headers.get()});
   evhttp_request_set_on_complete_cb(request, OnComplete, this);
   SetDeadline(state_->limits.write_timeout);
   const std::shared_ptr<bool> alive = alive_;
-  evhttp_send_reply(request, response.code, ReasonPhrase(response.code), nullptr);
+  evhttp_send_reply(request, code, ReasonPhrase(code), nullptr);
   // A client that has closed its half of the connection still gets the whole answer.
   if (*alive && phase_ == Phase::kWriting) bufferevent_disable(bev_, EV_READ);
 }

@@ -1,34 +1,23 @@
 #include "supervisor/http/http_server.h"
 
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/listener.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <unordered_map>
 #include <utility>
 
 #include "common/logging.h"
+#include "supervisor/http/acceptor.h"
 #include "supervisor/http/evhttp_exchange.h"
 #include "supervisor/http/http_connection.h"
 #include "supervisor/http/server_state.h"
 #include "supervisor/listen/listening_socket.h"
-#include "supervisor/security/tls_context.h"
 #include "supervisor/security/web_security.h"
 
 namespace iperf3_exporter {
 namespace {
-
-// While no descriptor is left accept fails at once, for ever: wait for one to be freed.
-constexpr timeval kAcceptPause = {0, 100'000};
-// evhttp checks these too, after us: a little above our own, so that it is we who answer.
-// So much above them the bytes of a connection stay in the kernel, too.
-constexpr std::size_t kSlackBytes = 4096;
 
 struct EventDeleter {
   void operator()(event* e) const { event_free(e); }
@@ -71,47 +60,28 @@ class HttpServer::Impl {
   Impl(event_base* base, HttpLimits limits);
   ~Impl();
 
-  Status AddListener(ListeningSocket socket);
   void StopAccepting();
   void OnRequest(std::shared_ptr<EvhttpExchange> exchange);
   void Dispatch(const std::shared_ptr<EvhttpExchange>& exchange);
   void ApplySecurity();
   [[nodiscard]] const HttpRoute* FindRoute(const std::string& path) const;
 
-  static bufferevent* OnAccept(event_base* base, void* self) noexcept;
-  static void OnAccepted(evutil_socket_t fd, short what, void* self) noexcept;
-  static void OnAcceptError(evconnlistener* listener, void* self) noexcept;
-  static void OnAcceptPauseOver(evutil_socket_t fd, short what, void* self) noexcept;
   static void OnDeferred(evutil_socket_t fd, short what, void* self) noexcept;
   static void OnEvhttpRequest(evhttp_request* request, void* self) noexcept;
 
   ServerState state;
   WebSecurity security;
   std::vector<HttpRoute> routes;
-  std::vector<ListeningSocket> sockets;
+  std::unique_ptr<Acceptor> acceptor;
 
  private:
-  struct Accepted {
-    bufferevent* bev;  // a reference of ours
-    bool refused;
-  };
-
-  [[nodiscard]] bufferevent* NewBufferevent(bool tls);
-  void SetAccepting(bool on);
-  void Admit(const Accepted& accepted);
+  [[nodiscard]] const TlsContext* NextTls();
   void Forget(HttpConnection* connection);
-
-  // libevent hands its accept errors to the listener's owner, which is evhttp.
-  static inline std::unordered_map<const void*, Impl*> by_evhttp_;
 
   const std::string other_ = "other";
   std::unique_ptr<evhttp, EvhttpDeleter> http_;
-  std::vector<evhttp_bound_socket*> bound_;  // owned by http_
-  std::vector<Accepted> accepted_;
   std::vector<HttpConnection*> deferred_;
   std::vector<HttpConnection*> deferred_now_;
-  std::unique_ptr<event, EventDeleter> accepted_event_;
-  std::unique_ptr<event, EventDeleter> accept_pause_;
   std::unique_ptr<event, EventDeleter> deferred_event_;
 };
 
@@ -132,12 +102,9 @@ HttpServer::Impl::Impl(event_base* base, HttpLimits limits) : security(base) {
   state.on_closed = [this](HttpConnection* connection) { Forget(connection); };
 
   http_.reset(evhttp_new(base));
-  accepted_event_.reset(event_new(base, -1, 0, OnAccepted, this));
-  accept_pause_.reset(event_new(base, -1, 0, OnAcceptPauseOver, this));
   deferred_event_.reset(event_new(base, -1, 0, OnDeferred, this));
-  if (!http_ || !accepted_event_ || !accept_pause_ || !deferred_event_) std::abort();
-  by_evhttp_[http_.get()] = this;
-  evhttp_set_bevcb(http_.get(), OnAccept, this);
+  if (!http_ || !deferred_event_) std::abort();
+  acceptor = std::make_unique<Acceptor>(&state, http_.get(), [this] { return NextTls(); });
   evhttp_set_gencb(http_.get(), OnEvhttpRequest, this);
   // All that evhttp knows: the answer to a wrong one is ours.
   evhttp_set_allowed_methods(http_.get(), 0xffff);
@@ -149,10 +116,8 @@ HttpServer::Impl::Impl(event_base* base, HttpLimits limits) : security(base) {
 }
 
 HttpServer::Impl::~Impl() {
-  StopAccepting();
-  for (const Accepted& accepted : std::exchange(accepted_, {})) Admit(accepted);
+  acceptor.reset();
   while (!state.connections.empty()) state.connections.begin()->second->Close();
-  by_evhttp_.erase(http_.get());
   // evhttp_free must find no connection with a request that a handler still holds.
   http_.reset();
 }
@@ -164,117 +129,15 @@ const HttpRoute* HttpServer::Impl::FindRoute(const std::string& path) const {
   return nullptr;
 }
 
-Status HttpServer::Impl::AddListener(ListeningSocket socket) {
-  evconnlistener* listener = evconnlistener_new(state.base, nullptr, nullptr, LEV_OPT_CLOSE_ON_EXEC,
-                                                /*backlog=*/0, socket.fd());
-  if (listener == nullptr) return MakeError("listen on " + socket.Name() + ": libevent refused it");
-  evhttp_bound_socket* bound = evhttp_bind_listener(http_.get(), listener);
-  if (bound == nullptr) {
-    evconnlistener_free(listener);
-    return MakeError("listen on " + socket.Name() + ": out of memory");
-  }
-  evconnlistener_set_error_cb(listener, OnAcceptError);
-  bound_.push_back(bound);
-  sockets.push_back(std::move(socket));
-  return {};
-}
-
 void HttpServer::Impl::StopAccepting() {
-  for (evhttp_bound_socket* bound : bound_) evhttp_del_accept_socket(http_.get(), bound);
-  bound_.clear();
-  sockets.clear();
-  event_del(accept_pause_.get());
+  acceptor->Stop();
   state.draining = true;
 }
 
-void HttpServer::Impl::SetAccepting(bool on) {
-  for (evhttp_bound_socket* bound : bound_) {
-    evconnlistener* listener = evhttp_bound_socket_get_listener(bound);
-    if (on) {
-      evconnlistener_enable(listener);
-    } else {
-      evconnlistener_disable(listener);
-    }
-  }
-}
-
-bufferevent* HttpServer::Impl::NewBufferevent(bool tls) {
-  if (!tls) return bufferevent_socket_new(state.base, -1, BEV_OPT_CLOSE_ON_FREE);
-  ssl_st* session = security.tls()->NewSession();
-  if (session == nullptr) return nullptr;
-  bufferevent* bev = bufferevent_openssl_socket_new(
-      state.base, -1, session, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-  if (bev != nullptr) bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-  return bev;
-}
-
-// evhttp asks for a bufferevent for a connection that it has just accepted; what it does with it is
-// over when OnAccepted runs, before any byte is read.
-bufferevent* HttpServer::Impl::OnAccept(event_base*, void* self) noexcept {
-  auto* impl = static_cast<Impl*>(self);
-  const std::size_t held = impl->state.connections.size() + impl->accepted_.size();
-  bool refused = held >= impl->state.limits.max_connections;
-  if (!refused && impl->security.ReloadIfChanged()) impl->ApplySecurity();
-  bufferevent* bev = impl->NewBufferevent(!refused && impl->security.tls() != nullptr);
-  if (bev == nullptr) {
-    refused = true;
-    bev = impl->NewBufferevent(false);
-    if (bev == nullptr) return nullptr;
-  }
-  // Without it a client fills our memory. It must lie above each bound at which a connection ends:
-  // at the mark reading stops, and with it the news that the client has gone.
-  const HttpLimits& limits = impl->state.limits;
-  bufferevent_setwatermark(bev, EV_READ, 0,
-                           limits.max_header_bytes + limits.max_body_bytes + kSlackBytes);
-  bufferevent_incref(bev);
-  impl->accepted_.push_back({bev, refused});
-  // One at a time while there is no room: the refused one must go before the next is taken.
-  if (refused) impl->SetAccepting(false);
-  event_active(impl->accepted_event_.get(), EV_TIMEOUT, 0);
-  return bev;
-}
-
-void HttpServer::Impl::OnAccepted(evutil_socket_t, short, void* self) noexcept {
-  auto* impl = static_cast<Impl*>(self);
-  bool any_refused = false;
-  for (const Accepted& accepted : std::exchange(impl->accepted_, {})) {
-    any_refused = any_refused || accepted.refused;
-    impl->Admit(accepted);
-  }
-  if (any_refused) impl->SetAccepting(true);
-}
-
-void HttpServer::Impl::Admit(const Accepted& accepted) {
-  bufferevent_data_cb read = nullptr;
-  bufferevent_data_cb write = nullptr;
-  bufferevent_event_cb on_event = nullptr;
-  void* argument = nullptr;
-  bufferevent_getcb(accepted.bev, &read, &write, &on_event, &argument);
-  if (on_event != nullptr) {  // Otherwise evhttp has given it up already.
-    auto* connection = static_cast<evhttp_connection*>(argument);
-    if (accepted.refused) {
-      state.CountRejection("too many connections", "");
-      on_event(accepted.bev, BEV_EVENT_READING | BEV_EVENT_EOF, argument);
-    } else {
-      state.connections.emplace(connection,
-                                std::make_unique<HttpConnection>(&state, accepted.bev, connection));
-      state.statistics.connections = state.connections.size();
-    }
-  }
-  bufferevent_decref(accepted.bev);
-}
-
-void HttpServer::Impl::OnAcceptError(evconnlistener*, void* http) noexcept {
-  const auto found = by_evhttp_.find(http);
-  if (found == by_evhttp_.end()) return;
-  Impl* impl = found->second;
-  impl->state.CountRejection(ErrnoText("accept", errno), "");
-  impl->SetAccepting(false);
-  evtimer_add(impl->accept_pause_.get(), &kAcceptPause);
-}
-
-void HttpServer::Impl::OnAcceptPauseOver(evutil_socket_t, short, void* self) noexcept {
-  static_cast<Impl*>(self)->SetAccepting(true);
+// A new connection is what a change of the configuration takes effect for.
+const TlsContext* HttpServer::Impl::NextTls() {
+  if (security.ReloadIfChanged()) ApplySecurity();
+  return security.tls();
 }
 
 void HttpServer::Impl::OnDeferred(evutil_socket_t, short, void* self) noexcept {
@@ -355,23 +218,19 @@ Status HttpServer::Reload() {
 Status HttpServer::Listen(const ListenAddress& address) {
   auto socket = ListeningSocket::Open(address);
   if (!socket) return tl::unexpected(socket.error());
-  return impl_->AddListener(std::move(*socket));
+  return impl_->acceptor->Add(std::move(*socket));
 }
 
 Status HttpServer::AdoptSystemdSockets() {
   auto adopted = ListeningSocket::AdoptFromSystemd();
   if (!adopted) return tl::unexpected(adopted.error());
   for (ListeningSocket& socket : *adopted) {
-    if (auto added = impl_->AddListener(std::move(socket)); !added) return added;
+    if (auto added = impl_->acceptor->Add(std::move(socket)); !added) return added;
   }
   return {};
 }
 
-std::vector<std::string> HttpServer::ListeningOn() const {
-  std::vector<std::string> names;
-  for (const ListeningSocket& socket : impl_->sockets) names.push_back(socket.Name());
-  return names;
-}
+std::vector<std::string> HttpServer::ListeningOn() const { return impl_->acceptor->ListeningOn(); }
 
 void HttpServer::StopAccepting() { impl_->StopAccepting(); }
 

@@ -22,6 +22,10 @@ namespace iperf3_exporter {
 class HttpConnection;
 class EvhttpExchange;
 
+// evhttp checks our limits too, after us: this much above our own, so that it is we who answer. So
+// much above them the bytes of a connection stay in the kernel, too.
+inline constexpr std::size_t kSlackBytes = 4096;
+
 // What clients can make happen as often as they like, in the log: at most one line a second, with
 // how many it stands for. The others go out at debug level.
 class RejectionLog {

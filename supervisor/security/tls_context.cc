@@ -1,108 +1,45 @@
 #include "supervisor/security/tls_context.h"
 
-#include <arpa/inet.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <array>
 #include <string_view>
 
+#include "supervisor/security/client_certificates.h"
 #include "supervisor/security/tls_names.h"
+#include "supervisor/security/tls_pem.h"
 
 namespace iperf3_exporter {
 namespace {
 
-struct BioDeleter {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-struct CertificateDeleter {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-};
 struct KeyDeleter {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 };
-struct NamesDeleter {
-  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
-};
-using Bio = std::unique_ptr<BIO, BioDeleter>;
-using Certificate = std::unique_ptr<X509, CertificateDeleter>;
-
-// What a context needs as long as a connection of it lives: hung onto the context itself.
-struct ClientCheck {
-  bool verify = false;
-  std::optional<std::vector<std::string>> allowed_sans;
-};
-
-void FreeClientCheck(void*, void* check, CRYPTO_EX_DATA*, int, long, void*) {
-  delete static_cast<ClientCheck*>(check);
-}
-
-int ClientCheckIndex() {
-  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, FreeClientCheck);
-  return index;
-}
-
-tl::unexpected<Error> Fault(const TlsConfig& config, int line, const std::string& reason) {
-  return MakeError(config.config_file + ":" + std::to_string(line) + ": tls_server_config." +
-                   reason);
-}
-
-// OpenSSL's first reason, for what our own words can't say; empties its queue.
-std::string OpensslReason() {
-  const unsigned long code = ERR_get_error();
-  ERR_clear_error();
-  const char* reason = ERR_reason_error_string(code);
-  return reason != nullptr ? reason : "unknown error";
-}
-
-Bio BioOf(const std::string& text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-// The server asks nobody for a passphrase.
-int NoPassphrase(char*, int, int, void*) { return -1; }
-
-// One of the two forms of a PEM text: the file wins, as in the toolkit.
-struct Pem {
-  std::string name;  // "cert_file"
-  int line = 0;
-  std::string text;
-};
-
-Result<Pem> ReadPem(const TlsConfig& config, const ConfigText& file, const ConfigText& inline_text,
-                    const std::string& name) {
-  if (!file.given()) return Pem{name, inline_text.line, inline_text.text};
-  auto text = ReadConfigFile(file.text);
-  if (!text) return Fault(config, file.line, name + "_file: " + text.error().message);
-  return Pem{name + "_file", file.line, std::move(*text)};
-}
 
 Status UseCertificate(SSL_CTX* context, const TlsConfig& config, const Pem& pem) {
   const Bio bio = BioOf(pem.text);
   const Certificate leaf(PEM_read_bio_X509_AUX(bio.get(), nullptr, NoPassphrase, nullptr));
   if (!leaf) {
     ERR_clear_error();
-    return Fault(config, pem.line, pem.name + ": no PEM certificate in it");
+    return TlsFault(config, pem.line, pem.name + ": no PEM certificate in it");
   }
   if (SSL_CTX_use_certificate(context, leaf.get()) != 1) {
-    return Fault(config, pem.line, pem.name + ": certificate not usable: " + OpensslReason());
+    return TlsFault(config, pem.line, pem.name + ": certificate not usable: " + OpensslReason());
   }
   while (X509* chained = PEM_read_bio_X509(bio.get(), nullptr, NoPassphrase, nullptr)) {
     if (SSL_CTX_add0_chain_cert(context, chained) != 1) {
       X509_free(chained);
-      return Fault(config, pem.line, pem.name + ": chain not usable: " + OpensslReason());
+      return TlsFault(config, pem.line, pem.name + ": chain not usable: " + OpensslReason());
     }
   }
   const unsigned long end = ERR_peek_last_error();
   ERR_clear_error();
   if (ERR_GET_REASON(end) != PEM_R_NO_START_LINE) {
-    return Fault(config, pem.line, pem.name + ": a certificate of the chain is damaged");
+    return TlsFault(config, pem.line, pem.name + ": a certificate of the chain is damaged");
   }
   return {};
 }
@@ -112,105 +49,11 @@ Status UseKey(SSL_CTX* context, const TlsConfig& config, const Pem& pem) {
   const std::unique_ptr<EVP_PKEY, KeyDeleter> key(
       PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
   ERR_clear_error();
-  if (!key) return Fault(config, pem.line, pem.name + ": no unencrypted PEM private key in it");
+  if (!key) return TlsFault(config, pem.line, pem.name + ": no unencrypted PEM private key in it");
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
     ERR_clear_error();
-    return Fault(config, pem.line, pem.name + ": the key does not match the certificate");
+    return TlsFault(config, pem.line, pem.name + ": the key does not match the certificate");
   }
-  return {};
-}
-
-Status UseClientCa(SSL_CTX* context, const TlsConfig& config, const Pem& pem) {
-  X509_STORE* store = SSL_CTX_get_cert_store(context);
-  const Bio bio = BioOf(pem.text);
-  int count = 0;
-  while (true) {
-    const Certificate ca(PEM_read_bio_X509(bio.get(), nullptr, NoPassphrase, nullptr));
-    if (!ca) break;
-    if (X509_STORE_add_cert(store, ca.get()) == 1 &&
-        SSL_CTX_add_client_CA(context, ca.get()) == 1) {
-      ++count;
-    }
-  }
-  ERR_clear_error();
-  if (count == 0) return Fault(config, pem.line, pem.name + ": no PEM certificate in it");
-  return {};
-}
-
-std::string AddressText(const ASN1_OCTET_STRING* ip) {
-  char text[INET6_ADDRSTRLEN] = "";
-  const int size = ASN1_STRING_length(ip);
-  if (size != 4 && size != 16) return {};
-  ::inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(ip), text, sizeof text);
-  return text;
-}
-
-// DNS name, e-mail address, URI or IP address as text; empty for any other kind.
-std::string NameText(const GENERAL_NAME* name) {
-  switch (name->type) {
-    case GEN_DNS:
-    case GEN_EMAIL:
-    case GEN_URI: {
-      const auto* data = reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.ia5));
-      return {data, static_cast<std::size_t>(ASN1_STRING_length(name->d.ia5))};
-    }
-    case GEN_IPADD:
-      return AddressText(name->d.iPAddress);
-    default:
-      return {};
-  }
-}
-
-bool HasAllowedSan(const X509* certificate, const std::vector<std::string>& allowed) {
-  const std::unique_ptr<GENERAL_NAMES, NamesDeleter> names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    const std::string text = NameText(sk_GENERAL_NAME_value(names.get(), i));
-    if (!text.empty() && std::find(allowed.begin(), allowed.end(), text) != allowed.end()) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// In place of OpenSSL's own verification, when the client has sent a certificate.
-int VerifyClient(X509_STORE_CTX* store, void* argument) {
-  const auto* check = static_cast<const ClientCheck*>(argument);
-  if (check->verify && X509_verify_cert(store) != 1) return 0;
-  X509* certificate = X509_STORE_CTX_get0_cert(store);
-  if (check->allowed_sans && !HasAllowedSan(certificate, *check->allowed_sans)) {
-    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-    return 0;
-  }
-  X509_STORE_CTX_set_error(store, X509_V_OK);
-  return 1;
-}
-
-Status UseClientAuth(SSL_CTX* context, const TlsConfig& config) {
-  auto check = std::make_unique<ClientCheck>();
-  check->allowed_sans = config.client_allowed_sans;
-  check->verify = config.client_auth == ClientAuth::kVerifyIfGiven ||
-                  config.client_auth == ClientAuth::kRequireAndVerify;
-  int mode = config.client_auth == ClientAuth::kNone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
-  if (config.client_auth == ClientAuth::kRequireAny ||
-      config.client_auth == ClientAuth::kRequireAndVerify) {
-    mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-  }
-  SSL_CTX_set_verify(context, mode, nullptr);
-  ClientCheck* held = check.get();
-  if (SSL_CTX_set_ex_data(context, ClientCheckIndex(), held) != 1) {
-    return Fault(config, config.line, "client_auth_type: " + OpensslReason());
-  }
-  static_cast<void>(check.release());
-  SSL_CTX_set_cert_verify_callback(context, VerifyClient, held);
-
-  if (config.client_ca_file.given() || config.client_ca.given()) {
-    const auto pem = ReadPem(config, config.client_ca_file, config.client_ca, "client_ca");
-    if (!pem) return tl::unexpected(pem.error());
-    return UseClientCa(context, config, *pem);
-  }
-  // As in Go: without a CA of its own the system's are trusted.
-  if (held->verify) SSL_CTX_set_default_verify_paths(context);
   return {};
 }
 
@@ -218,7 +61,7 @@ Status UseVersionsAndCiphers(SSL_CTX* context, const TlsConfig& config) {
   TlsVersion min_version = config.min_version;
   if (config.only_tls13_ciphers) min_version = TlsVersion::kTls13;
   if (min_version > config.max_version) {
-    return Fault(config, config.ciphers_line, "cipher_suites: none is for max_version");
+    return TlsFault(config, config.ciphers_line, "cipher_suites: none is for max_version");
   }
   SSL_CTX_set_min_proto_version(context, static_cast<int>(min_version));
   SSL_CTX_set_max_proto_version(context, static_cast<int>(config.max_version));
@@ -229,13 +72,13 @@ Status UseVersionsAndCiphers(SSL_CTX* context, const TlsConfig& config) {
   // OpenSSL 3 does TLS 1.0 and 1.1 only at level 0, because they sign with SHA-1.
   if (min_version < TlsVersion::kTls12) list += ":@SECLEVEL=0";
   if (SSL_CTX_set_cipher_list(context, list.c_str()) != 1) {
-    return Fault(config, config.ciphers_line, "cipher_suites: " + OpensslReason());
+    return TlsFault(config, config.ciphers_line, "cipher_suites: " + OpensslReason());
   }
   std::string curves;
   for (const std::string& curve : config.curves) curves += (curves.empty() ? "" : ":") + curve;
   if (curves.empty()) curves = "X25519:P-256:P-384:P-521";
   if (SSL_CTX_set1_groups_list(context, curves.c_str()) != 1) {
-    return Fault(config, config.line, "curve_preferences: " + OpensslReason());
+    return TlsFault(config, config.line, "curve_preferences: " + OpensslReason());
   }
   return {};
 }
@@ -271,10 +114,10 @@ void SetModes(SSL_CTX* context, const TlsConfig& config) {
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& config) {
   if (!config.cert.given() && !config.cert_file.given()) {
-    return Fault(config, config.line, "cert_file: missing one of cert or cert_file");
+    return TlsFault(config, config.line, "cert_file: missing one of cert or cert_file");
   }
   if (!config.key.given() && !config.key_file.given()) {
-    return Fault(config, config.line, "key_file: missing one of key or key_file");
+    return TlsFault(config, config.line, "key_file: missing one of key or key_file");
   }
   ERR_clear_error();
   const std::shared_ptr<TlsContext> result(new TlsContext());
