@@ -44,8 +44,8 @@ constexpr std::array kMemory = {
 };
 
 constexpr std::array kNetwork = {
-    SyscallGrant{"bind", kBoth, kNone, "source address and port"},
-    SyscallGrant{"connect", kBoth, kNone, "the server"},
+    SyscallGrant{"bind", kBoth, kOwnDescriptor, "source address and port"},
+    SyscallGrant{"connect", kBoth, kOwnDescriptor, "the server"},
     SyscallGrant{"getpeername", kBoth, kNone, "the report names the peer"},
     SyscallGrant{"getsockname", kBoth, kNone, "the report names the source"},
     SyscallGrant{"getsockopt", kBoth, kSocketAsk, "TCP_INFO, segment size, congestion control"},

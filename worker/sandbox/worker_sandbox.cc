@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/logging.h"
 #include "common/build_sanitizers.h"
+#include "common/logging.h"
 #include "worker/sandbox/identity.h"
 #include "worker/sandbox/landlock.h"
 #include "worker/sandbox/namespaces.h"

@@ -25,6 +25,7 @@
 #include "common/lock/lock_table.h"
 #include "common/wire/seqpacket.h"
 #include "worker/iperf3/iperf3_executable.h"
+#include "worker/sandbox/landlock.h"
 #include "worker/sandbox/resource_limits.h"
 #include "worker/sandbox/worker_sandbox.h"
 
@@ -182,6 +183,16 @@ TEST_F(HostileWorkerTest, CanNotMakeTheLockLonger) {
   });
 }
 
+TEST_F(HostileWorkerTest, CanNotDeleteTheLock) {
+  if (LandlockAbi() == 0) GTEST_SKIP() << "this kernel has no Landlock";
+  for (const std::string& path : {LockMutexPath(name_, 1, 0), LockBoardPath(name_, 1)}) {
+    ExpectAllowed([&] { return ::unlink(path.c_str()) != 0 && errno == EACCES; }, "unlink");
+    ExpectAllowed([&] { return ::unlinkat(AT_FDCWD, path.c_str(), 0) != 0 && errno == EACCES; },
+                  "unlinkat");
+    ExpectWholeLock();
+  }
+}
+
 TEST_F(HostileWorkerTest, WritesToWhatIsItsOwn) {
   ExpectAllowed(
       [] {
@@ -321,6 +332,12 @@ TEST_F(HostileWorkerTest, LeavesTheLogOfOthersAlone) {
   ExpectFiltered(
       [&] { return ::setsockopt(STDERR_FILENO, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0; },
       "setsockopt");
+  ExpectFiltered(
+      [] {
+        const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
+        return ::connect(STDERR_FILENO, &nobody, sizeof nobody) == 0;
+      },
+      "connect to nobody");
   // By another number of the same.
   ExpectFiltered(
       [] {
