@@ -18,7 +18,7 @@ PROGRAM_FOLDERS = ("common", "worker", "supervisor")
 OWNERS = {
     "boost/interprocess/": ("common/lock/doorbell.",),
     "simdjson": ("worker/report/report_walk.",),
-    "seccomp.h": ("worker/sandbox/seccomp_filter.",),
+    "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/seccomp_rules."),
     "gflags/": ("supervisor/options_flags.",),
     "yaml-cpp/": ("supervisor/security/web_config.", "supervisor/security/yaml_document."),
     "prometheus/": ("supervisor/metrics/",),
