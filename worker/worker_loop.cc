@@ -63,7 +63,7 @@ class Worker {
 
  private:
   Status SetUp(const WorkerConfig& config, WorkerReady& ready) {
-    if (const Status raised = RaiseDescriptorLimit(); !raised) return raised;
+    if (Status raised = RaiseDescriptorLimit(); !raised) return raised;
     if (config.lock_slots != 0) {
       auto locks = LockTable::Open(config.lock_name, config.lock_slots, kLowestLockFd);
       if (!locks) return tl::unexpected(locks.error());

@@ -56,6 +56,11 @@ long Address(const void* pointer) {
   return static_cast<long>(reinterpret_cast<std::uintptr_t>(pointer));
 }
 
+void* At(std::uintptr_t address) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is the point.
+  return reinterpret_cast<void*>(address);
+}
+
 char* g_argv[] = {nullptr, nullptr};
 char g_true[] = "/bin/true";
 
@@ -76,15 +81,15 @@ bool ExecveatOther() {
   return Call(SYS_execveat, fd, kExecPathAddress, Address(g_argv), 0, AT_EMPTY_PATH) == 0;
 }
 bool MapLow(int flags) {
-  return ::mmap(reinterpret_cast<void*>(kExecPathAddress), 4096, PROT_READ | PROT_WRITE,
+  return ::mmap(At(kExecPathAddress), 4096, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0) != MAP_FAILED;
 }
 bool MapExecPath() { return MapLow(MAP_FIXED); }
 bool MapExecPathByHint() { return MapLow(0); }
 bool RemapToExecPath() {
   void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return ::mremap(page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED,
-                  reinterpret_cast<void*>(kExecPathAddress)) != MAP_FAILED;
+  return ::mremap(page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, At(kExecPathAddress)) !=
+         MAP_FAILED;
 }
 bool MapFromZero() {
   return ::mmap(nullptr, 2 * kExecPathAddress, PROT_READ | PROT_WRITE,
@@ -93,13 +98,13 @@ bool MapFromZero() {
 // What is above the page that was reached is unmapped again, or the limit of stacks would count.
 bool GrowDownToExecPath() {
   constexpr std::uintptr_t kStart = 0x400000;
-  void* wanted = reinterpret_cast<void*>(kStart);
+  void* wanted = At(kStart);
   void* page = ::mmap(wanted, 65536, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0);
   if (page != wanted) return false;
   for (std::uintptr_t at = kStart; at >= kExecPathAddress; at -= 4096) {
-    *reinterpret_cast<volatile char*>(at) = 1;
-    ::munmap(reinterpret_cast<void*>(at + 4096), kStart + 65536 - at - 4096);
+    *static_cast<volatile char*>(At(at)) = 1;
+    ::munmap(At(at + 4096), kStart + 65536 - at - 4096);
   }
   return true;
 }

@@ -23,7 +23,7 @@ class TemporaryFolderTest : public ::testing::Test {
   ~TemporaryFolderTest() override { std::filesystem::remove_all(parent_); }
 
   std::filesystem::path MakeFolder(const char* name) const {
-    const std::filesystem::path folder = parent_ / name;
+    std::filesystem::path folder = parent_ / name;
     std::filesystem::create_directory(folder);
     for (const char* file : {"a", "b", "c"}) std::ofstream(folder / file) << "x";
     return folder;
@@ -53,9 +53,9 @@ TEST_F(TemporaryFolderTest, RemovesNothingWhenTheTimeForItIsOver) {
 }
 
 TEST_F(TemporaryFolderTest, HoldsTooMuchWithOneFileAboveTheMost) {
-  for (unsigned i = 0; i < kMostFiles; ++i) std::ofstream(parent_ / std::to_string(i));
+  for (unsigned i = 0; i < kMostFiles; ++i) std::ofstream(parent_ / std::to_string(i)) << "";
   EXPECT_FALSE(HoldsTooMuch(fd_.get()));
-  std::ofstream(parent_ / "more");
+  std::ofstream(parent_ / "more") << "";
   EXPECT_TRUE(HoldsTooMuch(fd_.get()));
 }
 

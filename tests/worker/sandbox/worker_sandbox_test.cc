@@ -40,9 +40,11 @@ class WorkerSandboxTest : public ConfinedIperf3Test {
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
       EXPECT_EQ(Status(pid, set), none) << set;
     }
-    const std::string user = std::to_string(ExpectedUser());
+    // Real, effective, saved, and of file systems.
+    std::string users = std::to_string(ExpectedUser());
+    for (int i = 1; i < 4; ++i) users += ' ' + std::to_string(ExpectedUser());
     for (const char* ids : {"Uid", "Gid"}) {
-      EXPECT_EQ(Status(pid, ids), user + ' ' + user + ' ' + user + ' ' + user) << ids;
+      EXPECT_EQ(Status(pid, ids), users) << ids;
     }
     EXPECT_EQ(Status(pid, "Groups"), "");
   }
