@@ -125,14 +125,12 @@ Status Exporter::Start() {
       !status) {
     return status;
   }
-  AdoptOrphans();
   const auto watch = [this](int number, std::function<void()> callback) {
     signals_.push_back(std::make_unique<SignalWatch>(base_.get(), number, std::move(callback)));
   };
   watch(SIGTERM, [this] { Shutdown(); });
   watch(SIGINT, [this] { Shutdown(); });
   watch(SIGHUP, [this] { (void)ReloadWebConfig(); });
-  watch(SIGCHLD, [this] { ReapOrphans([this](pid_t pid) { return pool_.IsWorker(pid); }); });
   if (Status status = PrepareLock(); !status) return status;
   endpoints_.AddRoutes();
   if (!options_.web_config_file.empty()) {
@@ -240,7 +238,6 @@ void Exporter::Run() {
   if (!ended_) ::event_base_dispatch(base_.get());
   service_manager_.TellStopping();
   pool_.Stop();
-  ReapOrphans([](pid_t) { return false; });
 }
 
 void Exporter::Shutdown() {

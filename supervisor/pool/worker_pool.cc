@@ -1,5 +1,7 @@
 #include "supervisor/pool/worker_pool.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -24,6 +26,9 @@ constexpr seconds kGraceAfterDeadline{1};
 // A worker whose socket was closed tidies up and ends by itself: iperf3 gets its SIGTERM and
 // 500 ms, so that the server is freed.
 constexpr milliseconds kLeaveWithin{700};
+
+// What was sent SIGKILL is gone in a millisecond or two; more only if there are many.
+constexpr milliseconds kOrphansEndWithin{200};
 
 void Weaken(LayerStates& states, const LayerStates& others) {
   for (std::size_t i = 0; i < states.size(); ++i) states[i] = std::min(states[i], others[i]);
@@ -70,9 +75,14 @@ WorkerPool::WorkerPool(event_base* base, Settings settings, Hooks hooks)
       hooks_(std::move(hooks)),
       idle_timer_(base, [this] { hooks_.on_idle(); }) {}
 
-WorkerPool::~WorkerPool() = default;
+WorkerPool::~WorkerPool() {
+  slots_.clear();
+  if (orphans_) orphans_->SweepAll(Clock::now() + kOrphansEndWithin);
+}
 
 Status WorkerPool::Start() {
+  orphans_.emplace();
+  death_watch_ = std::make_unique<SignalWatch>(base_, SIGCHLD, [this] { SweepOrphans(); });
   for (std::uint32_t i = 0; i < settings_.count; ++i) {
     slots_.push_back(std::make_unique<Slot>(
         base_, i, [this, i] { OnLimit(*slots_[i]); },
@@ -132,6 +142,13 @@ void WorkerPool::Cancel(std::uint64_t job_id) {
   }
 }
 
+void WorkerPool::ReplaceLiar(std::uint64_t job_id) {
+  for (const auto& slot : slots_) {
+    if (slot->state != WorkerState::kIdle || slot->job.id != job_id) continue;
+    Replace(*slot, WorkerRestart::kProtocol, "its result was not true");
+  }
+}
+
 void WorkerPool::Renew() {
   for (const auto& slot : slots_) {
     if (slot->state == WorkerState::kBusy) {
@@ -153,6 +170,8 @@ void WorkerPool::Stop() {
     if (slot->process) slot->process->AwaitExit(limit);
   }
   slots_.clear();
+  death_watch_.reset();
+  if (orphans_) orphans_->SweepAll(Clock::now() + kOrphansEndWithin);
 }
 
 std::size_t WorkerPool::CountIn(WorkerState state) const {
@@ -276,6 +295,8 @@ void WorkerPool::Replace(Slot& slot, WorkerRestart reason, const std::string& wh
   const pid_t pid = slot.process ? slot.process->pid() : 0;
   if (slot.process) end = slot.process->KillAndReap();
   slot.process.reset();
+  // Now, not when SIGCHLD is heard: the lock may hang on it.
+  SweepOrphans();
   if (!latest_ready_ && latest_error_.empty()) {
     latest_error_ = settings_.path + " was not ready (" + why + ", " + end +
                     "): is it the worker program, --worker.path?";
@@ -306,6 +327,10 @@ void WorkerPool::FailJob(Slot& slot) {
   lost.error_text = "the worker was replaced while it ran this probe";
   const Done done = std::exchange(slot.done, nullptr);
   if (done) done(lost);
+}
+
+void WorkerPool::SweepOrphans() {
+  orphans_->Sweep([this](pid_t pid) { return IsWorker(pid); });
 }
 
 // From the loop, not from here: the owner may call TryRun at once.

@@ -3,7 +3,9 @@
 //
 // A worker that dies, hangs or breaks the protocol costs at most the job it had, which
 // then fails with worker_lost, and is replaced with a growing delay (100 ms to 30 s; back to
-// 100 ms after a healthy minute). A breach is never repaired: kill and replace.
+// 100 ms after a healthy minute). A breach is never repaired: kill and replace. Whatever a
+// worker had started ends with it, so from Start to Stop every child of this process that
+// is no worker is killed.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +19,7 @@
 #include "common/wire/wire.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/metrics/exporter_metrics.h"
+#include "supervisor/pool/orphan_reaper.h"
 #include "supervisor/pool/worker_process.h"
 
 namespace iperf3_exporter {
@@ -45,7 +48,8 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  // Spawns all workers. They report ready later. Fails when the program can't be started.
+  // Spawns all workers, and handles SIGCHLD until Stop. They report ready later. Fails when the
+  // program can't be started.
   [[nodiscard]] Status Start();
 
   // Hands `job` to an idle worker; `done` is called once, later, with its result, or with
@@ -55,16 +59,18 @@ class WorkerPool {
   // Asks for an early end of a running job. `done` is still called, within a second.
   void Cancel(std::uint64_t job_id);
 
+  // Replaces the idle worker whose last result was for `job_id` and, as it turned out, a lie.
+  void ReplaceLiar(std::uint64_t job_id);
+
   // Replaces every worker: idle ones now, busy ones after their job.
   void Renew();
 
   // Lets every worker end by itself, for 700 ms, then kills those that are left; starts no
-  // more, calls no `done`. Blocks that long at the most.
+  // more, calls no `done`. Nothing that they started is left. Blocks for 900 ms at the most.
   void Stop();
 
   [[nodiscard]] std::size_t CountIn(WorkerState state) const;
   [[nodiscard]] bool AnyAlive() const;  // idle or busy
-  [[nodiscard]] bool IsWorker(pid_t pid) const;
 
   // The weakest of what the living workers said of their sandboxes: a layer is in force when it is
   // in all of them. Nothing while none is alive.
@@ -91,10 +97,14 @@ class WorkerPool {
   void Replace(Slot& slot, WorkerRestart reason, const std::string& why);
   void FailJob(Slot& slot);
   void TellIdle();
+  [[nodiscard]] bool IsWorker(pid_t pid) const;
+  void SweepOrphans();
 
   event_base* base_;
   Settings settings_;
   Hooks hooks_;
+  std::optional<OrphanReaper> orphans_;  // from Start on
+  std::unique_ptr<SignalWatch> death_watch_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::optional<WorkerReady> latest_ready_;
   std::string latest_error_;

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -113,17 +112,6 @@ std::string WorkerProcess::KillAndReap() {
     got = ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED);
   } while (got != 0 && errno == EINTR);
   return got == 0 ? EndText(info) : std::string("already reaped");
-}
-
-void AdoptOrphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
-
-void ReapOrphans(const std::function<bool(pid_t)>& is_worker) {
-  for (;;) {
-    siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (is_worker(info.si_pid)) return;
-    ::waitpid(info.si_pid, nullptr, WNOHANG);
-  }
 }
 
 }  // namespace iperf3_exporter

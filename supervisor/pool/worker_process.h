@@ -4,7 +4,6 @@
 
 #include <sys/types.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,7 +20,8 @@ class WorkerProcess {
   // parent-death signal is bound to the thread that starts it.
   [[nodiscard]] static Result<std::unique_ptr<WorkerProcess>> Spawn(const std::string& path);
 
-  // Kills the worker if it lives (its iperf3 dies with it) and reaps it.
+  // Kills the worker if it lives (its iperf3 dies with it) and reaps it. What else it had
+  // started is the OrphanReaper's.
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
@@ -46,13 +46,5 @@ class WorkerProcess {
   UniqueFd socket_;
   bool reaped_ = false;
 };
-
-// Becomes the parent of what a killed worker leaves behind (its dying iperf3), so that
-// it can be reaped. Once, at start.
-void AdoptOrphans();
-
-// Reaps adopted orphans that are dead; never blocks, never takes a child for which
-// `is_worker` is true: its owner reaps that one and then calls again.
-void ReapOrphans(const std::function<bool(pid_t)>& is_worker);
 
 }  // namespace iperf3_exporter
