@@ -142,13 +142,6 @@ void WorkerPool::Cancel(std::uint64_t job_id) {
   }
 }
 
-void WorkerPool::ReplaceLiar(std::uint64_t job_id) {
-  for (const auto& slot : slots_) {
-    if (slot->state != WorkerState::kIdle || slot->job.id != job_id) continue;
-    Replace(*slot, WorkerRestart::kProtocol, "its result was not true");
-  }
-}
-
 void WorkerPool::Renew() {
   for (const auto& slot : slots_) {
     if (slot->state == WorkerState::kBusy) {

@@ -59,9 +59,6 @@ class WorkerPool {
   // Asks for an early end of a running job. `done` is still called, within a second.
   void Cancel(std::uint64_t job_id);
 
-  // Replaces the idle worker whose last result was for `job_id` and, as it turned out, a lie.
-  void ReplaceLiar(std::uint64_t job_id);
-
   // Replaces every worker: idle ones now, busy ones after their job.
   void Renew();
 

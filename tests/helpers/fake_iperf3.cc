@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -124,6 +125,45 @@ void Fail() {
 }
 void Silent() {}
 
+// Every number is `number`.
+void PrintNumbers(const char* number) {
+  char sum[256];
+  std::snprintf(sum, sizeof sum,
+                R"({"seconds":%s,"bytes":%s,"bits_per_second":%s,"retransmits":%s})", number,
+                number, number, number);
+  char report[1024];
+  const int bytes = std::snprintf(
+      report, sizeof report,
+      R"({"start":{},"intervals":[],"end":{"streams":[],"sum_sent":%s,"sum_received":%s}})", sum,
+      sum);
+  Print(STDOUT_FILENO, report, static_cast<size_t>(bytes));
+}
+void MinusOne() { PrintNumbers("-1"); }
+void Huge() { PrintNumbers("1.8e19"); }
+void Null() { PrintNumbers("null"); }
+void NotANumber() { PrintNumbers("NaN"); }
+
+// What a log line or a page must not get as it is, and far too much of it.
+void HostileError() {
+  constexpr char kStart[] = R"({"error":"unknown \u001b[31m\"quoted\" \nlevel=info msg=ready )";
+  constexpr size_t kBytes = size_t{1} << 20U;
+  static char text[kBytes];
+  std::memset(text, 'x', kBytes);
+  Print(STDOUT_FILENO, kStart, sizeof kStart - 1);
+  Print(STDOUT_FILENO, text, kBytes);
+  Print(STDOUT_FILENO, "\"}", 2);
+}
+// JSON can't carry these bytes, standard error can.
+void HostileWords() {
+  constexpr char kWords[] = "iperf3: error - unknown \x1b[31m\"quoted\" \xff <script>\n";
+  Print(STDERR_FILENO, kWords, sizeof kWords - 1);
+  _exit(kExitOne);
+}
+void BadUtf8() {
+  constexpr char kText[] = "{\"error\":\"unknown \xff\"}";
+  Print(STDOUT_FILENO, kText, sizeof kText - 1);
+}
+
 struct NamedMode {
   const char* word;
   void (*act)();
@@ -147,6 +187,13 @@ constexpr NamedMode kModes[] = {
     {"kill", Kill},
     {"fail", Fail},
     {"silent", Silent},
+    {"minus-one", MinusOne},
+    {"huge", Huge},
+    {"null", Null},
+    {"nan", NotANumber},
+    {"hostile-error", HostileError},
+    {"hostile-words", HostileWords},
+    {"bad-utf8", BadUtf8},
 };
 
 const char* Mode(int argc, char** argv) {

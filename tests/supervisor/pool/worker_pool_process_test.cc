@@ -191,19 +191,6 @@ TEST_F(WorkerPoolTest, AnErrorTextIsHandedOnCutButUnread) {
   EXPECT_TRUE(restarts_.empty());
 }
 
-TEST_F(WorkerPoolTest, ALiarIsReplaced) {
-  StartPool("lock_gone", 2);
-  AwaitIdle(2);
-  Job job = MakeJob();
-  job.lock_slot = 0;
-  EXPECT_EQ(RunJob(job).outcome, JobOutcome::kLockGone);
-  pool_->ReplaceLiar(job.id + 1);
-  EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 2U);
-  pool_->ReplaceLiar(job.id);
-  EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U);
-  EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kProtocol});
-}
-
 // Before it was ready there is no job to lose.
 class WorkerPoolStartTest : public WorkerPoolTest, public testing::WithParamInterface<Breach> {};
 
