@@ -305,7 +305,8 @@ void WorkerPool::Replace(Slot& slot, WorkerRestart reason, const std::string& wh
        {"detail", why},
        {"end", end}});
   const bool lost_job = slot.state == WorkerState::kBusy;
-  slot.state = WorkerState::kDown;
+  // One that is renewed starts at the loop's next turn: a probe that comes before waits for it.
+  slot.state = renewed ? WorkerState::kStarting : WorkerState::kDown;
   slot.respawn.Start(renewed ? nanoseconds(0) : nanoseconds(slot.backoff));
   if (!renewed) slot.backoff = std::min<milliseconds>(slot.backoff * 2, kLongestBackoff);
   if (hooks_.on_restart) hooks_.on_restart(reason);

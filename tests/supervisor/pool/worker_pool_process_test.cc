@@ -308,6 +308,7 @@ TEST_F(WorkerPoolTest, RenewReplacesIdleWorkersNowAndBusyOnesAfterTheirJob) {
   pool_->Renew();
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kLockGone});
   EXPECT_EQ(pool_->CountIn(WorkerState::kBusy), 1U);
+  EXPECT_EQ(pool_->CountIn(WorkerState::kDown), 0U);
   LoopUntil([&] { return got.has_value(); });
 }
 

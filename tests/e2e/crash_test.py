@@ -1,0 +1,255 @@
+"""Deaths at any moment: the lock goes on to who waits for it, at once but never too early, and nothing
+is left behind."""
+
+import contextlib
+import glob
+import http.client
+import json
+import os
+import random
+import re
+import select
+import signal
+import socket
+import tempfile
+import threading
+import time
+import unittest
+
+from harness import (IPERF3, PATIENCE, Exporter, Iperf3Server, Overlap, children_of, free_port, reason, remove_lock,
+                     value, wait_until)
+
+NEXT_HOLDER_SECONDS = 0.25
+MOVE_SECONDS = 1.0  # to the new lock, when the old one was deleted
+ATTEMPTS = 3  # the machine may be busy with something else; the best of them counts
+
+
+def lock_status(exporter):
+    return json.loads(exporter.get("/lock-status").text)
+
+
+def in_background(function, *arguments, **keywords):
+    """A thread; an exporter that is killed under it is no error."""
+    def run():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            function(*arguments, **keywords)
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def can_act(pid):
+    """Whether it still has a socket or file to do something with: the first that a dying process loses,
+    and with it its share of the lock."""
+    try:
+        return bool(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
+
+
+def parent_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
+
+
+def iperf3_under(workers):
+    """The first iperf3 of these workers, found in tens of microseconds; None if there is none."""
+    real = os.path.realpath(IPERF3)
+    for worker in workers:
+        with contextlib.suppress(OSError), open(f"/proc/{worker}/task/{worker}/children", encoding="ascii") as file:
+            for child in file.read().split():
+                if os.readlink(f"/proc/{child}/exe") == real:
+                    return int(child)
+    return None
+
+
+class NextHolder(unittest.TestCase):
+    """One exporter tests, another one on the same host has a probe waiting, and the first dies."""
+
+    def setUp(self):
+        self.servers = [self.enterContext(Iperf3Server()) for _ in range(2)]
+        self.lock_name = f"iperf3_exporter_crash.{os.getpid()}.{time.monotonic_ns()}"
+        self.addCleanup(remove_lock, self.lock_name)
+
+    def handover(self, kill):
+        """Seconds from the deaths to the second's iperf3."""
+        with Exporter("--probe.retries=5", lock_name=self.lock_name) as first, \
+                Exporter("--probe.retries=5", lock_name=self.lock_name) as second:
+            workers = second.workers()
+            answers = []
+            threads = [in_background(first.probe, port=self.servers[0].port, period="60s", bitrate="1M",
+                                     scrape_timeout=100)]
+            old, = wait_until(first.iperf3, "the first tests")
+            threads.append(in_background(lambda: answers.append(second.probe(
+                port=self.servers[1].port, period="1s", bitrate="1M", scrape_timeout=60))))
+            wait_until(lambda: lock_status(second)["waiting"], "the second waits")
+            began = time.monotonic()
+            kill(first, old)
+            while not iperf3_under(workers):
+                self.assertLess(time.monotonic() - began, PATIENCE)
+            took = time.monotonic() - began
+            self.assertFalse(can_act(old), "the old iperf3 still ran when the next one was there")
+            if first.process.poll() is None:
+                first.stop(signal.SIGTERM)
+            for thread in threads:
+                thread.join()
+            samples = answers[0].metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, answers[0].text + second.log)
+            wait_until(lambda: not children_of(first.pid), "nothing of the first is left")
+            return took
+
+    def check(self, kill):
+        best = min(self.handover(kill) for _ in range(ATTEMPTS))
+        print(f"next holder after {1000 * best:.0f} ms", flush=True)
+        self.assertLess(best, NEXT_HOLDER_SECONDS)
+
+    def test_the_worker_dies(self):
+        self.check(lambda first, iperf3: os.kill(parent_of(iperf3), signal.SIGKILL))
+
+    def test_the_supervisor_dies(self):
+        self.check(lambda first, iperf3: os.kill(first.pid, signal.SIGKILL))
+
+    def test_everything_dies(self):
+        def kill(first, _):
+            for pid in [*children_of(first.pid), first.pid]:
+                with contextlib.suppress(ProcessLookupError):  # iperf3 dies with its worker
+                    os.kill(pid, signal.SIGKILL)
+        self.check(kill)
+
+
+class SilentPeer:
+    """Takes connections and says nothing, so that an iperf3 stays until it is ended. A process's
+    connections are closed before its share of the lock is given back: when a second iperf3
+    connects, the end of the first has been seen here, or they overlap."""
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        self.open = []
+        self.taken = 0
+        self.overlaps = 0
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+        return self
+
+    def _serve(self):
+        while True:
+            try:
+                fresh, _ = self.listener.accept()
+            except OSError:
+                return
+            self.taken += 1
+            self.open = [each for each in self.open if not self._has_ended(each)]
+            self.overlaps += len(self.open)
+            self.open.append(fresh)
+
+    @staticmethod
+    def _has_ended(connection):
+        connection.setblocking(False)
+        try:
+            while connection.recv(4096):  # what iperf3 says first
+                pass
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        connection.close()
+        return True
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
+        for each in self.open:
+            each.close()
+
+
+class AtAnyMoment(unittest.TestCase):
+    # The delay until a worker is replaced doubles with each death: many exporters with one worker
+    # each, which share the lock, die more often in the same time.
+    EXPORTERS = 14
+    ROUNDS = 7
+    MOST_DELAY_SECONDS = 0.010  # a job's iperf3 runs after 5 ms
+
+    def test_never_two_at_once_and_nothing_is_left(self):
+        seed = random.randrange(2**32)
+        print(f"seed {seed}", flush=True)
+        randomness = random.Random(seed)
+        files = self.temporary_files()
+        name = f"iperf3_exporter_crash.{os.getpid()}.{time.monotonic_ns()}"
+        self.addCleanup(remove_lock, name)
+        with contextlib.ExitStack() as stack:
+            peer = stack.enter_context(SilentPeer())
+            exporters = [stack.enter_context(Exporter("--worker.count=1", lock_name=name))
+                         for _ in range(self.EXPORTERS)]
+            for _ in range(self.ROUNDS):
+                for exporter in exporters:
+                    exporter.wait_until_idle()
+                    self.kill_after_job(exporter, peer.port, randomness.uniform(0, self.MOST_DELAY_SECONDS))
+            print(f"{peer.taken} iperf3 of {self.EXPORTERS * self.ROUNDS} jobs had connected", flush=True)
+            self.assertGreater(peer.taken, self.EXPORTERS)
+            self.assertEqual(peer.overlaps, 0)
+            for exporter in exporters:
+                exporter.wait_until_idle()
+                self.assertEqual(reason(exporter.probe(port=free_port(), period="1s").metrics()),
+                                 "connection_refused", exporter.log)
+                self.assertEqual(list(children_of(exporter.pid)), exporter.workers())
+                self.assertEqual(len(exporter.workers()), 1)
+            self.assertIs(lock_status(exporters[0])["is_locked"], False)
+        self.assertEqual(self.temporary_files(), files)
+
+    @staticmethod
+    def temporary_files():
+        return sorted(path for folder in {tempfile.gettempdir(), "/tmp", "/dev/shm"}
+                      for path in glob.glob(f"{folder}/iperf3_exporter.*"))
+
+    def kill_after_job(self, exporter, port, delay):
+        worker, = exporter.workers()
+        with socket.create_connection(("127.0.0.1", exporter.port)) as scraper:
+            scraper.sendall(f"GET /probe?target=127.0.0.1&port={port}&period=1s HTTP/1.1\r\nHost: x\r\n"
+                            "Connection: close\r\n\r\n".encode())
+            moment = time.monotonic() + delay
+            while time.monotonic() < moment:
+                pass
+            os.kill(worker, signal.SIGKILL)
+            # The next job comes at once; this one's answer is read so that the exporter is not told
+            # to cancel it.
+            self.assertTrue(select.select([scraper], [], [], PATIENCE)[0])
+            self.assertRegex(scraper.recv(65536), b"^HTTP/1.1 (200|503) ")
+
+
+class Deletion(unittest.TestCase):
+    def test_who_waits_moves_to_the_new_lock(self):
+        with Iperf3Server() as one, Iperf3Server() as other, Exporter("--probe.retries=5") as first, \
+                Exporter("--probe.retries=5", lock_name=first.lock_name) as second:
+            answers = []
+
+            def probe(exporter, port, period):
+                answers.append(exporter.probe(port=port, period=period, bitrate="1M", scrape_timeout=60))
+
+            threads = [in_background(probe, first, one.port, "8s")]
+            old, = wait_until(first.iperf3, "the first tests")
+            threads.append(in_background(probe, second, other.port, "1s"))
+            wait_until(lambda: lock_status(second)["waiting"], "the second waits")
+            began = time.monotonic()
+            for path in glob.glob(f"/dev/shm/*{glob.escape(first.lock_name)}*"):
+                os.unlink(path)
+            wait_until(second.iperf3, "the second tests")
+            self.assertLess(time.monotonic() - began, MOVE_SECONDS)
+            self.assertTrue(can_act(old), "it was not disturbed")
+            self.assertEqual(len(re.findall("deleted under us", second.log)), 1, second.log)
+            for thread in threads:
+                thread.join()
+            # From the end of that test on there is one lock for both again.
+            with Overlap(first, second) as overlap:
+                threads = [in_background(probe, exporter, server.port, "1s")
+                           for exporter, server in ((first, one), (second, other)) * 2]
+                for thread in threads:
+                    thread.join()
+            self.assertEqual(overlap.most, 1)
+            self.assertEqual([value(answer.metrics(), "iperf3_up") for answer in answers], [1] * 6,
+                             first.log + second.log)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
