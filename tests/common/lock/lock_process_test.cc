@@ -261,7 +261,7 @@ int RunTorture(const std::string& arguments) {
 TEST(LockTortureTest, HoldsUnderKillsAndStops) { EXPECT_EQ(RunTorture("--seconds=5"), 0); }
 
 TEST(LockTortureTest, HoldsWhenItsObjectsAreDeleted) {
-  EXPECT_EQ(RunTorture("--seconds=5 --unlink"), 0);
+  EXPECT_EQ(RunTorture("--seconds=10 --unlink"), 0);
 }
 
 }  // namespace
