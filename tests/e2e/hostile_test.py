@@ -54,8 +54,11 @@ class HostileIperf3(unittest.TestCase):
 
     def assert_fails(self, word, expected, scrape_timeout=20):
         failures = self.own_metric("iperf3_exporter_probe_failures_total", reason=expected)
-        samples, lines = self.attack(word, scrape_timeout)
+        count = len(self.exporter.lines)
+        samples, _ = self.attack(word, scrape_timeout)
         self.assertEqual((value(samples, "iperf3_up"), reason(samples)), (0, expected))
+        wait_until(lambda: len(self.exporter.lines) > count, "a log line")
+        lines = self.exporter.lines[count:]
         self.assertEqual(self.own_metric("iperf3_exporter_probe_failures_total", reason=expected),
                          failures + 1)
         self.assertEqual(len(lines), 1, lines)
