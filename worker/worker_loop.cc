@@ -98,6 +98,7 @@ class Worker {
       const JobResult result = runner.Run(**job);
       // The supervisor may be gone; then ReceiveJob says so.
       static_cast<void>(link_.Send(wire::Encode(result)));
+      process_->ForgetOutput();
       // Only then, because it takes as long as iperf3 has left files.
       sandbox_->CleanTemporaryFolder();
     }

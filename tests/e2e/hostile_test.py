@@ -43,11 +43,11 @@ class HostileIperf3(unittest.TestCase):
         memory = self.memory()
         lines = len(exporter.lines)
         samples = exporter.probe(bind_device=word, period="1s", scrape_timeout=scrape_timeout).metrics()
-        # Nothing of the attack is left when its probe is answered, and no memory after the next one.
+        # Nothing of the attack is left a moment after its probe was answered.
         wait_until(lambda: list(children_of(exporter.pid)) == [self.worker], "only the worker is left")
+        wait_until(lambda: self.memory() - memory < MOST_MEMORY_KEPT_KIB, "its memory is free again")
         after = exporter.probe(period="1s").metrics()
         self.assertEqual((value(after, "iperf3_up"), reason(after)), (1, None))
-        self.assertLess(self.memory() - memory, MOST_MEMORY_KEPT_KIB)
         self.assertEqual(exporter.get("/health").status, 200)
         self.assertEqual(self.own_metric("iperf3_exporter_workers", state="idle"), 1)
         return samples, exporter.lines[lines:]

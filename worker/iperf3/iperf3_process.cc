@@ -192,8 +192,7 @@ Result<Iperf3Process> Iperf3Process::Create(int program_fd, const Iperf3Sandbox*
 
 RunResult Iperf3Process::Run(const RunRequest& request) {
   const Deadline start = Clock::now();
-  output_.Clear();
-  errors_.Clear();
+  ForgetOutput();
   auto output = CreatePipe();
   if (!output) return NotStarted(output.error());
   auto errors = CreatePipe();
@@ -228,6 +227,11 @@ RunResult Iperf3Process::Run(const RunRequest& request) {
   result.wait_status = child->Reap();
   result.run_time = Clock::now() - start;
   return result;
+}
+
+void Iperf3Process::ForgetOutput() {
+  output_.Clear();
+  errors_.Clear();
 }
 
 }  // namespace iperf3_exporter

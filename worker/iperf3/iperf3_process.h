@@ -59,9 +59,13 @@ class Iperf3Process {
   // cancel and kTermGrace after it.
   [[nodiscard]] RunResult Run(const RunRequest& request);
 
-  // What the last run wrote, until the next; zero bytes enough for the parser lie behind.
+  // What the last run wrote, until the next or ForgetOutput; zero bytes enough for the parser lie
+  // behind.
   [[nodiscard]] std::string_view output() const { return output_.Text(); }
   [[nodiscard]] std::string_view errors() const { return errors_.Text(); }
+
+  // Gives the memory of a large report back, which may be the last for long.
+  void ForgetOutput();
 
  private:
   Iperf3Process(int program_fd, const Iperf3Sandbox* sandbox, SupervisorLink* link,
