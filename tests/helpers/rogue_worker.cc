@@ -81,6 +81,7 @@ WorkerReady Ready(const std::string& mode, std::uint32_t index) {
     held = locks->Acquire(job.lock_slot, {}, job.deadline, -1).lock;
   }
   // The worker's filter allows this one kind of process.
+  // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork)
   if (::vfork() == 0 && ::fork() == 0) ::setsid();
   Silence();
 }
