@@ -222,6 +222,7 @@ class Exporter:
                    for flag in self.flags):
             self.flags.insert(0, "--web.listen-address=127.0.0.1:0")
         self.env = env
+        self.launcher = []  # words before the program, such as `ip netns exec NAME`
         self.wait_ready = wait_ready
         self.process = None
         self.lines = []
@@ -233,7 +234,7 @@ class Exporter:
 
     def __enter__(self):
         WILL.add(["find", "/dev/shm", "-maxdepth", "1", "-name", f"*{self.lock_name}*", "-delete"])
-        self.process = start([EXPORTER, *self.flags], stdin=subprocess.DEVNULL,
+        self.process = start([*self.launcher, EXPORTER, *self.flags], stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self.env)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -331,6 +332,33 @@ class Exporter:
         if scrape_timeout is not None:
             headers["X-Prometheus-Scrape-Timeout-Seconds"] = str(scrape_timeout)
         return self.get("/probe?" + urllib.parse.urlencode(query), headers)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+class ExporterElsewhere(Exporter):
+    """An exporter that `launcher` starts where its ports can't be reached from here: it listens on a Unix socket
+    in `directory`."""
+
+    def __init__(self, launcher, directory, *flags):
+        self.socket_path = os.path.join(directory, "web.sock")
+        super().__init__(f"--web.listen-address=unix:{self.socket_path}", *flags)
+        self.launcher = launcher
+
+    def wait_until_ready(self):
+        self.wait_for_line('msg="?ready')
+
+    def connect(self):
+        return UnixConnection(self.socket_path)
+
 
 
 def remove_lock(name):

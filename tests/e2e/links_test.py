@@ -2,16 +2,14 @@
 and the lock's scopes prevent just that. Needs root."""
 
 import contextlib
-import http.client
 import os
-import socket
 import subprocess
 import threading
 import time
 import unittest
 
 import harness
-from harness import Exporter, value, wait_until
+from harness import ExporterElsewhere, value, wait_until
 
 RATE_MBIT = 50
 PERIOD_SECONDS = 3
@@ -71,41 +69,12 @@ class Links:
         self.stack.close()
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=120)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
-class NearExporter(Exporter):
-    """An exporter inside the near namespace, reached by a Unix socket."""
+class NearExporter(ExporterElsewhere):
+    """An exporter inside the near namespace."""
 
     def __init__(self, links, directory, *flags):
-        self.socket_path = os.path.join(directory, "web.sock")
-        super().__init__(f"--web.listen-address=unix:{self.socket_path}", *flags)
+        super().__init__(["ip", "netns", "exec", links.near], directory, *flags)
         self.links = links
-
-    def __enter__(self):
-        program = harness.EXPORTER
-        launcher = os.path.join(os.path.dirname(self.socket_path), "launch")
-        with open(launcher, "w", encoding="ascii") as file:
-            file.write(f"#!/bin/sh\nexec ip netns exec {self.links.near} {program} \"$@\"\n")
-        os.chmod(launcher, 0o755)
-        harness.EXPORTER = launcher
-        try:
-            return super().__enter__()
-        finally:
-            harness.EXPORTER = program
-
-    def wait_until_ready(self):
-        self.wait_for_line('msg="?ready')
-
-    def connect(self):
-        return UnixConnection(self.socket_path)
 
     def measure(self, *probes):
         """Runs all `probes` at once; gives their rates in Mbit/s and how long it took."""

@@ -16,8 +16,8 @@ import time
 import unittest
 
 import harness
-from harness import (IPERF3, Exporter, FakePeer, Iperf3Server, free_port, reason, value, wait_until)
-from links_test import UnixConnection
+from harness import (IPERF3, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, reason, value,
+                     wait_until)
 
 # bcrypt of "secret" at a cost that takes most of a second.
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
@@ -54,52 +54,26 @@ def relay(connection, port):
                 ends[readable].sendall(data)
 
 
-class NamingExporter(Exporter):
-    """An exporter with an /etc/hosts and a name server of its own, perhaps in a network namespace;
-    reached by a Unix socket."""
+class NamingExporter(ExporterElsewhere):
+    """An exporter with an /etc/hosts and a name server of its own, perhaps in a network namespace."""
 
     def __init__(self, directory, hosts, *flags, name_server="127.0.0.1", namespace=None):
-        self.directory = directory
-        self.socket_path = os.path.join(directory, "web.sock")
-        super().__init__(f"--web.listen-address=unix:{self.socket_path}", *flags)
-        self.write("hosts", hosts)
         # One try that hangs for longer than any probe here.
-        self.write("resolv.conf", f"nameserver {name_server}\noptions timeout:30 attempts:1\n")
-        self.prefix = f"ip netns exec {namespace} " if namespace else ""
-
-    def write(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text)
-        return path
-
-    def command(self, program):
-        """A shell command that runs `program` with these names."""
-        files = " ".join(os.path.join(self.directory, name) for name in ("hosts", "resolv.conf"))
-        return (f"{self.prefix}unshare --mount sh -c 'mount --bind \"$0\" /etc/hosts && "
-                f"mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"' {files} {program}")
+        resolver = f"nameserver {name_server}\noptions timeout:30 attempts:1\n"
+        files = []
+        for name, text in (("hosts", hosts), ("resolv.conf", resolver)):
+            files.append(os.path.join(directory, name))
+            with open(files[-1], "w", encoding="ascii") as file:
+                file.write(text)
+        mount = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+        super().__init__([*(["ip", "netns", "exec", namespace] if namespace else []),
+                          "unshare", "--mount", "sh", "-c", mount, *files], directory, *flags)
 
     def addresses(self, name):
         """In the order in which they are to be tried."""
-        output = subprocess.run(self.command(f"getent ahosts {name}"), shell=True, check=True,
+        output = subprocess.run([*self.launcher, "getent", "ahosts", name], check=True,
                                 capture_output=True, text=True).stdout
         return [line.split()[0] for line in output.splitlines() if "STREAM" in line]
-
-    def __enter__(self):
-        program = harness.EXPORTER
-        launcher = self.write("launch", f"#!/bin/sh\nexec {self.command(os.path.abspath(program))} \"$@\"\n")
-        os.chmod(launcher, 0o755)
-        harness.EXPORTER = launcher
-        try:
-            return super().__enter__()
-        finally:
-            harness.EXPORTER = program
-
-    def wait_until_ready(self):
-        self.wait_for_line('msg="?ready')
-
-    def connect(self):
-        return UnixConnection(self.socket_path)
 
 
 class Directory(unittest.TestCase):
@@ -204,7 +178,7 @@ class HangingNames(Directory):
         answer, took = answers[0]
         self.assertEqual(reason(answer.metrics()), "resolve", answer.text)
         self.assertLess(took, 4)
-        self.assertIn("no answer from the resolver in time", self.exporter.log)
+        self.exporter.wait_for_line("no answer from the resolver in time")
 
     def test_many_delay_no_other(self):
         scrapers = []
