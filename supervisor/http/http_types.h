@@ -51,12 +51,13 @@ struct HttpStatistics {
 class HttpBody {
  public:
   HttpBody() = default;
-  HttpBody(std::string text)  // NOLINT(google-explicit-constructor)
+  // Whatever text a page is made of, without a word about it.
+  // NOLINTBEGIN(google-explicit-constructor)
+  HttpBody(std::string text)
       : text_(text.empty() ? nullptr : std::make_shared<const std::string>(std::move(text))) {}
-  HttpBody(const char* text)
-      : HttpBody(std::string(text)) {}               // NOLINT(google-explicit-constructor)
-  HttpBody(std::shared_ptr<const std::string> text)  // NOLINT(google-explicit-constructor)
-      : text_(std::move(text)) {}
+  HttpBody(const char* text) : HttpBody(std::string(text)) {}
+  HttpBody(std::shared_ptr<const std::string> text) : text_(std::move(text)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   [[nodiscard]] std::size_t size() const { return text_ ? text_->size() : 0; }
   // Null when there is nothing.

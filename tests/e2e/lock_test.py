@@ -121,7 +121,7 @@ class Recovery(unittest.TestCase):
                 os.unlink(path)
             self.assertEqual(reason(exporter.probe(port=port, period="1s").metrics()),
                              "connection_refused", exporter.log)
-            self.assertIn("deleted under us", exporter.log)
+            exporter.wait_for_line("deleted under us")
             self.assertTrue(os.path.exists(f"/dev/shm/sem.{exporter.lock_name}"))
 
 

@@ -40,7 +40,7 @@ TEST(SyscallTableTest, EveryFilterCanBeBuiltAndTheStricterIsNoLonger) {
 // The page of the exec path can't be reached by a mapping that grows down from where the filter
 // lets mappings begin.
 TEST(SyscallTableTest, TheExecPathIsOutOfReachOfStacks) {
-  constexpr std::uint64_t kStackGuardGap = 256 * 4096;
+  constexpr std::uint64_t kStackGuardGap = std::uint64_t{256} * 4096;
   EXPECT_LT(kExecPathAddress + 4096 + kThreadStackBytes + kStackGuardGap, kLowestMapAddress);
 }
 
