@@ -111,7 +111,7 @@ void BM_ProbeInSandbox(benchmark::State& state) {
   if (worker.Run().outcome != JobOutcome::kSucceeded) Die("the probe does not succeed");
   std::vector<double> sandboxed;
   std::vector<double> bare;
-  for ([[maybe_unused]] auto _ : state) {
+  for (auto _ : state) {
     const auto start = Clock::now();
     benchmark::DoNotOptimize(worker.Run());
     const auto between = Clock::now();
@@ -128,7 +128,7 @@ BENCHMARK(BM_ProbeInSandbox)->UseManualTime()->Iterations(500);
 
 // Once per worker: start, all set-up, and two runs of iperf3.
 void BM_WorkerStart(benchmark::State& state) {
-  for ([[maybe_unused]] auto _ : state) {
+  for (auto _ : state) {
     Worker worker;
     benchmark::DoNotOptimize(worker);
   }

@@ -155,7 +155,7 @@ bool WebSecurity::ReloadIfChangedLately() {
 }
 
 void WebSecurity::Authenticate(
-    std::shared_ptr<EvhttpExchange> exchange,
+    const std::shared_ptr<EvhttpExchange>& exchange,
     std::function<void(const std::shared_ptr<EvhttpExchange>&)> admitted) {
   if (!authentication_) return admitted(exchange);
   Credentials credentials;

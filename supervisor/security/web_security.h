@@ -50,7 +50,7 @@ class WebSecurity {
   [[nodiscard]] std::shared_ptr<const Headers> headers() const { return headers_; }
   [[nodiscard]] bool TakeToken() { return limiter_.Take(Clock::now()); }
   // Calls `admitted` if the request may come in, now or later; otherwise answers it.
-  void Authenticate(std::shared_ptr<EvhttpExchange> exchange,
+  void Authenticate(const std::shared_ptr<EvhttpExchange>& exchange,
                     std::function<void(const std::shared_ptr<EvhttpExchange>&)> admitted);
 
   [[nodiscard]] bool last_reload_successful() const { return last_reload_successful_; }

@@ -117,7 +117,7 @@ bool AskCet() { return Call(SYS_arch_prctl, 0x3001, Address(g_answer)) == 0; }
 
 bool Fork() { return Call(SYS_fork) >= 0; }
 bool Vfork() {
-  const pid_t pid = ::vfork();
+  const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): the attack
   if (pid == 0) ::_exit(0);
   return pid > 0;
 }
@@ -211,7 +211,10 @@ bool CreateInDev() {
 bool UnlinkOwn() { return ::unlink(Path(kOwn).text) == 0; }
 bool UnlinkOwnAt() { return ::unlinkat(AT_FDCWD, Path(kOwn).text, 0) == 0; }
 bool UnlinkLock() { return ::unlink(Path(kLock).text) == 0; }
-bool RemoveFolder() { return ::unlinkat(AT_FDCWD, std::getenv("TMPDIR"), AT_REMOVEDIR) == 0; }
+bool RemoveFolder() {
+  const char* const folder = std::getenv("TMPDIR");
+  return folder != nullptr && ::unlinkat(AT_FDCWD, folder, AT_REMOVEDIR) == 0;
+}
 bool ReadLibrary() { return Open(kLibrary, O_RDONLY); }
 // Twice in a row works only if somebody cleans up.
 bool LeaveFile() {

@@ -300,8 +300,10 @@ TEST(OptionsTest, BadValues) {
   for (const auto& [flag, values] : cases) {
     for (const std::string& value : values) {
       SCOPED_TRACE(testing::Message() << flag << '=' << value);
-      Refuses({"--" + flag + '=' + value}, "--" + flag + ": got \"");
-      EXPECT_THAT(Ended({"--" + flag, value}).text, HasSubstr(", expected "));
+      const std::string option = std::string("--").append(flag);
+      Refuses({std::string(option).append("=").append(value)},
+              std::string(option).append(": got \""));
+      EXPECT_THAT(Ended({option, value}).text, HasSubstr(", expected "));
     }
   }
   Refuses({"--lock.name=a\nb"}, "--lock.name: got \"a\\nb\", expected ");

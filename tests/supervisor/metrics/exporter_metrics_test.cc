@@ -164,7 +164,7 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
 TEST(ExporterMetricsTest, APageDoesNotChangeAfterwards) {
   ExporterMetrics metrics;
   const auto page = metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp());
-  const std::string copy = *page;
+  const std::string copy(page->data(), page->size());
   metrics.OnLockTimeout();
   EXPECT_NE(*metrics.Page(ExpositionFormat::kText, {}, {}), copy);
   EXPECT_EQ(*page, copy);
