@@ -61,7 +61,7 @@ class HttpServer::Impl {
   ~Impl();
 
   void StopAccepting();
-  void OnRequest(std::shared_ptr<EvhttpExchange> exchange);
+  void OnRequest(const std::shared_ptr<EvhttpExchange>& exchange);
   void Dispatch(const std::shared_ptr<EvhttpExchange>& exchange);
   void ApplySecurity();
   [[nodiscard]] const HttpRoute* FindRoute(const std::string& path) const;
@@ -88,8 +88,8 @@ class HttpServer::Impl {
 HttpServer::Impl::Impl(event_base* base, HttpLimits limits) : security(base) {
   state.base = base;
   state.limits = limits;
-  state.on_request = [this](std::shared_ptr<EvhttpExchange> exchange) {
-    OnRequest(std::move(exchange));
+  state.on_request = [this](const std::shared_ptr<EvhttpExchange>& exchange) {
+    OnRequest(exchange);
   };
   state.label_of = [this](const std::string& path) -> const std::string& {
     const HttpRoute* route = FindRoute(path);
@@ -168,7 +168,7 @@ void HttpServer::Impl::OnEvhttpRequest(evhttp_request* request, void* self) noex
 
 void HttpServer::Impl::ApplySecurity() { state.extra_headers = security.headers(); }
 
-void HttpServer::Impl::OnRequest(std::shared_ptr<EvhttpExchange> exchange) {
+void HttpServer::Impl::OnRequest(const std::shared_ptr<EvhttpExchange>& exchange) {
   if (security.ReloadIfChangedLately()) ApplySecurity();
   if (!security.TakeToken()) return exchange->Reply(PlainText(429, "Too Many Requests\n"));
   security.Authenticate(exchange, [this](const std::shared_ptr<EvhttpExchange>& authenticated) {

@@ -54,7 +54,7 @@ struct ServerState {
   std::unordered_map<evhttp_connection*, std::unique_ptr<HttpConnection>> connections;
 
   // A well-formed request has come.
-  std::function<void(std::shared_ptr<EvhttpExchange>)> on_request;
+  std::function<void(const std::shared_ptr<EvhttpExchange>&)> on_request;
   // Which route's path a request for `path` is counted under: itself or "other".
   std::function<const std::string&(const std::string& path)> label_of;
   // Calls the connection's OnDeferred once the callbacks of libevent that run now are over.

@@ -70,6 +70,7 @@ TEST_F(TaskPoolTest, StartsNoMoreThreadsThanItMay) {
   TaskPool pool(base_, {.max_threads = 3});
   int done = 0;
   std::vector<TaskPool::Task> tasks;
+  tasks.reserve(10);
   for (int i = 0; i < 10; ++i) {
     tasks.push_back(*pool.Submit([door] { door->Wait(); }, [&] { ++done; }));
   }

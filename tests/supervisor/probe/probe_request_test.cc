@@ -244,7 +244,9 @@ TEST(ProbeRequestTest, Bind) {
     Accepts(name + "=gw.example",
             [](const auto& r) { return r.bind == "gw.example" && !r.test.bind_address; });
     for (const std::string value : {"-x", "a b", "1.2.3.4:80", "%3B", "a/24"}) {
-      Refuses(name + '=' + value, "'" + name + "' parameter must be an IP address or a host name");
+      Refuses(std::string(name).append("=").append(value),
+              std::string("'").append(name).append("' parameter must be an IP address or a host "
+                                                   "name"));
     }
   }
   Accepts("bind=192.0.2.1&bind_address=192.0.2.2",
