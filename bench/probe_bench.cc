@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,41 @@ void BM_ProbeOfARealIperf3(benchmark::State& state) {
   ReportPairs(state, bare_times, probe_times);
 }
 BENCHMARK(BM_ProbeOfARealIperf3)->UseManualTime()->Iterations(60)->Unit(benchmark::kMillisecond);
+
+// The number behind the first `key` behind `from` in `text`.
+double NumberBehind(const std::string& text, const std::string& from, const std::string& key) {
+  const std::size_t at = text.find(key, text.find(from));
+  if (at == std::string::npos) Die("no " + key + " in:\n" + text);
+  return std::strtod(text.c_str() + at + key.size(), nullptr);
+}
+
+// What the receiver measured, through the exporter and bare, in turn: what the filters cost the
+// data.
+void BM_ThroughputOfARealIperf3(benchmark::State& state) {
+  const RealServer server;
+  ExporterProcess exporter({});
+  const std::string port = std::to_string(server.port());
+  const std::string probe = "/probe?target=127.0.0.1&period=1s&port=" + port;
+  const std::vector<std::string> bare = {"iperf3", "-J", "-4", "-c", "127.0.0.1", "-p",
+                                         port,     "-t", "1",  "-i", "1"};
+  std::vector<double> bare_rates;
+  std::vector<double> probe_rates;
+  std::vector<double> ratios;
+  for (auto _ : state) {
+    bare_rates.push_back(
+        NumberBehind(RunProgram(bare), "\"sum_received\"", "\"bits_per_second\":\t"));
+    const std::string& answer = exporter.Get(probe);
+    RequireUp(answer);
+    probe_rates.push_back(NumberBehind(answer, "\niperf3_bits_per_second{", "side=\"receiver\"} "));
+    ratios.push_back(probe_rates.back() / bare_rates.back());
+  }
+  state.counters["bare_Gbit"] = Median(bare_rates) / 1e9;
+  state.counters["probe_Gbit"] = Median(probe_rates) / 1e9;
+  state.counters["ratio_median"] = Median(ratios);
+  state.counters["ratio_least"] = *std::min_element(ratios.begin(), ratios.end());
+  state.counters["ratio_most"] = *std::max_element(ratios.begin(), ratios.end());
+}
+BENCHMARK(BM_ThroughputOfARealIperf3)->Iterations(25)->Unit(benchmark::kMillisecond);
 
 // Not a time: what an idle exporter with its four workers holds.
 void BM_IdleMemory(benchmark::State& state) {

@@ -235,10 +235,10 @@ class ExporterMetrics::Impl {
   std::array<Counter*, kProbeResultNames.size()> results_ = AddCounters(
       CounterFamily("iperf3_exporter_probes_total", "Requests for a probe by how they ended."),
       "result", kProbeResultNames);
-  std::array<Counter*, kFailureReasonNames.size()> failures_ =
-      AddCounters(CounterFamily("iperf3_exporter_probe_failures_total",
-                                "Tests that were tried and failed, by reason."),
-                  "reason", kFailureReasonNames);
+  std::array<Counter*, kFailureReasonNames.size()> failures_ = AddCounters(
+      CounterFamily("iperf3_exporter_probe_failures_total",
+                    "Probes that gave no measurement though they were allowed, by reason."),
+      "reason", kFailureReasonNames);
   Counter& lock_timeouts_ = CounterFamily("iperf3_exporter_lock_timeouts_total",
                                           "Probes that did not get the lock in time.")
                                 .Add({});

@@ -85,7 +85,8 @@ class ExporterMetrics {
   // A request for a probe was answered (or given up). `duration` from its request to its answer.
   // Every result but kSuccess and kCancelled counts as an error too.
   void OnProbe(ProbeResult result, std::chrono::nanoseconds duration);
-  // A test was tried and failed.
+  // A probe failed: its test was tried and failed, or could not even be tried (no address, no
+  // time).
   void OnProbeFailure(FailureReason reason);
   // A probe is over that had waited for a lock, in vain or not.
   void OnLockWait(std::chrono::nanoseconds wait);

@@ -20,7 +20,7 @@ class OrphanReaper {
  public:
   // Makes this process the parent of its descendants' orphans, for good. Children that it has
   // already are another's doing (a shell that started something and became this program) and
-  // are left alone.
+  // are left alone; what those leave behind is not told from a worker's.
   OrphanReaper();
 
   // One pass over our children: the dead are reaped and the living killed, except those for

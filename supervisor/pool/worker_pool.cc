@@ -240,6 +240,8 @@ void WorkerPool::OnReady(Slot& slot, WorkerReady ready) {
   if (!ready.error.empty()) {
     latest_error_ = ready.error;
     Replace(slot, WorkerRestart::kNotReady, ready.error);
+    // Perhaps because the lock was deleted: then it is there again before the next try.
+    if (latest_ready_ && hooks_.renew_lock) hooks_.renew_lock();
     return;
   }
   latest_error_.clear();

@@ -34,7 +34,8 @@ class WorkerPool {
     WorkerConfig config;  // its index is set for each worker
   };
 
-  // What the pool tells its owner; called on the loop, never from inside a pool call.
+  // What the pool tells and asks its owner, on the loop; on_restart and renew_lock also from inside
+  // a pool call, so they start no job.
   struct Hooks {
     std::function<void()> on_idle;  // a worker became free or ready
     std::function<void(WorkerRestart)> on_restart;

@@ -121,20 +121,20 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   }
   probe.progress.SetPaths(std::move(*paths));
   Enqueue(probe);
+  // Only who would have to wait can be one too many; who comes back to the queue was let in before.
+  if (queue_.size() > options_.max_queued && queue_.Remove(id)) {
+    AnswerUnavailable(probe, ProbeResult::kQueueFull);
+  }
 }
 
 void ProbeDispatcher::Enqueue(Probe& probe) {
-  const Id id = probe.id;
   ProbeProgress& progress = probe.progress;
   probe.state = Probe::State::kQueued;
   progress.BeginWait(Clock::now(), options_.lock_scope, options_.lock_timeout);
   const nanoseconds wait = TimeLeft(progress.leave_queue());
   probe.timer.Start(pool_.AnyAlive() ? wait : std::min<nanoseconds>(wait, kReplacementTime));
-  queue_.Push(id, progress.slot());
+  queue_.Push(probe.id, progress.slot());
   Dispatch();
-  // Only who would have to wait can be one too many, and not who has been let in before.
-  if (progress.last_failure() || queue_.size() <= options_.max_queued) return;
-  if (queue_.Remove(id)) AnswerUnavailable(probe, ProbeResult::kQueueFull);
 }
 
 void ProbeDispatcher::LeaveQueue(Probe& probe) {

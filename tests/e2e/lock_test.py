@@ -124,6 +124,18 @@ class Recovery(unittest.TestCase):
             exporter.wait_for_line("deleted under us")
             self.assertTrue(os.path.exists(f"/dev/shm/sem.{exporter.lock_name}"))
 
+    def test_a_lock_that_is_deleted_while_no_worker_lives_is_made_anew(self):
+        with Exporter("--worker.count=1") as exporter:
+            worker, = exporter.workers()
+            os.kill(worker, signal.SIGSTOP)
+            for path in glob.glob(f"/dev/shm/*{exporter.lock_name}*"):
+                os.unlink(path)
+            os.kill(worker, signal.SIGKILL)
+            exporter.wait_for_line("deleted under us")
+            wait_until(lambda: exporter.get("/health").status == 200, exporter.log)
+            self.assertEqual(reason(exporter.probe(port=free_port(), period="1s").metrics()),
+                             "connection_refused", exporter.log)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -165,10 +165,9 @@ std::optional<DirectionMeasurement> BuildDirection(const ReportSums& sums, Proto
   return direction;
 }
 
-// A zero is iperf3's way to say that it has no such number: no round trip takes no time and no
-// window is empty.
 // From the streams on which this host sends. The others tell nothing of the direction of their
-// data: what their `sender` object holds is of this host's end.
+// data: what their `sender` object holds is of this host's end. A zero is iperf3's way to say that
+// it has no such number: no round trip takes no time and no window is empty.
 void BuildStreams(std::span<const StreamValues> sending, DirectionMeasurement& upload,
                   std::uint32_t& implausible) {
   Plausible plausible(implausible);

@@ -175,7 +175,7 @@ class WorkerSandboxSteps {
     return {};
   }
 
-  // iperf3 becomes dumpable again by its exec; it may neither dump (limit of 0) nor be traced by
+  // iperf3 becomes dumpable again by its exec; it may neither dump (its limit) nor be traced by
   // anyone who is under one of our filters.
   Status BecomeNotDumpable() {
     if (kBuiltWithSanitizer) return {};
