@@ -123,7 +123,7 @@ void PrometheusCppRegistryPerProbe(benchmark::State& state) {
           .Help("Bytes that the sender sent, over all streams.")
           .Register(registry)
           .Add({{"target", "[2001:db8::1]"}, {"port", "5201"}})
-          .Set(3145728000 + i);
+          .Set(3145728000.0 + i);
     }
     std::ostringstream text;
     prometheus::TextSerializer().Serialize(text, registry.Collect());

@@ -58,7 +58,8 @@ std::vector<Sample> ReadCorpus(const std::string& version) {
   for (const auto& [name, about] : cases.items()) {
     const std::string command = about["command"].get<std::string>() + " ";
     const auto has = [&](const char* word) { return command.find(word) != command.npos; };
-    Sample sample{version + "/" + name, PaddedReport::Read(folder + name + ".json"),
+    Sample sample{std::string(version).append("/").append(name),
+                  PaddedReport::Read(std::string(folder).append(name).append(".json")),
                   has(" -u ") ? Protocol::kUdp : Protocol::kTcp,
                   has(" --bidir ") ? Direction::kBidirectional
                   : has(" -R ")    ? Direction::kDownload
@@ -125,6 +126,7 @@ Sample Vary(const Sample& sample, std::minstd_rand& random) {
 void BenchVaried(benchmark::State& state, const Sample& sample) {
   std::minstd_rand random(1);
   std::vector<Sample> samples;
+  samples.reserve(16);
   for (int i = 0; i < 16; ++i) samples.push_back(Vary(sample, random));
   ReportParser parser;
   std::size_t bytes = 0;

@@ -88,7 +88,7 @@ Result<bool> Ensure(const std::string& path, std::span<const std::byte> bytes) {
   for (int round = 1;; ++round) {
     if (round > 1) ::nanosleep(&kPause, nullptr);
     RemoveMisshapen(path, bytes.size());
-    const Result<bool> made = CreateWhole(path, bytes);
+    Result<bool> made = CreateWhole(path, bytes);
     if (!made) return made;
     const Result<UniqueFd> file = OpenLockFile(path, O_RDWR, bytes.size());
     if (file) return made;
@@ -135,7 +135,7 @@ Result<std::uint32_t> CreateLockObjects(const std::string& name, std::uint32_t s
   if (!mutex) return tl::unexpected(mutex.error());
   std::uint32_t created = 0;
   const auto ensure = [&created](const std::string& path, std::span<const std::byte> bytes) {
-    const Result<bool> made = Ensure(path, bytes);
+    Result<bool> made = Ensure(path, bytes);
     if (made && *made) ++created;
     return made;
   };

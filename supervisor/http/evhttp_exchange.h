@@ -14,7 +14,7 @@ namespace iperf3_exporter {
 class HttpConnection;
 struct RequestTarget;
 
-class EvhttpExchange : public HttpExchange {
+class EvhttpExchange final : public HttpExchange {
  public:
   // `request` is owned by its connection until OnConnectionLost.
   EvhttpExchange(HttpConnection* connection, evhttp_request* request, std::string method,

@@ -71,7 +71,9 @@ std::string BuildFaultAnswer(const HeadFault& fault,
                        std::to_string(fault.reason.size() + 1) + "\r\nDate: " + date.data() +
                        "\r\nConnection: close\r\n";
   if (headers != nullptr) {
-    for (const auto& [name, value] : *headers) answer += name + ": " + value + "\r\n";
+    for (const auto& [name, value] : *headers) {
+      answer.append(name).append(": ").append(value) += "\r\n";
+    }
   }
   answer += "\r\n";
   answer += fault.reason;

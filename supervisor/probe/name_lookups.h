@@ -17,8 +17,8 @@
 
 namespace iperf3_exporter {
 
-// With a socket each, which the supervisor's own descriptors allow for, and a thread each, which the
-// task limit of our systemd unit allows for beside the tests (iperf3 has a thread per stream).
+// With a socket each, which the supervisor's own descriptors allow for, and a thread each, which
+// the task limit of our systemd unit allows for beside the tests (iperf3 has a thread per stream).
 inline constexpr std::size_t kMaxResolverThreads = 256;
 
 class NameLookups {

@@ -94,6 +94,7 @@ TEST(LoggingTest, TakesTheLinesOfLibrariesToo) {
 TEST(LoggingTest, LinesOfThreadsStayWhole) {
   const std::string text = Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] {
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; ++i) {
       threads.emplace_back([] {
         for (int line = 0; line < 100; ++line) Log(LogLevel::kInfo, "m", {{"k", "value"}});

@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from harness import (IPERF3, PATIENCE, Exporter, Iperf3Server, Overlap, children_of, free_port, reason, remove_lock,
+from harness import (IPERF3, PATIENCE, Exporter, Iperf3Server, Overlap, can_act, children_of, free_port, reason, remove_lock,
                      value, wait_until)
 
 NEXT_HOLDER_SECONDS = 0.25
@@ -35,15 +35,6 @@ def in_background(function, *arguments, **keywords):
     thread = threading.Thread(target=run)
     thread.start()
     return thread
-
-
-def can_act(pid):
-    """Whether it still has a socket or file to do something with: the first that a dying process loses,
-    and with it its share of the lock."""
-    try:
-        return bool(os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return False
 
 
 def parent_of(pid):

@@ -149,6 +149,15 @@ def iperf3_of(pid):
     return found
 
 
+def can_act(pid):
+    """Whether it still has a socket or file to do something with: the first that a dying process loses,
+    and with it its share of the lock."""
+    try:
+        return bool(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
+
+
 def arguments_of(pid):
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         return file.read().split(b"\0")
@@ -440,7 +449,9 @@ class Overlap:
 
     def _watch(self):
         while not self.stop.wait(self.PAUSE_SECONDS):
-            self.most = max(self.most, sum(len(each.iperf3()) for each in self.exporters))
+            seen = [pid for each in self.exporters for pid in each.iperf3()]
+            # They were looked for one after the other: at once were those that still are there.
+            self.most = max(self.most, sum(map(can_act, seen)))
 
     def __exit__(self, *_):
         self.stop.set()

@@ -202,9 +202,9 @@ bool BuildMeasurement(const ReportValues& values, Protocol protocol, Direction d
                       Measurement& to) {
   if (values.HasTooManyStreams()) return false;
   std::uint32_t& implausible = to.implausible_values;
-  auto forward = BuildDirection(values.forward(), protocol, implausible);
+  const auto forward = BuildDirection(values.forward(), protocol, implausible);
   if (!forward) return false;
-  (direction == Direction::kDownload ? to.download : to.upload) = std::move(forward);
+  (direction == Direction::kDownload ? to.download : to.upload) = forward;
   if (direction == Direction::kBidirectional) {
     to.download = BuildDirection(values.reverse(), protocol, implausible);
     if (!to.download) return false;

@@ -238,8 +238,9 @@ TEST_F(ReportParserTest, SecondsThatAreNotTheForwardSumsAreTakenAsPrinted) {
     std::string text = ReadCorpus("3.12/tcp_bidir");
     for (const auto& [key, seconds] :
          {std::pair("sum_sent_bidir_reverse", sent), {"sum_received_bidir_reverse", received}}) {
-      text = Replaced(text, "\"" + std::string(key) + "\":\t{",
-                      "\"" + std::string(key) + "\":\t{\n\t\t\t\"seconds\":\t" + seconds + ",");
+      const std::string begin = std::string("\"").append(key).append("\":\t{");
+      text = Replaced(text, begin,
+                      std::string(begin).append("\n\t\t\t\"seconds\":\t").append(seconds) += ',');
     }
     return Parse(text, Protocol::kTcp, Direction::kBidirectional).measurement.download.value();
   };
