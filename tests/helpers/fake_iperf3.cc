@@ -11,6 +11,10 @@
 #include <cstring>
 #include <ctime>
 
+// In a build with sanitizers: the search for leaks at the exit needs a tracer, which no sandbox
+// grants.
+extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+
 namespace {
 
 constexpr int kExitOne = 1;
