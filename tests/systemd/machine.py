@@ -134,7 +134,7 @@ class Machine:
 
     def run(self, *command, check=True, timeout=60):
         """Runs a command inside."""
-        result = subprocess.run(["nsenter", "-t", str(self.leader), "-a", "--", "env", "-i",
+        result = subprocess.run(["nsenter", "-t", str(self.leader), "-a", "-r", "-w", "--", "env", "-i",
                                  "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", *command],
                                 capture_output=True, text=True, timeout=timeout)
         if check and result.returncode != 0:
@@ -144,7 +144,7 @@ class Machine:
     def start(self, *command):
         """Starts a program inside that goes on; ended with the machine."""
         self.programs.append(subprocess.Popen(
-            ["nsenter", "-t", str(self.leader), "-a", "--", *command],
+            ["nsenter", "-t", str(self.leader), "-a", "-r", "-w", "--", *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
     def path(self, name):
