@@ -4,7 +4,6 @@ is left behind."""
 import contextlib
 import glob
 import http.client
-import json
 import os
 import random
 import re
@@ -17,14 +16,11 @@ import unittest
 
 from harness import (IPERF3, PATIENCE, Exporter, Iperf3Server, Overlap, can_act, children_of, free_port, reason, remove_lock,
                      value, wait_until)
+from harness import lock_status
 
 NEXT_HOLDER_SECONDS = 0.25
 MOVE_SECONDS = 1.0  # to the new lock, when the old one was deleted
 ATTEMPTS = 3  # the machine may be busy with something else; the best of them counts
-
-
-def lock_status(exporter):
-    return json.loads(exporter.get("/lock-status").text)
 
 
 def in_background(function, *arguments, **keywords):

@@ -149,6 +149,18 @@ def iperf3_of(pid):
     return found
 
 
+def lock_status(exporter):
+    return json.loads(exporter.get("/lock-status").text)
+
+
+def in_background(call):
+    """(thread, list that will hold what `call` gave)."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(call()))
+    thread.start()
+    return thread, answers
+
+
 def can_act(pid):
     """Whether it still has a socket or file to do something with: the first that a dying process loses,
     and with it its share of the lock."""

@@ -10,13 +10,13 @@ import select
 import signal
 import socket
 import subprocess
-import threading
 import time
 import unittest
 
 import harness
 from harness import (EXPORTER, Exporter, Iperf3Server, children_of, free_port, reason, smaps, value,
                      wait_until)
+from harness import in_background
 
 
 def resources(exporter):
@@ -39,13 +39,6 @@ def settled_resources(exporter):
 def anonymous_kib(exporter):
     """Memory of their own: what is shared with other programs comes and goes with those."""
     return sum(smaps(pid, "Anonymous") for pid in [exporter.pid, *children_of(exporter.pid)])
-
-
-def in_background(call):
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(call()))
-    thread.start()
-    return thread, answers
 
 
 class Start(unittest.TestCase):

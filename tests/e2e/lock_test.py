@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import glob
 import http.client
-import json
 import os
 import signal
 import threading
@@ -12,10 +11,7 @@ import time
 import unittest
 
 from harness import Exporter, Iperf3Server, children_of, free_port, reason, value, wait_until
-
-
-def lock_status(exporter):
-    return json.loads(exporter.get("/lock-status").text)
+from harness import lock_status
 
 
 def swallow(exporter, port, period="60s"):

@@ -4,7 +4,6 @@ namespaces."""
 
 import base64
 import contextlib
-import json
 import os
 import select
 import signal
@@ -18,6 +17,7 @@ import unittest
 import harness
 from harness import (IPERF3, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, reason, value,
                      wait_until)
+from harness import in_background, lock_status
 
 # bcrypt of "secret" at a cost that takes most of a second.
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
@@ -25,20 +25,9 @@ SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
 BUSY = b"\xff"
 
 
-def in_background(call):
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(call()))
-    thread.start()
-    return thread, answers
-
-
 def timed(call):
     began = time.monotonic()
     return call(), time.monotonic() - began
-
-
-def lock_status(exporter):
-    return json.loads(exporter.get("/lock-status").text)
 
 
 def relay(connection, port):
