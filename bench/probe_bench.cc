@@ -87,7 +87,7 @@ void BM_ProbeOfARealIperf3(benchmark::State& state) {
   }
   ReportPairs(state, bare_times, probe_times);
 }
-BENCHMARK(BM_ProbeOfARealIperf3)->UseManualTime()->Iterations(60)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_ProbeOfARealIperf3)->UseManualTime()->Iterations(240)->Unit(benchmark::kMillisecond);
 
 // The number behind the first `key` behind `from` in `text`.
 double NumberBehind(const std::string& text, const std::string& from, const std::string& key) {

@@ -100,7 +100,7 @@ Exporter::Exporter(Options options)
              .renew_lock = [this] { return RenewLock(); }}),
       dispatcher_(base_.get(), options_, pool_, metrics_,
                   [this](std::uint32_t slot) { return HoldsLock(slot); }),
-      service_manager_(base_.get()),
+      service_manager_(base_.get(), [this] { return StatusText(); }),
       endpoints_({.options = options_,
                   .phase = phase_,
                   .supervisor_layers = layers_,
@@ -110,7 +110,7 @@ Exporter::Exporter(Options options)
                   .metrics = metrics_},
                  server_,
                  {.reload = [this] { return ReloadWebConfig(); },
-                  .on_probes_changed = [this] { TellStatus(); }}),
+                  .on_probes_changed = [this] { service_manager_.TellStatusSoon(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_answers_(base_.get(), [this] { AwaitLastAnswers(); }) {}
 
@@ -171,7 +171,7 @@ void Exporter::TellReady() {
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
   service_manager_.TellReady();
-  TellStatus();
+  service_manager_.TellStatusSoon();
   // Reading the command line and the configuration took more than serving does.
   ::malloc_trim(0);
 }
@@ -229,9 +229,9 @@ Status Exporter::ReloadWebConfig() {
   return status;
 }
 
-void Exporter::TellStatus() {
-  service_manager_.TellStatus(std::to_string(dispatcher_.CountRunning()) + " running, " +
-                              std::to_string(dispatcher_.CountWaiting()) + " waiting");
+std::string Exporter::StatusText() const {
+  return std::to_string(dispatcher_.CountRunning()) + " running, " +
+         std::to_string(dispatcher_.CountWaiting()) + " waiting";
 }
 
 void Exporter::Run() {

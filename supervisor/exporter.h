@@ -43,7 +43,7 @@ class Exporter {
   // False when it is still there.
   [[nodiscard]] bool RenewLock();
   [[nodiscard]] Status ReloadWebConfig();
-  void TellStatus();
+  [[nodiscard]] std::string StatusText() const;
 
   void Shutdown();
   void AwaitLastAnswers();

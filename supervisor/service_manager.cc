@@ -3,12 +3,22 @@
 #include <systemd/sd-daemon.h>
 
 #include <cinttypes>
+#include <cstdlib>
+#include <utility>
 
 #include "common/deadline.h"
 
 namespace iperf3_exporter {
+namespace {
 
-ServiceManager::ServiceManager(event_base* base) : watchdog_(base, [this] { KickWatchdog(); }) {
+constexpr std::chrono::milliseconds kStatusDelay{100};
+
+}  // namespace
+
+ServiceManager::ServiceManager(event_base* base, std::function<std::string()> status)
+    : status_(std::move(status)),
+      status_timer_(base, [this] { TellStatus(); }),
+      watchdog_(base, [this] { KickWatchdog(); }) {
   std::uint64_t timeout_microseconds = 0;
   if (::sd_watchdog_enabled(0, &timeout_microseconds) <= 0) return;
   // sd_watchdog_enabled(3) recommends half of the time-out.
@@ -27,10 +37,18 @@ void ServiceManager::TellReloading() {
 
 void ServiceManager::TellStopping() { ::sd_notify(0, "STOPPING=1"); }
 
-void ServiceManager::TellStatus(const std::string& status) {
-  if (status == status_) return;
-  status_ = status;
+void ServiceManager::TellStatusSoon() {
+  if (status_due_ || ::getenv("NOTIFY_SOCKET") == nullptr) return;
+  status_due_ = true;
+  status_timer_.Start(kStatusDelay);
+}
+
+void ServiceManager::TellStatus() {
+  status_due_ = false;
+  std::string status = status_();
+  if (status == told_status_) return;
   ::sd_notifyf(0, "STATUS=%s", status.c_str());
+  told_status_ = std::move(status);
 }
 
 void ServiceManager::KickWatchdog() {

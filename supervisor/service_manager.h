@@ -1,6 +1,7 @@
 // What systemd is told (sd_notify(3)); nothing when the service manager did not ask.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "supervisor/loop/event_loop.h"
@@ -10,21 +11,27 @@ namespace iperf3_exporter {
 class ServiceManager {
  public:
   // Kicks the watchdog, when there is one, from `base` only: a loop that is stuck shows.
-  explicit ServiceManager(event_base* base);
+  // `status` gives one line for `systemctl status`.
+  ServiceManager(event_base* base, std::function<std::string()> status);
 
   // The sockets listen and a worker is ready.
   void TellReady();
   void TellReloading();  // to be followed by TellReady
   void TellStopping();
-  // One line for `systemctl status`; sent only when it changed.
-  void TellStatus(const std::string& status);
+  // The status may have changed. It is asked for and sent a moment later: no probe waits for it,
+  // and a burst of them tells it once.
+  void TellStatusSoon();
 
  private:
+  void TellStatus();
   void KickWatchdog();
 
+  std::function<std::string()> status_;
+  Timer status_timer_;
+  bool status_due_ = false;
+  std::string told_status_;
   Timer watchdog_;
   std::chrono::microseconds watchdog_interval_{0};
-  std::string status_;
 };
 
 }  // namespace iperf3_exporter

@@ -84,6 +84,7 @@ class Worker {
     process_.emplace(std::move(*process));
     auto description = RunInspection(*process_);
     if (!description) return tl::unexpected(description.error());
+    process_->Renew();
     ready.iperf3_version = std::move(description->version);
     ready.capabilities = description->capabilities;
     return {};
@@ -98,7 +99,7 @@ class Worker {
       const JobResult result = runner.Run(**job);
       // The supervisor may be gone; then ReceiveJob says so.
       static_cast<void>(link_.Send(wire::Encode(result)));
-      process_->ForgetOutput();
+      process_->Renew();
       // Only then, because it takes as long as iperf3 has left files.
       sandbox_->CleanTemporaryFolder();
     }

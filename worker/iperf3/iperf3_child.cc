@@ -82,11 +82,15 @@ pid_t CloneAndExec(Launch& launch, UniqueFd& pidfd) {
   return pid;
 }
 
-int WaitFor(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+// What wait(2) would give for it.
+int WaitStatus(const siginfo_t& ended) {
+  return ended.si_code == CLD_EXITED ? W_EXITCODE(ended.si_status, 0)
+                                     : W_EXITCODE(0, ended.si_status);
+}
+
+void Reap(pid_t pid) {
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
-  return status;
 }
 
 }  // namespace
@@ -97,7 +101,7 @@ Result<Iperf3Child> Iperf3Child::Spawn(const ChildPlan& plan) {
   const pid_t pid = CloneAndExec(launch, pidfd);
   if (pid < 0) return ErrnoError("clone");
   if (launch.failure.step != nullptr) {
-    WaitFor(pid);
+    Reap(pid);
     return MakeError(ErrnoText(launch.failure.step, launch.failure.error_number));
   }
   return Iperf3Child(pid, std::move(pidfd));
@@ -109,7 +113,7 @@ Iperf3Child::Iperf3Child(Iperf3Child&& other) noexcept
 Iperf3Child::~Iperf3Child() {
   if (pid_ > 0) {
     Signal(SIGKILL);
-    static_cast<void>(Reap());
+    Reap(pid_);
   }
 }
 
@@ -121,14 +125,14 @@ void Iperf3Child::Signal(int signal_number) const {
   if (send(kProcessGroup) != 0 && errno == EINVAL) send(0);
 }
 
-int Iperf3Child::Reap() {
+int Iperf3Child::WaitForEnd() {
   siginfo_t ended = {};
   while (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT) < 0 &&
          errno == EINTR) {
   }
   // While the leader is not reaped its group's number can't be another's.
   Signal(SIGKILL);
-  return WaitFor(std::exchange(pid_, -1));
+  return WaitStatus(ended);
 }
 
 }  // namespace iperf3_exporter

@@ -24,7 +24,8 @@ struct ChildPlan {
   JobRestrictions restrictions;
 };
 
-// A running iperf3. Ends with the object: the destructor kills its group and reaps it.
+// A running iperf3. Ends with the object: the destructor kills its group and reaps it, so that its
+// pid and its group's number are nobody else's until then.
 class Iperf3Child {
  public:
   // Starts iperf3 as leader of a new process group. Fails, naming the step, if it could not
@@ -43,13 +44,13 @@ class Iperf3Child {
   // To the whole group, where the kernel can (Linux 6.9), otherwise to iperf3.
   void Signal(int signal_number) const;
 
-  // Waits for its end, ends whatever else is in its group, and reaps it. Once.
-  [[nodiscard]] int Reap();
+  // Waits for its end and ends whatever else is in its group. Gives its status as from wait(2).
+  [[nodiscard]] int WaitForEnd();
 
  private:
   Iperf3Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
 
-  pid_t pid_;  // -1 once reaped
+  pid_t pid_;  // -1: moved from
   UniqueFd pidfd_;
 };
 

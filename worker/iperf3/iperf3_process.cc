@@ -11,7 +11,6 @@
 #include <optional>
 #include <utility>
 
-#include "worker/iperf3/iperf3_child.h"
 #include "worker/sandbox/diagnosis.h"
 #include "worker/sandbox/temporary_folder.h"
 
@@ -20,19 +19,6 @@ namespace {
 
 // What simdjson may read behind a document (SIMDJSON_PADDING is 32 or 64).
 constexpr std::size_t kParserPaddingBytes = 256;
-
-struct Pipe {
-  UniqueFd read_end;  // non-blocking
-  UniqueFd write_end;
-};
-
-Result<Pipe> CreatePipe() {
-  int fds[2] = {-1, -1};
-  if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoError("pipe2");
-  Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
-  if (::fcntl(pipe.read_end.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoError("fcntl");
-  return pipe;
-}
 
 // Between two looks into the folder that has no bound of its own. In that time little more can be
 // written than is accepted.
@@ -190,48 +176,72 @@ Result<Iperf3Process> Iperf3Process::Create(int program_fd, const Iperf3Sandbox*
   return Iperf3Process(program_fd, sandbox, link, std::move(*output), std::move(*errors));
 }
 
-RunResult Iperf3Process::Run(const RunRequest& request) {
-  const Deadline start = Clock::now();
-  ForgetOutput();
-  auto output = CreatePipe();
-  if (!output) return NotStarted(output.error());
-  auto errors = CreatePipe();
-  if (!errors) return NotStarted(errors.error());
+Result<Iperf3Process::Pipe> Iperf3Process::CreatePipe() {
+  int fds[2] = {-1, -1};
+  if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoError("pipe2");
+  Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+  if (::fcntl(pipe.read_end.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoError("fcntl");
+  return pipe;
+}
 
+Result<Iperf3Process::Pipes> Iperf3Process::CreatePipes() {
+  auto output = CreatePipe();
+  if (!output) return tl::unexpected(output.error());
+  auto errors = CreatePipe();
+  if (!errors) return tl::unexpected(errors.error());
+  return Pipes{std::move(*output), std::move(*errors)};
+}
+
+Result<Iperf3Process::Started> Iperf3Process::Start(const RunRequest& request) {
+  auto pipes = std::exchange(next_pipes_, MakeError("a run without Renew before it"));
+  if (!pipes) return tl::unexpected(pipes.error());
   const std::vector<char*> argv = Pointers(*request.argv);
   const std::vector<char*> environment = Pointers(sandbox_->environment());
   auto restrictions =
       sandbox_->PrepareJob(request.port, request.binds_port, TimeLeft(request.deadline));
-  if (!restrictions) return NotStarted(restrictions.error());
+  if (!restrictions) return tl::unexpected(restrictions.error());
   auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
                                    .argv = argv.data(),
                                    .environment = environment.data(),
-                                   .stdout_fd = output->write_end.get(),
-                                   .stderr_fd = errors->write_end.get(),
+                                   .stdout_fd = pipes->output.write_end.get(),
+                                   .stderr_fd = pipes->errors.write_end.get(),
                                    .inherited_fd = request.inherited_fd,
                                    .sandbox = sandbox_,
                                    .restrictions = restrictions->view()});
-  if (!child) return NotStarted(child.error());
-  output->write_end.Reset();
-  errors->write_end.Reset();
+  if (!child) return tl::unexpected(child.error());
+  return Started{std::move(*restrictions), std::move(pipes->output.read_end),
+                 std::move(pipes->errors.read_end), std::move(*child)};
+}
+
+RunResult Iperf3Process::Run(const RunRequest& request) {
+  const Deadline start = Clock::now();
+  if (!next_pipes_) Renew();
+  auto started = Start(request);
+  if (!started) return NotStarted(started.error());
+  last_.emplace(std::move(*started));
 
   RunResult result;
-  Watch watch(*child, request, link_);
+  Watch watch(last_->child, request, link_);
   watch.LookInto(sandbox_->watched_fd());
-  if (restrictions->diagnosis) {
-    auto listener = ReceiveListener(restrictions->diagnosis.get());
-    if (!listener) return NotStarted(listener.error());
+  if (last_->restrictions.diagnosis) {
+    auto listener = ReceiveListener(last_->restrictions.diagnosis.get());
+    if (!listener) {
+      Renew();
+      return NotStarted(listener.error());
+    }
     watch.Diagnose(std::move(*listener));
   }
-  result.end = watch.WaitForEnd(output_, output->read_end.get(), errors_, errors->read_end.get());
-  result.wait_status = child->Reap();
+  result.end = watch.WaitForEnd(output_, last_->output.get(), errors_, last_->errors.get());
+  result.wait_status = last_->child.WaitForEnd();
   result.run_time = Clock::now() - start;
   return result;
 }
 
-void Iperf3Process::ForgetOutput() {
+void Iperf3Process::Renew() {
+  last_.reset();
   output_.Clear();
   errors_.Clear();
+  next_pipes_ = CreatePipes();
 }
 
 }  // namespace iperf3_exporter

@@ -1,16 +1,19 @@
 // Runs iperf3 once: by descriptor, in its own process group, under its sandbox, with
-// bounded output and a bounded life. Whatever happens, no process of it is left when
+// bounded output and a bounded life. Whatever happens, nothing of it runs any more when
 // Run returns.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/deadline.h"
 #include "common/error.h"
+#include "common/unique_fd.h"
+#include "worker/iperf3/iperf3_child.h"
 #include "worker/iperf3/output_buffer.h"
 #include "worker/sandbox/iperf3_sandbox.h"
 #include "worker/supervisor_link.h"
@@ -33,7 +36,7 @@ struct RunResult {
   RunEnd end = RunEnd::kNotStarted;
   int wait_status = 0;                   // as from wait(2); 0 with kNotStarted
   std::string start_error;               // only with kNotStarted: the step and why
-  std::chrono::nanoseconds run_time{0};  // from the start to having reaped it
+  std::chrono::nanoseconds run_time{0};  // from the start to its end
 };
 
 // What one run needs beside the program. All borrowed.
@@ -59,13 +62,15 @@ class Iperf3Process {
   // cancel and kTermGrace after it.
   [[nodiscard]] RunResult Run(const RunRequest& request);
 
-  // What the last run wrote, until the next or ForgetOutput; zero bytes enough for the parser lie
-  // behind.
+  // What the last run wrote, until the next or Renew; zero bytes enough for the parser lie behind.
   [[nodiscard]] std::string_view output() const { return output_.Text(); }
   [[nodiscard]] std::string_view errors() const { return errors_.Text(); }
 
-  // Gives the memory of a large report back, which may be the last for long.
-  void ForgetOutput();
+  // Drops what is left of the last run: reaps it, closes its pipes, gives back the memory of its
+  // report, which may be the last for long; and makes what the next one needs. Apart from Run, so
+  // that a result can be sent first, and nothing is done while a probe waits that can be done while
+  // none does.
+  void Renew();
 
  private:
   Iperf3Process(int program_fd, const Iperf3Sandbox* sandbox, SupervisorLink* link,
@@ -74,13 +79,36 @@ class Iperf3Process {
         sandbox_(sandbox),
         link_(link),
         output_(std::move(output)),
-        errors_(std::move(errors)) {}
+        errors_(std::move(errors)),
+        next_pipes_(CreatePipes()) {}
+
+  struct Pipe {
+    UniqueFd read_end;  // non-blocking
+    UniqueFd write_end;
+  };
+  struct Pipes {
+    Pipe output;
+    Pipe errors;
+  };
+  // What a run is held by.
+  struct Started {
+    PreparedJob restrictions;
+    UniqueFd output;
+    UniqueFd errors;
+    Iperf3Child child;
+  };
+
+  [[nodiscard]] static Result<Pipe> CreatePipe();
+  [[nodiscard]] static Result<Pipes> CreatePipes();
+  [[nodiscard]] Result<Started> Start(const RunRequest& request);
 
   int program_fd_;
   const Iperf3Sandbox* sandbox_;
   SupervisorLink* link_;
   OutputBuffer output_;
   OutputBuffer errors_;
+  Result<Pipes> next_pipes_;
+  std::optional<Started> last_;
 };
 
 }  // namespace iperf3_exporter

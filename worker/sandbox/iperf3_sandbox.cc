@@ -16,16 +16,17 @@ namespace {
 
 // Beyond what its processors can give in the time that it has: only a run that outlived its
 // deadline, and with it its worker, ends by this.
-unsigned CpuSeconds(std::chrono::nanoseconds time) {
-  const long processors = std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L);
+unsigned CpuSeconds(std::chrono::nanoseconds time, unsigned processors) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(time).count() + 5;
-  return static_cast<unsigned>(seconds * processors);
+  return static_cast<unsigned>(seconds) * processors;
 }
 
 }  // namespace
 
 Iperf3Sandbox::Iperf3Sandbox(Iperf3SandboxOptions options)
     : options_(std::move(options)),
+      // Those that may be switched on later count too. Asked here once: it reads files.
+      processors_(static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_CONF), 1L))),
       // One malloc arena: each further one would reserve 64 MiB of the address space allotted.
       environment_{"LC_ALL=C", "MALLOC_ARENA_MAX=1", "TMPDIR=" + options_.temporary_path} {}
 
@@ -37,7 +38,7 @@ const char* Iperf3Sandbox::exec_path() const {
 Result<PreparedJob> Iperf3Sandbox::PrepareJob(std::uint16_t port, bool binds_port,
                                               std::chrono::nanoseconds time) const {
   PreparedJob job;
-  job.cpu_seconds = CpuSeconds(time);
+  job.cpu_seconds = CpuSeconds(time, processors_);
   if (options_.restricts_ports) {
     auto rules = CreatePortRules(port, binds_port);
     if (!rules) return tl::unexpected(rules.error());

@@ -73,6 +73,7 @@ class Iperf3Sandbox {
 
  private:
   Iperf3SandboxOptions options_;
+  unsigned processors_ = 1;
   std::vector<std::string> environment_;
 };
 

@@ -35,7 +35,7 @@ int Burn(unsigned cpu_seconds) {
   if (!child) return -1;
   pollfd end = {child->pidfd(), POLLIN, 0};
   EXPECT_EQ(::poll(&end, 1, PollMilliseconds(Clock::now() + std::chrono::seconds(60))), 1);
-  return child->Reap();
+  return child->WaitForEnd();
 }
 
 TEST(Iperf3ChildTest, IsKilledWhenItsProcessorTimeIsUsedUp) {

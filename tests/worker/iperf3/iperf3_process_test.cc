@@ -28,8 +28,14 @@ class Iperf3ProcessTest : public ::testing::Test {
     process_.emplace(Iperf3Process::Create(program_.get(), &sandbox_, &*link_).value());
   }
 
-  // Every child has been reaped, whatever the test did.
-  void TearDown() override { EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1); }
+  // Whatever the test did, no child runs any more, and none is left to be reaped after Renew.
+  void TearDown() override {
+    siginfo_t ended = {};
+    const int found = ::waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT | WNOHANG);
+    EXPECT_TRUE(found < 0 || ended.si_pid != 0);
+    process_->Renew();
+    EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+  }
 
   RunResult Run(const char* mode, std::chrono::nanoseconds time = seconds(60),
                 milliseconds grace = kTermGrace) {
