@@ -1,6 +1,6 @@
-// What the sandbox costs per probe: the fake iperf3 (which answers at once) started by the worker
-// program, with every layer, and started bare. The two take turns, so that a load on the machine
-// hits both.
+// What the sandbox costs per probe: a stand-in for iperf3 that answers at once, started by the
+// worker program, with every layer, and started bare. The two take turns, so that a load on the
+// machine hits both.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr const char* kProgram = BENCH_BINARY_DIR "/fake_iperf3";
+constexpr const char* kProgram = BENCH_BINARY_DIR "/instant_iperf3";
 constexpr const char* kWorker = BENCH_BINARY_DIR "/iperf3_exporter_worker";
 
 [[noreturn]] void Die(const std::string& why) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -99,6 +100,8 @@ class Worker {
       const JobResult result = runner.Run(**job);
       // The supervisor may be gone; then ReceiveJob says so.
       static_cast<void>(link_.Send(wire::Encode(result)));
+      // The supervisor was woken on this processor, as a rule, and shall not wait for what follows.
+      ::sched_yield();
       process_->Renew();
       // Only then, because it takes as long as iperf3 has left files.
       sandbox_->CleanTemporaryFolder();

@@ -252,8 +252,21 @@ void HttpConnection::Send(evhttp_request* request, HttpResponse response, const 
   SetDeadline(state_->limits.write_timeout);
   const std::shared_ptr<bool> alive = alive_;
   evhttp_send_reply(request, code, ReasonPhrase(code), nullptr);
+  if (!*alive || phase_ != Phase::kWriting) return;
   // A client that has closed its half of the connection still gets the whole answer.
-  if (*alive && phase_ == Phase::kWriting) bufferevent_disable(bev_, EV_READ);
+  bufferevent_disable(bev_, EV_READ);
+  WriteAtOnce();
+}
+
+// Without another round of the loop. What the socket does not take, and an error of it, is left to
+// libevent, which asks it next whether it can be written.
+void HttpConnection::WriteAtOnce() {
+  if (bufferevent_openssl_get_ssl(bev_) != nullptr) return;
+  evbuffer* output = bufferevent_get_output(bev_);
+  // A bufferevent keeps others from taking from its output.
+  evbuffer_unfreeze(output, 1);
+  evbuffer_write(output, bufferevent_getfd(bev_));
+  evbuffer_freeze(output, 1);
 }
 
 void HttpConnection::OnComplete(evhttp_request*, void* self) noexcept {

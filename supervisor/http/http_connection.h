@@ -83,6 +83,7 @@ class HttpConnection {
   void Refuse(const HeadFault& fault);
   void AnswerFault();
   void WatchForDisconnect();
+  void WriteAtOnce();
   void FinishTls();
   void SetDeadline(std::chrono::milliseconds from_now);
   void ClearDeadline() { deadline_ = Deadline::max(); }

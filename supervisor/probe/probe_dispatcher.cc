@@ -335,10 +335,13 @@ void ProbeDispatcher::AnswerUnavailable(Probe& probe, ProbeResult result) {
 }
 
 void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {
-  CountAnswer(probe.progress, answer, Clock::now(), metrics_);
+  const Deadline now = Clock::now();
   const Done done = std::exchange(probe.done, nullptr);
+  const ProbeProgress progress = std::move(probe.progress);
   Forget(probe.id);
   if (done) done(answer);
+  // It is on its way by now.
+  CountAnswer(progress, answer, now, metrics_);
 }
 
 void ProbeDispatcher::Forget(Id id) {
