@@ -215,6 +215,7 @@ bool Exporter::RenewLock() {
       "the lock was deleted under us and is created anew; a test that still "
       "runs under the deleted one may overlap with the next",
       {{"name", options_.lock_name}});
+  dispatcher_.OnLockLost();
   if (const Status status = PrepareLock(); !status) {
     Log(LogLevel::kError, "cannot create the lock", {{"detail", status.error().message}});
   }

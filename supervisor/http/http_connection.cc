@@ -199,6 +199,7 @@ bool HttpConnection::TakeTarget(std::string_view head) {
 }
 
 void HttpConnection::RewriteRequestLine() {
+  phase_ = Phase::kBody;  // first: what changes the input calls OnInput
   evbuffer* input = bufferevent_get_input(bev_);
   evbuffer_drain(input, replaced_bytes_);
   evbuffer_prepend(input, rewritten_.data(), rewritten_.size());

@@ -24,7 +24,7 @@ class OrphanReaper {
   OrphanReaper();
 
   // One pass over our children: the dead are reaped and the living killed, except those for
-  // which `is_worker` is true. Never blocks. Children of the killed become ours when those die,
+  // which `is_worker` is true. Waits for nobody. Children of the killed become ours when those die,
   // which SIGCHLD tells: then call again.
   void Sweep(const std::function<bool(pid_t)>& is_worker);
 

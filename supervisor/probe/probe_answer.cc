@@ -20,23 +20,25 @@ std::string UnavailableText(ProbeResult result, std::size_t max_queued,
   }
 }
 
+ProbeAnswer Tested(ProbeResult result, const ProbeProgress& progress, std::uint32_t period_seconds,
+                   Deadline now) {
+  ProbeAnswer answer{
+      .kind = ProbeAnswer::Kind::kTested, .result = result, .outcome = progress.Outcome(now)};
+  answer.outcome.period_seconds = period_seconds;
+  return answer;
+}
+
 }  // namespace
 
 ProbeAnswer BuildSuccess(const ProbeProgress& progress, const JobResult& result, Deadline now) {
-  ProbeAnswer answer{.kind = ProbeAnswer::Kind::kTested,
-                     .result = ProbeResult::kSuccess,
-                     .outcome = progress.Outcome(now)};
+  ProbeAnswer answer = Tested(ProbeResult::kSuccess, progress, result.period_seconds, now);
   answer.outcome.measurement = result.measurement;
-  answer.outcome.period_seconds = result.period_seconds;
   return answer;
 }
 
 ProbeAnswer BuildFailure(const ProbeProgress& progress, const TestFailure& failure, Deadline now) {
-  ProbeAnswer answer{.kind = ProbeAnswer::Kind::kTested,
-                     .result = ProbeResult::kFailure,
-                     .outcome = progress.Outcome(now)};
+  ProbeAnswer answer = Tested(ProbeResult::kFailure, progress, failure.period_seconds, now);
   answer.outcome.failure = failure.reason;
-  answer.outcome.period_seconds = failure.period_seconds;
   return answer;
 }
 

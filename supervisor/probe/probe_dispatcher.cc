@@ -33,6 +33,7 @@ struct ProbeDispatcher::Probe {
   ProbeProgress progress;
   Done done;  // null once the scraper has gone
   State state = State::kResolving;
+  bool holds_lost_lock = false;
   Timer timer;  // of the state: the end of the lookup, of the wait, or of the pause
 };
 
@@ -195,6 +196,7 @@ void ProbeDispatcher::Run(Probe& probe) {
   }
   probe.timer.Stop();
   probe.state = Probe::State::kRunning;
+  probe.holds_lost_lock = false;
   progress.EndWait(now);
   running_.insert(probe.id);
 }
@@ -277,7 +279,15 @@ void ProbeDispatcher::CancelRunning() {
 
 bool ProbeDispatcher::IsAtLock(const Probe& probe) const {
   const std::uint32_t slot = probe.progress.slot();
-  return probe.state == Probe::State::kRunning && slot != kNoLock && !holds_lock_(slot);
+  return probe.state == Probe::State::kRunning && slot != kNoLock && !probe.holds_lost_lock &&
+         !holds_lock_(slot);
+}
+
+void ProbeDispatcher::OnLockLost() {
+  for (const Id id : running_) {
+    Probe& probe = *probes_.at(id);
+    probe.holds_lost_lock = !IsAtLock(probe);
+  }
 }
 
 std::size_t ProbeDispatcher::CountAtLock() const {

@@ -68,6 +68,9 @@ class ProbeDispatcher {
   // Ends the running probes early; their scrapers are told `cancelled`.
   void CancelRunning();
 
+  // The lock is about to be made anew: a test that runs holds the old one, and is no less a test.
+  void OnLockLost();
+
   // The first `most` of those that wait, in order: for a worker's lock (another exporter has it) or
   // in the queue. Costs nothing for the others.
   [[nodiscard]] std::vector<WaitingProbe> ListWaiting(std::size_t most) const;

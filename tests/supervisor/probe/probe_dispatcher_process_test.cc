@@ -125,6 +125,32 @@ TEST_F(ProbeDispatcherTest, AnswersWithTheMeasurement) {
   EXPECT_EQ(Sample("iperf3_exporter_lock_wait_seconds_count"), "1");
 }
 
+TEST_F(ProbeDispatcherTest, ATestUnderALostLockIsATest) {
+  StartWith("busy");
+  const auto tested = Probe(kSilent);
+  dispatcher_->OnLockLost();
+  lock_held_ = false;
+  EXPECT_EQ(dispatcher_->CountRunning(), 1U);
+  EXPECT_EQ(dispatcher_->CountWaiting(), 0U);
+  bool drained = false;
+  dispatcher_->Drain([&] { drained = true; });
+  EXPECT_FALSE(drained);
+  EXPECT_FALSE(answers_.contains(tested));
+  EXPECT_EQ(dispatcher_->CountRunning(), 1U);
+}
+
+TEST_F(ProbeDispatcherTest, AProbeThatWaitedForALostLockStillWaits) {
+  lock_held_ = false;
+  StartWith("busy");
+  const auto waiting = Probe(kSilent);
+  dispatcher_->OnLockLost();
+  EXPECT_EQ(dispatcher_->CountRunning(), 0U);
+  EXPECT_EQ(dispatcher_->CountWaiting(), 1U);
+  // Taken back, which this worker does not obey.
+  dispatcher_->Drain([] {});
+  ExpectFailed(AnswerOf(waiting), FailureReason::kWorkerLost);
+}
+
 TEST_F(ProbeDispatcherTest, AProbeThatWasTriedIsNotOneTooManyInTheQueue) {
   options_.probe_retries = 1;
   options_.max_queued = 1;
