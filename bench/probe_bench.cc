@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench/exporter_process.h"
@@ -50,33 +51,46 @@ const std::vector<std::string>& InstantArguments() {
   return arguments;
 }
 
-// A stand-in that answers at once: nothing is left but the exporter.
+// A stand-in that answers at once: nothing is left but the exporter. With a pause before each of a
+// pair, which finds processors that have slept and caches that others have used, as probes do.
 void BM_ProbeOfAnInstantIperf3(benchmark::State& state) {
   ExporterProcess exporter({"--iperf3.path=" BENCH_BINARY_DIR "/instant_iperf3"});
   const std::string probe = "/probe?target=127.0.0.1&period=1s";
+  const std::chrono::milliseconds pause(state.range(0));
   RequireUp(exporter.Get(probe));
   std::vector<double> bare_times;
   std::vector<double> probe_times;
   for (auto _ : state) {
+    std::this_thread::sleep_for(pause);
     bare_times.push_back(Time([] { (void)RunProgram(InstantArguments()); }));
+    std::this_thread::sleep_for(pause);
     probe_times.push_back(Time([&] { benchmark::DoNotOptimize(exporter.Get(probe)); }));
     state.SetIterationTime(probe_times.back());
   }
   ReportPairs(state, bare_times, probe_times);
 }
-BENCHMARK(BM_ProbeOfAnInstantIperf3)->UseManualTime()->Iterations(500);
+BENCHMARK(BM_ProbeOfAnInstantIperf3)
+    ->UseManualTime()
+    ->Iterations(500)
+    ->ArgName("pause_ms")
+    ->Arg(0)
+    ->Arg(20);
 
-// The same through a real iperf3 and a real server on loopback, one second of test each.
+// The same through a real iperf3 and a real server on loopback, one second of test each, as fast as
+// it goes (0) or at so many Mbit/s. A test's own length varies by a millisecond or two, so take
+// several repetitions.
 void BM_ProbeOfARealIperf3(benchmark::State& state) {
   const RealServer server;
   ExporterProcess exporter({});
   const std::string port = std::to_string(server.port());
-  const std::string probe = "/probe?target=127.0.0.1&period=1s&bitrate=1M&port=" + port;
+  std::string probe = "/probe?target=127.0.0.1&period=1s&port=" + port;
   // What the exporter gives it, to the letter.
-  const std::vector<std::string> bare = {"iperf3",    "-J", "-4",     "-c",
-                                         "127.0.0.1", "-p", port,     "-t",
-                                         "1",         "-i", "1",      "--connect-timeout",
-                                         "5000",      "-b", "1000000"};
+  std::vector<std::string> bare = {"iperf3", "-J", "-4", "-c", "127.0.0.1",         "-p",  port,
+                                   "-t",     "1",  "-i", "1",  "--connect-timeout", "5000"};
+  if (const auto megabits = std::to_string(state.range(0)); megabits != "0") {
+    probe += "&bitrate=" + megabits + "M";
+    bare.insert(bare.end(), {"-b", megabits + "000000"});
+  }
   RequireUp(exporter.Get(probe));
   std::vector<double> bare_times;
   std::vector<double> probe_times;
@@ -87,7 +101,13 @@ void BM_ProbeOfARealIperf3(benchmark::State& state) {
   }
   ReportPairs(state, bare_times, probe_times);
 }
-BENCHMARK(BM_ProbeOfARealIperf3)->UseManualTime()->Iterations(240)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_ProbeOfARealIperf3)
+    ->UseManualTime()
+    ->Iterations(60)
+    ->ArgName("Mbit")
+    ->Arg(0)
+    ->Arg(1)
+    ->Unit(benchmark::kMillisecond);
 
 // The number behind the first `key` behind `from` in `text`.
 double NumberBehind(const std::string& text, const std::string& from, const std::string& key) {

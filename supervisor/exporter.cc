@@ -171,7 +171,6 @@ void Exporter::TellReady() {
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
   service_manager_.TellReady();
-  service_manager_.TellStatusSoon();
   // Reading the command line and the configuration took more than serving does.
   ::malloc_trim(0);
 }

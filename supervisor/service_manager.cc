@@ -26,7 +26,10 @@ ServiceManager::ServiceManager(event_base* base, std::function<std::string()> st
   KickWatchdog();
 }
 
-void ServiceManager::TellReady() { ::sd_notify(0, "READY=1"); }
+void ServiceManager::TellReady() {
+  ::sd_notify(0, "READY=1");
+  TellStatus();
+}
 
 void ServiceManager::TellReloading() {
   const auto now =

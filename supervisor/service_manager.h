@@ -14,7 +14,7 @@ class ServiceManager {
   // `status` gives one line for `systemctl status`.
   ServiceManager(event_base* base, std::function<std::string()> status);
 
-  // The sockets listen and a worker is ready.
+  // The sockets listen and a worker is ready. With the status.
   void TellReady();
   void TellReloading();  // to be followed by TellReady
   void TellStopping();

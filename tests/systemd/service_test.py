@@ -90,7 +90,8 @@ class ServiceTest(unittest.TestCase):
         self.machine.start("iperf3", "-s", "-B", "127.0.0.1")
 
     def test_02_starts_and_probes(self):
-        self.machine.run("systemctl", "start", UNIT)
+        started = self.machine.run("systemctl", "start", UNIT, check=False)
+        self.assertEqual(0, started.returncode, self.journal())
         # Type=notify: when start returns, the exporter is ready; no second try.
         self.assertEqual((200, "active"), (self.machine.get("/ready")[0], self.show("ActiveState")), self.journal())
         self.assertNotEqual("", self.show("StatusText"))
