@@ -202,6 +202,8 @@ ReportWalker::~ReportWalker() = default;
 WalkOutcome ReportWalker::Walk(std::string_view text, ReportValues& values,
                                std::string_view& error_text) {
   WalkOutcome outcome = WalkOutcome::kInvalid;
+  // RFC 8259, 8.1: no byte order mark. Some versions of simdjson skip it.
+  if (text.starts_with("\xef\xbb\xbf")) return outcome;
   {
     ondemand::document document;
     const auto error =

@@ -5,9 +5,11 @@ compare with. It knows nothing of the exporter's own code: json for the text, CO
 meaning. A fact that a report doesn't give has no line.
 """
 
+import functools
 import gzip
 import json
 import math
+import operator
 import pathlib
 import sys
 
@@ -154,7 +156,8 @@ def streams(facts, senders, prefix):
     if known("min_rtt"):
         facts.put(f"{prefix}.min_rtt_seconds", min(known("min_rtt", 1e6)))
         means = known("mean_rtt", 1e6)
-        facts.put(f"{prefix}.mean_rtt_seconds", sum(means) / len(means))
+        # Not sum(), which from Python 3.12 on rounds otherwise than adding does.
+        facts.put(f"{prefix}.mean_rtt_seconds", functools.reduce(operator.add, means) / len(means))
         facts.put(f"{prefix}.max_rtt_seconds", max(known("max_rtt", 1e6)))
     if known("max_snd_cwnd"):
         facts.put(f"{prefix}.max_congestion_window_bytes", max(known("max_snd_cwnd")))
