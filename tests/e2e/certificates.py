@@ -41,11 +41,12 @@ class Certificates:
 
     def ca(self, name):
         self.key(name)
-        self.openssl("req", "-x509", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-days", "30", "-out", f"{name}.pem")
+        self.openssl("req", "-x509", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-days", "30", "-out", f"{name}.pem",
+                     "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def issue(self, name, ca, extensions, days="30", rsa=False):
         self.key(name, rsa)
-        (self.folder / f"{name}.ext").write_text(extensions + "\n")
+        (self.folder / f"{name}.ext").write_text(extensions + "\nauthorityKeyIdentifier=keyid\n")
         self.openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
                      "-days", days, "-extfile", f"{name}.ext", "-out", f"{name}.pem")
