@@ -76,6 +76,16 @@ BENCHMARK(BM_ProbeOfAnInstantIperf3)
     ->Arg(0)
     ->Arg(20);
 
+// A probe of one second of a server on that port of loopback, and what the exporter gives iperf3
+// for it, to the letter.
+std::string OneSecond(const std::string& port) {
+  return "/probe?target=127.0.0.1&period=1s&port=" + port;
+}
+std::vector<std::string> BareOneSecond(const std::string& port) {
+  return {"iperf3", "-J", "-4", "-c", "127.0.0.1",         "-p",  port,
+          "-t",     "1",  "-i", "1",  "--connect-timeout", "5000"};
+}
+
 // The same through a real iperf3 and a real server on loopback, one second of test each, as fast as
 // it goes (0) or at so many Mbit/s. A test's own length varies by a millisecond or two, so take
 // several repetitions.
@@ -83,10 +93,8 @@ void BM_ProbeOfARealIperf3(benchmark::State& state) {
   const RealServer server;
   ExporterProcess exporter({});
   const std::string port = std::to_string(server.port());
-  std::string probe = "/probe?target=127.0.0.1&period=1s&port=" + port;
-  // What the exporter gives it, to the letter.
-  std::vector<std::string> bare = {"iperf3", "-J", "-4", "-c", "127.0.0.1",         "-p",  port,
-                                   "-t",     "1",  "-i", "1",  "--connect-timeout", "5000"};
+  std::string probe = OneSecond(port);
+  std::vector<std::string> bare = BareOneSecond(port);
   if (const auto megabits = std::to_string(state.range(0)); megabits != "0") {
     probe += "&bitrate=" + megabits + "M";
     bare.insert(bare.end(), {"-b", megabits + "000000"});
@@ -122,9 +130,8 @@ void BM_ThroughputOfARealIperf3(benchmark::State& state) {
   const RealServer server;
   ExporterProcess exporter({});
   const std::string port = std::to_string(server.port());
-  const std::string probe = "/probe?target=127.0.0.1&period=1s&port=" + port;
-  const std::vector<std::string> bare = {"iperf3", "-J", "-4", "-c", "127.0.0.1", "-p",
-                                         port,     "-t", "1",  "-i", "1"};
+  const std::string probe = OneSecond(port);
+  const std::vector<std::string> bare = BareOneSecond(port);
   std::vector<double> bare_rates;
   std::vector<double> probe_rates;
   std::vector<double> ratios;

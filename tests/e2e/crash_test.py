@@ -14,9 +14,8 @@ import threading
 import time
 import unittest
 
-from harness import (IPERF3, PATIENCE, Exporter, Iperf3Server, Overlap, can_act, children_of, free_port, reason, remove_lock,
-                     value, wait_until)
-from harness import lock_status
+from harness import (IPERF3, PATIENCE, Exporter, Iperf3Server, Overlap, can_act, children_of, free_port, lock_status, reason,
+                     remove_lock, value, wait_until)
 
 NEXT_HOLDER_SECONDS = 0.25
 MOVE_SECONDS = 1.0  # to the new lock, when the old one was deleted

@@ -14,9 +14,8 @@ import time
 import unittest
 
 import harness
-from harness import (EXPORTER, Exporter, Iperf3Server, children_of, free_port, reason, smaps, value,
-                     wait_until)
-from harness import in_background
+from harness import (EXPORTER, Exporter, Iperf3Server, children_of, free_port, in_background, reason, smaps,
+                     value, wait_until)
 
 
 def resources(exporter):

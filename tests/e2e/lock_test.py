@@ -10,8 +10,7 @@ import threading
 import time
 import unittest
 
-from harness import Exporter, Iperf3Server, children_of, free_port, reason, value, wait_until
-from harness import lock_status
+from harness import Exporter, Iperf3Server, children_of, free_port, lock_status, reason, value, wait_until
 
 
 def swallow(exporter, port, period="60s"):

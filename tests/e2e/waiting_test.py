@@ -15,9 +15,8 @@ import time
 import unittest
 
 import harness
-from harness import (IPERF3, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, reason, value,
-                     wait_until)
-from harness import in_background, lock_status
+from harness import (IPERF3, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, in_background,
+                     lock_status, reason, value, wait_until)
 
 # bcrypt of "secret" at a cost that takes most of a second.
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"

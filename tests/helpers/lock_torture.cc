@@ -5,6 +5,8 @@
 //
 //   lock_torture [--seconds=N] [--unlink] [--bound-ms=N] [--seed=N]
 //
+// Where too little is seen in that time to judge, it goes on for up to three times as long.
+//
 // Two observers, both apart from the lock. (1) A "test" is a process that a holder starts, which
 // keeps only the tenant descriptor, is itself never killed, and counts itself in and out
 // of shared memory: two at once is an overlap, whoever has died meanwhile. (2) A holder
@@ -371,7 +373,6 @@ class Conductor {
  public:
   int Run() {
     const Deadline end = Clock::now() + seconds(options.run_seconds);
-    // A machine with other work to do shows less in a second.
     const Deadline last_end = end + 2 * seconds(options.run_seconds);
     shared->last_acquired_ns = Now();
     for (int set = 0; set < kSets; ++set) {
