@@ -249,6 +249,11 @@ int LockFd() {
 bool CutLockShort() { return ::ftruncate(LockFd(), 0) == 0; }
 bool WriteLock() { return ::write(LockFd(), g_true, sizeof g_true) > 0; }
 bool SendToLock() { return Call(SYS_sendfile, LockFd(), ::open(kLibrary, O_RDONLY), 0, 4096) > 0; }
+bool FreeLock() {
+  struct flock all = {};
+  all.l_type = F_UNLCK;
+  return ::fcntl(LockFd(), F_OFD_SETLK, &all) == 0;
+}
 bool MapLock() { return ::mmap(nullptr, 32, PROT_READ, MAP_PRIVATE, LockFd(), 0) != MAP_FAILED; }
 bool MapLockExecutable() {
   return ::mmap(nullptr, 32, PROT_READ | PROT_EXEC, MAP_PRIVATE, LockFd(), 0) != MAP_FAILED;
@@ -486,6 +491,7 @@ constexpr Attempt kAttempts[] = {
     {"cut-lock", CutLockShort},
     {"write-lock", WriteLock},
     {"send-to-lock", SendToLock},
+    {"free-lock", FreeLock},
     {"map-lock", MapLock},
     {"map-lock-exec", MapLockExecutable},
     {"huge-file", HugeFile},

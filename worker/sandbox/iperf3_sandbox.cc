@@ -21,6 +21,14 @@ unsigned CpuSeconds(std::chrono::nanoseconds time, unsigned processors) {
   return static_cast<unsigned>(seconds) * processors;
 }
 
+// Those of iperf3's limits that it does not inherit from the worker.
+std::vector<ResourceLimit> LimitsLeft(rlim_t most_tasks) {
+  std::vector<ResourceLimit> left(kIperf3Limits.begin(), kIperf3Limits.end());
+  left.push_back({RLIMIT_NPROC, most_tasks});
+  std::erase_if(left, IsInForce);
+  return left;
+}
+
 }  // namespace
 
 Iperf3Sandbox::Iperf3Sandbox(Iperf3SandboxOptions options)
@@ -28,7 +36,8 @@ Iperf3Sandbox::Iperf3Sandbox(Iperf3SandboxOptions options)
       // Those that may be switched on later count too. Asked here once: it reads files.
       processors_(static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_CONF), 1L))),
       // One malloc arena: each further one would reserve 64 MiB of the address space allotted.
-      environment_{"LC_ALL=C", "MALLOC_ARENA_MAX=1", "TMPDIR=" + options_.temporary_path} {}
+      environment_{"LC_ALL=C", "MALLOC_ARENA_MAX=1", "TMPDIR=" + options_.temporary_path},
+      limits_(LimitsLeft(options_.most_tasks)) {}
 
 const char* Iperf3Sandbox::exec_path() const {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is what the filter compares.
@@ -57,9 +66,8 @@ Result<PreparedJob> Iperf3Sandbox::PrepareJob(std::uint16_t port, bool binds_por
 
 const char* Iperf3Sandbox::Enter(const JobRestrictions& restrictions) const {
   if (!options_.temporary_path.empty()) {
-    if (!LowerLimits(kIperf3Limits)) return "limits";
+    if (!LowerLimits(limits_)) return "limits";
     if (!LowerLimit({RLIMIT_CPU, restrictions.cpu_seconds})) return "limit of processor time";
-    if (!LowerLimit({RLIMIT_NPROC, options_.most_tasks})) return "limit of tasks";
   }
   if (restrictions.port_rules_fd >= 0 && !RestrictSelf(restrictions.port_rules_fd)) {
     return "port rules";

@@ -75,6 +75,7 @@ class Iperf3Sandbox {
   Iperf3SandboxOptions options_;
   unsigned processors_ = 1;
   std::vector<std::string> environment_;
+  std::vector<ResourceLimit> limits_;
 };
 
 }  // namespace iperf3_exporter

@@ -63,6 +63,12 @@ Status RaiseDescriptorLimit() {
   return {};
 }
 
+bool IsInForce(const ResourceLimit& limit) {
+  rlimit now = {};
+  return ::getrlimit(static_cast<__rlimit_resource>(limit.resource), &now) == 0 &&
+         now.rlim_cur <= limit.most && now.rlim_max <= limit.most;
+}
+
 bool LowerLimit(const ResourceLimit& limit) {
   if (kBuiltWithSanitizer && limit.resource == RLIMIT_AS) return true;
   const auto resource = static_cast<__rlimit_resource>(limit.resource);

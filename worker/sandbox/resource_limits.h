@@ -3,9 +3,10 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
-#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "common/error.h"
 
@@ -78,16 +79,15 @@ inline constexpr std::array kIperf3Limits = {
 // processes that end at once. A millisecond or two. Single-threaded.
 [[nodiscard]] rlim_t TasksOfOwnUser();
 
+// Whether soft and hard limit are so low already.
+[[nodiscard]] bool IsInForce(const ResourceLimit& limit);
+
 // Sets soft and hard limit, or leaves both where the hard one is lower already.
 // Async-signal-safe. Gives whether it succeeded; errno tells why not.
 [[nodiscard]] bool LowerLimit(const ResourceLimit& limit);
 
-template <std::size_t kCount>
-[[nodiscard]] bool LowerLimits(const std::array<ResourceLimit, kCount>& limits) {
-  for (const ResourceLimit& limit : limits) {
-    if (!LowerLimit(limit)) return false;
-  }
-  return true;
+[[nodiscard]] inline bool LowerLimits(std::span<const ResourceLimit> limits) {
+  return std::all_of(limits.begin(), limits.end(), LowerLimit);
 }
 
 }  // namespace iperf3_exporter

@@ -41,8 +41,9 @@ Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
 }
 
 std::uint32_t DefaultAction(FilterOf of, FilterMode mode) {
-  if (mode == FilterMode::kKill) return SCMP_ACT_KILL_PROCESS;
-  return of == FilterOf::kWorker ? SCMP_ACT_LOG : SCMP_ACT_NOTIFY;
+  const bool worker = of == FilterOf::kWorker;
+  if (mode == FilterMode::kDiagnose) return worker ? SCMP_ACT_LOG : SCMP_ACT_NOTIFY;
+  return worker ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ALLOW;
 }
 
 }  // namespace

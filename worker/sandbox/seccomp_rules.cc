@@ -67,6 +67,8 @@ constexpr MaskList kOwnFds = {
 constexpr Masks kLockFds = {0xffffff00, 0x300};
 static_assert(kLowestLockFd == 0x300 && kProgramFd < 0x400);
 
+constexpr std::initializer_list<std::uint32_t> kRecordLockCommands = {F_OFD_GETLK, F_OFD_SETLK};
+
 // 0 to 63. TCP_INFO is 11, TCP_CONGESTION 13; SO_PEERPIDFD, 77, would give a descriptor of the
 // supervisor, by which it can be signalled.
 constexpr Masks kOldSocketOptions = {0xffffffc0, 0};
@@ -90,6 +92,10 @@ Comparison AtLeast(unsigned argument, std::uint64_t value) {
 Comparison AtMost(unsigned argument, std::uint64_t value) {
   return {argument, SCMP_CMP_LE, value, 0};
 }
+// Of the whole register: an int whose upper half is not clean differs too.
+Comparison IsNot(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_NE, value, 0};
+}
 
 // Adds rules until one fails; first failure wins.
 class Rules {
@@ -98,11 +104,14 @@ class Rules {
       : context_(context), of_(of), mode_(mode), program_fd_(program_fd) {}
 
   void Add(const SyscallGrant& grant) {
-    if (of_ == FilterOf::kIperf3 && grant.grantee == Grantee::kWorkerOnly) return;
     call_ = ::seccomp_syscall_resolve_name(std::string(grant.name).c_str());
     // Not known to this libseccomp, or not a call of this architecture.
     if (call_ < 0) return;
-    AddFor(grant.condition);
+    if (!worker() && mode_ == FilterMode::kKill) {
+      TakeAway(grant);
+    } else if (worker() || grant.grantee == Grantee::kBoth) {
+      AddFor(grant.condition);
+    }
     if (result_ != 0 && failed_.empty()) failed_ = grant.name;
   }
 
@@ -126,8 +135,31 @@ class Rules {
                                  comparisons.size() == 0 ? nullptr : comparisons.begin());
   }
   void Allow(std::initializer_list<Comparison> comparisons) { Act(SCMP_ACT_ALLOW, comparisons); }
+  void Kill(std::initializer_list<Comparison> comparisons) {
+    Act(SCMP_ACT_KILL_PROCESS, comparisons);
+  }
   void Answer(int error_number, std::initializer_list<Comparison> comparisons) {
     Act(SCMP_ACT_ERRNO(static_cast<unsigned>(error_number)), comparisons);
+  }
+
+  // What the worker may and iperf3 may not: the cases in which AddFor asks which of them it is.
+  void TakeAway(const SyscallGrant& grant) {
+    if (grant.grantee == Grantee::kWorkerOnly) return Kill({});
+    switch (grant.condition) {
+      case Condition::kCloneFlags:
+        return Kill({IsNot(0, kThreadFlags)});
+      case Condition::kFcntlCommand:
+        for (const std::uint32_t command : kRecordLockCommands) Kill({IsInt(1, command)});
+        return;
+      case Condition::kOwnThread:
+        return Kill({IsNot(0, kOwnPidPlaceholder)});
+      case Condition::kOwnLimits:
+        return Kill({IsNot(2, 0)});
+      case Condition::kUnlinkFile:
+        return Kill({IsNot(2, 0)});
+      default:
+        return;
+    }
   }
 
   void AddFor(Condition condition) {
@@ -207,11 +239,8 @@ class Rules {
     }
   }
 
-  // For any of these descriptors, and, if given, only with `also`. Told apart by the worker's
-  // filter alone, within which iperf3's lies: the kernel compiles iperf3's anew for each test, a
-  // tenth of a millisecond if it is long. (Diagnosing, the worker's stops nothing.)
+  // For any of these descriptors, and, if given, only with `also`.
   void AllowEach(MaskList descriptors, const std::optional<Comparison>& also) {
-    if (!worker() && mode_ == FilterMode::kKill) return also ? Allow({*also}) : Allow({});
     for (const Masks& masks : descriptors) {
       also ? Allow({Masked(0, masks), *also}) : Allow({Masked(0, masks)});
     }
@@ -222,7 +251,7 @@ class Rules {
     // Of the open file, not of the descriptor.
     AllowEach(kOwnFds, IsInt(1, F_SETFL));
     if (!worker()) return;
-    for (const std::uint32_t command : {F_OFD_GETLK, F_OFD_SETLK}) {
+    for (const std::uint32_t command : kRecordLockCommands) {
       Allow({Masked(0, kLockFds), IsInt(1, command)});
     }
   }

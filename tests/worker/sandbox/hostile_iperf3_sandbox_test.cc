@@ -67,6 +67,7 @@ constexpr Attack kAttacks[] = {
     {"cut-lock", kKilled},
     {"write-lock", kKilled},
     {"send-to-lock", kKilled},
+    {"free-lock", kKilled},
     {"map-lock", kAllowed},
     {"map-lock-exec", kKilled},
     {"map-library", kAllowed},

@@ -27,12 +27,12 @@ TEST(SyscallTableTest, IsSortedAndNamesNoCallTwice) {
   }
 }
 
-TEST(SyscallTableTest, EveryFilterCanBeBuiltAndTheStricterIsNoLonger) {
+TEST(SyscallTableTest, EveryFilterCanBeBuiltAndTheOneMadeForEachTestIsShort) {
   const auto worker = SeccompFilter::Build(FilterOf::kWorker, FilterMode::kKill, kProgramFd);
   const auto iperf3 = SeccompFilter::Build(FilterOf::kIperf3, FilterMode::kKill, kProgramFd);
   ASSERT_TRUE(worker);
   ASSERT_TRUE(iperf3);
-  EXPECT_GT(worker->instructions(), iperf3->instructions());
+  EXPECT_GT(worker->instructions(), 5 * iperf3->instructions());
   EXPECT_TRUE(SeccompFilter::Build(FilterOf::kWorker, FilterMode::kDiagnose, kProgramFd));
   EXPECT_TRUE(SeccompFilter::Build(FilterOf::kIperf3, FilterMode::kDiagnose, kProgramFd));
 }
