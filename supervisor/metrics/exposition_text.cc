@@ -56,9 +56,27 @@ class FamilyWriter {
   FamilyWriter(const MetricFamily& family, ExpositionFormat format, std::string& text)
       : family_(family), open_metrics_(format == ExpositionFormat::kOpenMetrics), text_(text) {}
 
-  void Write() {
-    WriteHead();
-    for (const ClientMetric& metric : family_.metric) WriteMetric(metric);
+  void WriteHead() {
+    text_.append("# HELP ").append(FamilyName()) += ' ';
+    AppendEscaped(family_.help, open_metrics_, text_);
+    text_.append("\n# TYPE ").append(FamilyName()) += ' ';
+    const bool unknown = open_metrics_ && family_.type == MetricType::Untyped;
+    text_.append(unknown ? "unknown" : TypeName(family_.type)) += '\n';
+  }
+
+  void WriteMetric(const ClientMetric& metric) {
+    switch (family_.type) {
+      case MetricType::Counter:
+        return WriteValue(metric, "", metric.counter.value);
+      case MetricType::Gauge:
+        return WriteValue(metric, "", metric.gauge.value);
+      case MetricType::Untyped:
+        return WriteValue(metric, "", metric.untyped.value);
+      case MetricType::Summary:
+        return WriteSummary(metric);
+      case MetricType::Histogram:
+        return WriteHistogram(metric);
+    }
   }
 
  private:
@@ -69,14 +87,6 @@ class FamilyWriter {
       name.remove_suffix(kTotal.size());
     }
     return name;
-  }
-
-  void WriteHead() {
-    text_.append("# HELP ").append(FamilyName()) += ' ';
-    AppendEscaped(family_.help, open_metrics_, text_);
-    text_.append("\n# TYPE ").append(FamilyName()) += ' ';
-    const bool unknown = open_metrics_ && family_.type == MetricType::Untyped;
-    text_.append(unknown ? "unknown" : TypeName(family_.type)) += '\n';
   }
 
   void BeginSample(const ClientMetric& metric, std::string_view suffix) {
@@ -120,21 +130,6 @@ class FamilyWriter {
     text_ += '\n';
   }
 
-  void WriteMetric(const ClientMetric& metric) {
-    switch (family_.type) {
-      case MetricType::Counter:
-        return WriteValue(metric, "", metric.counter.value);
-      case MetricType::Gauge:
-        return WriteValue(metric, "", metric.gauge.value);
-      case MetricType::Untyped:
-        return WriteValue(metric, "", metric.untyped.value);
-      case MetricType::Summary:
-        return WriteSummary(metric);
-      case MetricType::Histogram:
-        return WriteHistogram(metric);
-    }
-  }
-
   void WriteSummary(const ClientMetric& metric) {
     for (const ClientMetric::Quantile& quantile : metric.summary.quantile) {
       BeginSample(metric, "");
@@ -170,8 +165,20 @@ class FamilyWriter {
 void AppendFamilies(const std::vector<MetricFamily>& families, ExpositionFormat format,
                     std::string& text) {
   for (const MetricFamily& family : families) {
-    if (!family.metric.empty()) FamilyWriter(family, format, text).Write();
+    if (family.metric.empty()) continue;
+    FamilyWriter writer(family, format, text);
+    writer.WriteHead();
+    for (const ClientMetric& metric : family.metric) writer.WriteMetric(metric);
   }
+}
+
+void AppendFamilyHead(const MetricFamily& family, ExpositionFormat format, std::string& text) {
+  FamilyWriter(family, format, text).WriteHead();
+}
+
+void AppendMetric(const MetricFamily& family, const ClientMetric& metric, ExpositionFormat format,
+                  std::string& text) {
+  FamilyWriter(family, format, text).WriteMetric(metric);
 }
 
 void AppendEnd(ExpositionFormat format, std::string& text) {

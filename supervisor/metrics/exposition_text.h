@@ -9,8 +9,9 @@
 #include "supervisor/metrics/exposition_format.h"
 
 namespace prometheus {
+struct ClientMetric;
 struct MetricFamily;
-}
+}  // namespace prometheus
 
 namespace iperf3_exporter {
 
@@ -18,6 +19,13 @@ namespace iperf3_exporter {
 // are left out. Counter families are named with their `_total`.
 void AppendFamilies(const std::vector<prometheus::MetricFamily>& families, ExpositionFormat format,
                     std::string& text);
+
+// The same by parts, for who builds no families only to write them down: HELP and TYPE of `family`,
+// then one after the other what it would have in `metric`, which is not looked at.
+void AppendFamilyHead(const prometheus::MetricFamily& family, ExpositionFormat format,
+                      std::string& text);
+void AppendMetric(const prometheus::MetricFamily& family, const prometheus::ClientMetric& metric,
+                  ExpositionFormat format, std::string& text);
 
 // Ends the page: `# EOF` in OpenMetrics, nothing in the text format.
 void AppendEnd(ExpositionFormat format, std::string& text);
