@@ -38,6 +38,7 @@ constexpr Attack kAttacks[] = {
     {"vfork", kKilled},
     {"clone", kKilled},
     {"clone-vfork", kKilled},
+    {"clone-as-worker", kKilled},
     {"clone3", "refused: ENOSYS"},
     {"thread", kAllowed},
     {"ptrace", kKilled},
