@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,7 @@ class SeccompFilter {
   // errno on failure; otherwise the listener's descriptor if one was asked for, or 0.
   [[nodiscard]] int Install(bool with_listener) const;
 
-  [[nodiscard]] std::size_t instructions() const { return program_.size(); }
+  [[nodiscard]] std::span<const sock_filter> program() const { return program_; }
 
  private:
   explicit SeccompFilter(std::vector<sock_filter> program);
