@@ -259,7 +259,7 @@ class RequestReader : private ParameterReader {
         continue;
       }
       if (ignored.insert(parameter.name).second) {
-        request_.ignored_parameters.push_back(QuoteText(parameter.name, kMaxQuotedValueBytes));
+        request_.ignored_parameters.emplace_back(parameter.name);
       }
     }
   }

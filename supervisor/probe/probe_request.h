@@ -34,7 +34,7 @@ struct ProbeRequest {
   TestOptions test;
   std::string bind;  // as asked for, without brackets: address or host name; empty: none
   IpVersion ip_version = IpVersion::kAny;
-  // Names that mean nothing here, each once, escaped; for one line at debug level.
+  // Names that mean nothing here, each once; for one line each at debug level.
   std::vector<std::string> ignored_parameters;
 };
 
