@@ -1,7 +1,5 @@
 #include "supervisor/probe/probe_dispatcher.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -352,9 +350,7 @@ void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {
   const ProbeProgress progress = std::move(probe.progress);
   Forget(probe.id);
   if (done) done(answer);
-  // It is on its way by now. Who waits for it here on this host was woken on this processor, as a
-  // rule, and shall not wait for what follows.
-  ::sched_yield();
+  // It is on its way by now.
   CountAnswer(progress, answer, now, metrics_);
 }
 
