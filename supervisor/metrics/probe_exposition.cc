@@ -155,8 +155,8 @@ double Seconds(std::chrono::nanoseconds duration) {
   return static_cast<double>(duration.count()) / 1e9;
 }
 
-// Writes each sample at once: a page has two dozen families, and building them first costs three
-// times as much.
+// Writes each sample at once: a page has two dozen families, and building them first costs twice as
+// much.
 class ProbePage {
  public:
   ProbePage(const ProbeOutcome& outcome, FailureValues failure_values, ExpositionFormat format,

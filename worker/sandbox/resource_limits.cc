@@ -66,7 +66,7 @@ Status RaiseDescriptorLimit() {
 bool IsInForce(const ResourceLimit& limit) {
   rlimit now = {};
   return ::getrlimit(static_cast<__rlimit_resource>(limit.resource), &now) == 0 &&
-         now.rlim_cur <= limit.most && now.rlim_max <= limit.most;
+         now.rlim_cur == now.rlim_max && now.rlim_max <= limit.most;
 }
 
 bool LowerLimit(const ResourceLimit& limit) {

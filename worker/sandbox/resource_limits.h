@@ -79,10 +79,10 @@ inline constexpr std::array kIperf3Limits = {
 // processes that end at once. A millisecond or two. Single-threaded.
 [[nodiscard]] rlim_t TasksOfOwnUser();
 
-// Whether soft and hard limit are so low already.
+// Whether LowerLimit would change nothing.
 [[nodiscard]] bool IsInForce(const ResourceLimit& limit);
 
-// Sets soft and hard limit, or leaves both where the hard one is lower already.
+// Sets soft and hard limit; both to the hard one where that is lower already.
 // Async-signal-safe. Gives whether it succeeded; errno tells why not.
 [[nodiscard]] bool LowerLimit(const ResourceLimit& limit);
 

@@ -142,7 +142,8 @@ class Rules {
     Act(SCMP_ACT_ERRNO(static_cast<unsigned>(error_number)), comparisons);
   }
 
-  // What the worker may and iperf3 may not: the cases in which AddFor asks which of them it is.
+  // What the worker may and iperf3 may not: the cases in which AddFor asks which of them it is. No
+  // default: the compiler shall ask for each condition.
   void TakeAway(const SyscallGrant& grant) {
     if (grant.grantee == Grantee::kWorkerOnly) return Kill({});
     switch (grant.condition) {
@@ -154,12 +155,30 @@ class Rules {
       case Condition::kOwnThread:
         return Kill({IsNot(0, kOwnPidPlaceholder)});
       case Condition::kOwnLimits:
-        return Kill({IsNot(2, 0)});
       case Condition::kUnlinkFile:
         return Kill({IsNot(2, 0)});
-      default:
+      case Condition::kNone:
+      case Condition::kDuplicateToStdio:
+      case Condition::kExecveatProgram:
+      case Condition::kKillSignal:
+      case Condition::kMapNotBoth:
+      case Condition::kProtectNotExecute:
+      case Condition::kNotTheLock:
+      case Condition::kOwnDescriptor:
+      case Condition::kOwnGroup:
+      case Condition::kRemapNotFixed:
+      case Condition::kOpenReadOrCreate:
+      case Condition::kParentDeathOnly:
+      case Condition::kSeccompFilterOnly:
+      case Condition::kSendNoConnect:
+      case Condition::kSocketAsk:
+      case Condition::kSocketInternet:
+      case Condition::kThreadPointer:
+      case Condition::kAnswersEnosys:
+      case Condition::kAnswersEnotty:
         return;
     }
+    result_ = -EINVAL;
   }
 
   void AddFor(Condition condition) {

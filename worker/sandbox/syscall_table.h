@@ -9,7 +9,7 @@
 
 namespace iperf3_exporter {
 
-// Whose filter has the row.
+// Who may make the call.
 enum class Grantee : std::uint8_t {
   kBoth,        // iperf3 needs it, so the worker's filter has it as well
   kWorkerOnly,  // the worker, or its child before the exec

@@ -111,6 +111,31 @@ TEST_P(WorkerSandboxTest, IsSeenInForceFromOutside) {
 INSTANTIATE_TEST_SUITE_P(Starts, WorkerSandboxTest, ::testing::ValuesIn(Starts()),
                          [](const auto& start) { return std::string(start.param.name); });
 
+// The worker's own files are not limited then, so that nothing of this limit is inherited.
+class LogInFileTest : public WorkerSandboxTest {};
+
+TEST_P(LogInFileTest, LimitsIperf3sFilesOnly) {
+  ASSERT_EQ(ready_.error, "");
+  if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
+  const Job job = MakeJob("wait");
+  worker_.Send(job);
+  const pid_t iperf3 = FindIperf3();
+  ASSERT_GT(iperf3, 0);
+  EXPECT_EQ(LineOf(ProcPath(worker_.pid(), "limits"), "Max file size"),
+            "unlimited unlimited bytes");
+  ExpectLimit(iperf3, "Max file size", kFileBytes, "bytes");
+  worker_.Send(wire::Cancel{job.id});
+  EXPECT_EQ(worker_.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+}
+
+INSTANTIATE_TEST_SUITE_P(Starts, LogInFileTest,
+                         ::testing::Values(Start{
+                             "Own",
+                             {"sh", "-c",
+                              "file=$(mktemp) && exec 2>\"$file\" && rm \"$file\" && exec \"$0\""},
+                             ::geteuid()}),
+                         [](const auto& start) { return std::string(start.param.name); });
+
 // Under an outer filter that refuses what a layer needs.
 struct RefusedCall {
   const char* call;
