@@ -73,7 +73,7 @@ std::uint32_t Answer(std::span<const sock_filter> program, const seccomp_data& c
 // Calls with arguments at and around what the filters compare them with.
 class Calls {
  public:
-  explicit Calls(std::initializer_list<std::span<const sock_filter>> programs) {
+  Calls(std::initializer_list<std::span<const sock_filter>> programs) {
     for (const auto& program : programs) {
       for (const sock_filter& step : program) {
         const auto kind = BPF_CLASS(step.code);
@@ -185,24 +185,24 @@ TEST_F(Iperf3FiltersTest, GrantTheSameWhereTheWorkerMayMore) {
                                     CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
                                     CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
   const struct {
-    int number;
     std::array<std::uint64_t, 5> arguments;
+    int number;
     bool iperf3_may;
   } kCases[] = {
-      {SYS_clone, {kThread}, true},
-      {SYS_clone, {kVfork}, false},
-      {SYS_execveat, {kProgramFd, kExecPathAddress, 0, 0, AT_EMPTY_PATH}, true},
-      {SYS_fcntl, {3, F_GETFL}, true},
-      {SYS_fcntl, {kLowestLockFd, F_OFD_GETLK}, false},
-      {SYS_fcntl, {kLowestLockFd + 1, F_OFD_SETLK}, false},
-      {SYS_prlimit64, {0, RLIMIT_STACK, 0, 0x500000}, true},
-      {SYS_prlimit64, {0, RLIMIT_STACK, 0x500000, 0}, false},
-      {SYS_tgkill, {kOwnPidPlaceholder, 1, SIGTERM}, true},
-      {SYS_tgkill, {1, 1, static_cast<std::uint64_t>(kCancelSignal)}, false},
-      {SYS_unlinkat, {3, 0x500000, 0}, true},
-      {SYS_unlinkat, {3, 0x500000, AT_REMOVEDIR}, false},
+      {{kThread}, SYS_clone, true},
+      {{kVfork}, SYS_clone, false},
+      {{kProgramFd, kExecPathAddress, 0, 0, AT_EMPTY_PATH}, SYS_execveat, true},
+      {{3, F_GETFL}, SYS_fcntl, true},
+      {{kLowestLockFd, F_OFD_GETLK}, SYS_fcntl, false},
+      {{kLowestLockFd + 1, F_OFD_SETLK}, SYS_fcntl, false},
+      {{0, RLIMIT_STACK, 0, 0x500000}, SYS_prlimit64, true},
+      {{0, RLIMIT_STACK, 0x500000, 0}, SYS_prlimit64, false},
+      {{kOwnPidPlaceholder, 1, SIGTERM}, SYS_tgkill, true},
+      {{1, 1, static_cast<std::uint64_t>(kCancelSignal)}, SYS_tgkill, false},
+      {{3, 0x500000, 0}, SYS_unlinkat, true},
+      {{3, 0x500000, AT_REMOVEDIR}, SYS_unlinkat, false},
   };
-  for (const auto& [number, arguments, iperf3_may] : kCases) {
+  for (const auto& [arguments, number, iperf3_may] : kCases) {
     seccomp_data call = {};
     call.nr = number;
     call.arch = ::seccomp_arch_native();
