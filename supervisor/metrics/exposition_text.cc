@@ -166,9 +166,8 @@ void AppendFamilies(const std::vector<MetricFamily>& families, ExpositionFormat 
                     std::string& text) {
   for (const MetricFamily& family : families) {
     if (family.metric.empty()) continue;
-    FamilyWriter writer(family, format, text);
-    writer.WriteHead();
-    for (const ClientMetric& metric : family.metric) writer.WriteMetric(metric);
+    AppendFamilyHead(family, format, text);
+    for (const ClientMetric& metric : family.metric) AppendMetric(family, metric, format, text);
   }
 }
 

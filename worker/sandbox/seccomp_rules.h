@@ -12,9 +12,9 @@ namespace iperf3_exporter {
 // Stands for the process's own number until the filter is installed.
 inline constexpr std::uint32_t kOwnPidPlaceholder = 0x5eed7e57;
 
-// Adds the table's rows to `context`, a scmp_filter_ctx whose default action is the filter's; the
-// rest as SeccompFilter::Build takes it.
-// Fails, naming the call, at the first rule that libseccomp refuses.
+// Adds what the table comes to for that filter to `context`, a scmp_filter_ctx with the filter's
+// default action; the rest as SeccompFilter::Build takes it. Fails, naming the call, at the first
+// rule that libseccomp refuses.
 [[nodiscard]] Status AddSeccompRules(void* context, FilterOf of, FilterMode mode, int program_fd);
 
 }  // namespace iperf3_exporter

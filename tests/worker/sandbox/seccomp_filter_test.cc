@@ -19,6 +19,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "common/cancel_signal.h"
 #include "worker/sandbox/resource_limits.h"
