@@ -12,10 +12,10 @@
 #include <sstream>
 #include <string>
 
-#include "supervisor/metrics/exporter_metrics.h"
-#include "supervisor/metrics/probe_exposition.h"
-#include "supervisor/pages.h"
-#include "tests/supervisor/metrics/exposition_samples.h"
+#include "supervisor/exposition/exporter_metrics.h"
+#include "supervisor/exposition/probe_exposition.h"
+#include "supervisor/web/pages.h"
+#include "tests/supervisor/exposition/exposition_samples.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -28,8 +28,8 @@
 #include <thread>
 #include <vector>
 
-#include "tests/worker/report/padded_report.h"
-#include "worker/report/report_parser.h"
+#include "tests/worker/iperf3/padded_report.h"
+#include "worker/iperf3/report_parser.h"
 
 namespace iperf3_exporter {
 namespace {

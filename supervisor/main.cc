@@ -6,9 +6,9 @@
 #include <variant>
 
 #include "common/logging.h"
-#include "supervisor/exporter.h"
+#include "supervisor/app/exporter.h"
+#include "supervisor/config/options.h"
 #include "supervisor/http/http_server.h"
-#include "supervisor/options.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -17,18 +17,18 @@ PROGRAM_FOLDERS = ("common", "worker", "supervisor")
 # Header prefix: the files (prefixes of their paths) that may include it.
 OWNERS = {
     "boost/interprocess/": ("common/lock/doorbell.",),
-    "simdjson": ("worker/report/report_walk.",),
+    "simdjson": ("worker/iperf3/report_walk.",),
     "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/seccomp_rules."),
-    "gflags/": ("supervisor/options_flags.",),
-    "yaml-cpp/": ("supervisor/security/web_config.", "supervisor/security/yaml_document."),
-    "prometheus/": ("supervisor/metrics/",),
-    "nlohmann/": ("supervisor/pages.",),
-    "openssl/": ("supervisor/security/tls_context.", "supervisor/security/tls_pem.",
-                 "supervisor/security/client_certificates.", "supervisor/security/authenticator.",
-                 "supervisor/security/decoy_hashes."),
-    "crypt.h": ("supervisor/security/authenticator.",),
-    "systemd/": ("supervisor/service_manager.", "supervisor/listen/listening_socket."),
-    "event2/": ("supervisor/exporter.", "supervisor/http/", "supervisor/loop/", "supervisor/security/tls_context."),
+    "gflags/": ("supervisor/config/options_flags.",),
+    "yaml-cpp/": ("supervisor/config/web_config.", "supervisor/config/yaml_document."),
+    "prometheus/": ("supervisor/exposition/",),
+    "nlohmann/": ("supervisor/web/pages.",),
+    "openssl/": ("supervisor/auth/tls_context.", "supervisor/auth/tls_pem.",
+                 "supervisor/auth/client_certificates.", "supervisor/auth/authenticator.",
+                 "supervisor/auth/decoy_hashes."),
+    "crypt.h": ("supervisor/auth/authenticator.",),
+    "systemd/": ("supervisor/app/service_manager.", "supervisor/listen/listening_socket."),
+    "event2/": ("supervisor/app/exporter.", "supervisor/http/", "supervisor/loop/", "supervisor/auth/tls_context."),
     "zlib.h": ("supervisor/http/compression.",),
     "glog/": ("common/logging.",),
 }
@@ -113,16 +113,16 @@ class RulesTest(unittest.TestCase):
     """The rules themselves can be broken."""
 
     def test_a_breach_is_seen(self):
-        self.assertIsNotNone(folder_breach("common/error.h", "worker/report/report_parser.h"))
-        self.assertIsNotNone(folder_breach("worker/main.cc", "supervisor/options.h"))
-        self.assertIsNotNone(owner_breach("supervisor/pages.cc", "simdjson.h"))
+        self.assertIsNotNone(folder_breach("common/error.h", "worker/iperf3/report_parser.h"))
+        self.assertIsNotNone(folder_breach("worker/main.cc", "supervisor/config/options.h"))
+        self.assertIsNotNone(owner_breach("supervisor/web/pages.cc", "simdjson.h"))
         self.assertIsNotNone(owner_breach("worker/main.cc", "boost/interprocess/sync/named_mutex.hpp"))
         self.assertIsNotNone(owner_breach("common/error.h", "event2/event.h"))
 
     def test_what_is_allowed_passes(self):
         self.assertIsNone(folder_breach("worker/main.cc", "common/wire/wire.h"))
-        self.assertIsNone(owner_breach("worker/report/report_walk.cc", "simdjson.h"))
-        self.assertIsNone(owner_breach("supervisor/pages.cc", "string"))
+        self.assertIsNone(owner_breach("worker/iperf3/report_walk.cc", "simdjson.h"))
+        self.assertIsNone(owner_breach("supervisor/web/pages.cc", "string"))
 
     def test_include_lines_are_found(self):
         self.assertEqual([("<", "vector"), ('"', "common/error.h")],

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "worker/worker_loop.h"
+#include "worker/loop/worker_loop.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 // The search for leaks at the exit needs a tracer, which the sandbox does not grant.

@@ -2,60 +2,19 @@
 // carries them; both programs use these types inside.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "common/deadline.h"
-#include "common/wire/failure_reason.h"
-#include "common/wire/measurement.h"
-#include "common/wire/sandbox_layer.h"
+#include "common/iperf3/failure_reason.h"
+#include "common/iperf3/measurement.h"
+#include "common/iperf3/test_options.h"
+#include "common/net/ip_address.h"
+#include "common/sandbox_layer.h"
 
 namespace iperf3_exporter {
-
-// A numeric address. Names never reach a worker.
-struct IpAddress {
-  bool is_v6 = false;
-  std::array<std::uint8_t, 16> bytes{};  // network order; an IPv4 address uses the first 4
-  std::uint32_t scope_id = 0;            // interface index of a link-local IPv6 address, else 0
-
-  bool operator==(const IpAddress&) const = default;
-};
-
-// Text as inet_ntop gives it, with %interface-index for a scope.
-[[nodiscard]] std::string ToString(const IpAddress& address);
-
-// A numeric IPv4 or IPv6 address (no brackets; a zone as index or interface name).
-[[nodiscard]] std::optional<IpAddress> ParseIpAddress(const std::string& text);
-
-enum class Protocol : std::uint8_t { kTcp, kUdp };
-enum class Direction : std::uint8_t { kUpload, kDownload, kBidirectional };
-
-// The options of one iperf3 run. Everything is typed and bounded; iperf3's argv is
-// built from this alone.
-struct TestOptions {
-  Protocol protocol = Protocol::kTcp;
-  Direction direction = Direction::kUpload;
-  std::uint32_t period_seconds = 5;
-  std::uint32_t parallel = 1;
-  std::uint32_t omit_seconds = 0;
-  std::optional<std::uint64_t> bitrate_bits_per_second;  // 0 means unlimited; absent: iperf3's own
-  std::optional<std::uint32_t> burst_packets;
-  std::optional<std::uint64_t> window_bytes;
-  std::optional<std::uint32_t> mss_bytes;
-  std::optional<std::uint32_t> length_bytes;
-  std::optional<std::uint32_t> dscp;         // 0 to 63
-  std::optional<std::uint16_t> client_port;  // --cport
-  std::optional<IpAddress> bind_address;
-  std::string bind_device;  // interface name, at most 15 bytes; empty: none
-  std::string congestion;   // algorithm, at most 15 bytes of [a-z0-9_-]; empty: the system's
-  bool no_delay = false;
-  bool zerocopy = false;
-
-  bool operator==(const TestOptions&) const = default;
-};
 
 // The longest `target` that a request may name (RFC 1035: 253 bytes of host name).
 inline constexpr std::size_t kMaxTargetBytes = 253;
@@ -107,19 +66,6 @@ struct JobResult {
   std::string error_text;                // iperf3's words, for the log only; raw bytes, cut
 
   bool operator==(const JobResult&) const = default;
-};
-
-// What the installed iperf3 knows, by the options its help text names.
-struct Iperf3Capabilities {
-  bool bidirectional = false;  // --bidir, 3.7
-  bool bind_device = false;    // --bind-dev, 3.10
-  bool dscp = false;           // --dscp
-  bool connect_timeout = false;
-  bool zerocopy = false;
-  bool congestion = false;
-  bool client_port = false;
-
-  bool operator==(const Iperf3Capabilities&) const = default;
 };
 
 enum class SandboxMode : std::uint8_t { kRequire, kBestEffort, kDiagnose };

@@ -10,9 +10,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "supervisor/auth/tls_context.h"
 #include "supervisor/http/http_connection.h"
 #include "supervisor/http/server_state.h"
-#include "supervisor/security/tls_context.h"
 
 namespace iperf3_exporter {
 namespace {

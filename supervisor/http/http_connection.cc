@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "supervisor/auth/tls_context.h"
 #include "supervisor/http/evhttp_exchange.h"
 #include "supervisor/http/http_answer.h"
 #include "supervisor/http/refusal.h"
 #include "supervisor/http/server_state.h"
 #include "supervisor/listen/listening_socket.h"
-#include "supervisor/security/tls_context.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -9,12 +9,12 @@
 #include <utility>
 
 #include "common/logging.h"
+#include "supervisor/auth/web_security.h"
 #include "supervisor/http/acceptor.h"
 #include "supervisor/http/evhttp_exchange.h"
 #include "supervisor/http/http_connection.h"
 #include "supervisor/http/server_state.h"
 #include "supervisor/listen/listening_socket.h"
-#include "supervisor/security/web_security.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -7,8 +7,8 @@
 #include <array>
 #include <cerrno>
 
+#include "supervisor/auth/tls_context.h"
 #include "supervisor/http/evhttp_exchange.h"
-#include "supervisor/security/tls_context.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "common/deadline.h"
 #include "common/wire/job.h"
-#include "supervisor/metrics/exporter_metrics.h"
-#include "supervisor/metrics/probe_exposition.h"
+#include "supervisor/exposition/exporter_metrics.h"
+#include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/probe/probe_progress.h"
 
 namespace iperf3_exporter {

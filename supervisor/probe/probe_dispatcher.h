@@ -14,15 +14,15 @@
 #include <vector>
 
 #include "common/wire/job.h"
+#include "supervisor/config/options.h"
+#include "supervisor/exposition/exporter_metrics.h"
 #include "supervisor/loop/event_loop.h"
-#include "supervisor/metrics/exporter_metrics.h"
-#include "supervisor/options.h"
-#include "supervisor/pool/worker_pool.h"
 #include "supervisor/probe/name_lookups.h"
 #include "supervisor/probe/probe_answer.h"
 #include "supervisor/probe/probe_queue.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/resolver.h"
+#include "supervisor/workers/worker_pool.h"
 
 namespace iperf3_exporter {
 

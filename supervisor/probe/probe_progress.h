@@ -12,8 +12,8 @@
 
 #include "common/deadline.h"
 #include "common/wire/job.h"
-#include "supervisor/metrics/probe_exposition.h"
-#include "supervisor/options.h"
+#include "supervisor/config/options.h"
+#include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/resolver.h"
 

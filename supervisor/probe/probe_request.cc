@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "common/go_duration.h"
+#include "common/net/host_text.h"
 #include "common/quoted_text.h"
-#include "supervisor/probe/host_text.h"
 #include "supervisor/probe/iperf3_units.h"
 #include "supervisor/probe/parameter_reader.h"
 #include "supervisor/probe/query_string.h"

@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "common/quoted_text.h"
-#include "supervisor/metrics/exposition_format.h"
-#include "supervisor/metrics/probe_exposition.h"
+#include "supervisor/exposition/exposition_format.h"
+#include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/probe/probe_deadline.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/query_string.h"

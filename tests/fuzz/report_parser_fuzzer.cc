@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 
-#include "worker/report/measurement_builder.h"
-#include "worker/report/regular_report.h"
-#include "worker/report/report_parser.h"
-#include "worker/report/report_walk.h"
+#include "worker/iperf3/measurement_builder.h"
+#include "worker/iperf3/regular_report.h"
+#include "worker/iperf3/report_parser.h"
+#include "worker/iperf3/report_walk.h"
 
 namespace iperf3_exporter {
 namespace {

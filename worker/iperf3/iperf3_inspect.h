@@ -6,7 +6,7 @@
 
 #include "common/error.h"
 #include "common/wire/job.h"
-#include "worker/iperf3/iperf3_process.h"
+#include "worker/process/iperf3_process.h"
 
 namespace iperf3_exporter {
 

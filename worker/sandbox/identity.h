@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "common/error.h"
-#include "common/wire/sandbox_layer.h"
+#include "common/sandbox_layer.h"
 
 namespace iperf3_exporter {
 

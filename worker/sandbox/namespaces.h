@@ -2,7 +2,7 @@
 // user, users. Not the network: iperf3 measures the host's.
 #pragma once
 
-#include "common/wire/sandbox_layer.h"
+#include "common/sandbox_layer.h"
 
 namespace iperf3_exporter {
 

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "common/error.h"
+#include "common/sandbox_layer.h"
 #include "common/unique_fd.h"
 #include "common/wire/job.h"
-#include "common/wire/sandbox_layer.h"
 #include "worker/sandbox/iperf3_sandbox.h"
 #include "worker/sandbox/temporary_folder.h"
 

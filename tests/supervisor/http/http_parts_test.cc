@@ -5,11 +5,11 @@
 
 #include <string>
 
+#include "supervisor/auth/authenticator.h"
+#include "supervisor/auth/rate_limiter.h"
 #include "supervisor/http/compression.h"
 #include "supervisor/listen/listen_address.h"
 #include "supervisor/listen/listening_socket.h"
-#include "supervisor/security/authenticator.h"
-#include "supervisor/security/rate_limiter.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "common/lock/lock_objects.h"
-#include "tests/worker/worker_under_test.h"
+#include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
 

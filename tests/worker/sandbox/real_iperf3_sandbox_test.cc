@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/worker/worker_under_test.h"
+#include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
 namespace {

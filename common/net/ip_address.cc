@@ -1,0 +1,45 @@
+#include "common/net/ip_address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+
+#include <charconv>
+#include <cstring>
+
+namespace iperf3_exporter {
+namespace {
+
+// The interface index that `zone` names, by number or by name; 0 when there is none.
+std::uint32_t ScopeId(const std::string& zone) {
+  std::uint32_t index = 0;
+  const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
+  if (error == std::errc() && end == zone.data() + zone.size()) return index;
+  return ::if_nametoindex(zone.c_str());
+}
+
+}  // namespace
+
+std::string ToString(const IpAddress& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  ::inet_ntop(address.is_v6 ? AF_INET6 : AF_INET, address.bytes.data(), text, sizeof text);
+  std::string result(text);
+  if (address.scope_id != 0) result += '%' + std::to_string(address.scope_id);
+  return result;
+}
+
+std::optional<IpAddress> ParseIpAddress(const std::string& text) {
+  IpAddress address;
+  if (::inet_pton(AF_INET, text.c_str(), address.bytes.data()) == 1) return address;
+  address.is_v6 = true;
+  const std::size_t percent = text.find('%');
+  if (::inet_pton(AF_INET6, text.substr(0, percent).c_str(), address.bytes.data()) != 1) {
+    return std::nullopt;
+  }
+  if (percent != std::string::npos) {
+    address.scope_id = ScopeId(text.substr(percent + 1));
+    if (address.scope_id == 0) return std::nullopt;
+  }
+  return address;
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,169 @@
+#include "supervisor/app/endpoints.h"
+
+#include <utility>
+
+#include "common/logging.h"
+#include "supervisor/probe/probe_deadline.h"
+#include "supervisor/probe/probe_request.h"
+#include "supervisor/web/pages.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// What a scraper is told with 503: about one short test later.
+constexpr char kRetryAfterSeconds[] = "5";
+
+HttpResponse PlainText(int code, const std::string& line) {
+  return {.code = code, .body = line + "\n"};
+}
+
+HttpResponse Unavailable(const std::string& reason) {
+  HttpResponse response = PlainText(503, reason);
+  response.headers.emplace_back("Retry-After", kRetryAfterSeconds);
+  return response;
+}
+
+ExpositionFormat FormatFor(const HttpExchange& exchange) {
+  return NegotiateFormat(exchange.Header("Accept").value_or(""));
+}
+
+}  // namespace
+
+Endpoints::Endpoints(Sources sources, HttpServer& server, Hooks hooks)
+    : from_(sources), server_(server), hooks_(std::move(hooks)) {}
+
+void Endpoints::AddPage(const std::string& path, std::function<HttpResponse()> page) {
+  server_.AddRoute(
+      {.path = path,
+       .handler = [page = std::move(page)](const std::shared_ptr<HttpExchange>& exchange) {
+         exchange->Reply(page());
+       }});
+}
+
+void Endpoints::AddRoutes() {
+  server_.AddRoute({.path = from_.options.probe_path,
+                    .handler = [this](auto exchange) { OnProbe(exchange); },
+                    .head_answer =
+                        [](const HttpExchange& exchange) {
+                          return HttpResponse{.content_type =
+                                                  std::string(ContentType(FormatFor(exchange)))};
+                        }});
+  server_.AddRoute({.path = from_.options.telemetry_path,
+                    .handler = [this](auto exchange) { OnMetrics(exchange); }});
+  server_.AddRoute({.path = "/-/reload", .methods = {"POST"}, .handler = [this](auto exchange) {
+                      OnReload(exchange);
+                    }});
+  AddPage("/", [this] {
+    return HttpResponse{.content_type = "text/html; charset=utf-8",
+                        .body = BuildLandingPage(from_.options, from_.pool.latest_ready())};
+  });
+  for (const char* path : {"/health", "/-/healthy"}) AddPage(path, [this] { return HealthPage(); });
+  for (const char* path : {"/ready", "/-/ready"}) AddPage(path, [this] { return ReadyPage(); });
+  AddPage("/lock-status", [this] { return LockStatusPage(); });
+}
+
+void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
+  const Deadline received = exchange->received_at();
+  const WorkerReady* worker = from_.pool.latest_ready();
+  const auto refuse = [&](const BadRequest& bad) {
+    from_.metrics.OnProbe(ProbeResult::kBadRequest, Clock::now() - received);
+    exchange->Reply(PlainText(400, bad.message));
+  };
+  if (worker == nullptr) {
+    from_.metrics.OnProbe(ProbeResult::kNoWorker, Clock::now() - received);
+    return exchange->Reply(Unavailable("no worker is alive yet"));
+  }
+  auto request = ParseProbeRequest(exchange->query(), from_.options.probe_limits,
+                                   worker->capabilities, worker->iperf3_version);
+  if (!request) return refuse(request.error());
+  std::optional<std::chrono::nanoseconds> scrape_timeout;
+  if (const auto header = exchange->Header("X-Prometheus-Scrape-Timeout-Seconds"); header) {
+    const auto parsed = ParseScrapeTimeout(*header);
+    if (!parsed) return refuse(parsed.error());
+    scrape_timeout = *parsed;
+  }
+  for (const std::string& name : request->ignored_parameters) {
+    Log(LogLevel::kDebug, "parameter ignored", {{"parameter", name}, {"peer", exchange->peer()}});
+  }
+  const ProbeDispatcher::Id id = from_.dispatcher.NextId();
+  exchange->OnDisconnect([this, id] { from_.dispatcher.Cancel(id); });
+  from_.dispatcher.Start(
+      id, std::move(*request), received,
+      ProbeDeadline(received, scrape_timeout, from_.options.probe_times),
+      [this, exchange](const ProbeAnswer& answer) {
+        switch (answer.kind) {
+          case ProbeAnswer::Kind::kTested: {
+            const ExpositionFormat format = FormatFor(*exchange);
+            exchange->Reply(
+                {.content_type = std::string(ContentType(format)),
+                 .body = BuildProbePage(answer.outcome, from_.options.failure_values, format)});
+            break;
+          }
+          case ProbeAnswer::Kind::kForbidden:
+            exchange->Reply(PlainText(403, answer.reason));
+            break;
+          case ProbeAnswer::Kind::kUnavailable:
+            exchange->Reply(Unavailable(answer.reason));
+            break;
+        }
+        hooks_.on_probes_changed();
+      });
+  hooks_.on_probes_changed();
+}
+
+void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
+  LiveState state;
+  state.probes_in_flight = from_.dispatcher.CountRunning();
+  state.queue_length = from_.dispatcher.CountWaiting();
+  for (std::size_t i = 0; i < state.workers.size(); ++i) {
+    state.workers[i] = static_cast<std::uint32_t>(from_.pool.CountIn(static_cast<WorkerState>(i)));
+  }
+  state.sandbox = from_.pool.WeakestSandbox();
+  state.supervisor_sandbox = from_.supervisor_layers;
+  const ExpositionFormat format = FormatFor(*exchange);
+  exchange->Reply({.content_type = std::string(ContentType(format)),
+                   .body = from_.metrics.Page(format, state, server_.statistics())});
+}
+
+void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
+  const Status status = hooks_.reload();
+  exchange->Reply(status ? PlainText(200, "OK")
+                         : PlainText(500, "failed to reload config: " + status.error().message));
+}
+
+HttpResponse Endpoints::HealthPage() const {
+  if (from_.pool.AnyAlive()) return PlainText(200, "OK");
+  const std::string& why = from_.pool.latest_error();
+  return PlainText(503, why.empty() ? "no worker is alive" : "no worker is alive: " + why);
+}
+
+HttpResponse Endpoints::ReadyPage() const {
+  switch (from_.phase) {
+    case LifePhase::kStarting:
+      return PlainText(503, "starting");
+    case LifePhase::kDraining:
+      return PlainText(503, "shutting down");
+    case LifePhase::kReady:
+      break;
+  }
+  return PlainText(200, "Ready");
+}
+
+HttpResponse Endpoints::LockStatusPage() const {
+  LockStatus status;
+  status.scope = from_.options.lock_scope;
+  status.name = from_.options.lock_name;
+  status.queue_size = from_.dispatcher.CountWaiting();
+  status.waiting = from_.dispatcher.ListWaiting(kMaxListedWaiting);
+  if (from_.board) {
+    for (std::uint32_t slot = 0; slot < from_.board->slots(); ++slot) {
+      auto holder = from_.board->Read(slot);
+      if (holder) status.holders.push_back(std::move(*holder));
+    }
+    status.recoveries = from_.board->recoveries();
+  }
+  return {.content_type = "application/json",
+          .body = BuildLockStatus(status, std::chrono::system_clock::now())};
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,62 @@
+// The paths of the exporter and what each of them answers. Loop thread only; nothing here blocks,
+// but that a reload reads files.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/error.h"
+#include "common/lock/lock_board.h"
+#include "supervisor/config/options.h"
+#include "supervisor/exposition/exporter_metrics.h"
+#include "supervisor/http/http_server.h"
+#include "supervisor/probe/probe_dispatcher.h"
+#include "supervisor/workers/worker_pool.h"
+
+namespace iperf3_exporter {
+
+// Where the exporter is in its life: what /ready tells.
+enum class LifePhase { kStarting, kReady, kDraining };
+
+class Endpoints {
+ public:
+  // What the answers are made from; all of it must outlive the server's last answer.
+  struct Sources {
+    const Options& options;
+    const LifePhase& phase;
+    const LayerStates& supervisor_layers;
+    const std::optional<LockBoard>& board;  // empty with scope `none`
+    WorkerPool& pool;
+    ProbeDispatcher& dispatcher;
+    ExporterMetrics& metrics;
+  };
+  struct Hooks {
+    std::function<Status()> reload;           // reads the web configuration again
+    std::function<void()> on_probes_changed;  // one has come or gone
+  };
+
+  Endpoints(Sources sources, HttpServer& server, Hooks hooks);
+  Endpoints(const Endpoints&) = delete;
+  Endpoints& operator=(const Endpoints&) = delete;
+
+  // Adds every path to the server; once.
+  void AddRoutes();
+
+ private:
+  void AddPage(const std::string& path, std::function<HttpResponse()> page);
+
+  void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
+  void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
+  void OnReload(const std::shared_ptr<HttpExchange>& exchange);
+  [[nodiscard]] HttpResponse HealthPage() const;
+  [[nodiscard]] HttpResponse ReadyPage() const;
+  [[nodiscard]] HttpResponse LockStatusPage() const;
+
+  const Sources from_;
+  HttpServer& server_;
+  const Hooks hooks_;
+};
+
+}  // namespace iperf3_exporter

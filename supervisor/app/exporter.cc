@@ -1,0 +1,274 @@
+#include "supervisor/app/exporter.h"
+
+#include <event2/event.h>
+#include <malloc.h>
+#include <signal.h>
+
+#include <utility>
+
+#include "common/build_info.h"
+#include "common/cancel_signal.h"
+#include "common/lock/lock_objects.h"
+#include "common/logging.h"
+#include "supervisor/app/self_protection.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// How long running probes may go on after SIGTERM (CONTRACT, "Time").
+constexpr seconds kDrainLimit{30};
+// How long written answers may take to reach their scrapers before the end.
+constexpr seconds kLastAnswersLimit{1};
+constexpr milliseconds kLastAnswersCheck{5};
+
+// Listeners, the loop, files that are read, generously; and a socket for each name that is looked
+// up.
+constexpr std::size_t kCommonDescriptors = 100 + kMaxResolverThreads;
+// Its socket and its pidfd.
+constexpr std::size_t kDescriptorsPerWorker = 2;
+
+std::uint32_t LockSlots(LockScope scope) {
+  switch (scope) {
+    case LockScope::kHost:
+      return 1;
+    case LockScope::kNone:
+      return 0;
+    case LockScope::kBind:
+    case LockScope::kTarget:
+      break;
+  }
+  return kKeyedLockSlots;
+}
+
+std::size_t OwnDescriptors(const Options& options) {
+  const std::uint32_t slots = LockSlots(options.lock_scope);
+  // The board has a file per slot and its own; for a moment there are two, when it is made anew.
+  const std::size_t boards = slots == 0 ? 0 : 2 * (std::size_t{slots} + 1);
+  return kCommonDescriptors + kDescriptorsPerWorker * options.worker_count + boards;
+}
+
+WorkerPool::Settings PoolSettings(const Options& options) {
+  WorkerPool::Settings settings;
+  settings.path = options.worker_path;
+  settings.count = options.worker_count;
+  settings.config.lock_name = options.lock_name;
+  settings.config.lock_slots = LockSlots(options.lock_scope);
+  settings.config.iperf3_path = options.iperf3_path;
+  settings.config.sandbox = options.sandbox;
+  settings.config.log_level = static_cast<std::uint8_t>(options.log_level);
+  settings.config.log_json = options.log_format == LogFormat::kJson;
+  return settings;
+}
+
+HttpLimits ServerLimits(const Options& options) {
+  HttpLimits limits;
+  limits.max_connections = options.max_connections;
+  return limits;
+}
+
+std::string LayersIn(LayerState state, const LayerStates& states) {
+  std::string names;
+  for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
+    if (states[i] != state) continue;
+    if (!names.empty()) names += ',';
+    names += kSandboxLayerNames[i];
+  }
+  return names;
+}
+
+void LogSandbox(const char* process, const LayerStates& states, const std::string& not_offered) {
+  const std::string missing = LayersIn(LayerState::kMissing, states);
+  Log(missing.empty() ? LogLevel::kInfo : LogLevel::kWarn, "sandbox",
+      {{"process", process},
+       {"in_force", LayersIn(LayerState::kInForce, states)},
+       {"missing", missing},
+       {"not_offered", not_offered}});
+}
+
+}  // namespace
+
+Exporter::Exporter(Options options)
+    : options_(std::move(options)),
+      base_(CreateEventBase()),
+      server_(base_.get(), ServerLimits(options_)),
+      pool_(base_.get(), PoolSettings(options_),
+            {.on_idle = [this] { dispatcher_.Dispatch(); },
+             .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); },
+             .renew_lock = [this] { return RenewLock(); }}),
+      dispatcher_(base_.get(), options_, pool_, metrics_,
+                  [this](std::uint32_t slot) { return HoldsLock(slot); }),
+      service_manager_(base_.get(), [this] { return StatusText(); }),
+      endpoints_({.options = options_,
+                  .phase = phase_,
+                  .supervisor_layers = layers_,
+                  .board = board_,
+                  .pool = pool_,
+                  .dispatcher = dispatcher_,
+                  .metrics = metrics_},
+                 server_,
+                 {.reload = [this] { return ReloadWebConfig(); },
+                  .on_probes_changed = [this] { service_manager_.TellStatusSoon(); }}),
+      drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
+      last_answers_(base_.get(), [this] { AwaitLastAnswers(); }) {}
+
+Exporter::~Exporter() = default;
+
+Status Exporter::Start() {
+  ::signal(SIGPIPE, SIG_IGN);
+  // Before there is a worker that could send it.
+  IgnoreCancelSignal();
+  layers_ = EnterSelfProtection();
+  if (Status status = RaiseDescriptorLimit(options_.max_connections, OwnDescriptors(options_));
+      !status) {
+    return status;
+  }
+  const auto watch = [this](int number, std::function<void()> callback) {
+    signals_.push_back(std::make_unique<SignalWatch>(base_.get(), number, std::move(callback)));
+  };
+  watch(SIGTERM, [this] { Shutdown(); });
+  watch(SIGINT, [this] { Shutdown(); });
+  watch(SIGHUP, [this] { (void)ReloadWebConfig(); });
+  if (Status status = PrepareLock(); !status) return status;
+  endpoints_.AddRoutes();
+  if (!options_.web_config_file.empty()) {
+    if (Status status = server_.LoadWebConfig(options_.web_config_file); !status) return status;
+  }
+  if (Status status = AwaitWorker(); !status) return status;
+  if (phase_ == LifePhase::kDraining) return {};  // told to stop before it had begun
+  if (Status status = Listen(); !status) return status;
+  TellReady();
+  return {};
+}
+
+// Nothing is opened to clients before it is known that a probe can be run.
+Status Exporter::AwaitWorker() {
+  if (Status status = pool_.Start(); !status) {
+    return MakeError("--worker.path: " + status.error().message);
+  }
+  while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() &&
+         phase_ == LifePhase::kStarting) {
+    ::event_base_loop(base_.get(), EVLOOP_ONCE);
+  }
+  if (!pool_.latest_error().empty()) {
+    return MakeError("no worker can work with --iperf3.path=" + options_.iperf3_path + ": " +
+                     pool_.latest_error());
+  }
+  return {};
+}
+
+void Exporter::TellReady() {
+  phase_ = LifePhase::kReady;
+  const WorkerReady& worker = *pool_.latest_ready();
+  metrics_.SetIperf3Version(worker.iperf3_version);
+  // What it does not have it was not meant to have.
+  LogSandbox("supervisor", layers_, "");
+  const auto& [of_worker, of_iperf3] = worker.sandbox;
+  LogSandbox("worker", of_worker, LayersIn(LayerState::kNotOffered, of_worker));
+  LogSandbox("iperf3", of_iperf3, LayersIn(LayerState::kNotOffered, of_iperf3));
+  Log(LogLevel::kInfo, "ready",
+      {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
+  service_manager_.TellReady();
+  // Reading the command line and the configuration took more than serving does.
+  ::malloc_trim(0);
+}
+
+Status Exporter::PrepareLock() {
+  const std::uint32_t slots = LockSlots(options_.lock_scope);
+  if (slots == 0) return {};
+  const auto created = CreateLockObjects(options_.lock_name, slots);
+  if (!created) return tl::unexpected(created.error());
+  auto board = LockBoard::Open(options_.lock_name, slots);
+  if (!board) return tl::unexpected(board.error());
+  board_ = std::move(*board);
+  return {};
+}
+
+Status Exporter::Listen() {
+  if (options_.systemd_socket) {
+    if (Status status = server_.AdoptSystemdSockets(); !status) return status;
+  } else {
+    for (const std::string& text : options_.listen_addresses) {
+      const auto address = ParseListenAddress(text);
+      if (!address) return tl::unexpected(address.error());
+      if (Status status = server_.Listen(*address); !status) return status;
+    }
+  }
+  for (const std::string& address : server_.ListeningOn()) {
+    Log(LogLevel::kInfo, "listening", {{"address", address}});
+  }
+  return {};
+}
+
+bool Exporter::HoldsLock(std::uint32_t slot) const {
+  if (!board_) return false;
+  const auto holder = board_->Read(slot);
+  return holder && holder->ours;
+}
+
+bool Exporter::RenewLock() {
+  if (!board_ || !board_->ObjectsGone()) return false;
+  Log(LogLevel::kError,
+      "the lock was deleted under us and is created anew; a test that still "
+      "runs under the deleted one may overlap with the next",
+      {{"name", options_.lock_name}});
+  dispatcher_.OnLockLost();
+  if (const Status status = PrepareLock(); !status) {
+    Log(LogLevel::kError, "cannot create the lock", {{"detail", status.error().message}});
+  }
+  pool_.Renew();
+  return true;
+}
+
+Status Exporter::ReloadWebConfig() {
+  if (phase_ == LifePhase::kReady) service_manager_.TellReloading();
+  Status status = server_.Reload();
+  if (phase_ == LifePhase::kReady) service_manager_.TellReady();
+  return status;
+}
+
+std::string Exporter::StatusText() const {
+  return std::to_string(dispatcher_.CountRunning()) + " running, " +
+         std::to_string(dispatcher_.CountWaiting()) + " waiting";
+}
+
+void Exporter::Run() {
+  if (!ended_) ::event_base_dispatch(base_.get());
+  service_manager_.TellStopping();
+  pool_.Stop();
+}
+
+void Exporter::Shutdown() {
+  if (phase_ == LifePhase::kDraining) {
+    Log(LogLevel::kWarn, "ending at once");
+    EndLoop();
+    return;
+  }
+  phase_ = LifePhase::kDraining;
+  Log(LogLevel::kInfo, "shutting down",
+      {{"running", dispatcher_.CountRunning()}, {"waiting", dispatcher_.CountWaiting()}});
+  service_manager_.TellStopping();
+  server_.StopAccepting();
+  drain_limit_.Start(kDrainLimit);
+  dispatcher_.Drain([this] {
+    last_answers_deadline_ = Clock::now() + kLastAnswersLimit;
+    AwaitLastAnswers();
+  });
+}
+
+void Exporter::AwaitLastAnswers() {
+  if (server_.PendingRequests() == 0 || Clock::now() >= last_answers_deadline_) {
+    EndLoop();
+  } else {
+    last_answers_.Start(kLastAnswersCheck);
+  }
+}
+
+void Exporter::EndLoop() {
+  ended_ = true;
+  ::event_base_loopbreak(base_.get());
+}
+
+}  // namespace iperf3_exporter

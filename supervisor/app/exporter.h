@@ -1,0 +1,70 @@
+// The supervisor put together: front door, probes, workers, lock, metrics; and its life
+// from start to shutdown. One per process.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/error.h"
+#include "common/lock/lock_board.h"
+#include "supervisor/app/endpoints.h"
+#include "supervisor/app/service_manager.h"
+#include "supervisor/config/options.h"
+#include "supervisor/exposition/exporter_metrics.h"
+#include "supervisor/http/http_server.h"
+#include "supervisor/loop/event_loop.h"
+#include "supervisor/probe/probe_dispatcher.h"
+#include "supervisor/workers/worker_pool.h"
+
+namespace iperf3_exporter {
+
+class Exporter {
+ public:
+  explicit Exporter(Options options);
+  ~Exporter();
+  Exporter(const Exporter&) = delete;
+  Exporter& operator=(const Exporter&) = delete;
+
+  // Creates the lock, starts the workers, waits for the first to be ready, listens. On failure
+  // nothing is left behind.
+  [[nodiscard]] Status Start();
+
+  // Serves until SIGTERM or SIGINT.
+  void Run();
+
+ private:
+  [[nodiscard]] Status PrepareLock();
+  [[nodiscard]] Status AwaitWorker();
+  [[nodiscard]] Status Listen();
+  void TellReady();
+
+  [[nodiscard]] bool HoldsLock(std::uint32_t slot) const;
+  // False when it is still there.
+  [[nodiscard]] bool RenewLock();
+  [[nodiscard]] Status ReloadWebConfig();
+  [[nodiscard]] std::string StatusText() const;
+
+  void Shutdown();
+  void AwaitLastAnswers();
+  void EndLoop();
+
+  Options options_;
+  EventBase base_;
+  ExporterMetrics metrics_;
+  HttpServer server_;
+  WorkerPool pool_;
+  ProbeDispatcher dispatcher_;
+  ServiceManager service_manager_;
+  std::optional<LockBoard> board_;
+  LifePhase phase_ = LifePhase::kStarting;
+  LayerStates layers_{};  // the supervisor's own
+  Endpoints endpoints_;
+  Timer drain_limit_;
+  Timer last_answers_;
+  Deadline last_answers_deadline_;
+  std::vector<std::unique_ptr<SignalWatch>> signals_;
+  bool ended_ = false;
+};
+
+}  // namespace iperf3_exporter

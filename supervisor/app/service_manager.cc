@@ -1,0 +1,62 @@
+#include "supervisor/app/service_manager.h"
+
+#include <systemd/sd-daemon.h>
+
+#include <cinttypes>
+#include <cstdlib>
+#include <utility>
+
+#include "common/deadline.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr std::chrono::milliseconds kStatusDelay{100};
+
+}  // namespace
+
+ServiceManager::ServiceManager(event_base* base, std::function<std::string()> status)
+    : status_(std::move(status)),
+      status_timer_(base, [this] { TellStatus(); }),
+      watchdog_(base, [this] { KickWatchdog(); }) {
+  std::uint64_t timeout_microseconds = 0;
+  if (::sd_watchdog_enabled(0, &timeout_microseconds) <= 0) return;
+  // sd_watchdog_enabled(3) recommends half of the time-out.
+  watchdog_interval_ = std::chrono::microseconds(timeout_microseconds / 2);
+  KickWatchdog();
+}
+
+void ServiceManager::TellReady() {
+  ::sd_notify(0, "READY=1");
+  TellStatus();
+}
+
+void ServiceManager::TellReloading() {
+  const auto now =
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch());
+  // MONOTONIC_USEC is asked for by Type=notify-reload (systemd 253).
+  ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, static_cast<std::int64_t>(now.count()));
+}
+
+void ServiceManager::TellStopping() { ::sd_notify(0, "STOPPING=1"); }
+
+void ServiceManager::TellStatusSoon() {
+  if (status_due_ || ::getenv("NOTIFY_SOCKET") == nullptr) return;
+  status_due_ = true;
+  status_timer_.Start(kStatusDelay);
+}
+
+void ServiceManager::TellStatus() {
+  status_due_ = false;
+  std::string status = status_();
+  if (status == told_status_) return;
+  ::sd_notifyf(0, "STATUS=%s", status.c_str());
+  told_status_ = std::move(status);
+}
+
+void ServiceManager::KickWatchdog() {
+  ::sd_notify(0, "WATCHDOG=1");
+  watchdog_.Start(watchdog_interval_);
+}
+
+}  // namespace iperf3_exporter

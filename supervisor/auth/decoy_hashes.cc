@@ -1,0 +1,42 @@
+#include "supervisor/auth/decoy_hashes.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace iperf3_exporter {
+namespace {
+
+// A salt and a sum that no password gives.
+constexpr std::size_t kSaltAndSumBytes = 53;
+// Of "$2b$10$...".
+constexpr std::size_t kCostAt = 4;
+constexpr std::size_t kCostBytes = 2;
+
+}  // namespace
+
+DecoyHashes::DecoyHashes(const std::map<std::string, std::string>& users) {
+  std::string hashes;
+  for (const auto& [name, hash] : users) {
+    costs_.push_back(hash.substr(kCostAt, kCostBytes));
+    hashes += hash;
+  }
+  std::sort(costs_.begin(), costs_.end());
+  SHA256(reinterpret_cast<const unsigned char*>(hashes.data()), hashes.size(), key_.data());
+}
+
+std::string DecoyHashes::For(const std::string& name) const {
+  std::array<unsigned char, 32> digest{};
+  HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
+       reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data(), nullptr);
+  std::uint64_t choice = 0;
+  std::memcpy(&choice, digest.data(), sizeof choice);
+  return "$2b$" + costs_[choice % costs_.size()] + "$" + std::string(kSaltAndSumBytes, '.');
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,66 @@
+// The command line, as typed and checked values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/logging.h"
+#include "common/wire/job.h"
+#include "supervisor/exposition/failure_values.h"
+#include "supervisor/probe/probe_deadline.h"
+#include "supervisor/probe/probe_request.h"
+#include "supervisor/probe/target_policy.h"
+
+namespace iperf3_exporter {
+
+// What one lock covers (--lock.scope).
+enum class LockScope : std::uint8_t { kHost, kBind, kTarget, kNone };
+
+// Member by member a flag of CONTRACT's table; the defaults are in options.cc.
+struct Options {
+  std::vector<std::string> listen_addresses;  // each one that ParseListenAddress takes
+  std::string telemetry_path;
+  std::string probe_path;
+  std::string web_config_file;  // empty: none
+  bool systemd_socket = false;
+  std::size_t max_connections = 0;
+
+  std::string iperf3_path;  // absolute
+
+  ProbeTimes probe_times;
+  ProbeLimits probe_limits;
+  TargetPolicy target_policy;
+  std::uint32_t probe_retries = 0;
+  FailureValues failure_values = FailureValues::kZero;
+  std::size_t max_queued = 0;
+
+  LockScope lock_scope = LockScope::kHost;
+  std::string lock_name;  // [A-Za-z0-9._-], starts with a letter or digit
+  std::chrono::nanoseconds lock_timeout{0};
+
+  std::uint32_t worker_count = 0;
+  std::string worker_path;  // absolute
+  SandboxMode sandbox = SandboxMode::kRequire;
+
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kLogfmt;
+  bool config_check = false;
+};
+
+// The program ends without having started: --help, --version, or a command line that can't work.
+struct ExitRequest {
+  int code = 0;
+  std::string text;  // complete lines
+  bool to_stderr = false;
+};
+
+// Reads and checks everything that can be checked without opening a socket, the programs it
+// will start included (PATH is read). The web configuration file is not read here. With
+// --config.check a fault exits with 1 instead of 2. Not thread-safe (gflags).
+[[nodiscard]] std::variant<Options, ExitRequest> ParseOptions(int argc, const char* const* argv);
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,98 @@
+#include "supervisor/exposition/exposition_format.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+
+namespace iperf3_exporter {
+namespace {
+
+std::string_view Trim(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
+// What stands before the first `separator`, trimmed; `rest` goes on behind it.
+std::string_view TakeUntil(char separator, std::string_view& rest) {
+  const std::size_t at = rest.find(separator);
+  const std::string_view head = rest.substr(0, at);
+  rest.remove_prefix(at == std::string_view::npos ? rest.size() : at + 1);
+  return Trim(head);
+}
+
+// One media range of the header with what matters of its parameters.
+struct MediaRange {
+  std::string_view type;
+  double quality = 1;
+  bool version_known = true;
+};
+
+double ParseQuality(std::string_view text) {
+  double quality = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), quality);
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return 0;
+  return quality >= 0 && quality <= 1 ? quality : 0;
+}
+
+MediaRange ParseMediaRange(std::string_view text) {
+  MediaRange range;
+  range.type = TakeUntil(';', text);
+  const bool open_metrics = EqualsIgnoringCase(range.type, "application/openmetrics-text");
+  while (!text.empty()) {
+    std::string_view parameter = TakeUntil(';', text);
+    const std::string_view name = TakeUntil('=', parameter);
+    std::string_view value = Trim(parameter);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+      value = value.substr(1, value.size() - 2);
+    }
+    if (EqualsIgnoringCase(name, "q")) range.quality = ParseQuality(value);
+    if (open_metrics && EqualsIgnoringCase(name, "version")) {
+      range.version_known = value == "1.0.0" || value == "0.0.1";
+    }
+  }
+  return range;
+}
+
+// How specifically a range names the text format; 0: not at all.
+int TextSpecificity(std::string_view type) {
+  if (EqualsIgnoringCase(type, "text/plain")) return 3;
+  if (EqualsIgnoringCase(type, "text/*")) return 2;
+  return type == "*/*" ? 1 : 0;
+}
+
+}  // namespace
+
+ExpositionFormat NegotiateFormat(std::string_view accept) {
+  double open_metrics = 0;
+  double text = 0;
+  int text_specificity = 0;
+  while (!accept.empty()) {
+    const MediaRange range = ParseMediaRange(TakeUntil(',', accept));
+    if (EqualsIgnoringCase(range.type, "application/openmetrics-text")) {
+      if (range.version_known) open_metrics = std::max(open_metrics, range.quality);
+      continue;
+    }
+    const int specificity = TextSpecificity(range.type);
+    if (specificity == 0 || specificity < text_specificity) continue;
+    text = specificity > text_specificity ? range.quality : std::max(text, range.quality);
+    text_specificity = specificity;
+  }
+  return open_metrics > 0 && open_metrics >= text ? ExpositionFormat::kOpenMetrics
+                                                  : ExpositionFormat::kText;
+}
+
+std::string_view ContentType(ExpositionFormat format) {
+  return format == ExpositionFormat::kOpenMetrics
+             ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+             : "text/plain; version=0.0.4; charset=utf-8";
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,39 @@
+// The pages for people and their scripts: landing page, lock status. Pure text from values.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/lock/lock_board.h"
+#include "common/wire/job.h"
+#include "supervisor/config/options.h"
+#include "supervisor/probe/probe_dispatcher.h"
+
+namespace iperf3_exporter {
+
+// HTML; every value that is not ours is escaped. `ready` is null before the first worker was.
+[[nodiscard]] std::string BuildLandingPage(const Options& options, const WorkerReady* ready);
+
+// So many of those that wait are listed, so that the page costs the same however long the queue is:
+// it is asked for most when the queue is long.
+inline constexpr std::size_t kMaxListedWaiting = 100;
+
+// What /lock-status tells.
+struct LockStatus {
+  LockScope scope = LockScope::kHost;
+  std::string name;
+  std::vector<LockHolder> holders;    // in order of slot; one at most with scope `host`
+  std::size_t queue_size = 0;         // all that wait
+  std::vector<WaitingProbe> waiting;  // the first of them, in order
+  std::uint64_t recoveries = 0;
+};
+
+// JSON with the fork's keys (is_locked, locked_by, locked_at, lock_duration, queue_size), which
+// speak of the first holder, and ours. Whatever bytes the texts have, the answer is valid JSON.
+[[nodiscard]] std::string BuildLockStatus(const LockStatus& status,
+                                          std::chrono::system_clock::time_point now);
+
+[[nodiscard]] std::string_view Name(LockScope scope);
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,101 @@
+#include "supervisor/workers/orphan_reaper.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "common/unique_fd.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// The parent of process `pid`; 0 if it is gone, or not to be seen.
+pid_t ParentOf(const std::filesystem::path& process) {
+  std::ifstream file(process / "stat");
+  std::string text;
+  std::getline(file, text, '\0');
+  // "pid (name) state parent": the name may hold anything, brackets too.
+  const std::size_t end = text.rfind(')');
+  if (end == std::string::npos || end + 4 >= text.size()) return 0;
+  const char* parent = text.data() + end + 4;
+  pid_t number = 0;
+  std::from_chars(parent, text.data() + text.size(), number);
+  return number;
+}
+
+// For kernels without CONFIG_PROC_CHILDREN. Does not see a process that hidepid hides.
+std::vector<pid_t> SearchChildren() {
+  std::vector<pid_t> children;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string name = at->path().filename();
+    pid_t pid = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), pid).ec != std::errc()) continue;
+    if (ParentOf(at->path()) == ::getpid()) children.push_back(pid);
+  }
+  return children;
+}
+
+// Orphans become children of the first thread, which is ours.
+std::vector<pid_t> ListChildren() {
+  std::ifstream file("/proc/thread-self/children");
+  if (!file) return SearchChildren();
+  std::vector<pid_t> children;
+  for (pid_t pid = 0; file >> pid;) children.push_back(pid);
+  return children;
+}
+
+// Until our child `pid` can be reaped.
+void AwaitDeath(pid_t pid, Deadline limit) {
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd exit{pidfd.get(), POLLIN, 0};
+  while (::poll(&exit, 1, PollMilliseconds(limit)) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+OrphanReaper::OrphanReaper() : inherited_(ListChildren()) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+// What is inherited is reaped as any other, so that its number can't become a stranger's.
+void OrphanReaper::Sweep(const std::function<bool(pid_t)>& is_worker) {
+  for (const pid_t pid : ListChildren()) {
+    if (is_worker(pid)) continue;
+    const bool is_dead = ::waitpid(pid, nullptr, WNOHANG) == pid;
+    const auto inherited = std::find(inherited_.begin(), inherited_.end(), pid);
+    if (!is_dead && inherited == inherited_.end()) ::kill(pid, SIGKILL);
+    if (is_dead && inherited != inherited_.end()) inherited_.erase(inherited);
+  }
+}
+
+void OrphanReaper::SweepAll(Deadline limit) {
+  for (;;) {
+    Sweep([](pid_t) { return false; });
+    const std::vector<pid_t> left = ListOrphans();
+    if (left.empty() || TimeLeft(limit) == std::chrono::nanoseconds::zero()) return;
+    AwaitDeath(left.front(), limit);
+  }
+}
+
+std::vector<pid_t> OrphanReaper::ListOrphans() const {
+  std::vector<pid_t> orphans = ListChildren();
+  std::erase_if(orphans, [this](pid_t pid) {
+    return std::find(inherited_.begin(), inherited_.end(), pid) != inherited_.end();
+  });
+  return orphans;
+}
+
+}  // namespace iperf3_exporter

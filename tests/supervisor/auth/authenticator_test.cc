@@ -1,0 +1,175 @@
+#include "supervisor/auth/authenticator.h"
+
+#include <event2/event.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/deadline.h"
+#include "supervisor/auth/decoy_hashes.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// bcrypt of "secret" at the lowest cost.
+constexpr char kSecretHash[] = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
+
+class AuthenticatorTest : public ::testing::Test {
+ protected:
+  AuthenticatorTest() { authenticator_.SetUsers({{"alice", kSecretHash}}); }
+  ~AuthenticatorTest() override { event_base_free(base_); }
+
+  void Ask(const std::string& user, const std::string& password, bool* wanted = nullptr) {
+    const std::size_t index = outcomes_.size();
+    outcomes_.emplace_back();
+    authenticator_.Check(
+        {user, password}, [wanted] { return wanted == nullptr || *wanted; },
+        [this, index](AuthOutcome outcome) { outcomes_[index] = outcome; });
+  }
+  // The loop does not run meanwhile, so that nobody's turn ends.
+  void FillLineOf(const std::string& user, bool* wanted = nullptr) {
+    for (std::size_t i = 0; i < Authenticator::kMaxWaitingPerName; ++i) {
+      Ask(user, "wrong " + std::to_string(i), wanted);
+      ASSERT_EQ(outcomes_.back(), std::nullopt) << user << " " << i;
+    }
+  }
+  void FillAllLines(bool* wanted = nullptr) {
+    for (std::size_t i = 0; i < Authenticator::kMaxWaiting; ++i) {
+      Ask("user " + std::to_string(i), "wrong", wanted);
+      ASSERT_EQ(outcomes_.back(), std::nullopt) << i;
+    }
+  }
+  void RunUntilAllAreAnswered() {
+    const Deadline deadline = Clock::now() + std::chrono::seconds(60);
+    const auto all_answered = [this] {
+      return std::all_of(outcomes_.begin(), outcomes_.end(),
+                         [](const auto& outcome) { return outcome.has_value(); });
+    };
+    while (!all_answered()) {
+      ASSERT_LT(Clock::now(), deadline);
+      event_base_loop(base_, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+      std::this_thread::yield();
+    }
+  }
+
+  event_base* base_ = event_base_new();
+  std::vector<std::optional<AuthOutcome>> outcomes_;
+  Authenticator authenticator_{base_};
+};
+
+TEST_F(AuthenticatorTest, KnowsWhoIsRight) {
+  Ask("alice", "secret");
+  Ask("alice", "wrong");
+  Ask("bob", "secret");
+  RunUntilAllAreAnswered();
+  EXPECT_EQ(outcomes_[0], AuthOutcome::kAccepted);
+  EXPECT_EQ(outcomes_[1], AuthOutcome::kRefused);
+  EXPECT_EQ(outcomes_[2], AuthOutcome::kRefused);
+  Ask("alice", "secret");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kAccepted) << "not remembered";
+}
+
+TEST_F(AuthenticatorTest, FullLineOfOneNameTellsNothingOfAnother) {
+  FillLineOf("nobody");
+  Ask("nobody", "wrong");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  FillLineOf("alice");
+  Ask("alice", "wrong");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  // As long as a line is, for those who exist and those who don't.
+  FillLineOf("nobody else");
+  RunUntilAllAreAnswered();
+  Ask("nobody", "wrong again");
+  EXPECT_EQ(outcomes_.back(), std::nullopt) << "the line is still full";
+}
+
+TEST_F(AuthenticatorTest, BoundOfAllLinesHoldsForKnownAndUnknownAlike) {
+  FillAllLines();
+  Ask("alice", "secret");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  Ask("nobody", "secret");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  RunUntilAllAreAnswered();
+  Ask("alice", "secret");
+  Ask("nobody", "secret");
+  RunUntilAllAreAnswered();
+  EXPECT_EQ(outcomes_[outcomes_.size() - 2], AuthOutcome::kAccepted);
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kRefused);
+}
+
+TEST_F(AuthenticatorTest, RememberedUserIsNotKeptWaiting) {
+  Ask("alice", "secret");
+  RunUntilAllAreAnswered();
+  FillAllLines();
+  Ask("alice", "secret");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kAccepted);
+}
+
+TEST_F(AuthenticatorTest, WhoHasGoneKeepsNoPlace) {
+  bool wanted = true;
+  FillLineOf("alice", &wanted);
+  Ask("alice", "secret");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  wanted = false;
+  outcomes_.clear();
+  Ask("alice", "secret");
+  RunUntilAllAreAnswered();
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kAccepted);
+
+  wanted = true;
+  FillAllLines(&wanted);
+  wanted = false;
+  outcomes_.clear();
+  for (int i = 0; i < 100; ++i) Ask("other " + std::to_string(i), "wrong");
+  RunUntilAllAreAnswered();
+  EXPECT_EQ(std::count(outcomes_.begin(), outcomes_.end(), AuthOutcome::kRefused), 100);
+}
+
+std::string HashOfCost(const std::string& cost) {
+  return "$2b$" + cost + "$" + std::string(53, 'a');
+}
+
+TEST(DecoyHashesTest, CostIsThatOfSomeUserAndKeepsToItsName) {
+  const DecoyHashes decoys({{"a", HashOfCost("05")},
+                            {"b", HashOfCost("05")},
+                            {"c", HashOfCost("05")},
+                            {"d", HashOfCost("12")}});
+  std::map<std::string, int> names_by_cost;
+  for (int i = 0; i < 4000; ++i) {
+    const std::string hash = decoys.For("name " + std::to_string(i));
+    ASSERT_TRUE(IsBcryptHash(hash)) << hash;
+    EXPECT_EQ(hash, decoys.For("name " + std::to_string(i)));
+    ++names_by_cost[hash.substr(4, 2)];
+  }
+  ASSERT_EQ(names_by_cost.size(), 2U);
+  // As among the users: 3,000 to 1,000.
+  EXPECT_NEAR(names_by_cost["05"], 3000, 200);
+}
+
+TEST(DecoyHashesTest, ChoiceDependsOnTheStoredHashes) {
+  const std::string other = HashOfCost("05").replace(20, 1, "b");
+  const DecoyHashes first({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
+  const DecoyHashes same({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
+  const DecoyHashes second({{"a", other}, {"b", HashOfCost("12")}});
+  int changed = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = std::to_string(i);
+    EXPECT_EQ(first.For(name), same.For(name));
+    changed += first.For(name) != second.For(name) ? 1 : 0;
+  }
+  EXPECT_NEAR(changed, 500, 100);
+}
+
+TEST_F(AuthenticatorTest, WithoutUsersEverybodyIsRefused) {
+  authenticator_.SetUsers({});
+  Ask("alice", "secret");
+  EXPECT_EQ(outcomes_.back(), AuthOutcome::kRefused);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

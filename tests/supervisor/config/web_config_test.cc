@@ -1,0 +1,134 @@
+#include "supervisor/config/web_config.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "supervisor/http/http_server.h"
+
+namespace iperf3_exporter {
+namespace {
+
+const std::filesystem::path kFolder = std::filesystem::path(TEST_DATA_DIR) / "web_config";
+
+std::vector<std::string> FilesOf(const char* folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder / folder)) {
+    files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string FirstLine(const std::string& file) {
+  std::ifstream in(file);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+std::string Replace(std::string text, const std::string& what, const std::string& by) {
+  const auto at = text.find(what);
+  return at == std::string::npos ? text : text.replace(at, what.size(), by);
+}
+
+WebConfig MustParse(const std::string& text) {
+  auto config = ParseWebConfig(text, "/etc/web.yml");
+  EXPECT_TRUE(config) << config.error().message;
+  return config.value_or(WebConfig());
+}
+
+// The first line of each file in bad/ says what must be said about it.
+TEST(WebConfigTest, RefusesEachMistakeWithFileLineAndReason) {
+  const auto files = FilesOf("bad");
+  ASSERT_GE(files.size(), 60U);
+  for (const std::string& file : files) {
+    const std::string head = "# refused: ";
+    const std::string line = FirstLine(file);
+    ASSERT_TRUE(line.starts_with(head)) << file;
+    const std::string folder = (kFolder / "bad").string();
+    const std::string expected = file + ":" + Replace(line.substr(head.size()), "{folder}", folder);
+    const auto status = CheckWebConfig(file);
+    ASSERT_FALSE(status) << file;
+    EXPECT_EQ(status.error().message, expected);
+  }
+}
+
+TEST(WebConfigTest, AcceptsWhatTheToolkitAccepts) {
+  const auto files = FilesOf("good");
+  ASSERT_GE(files.size(), 9U);
+  for (const std::string& file : files) {
+    const auto status = CheckWebConfig(file);
+    EXPECT_TRUE(status) << file << ": " << status.error().message;
+  }
+}
+
+TEST(WebConfigTest, SaysWhichFileIsMissing) {
+  const auto status = CheckWebConfig("/nonexistent/web.yml");
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().message, "/nonexistent/web.yml: No such file or directory");
+}
+
+TEST(WebConfigTest, NeverShowsASecret) {
+  for (const char* text : {"tls_server_config:\n  key: [sesame]\n", "basic_auth_users: {a: sesame}",
+                           "basic_auth_users: {a: [sesame]}"}) {
+    const auto config = ParseWebConfig(text, "web.yml");
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error().message.find("sesame"), std::string::npos) << config.error().message;
+  }
+}
+
+TEST(WebConfigTest, HasTheToolkitsDefaults) {
+  const WebConfig config = MustParse("");
+  EXPECT_FALSE(config.tls.Enabled());
+  EXPECT_EQ(config.tls.min_version, TlsVersion::kTls12);
+  EXPECT_EQ(config.tls.max_version, TlsVersion::kTls13);
+  EXPECT_TRUE(config.tls.prefer_server_ciphers);
+  EXPECT_TRUE(config.users.empty());
+  EXPECT_EQ(config.rate_interval.count(), 0);
+}
+
+TEST(WebConfigTest, ResolvesPathsAgainstTheFoldersFile) {
+  const WebConfig config =
+      MustParse("tls_server_config: {cert_file: a.pem, key_file: /b.key, client_ca_file: ''}");
+  EXPECT_EQ(config.tls.cert_file.text, "/etc/a.pem");
+  EXPECT_EQ(config.tls.key_file.text, "/b.key");
+  EXPECT_FALSE(config.tls.client_ca_file.given());
+}
+
+TEST(WebConfigTest, KeepsTheOrderOfCiphersAndTranslatesThem) {
+  const WebConfig config = MustParse(
+      "tls_server_config: {cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "
+      "TLS_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA]}");
+  EXPECT_EQ(config.tls.ciphers,
+            (std::vector<std::string>{"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA"}));
+  EXPECT_FALSE(config.tls.only_tls13_ciphers);
+}
+
+TEST(WebConfigTest, TellsNoAllowedSansFromNoneGiven) {
+  EXPECT_FALSE(MustParse("tls_server_config: {client_auth_type: ''}").tls.client_allowed_sans);
+  const auto tls = MustParse("tls_server_config: {client_allowed_sans: []}").tls;
+  ASSERT_TRUE(tls.client_allowed_sans);
+  EXPECT_TRUE(tls.client_allowed_sans->empty());
+}
+
+TEST(WebConfigTest, LeavesOutBlankHeaders) {
+  const WebConfig config =
+      MustParse("http_server_config: {headers: {X-XSS-Protection: '', X-Frame-Options: deny}}");
+  ASSERT_EQ(config.headers.size(), 1U);
+  EXPECT_EQ(config.headers.front().first, "X-Frame-Options");
+}
+
+TEST(WebConfigTest, SurvivesDeepNesting) {
+  const std::string deep(100'000, '[');
+  EXPECT_FALSE(ParseWebConfig(deep, "web.yml"));
+  std::string maps;
+  for (int i = 0; i < 20'000; ++i) maps += "{a: ";
+  EXPECT_FALSE(ParseWebConfig(maps, "web.yml"));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

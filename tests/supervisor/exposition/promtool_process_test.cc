@@ -1,0 +1,103 @@
+// promtool reads the pages as Prometheus would, and knows its conventions.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "supervisor/exposition/exporter_metrics.h"
+#include "supervisor/exposition/probe_exposition.h"
+#include "tests/supervisor/exposition/exposition_samples.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr char kPromtool[] = "/usr/bin/promtool";
+constexpr int kClean = 0;
+constexpr int kParsedWithAdvice = 3;  // promtool's status when it only dislikes names
+
+struct Verdict {
+  int status = -1;
+  std::string output;
+};
+
+class PromtoolTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::access(kPromtool, X_OK) != 0) GTEST_SKIP() << kPromtool << " is not installed";
+    std::string name = testing::TempDir() + "promtool_test.XXXXXX";
+    const int fd = ::mkstemp(name.data());
+    ASSERT_GE(fd, 0);
+    ::close(fd);
+    file_ = name;
+  }
+  void TearDown() override {
+    if (!file_.empty()) ::unlink(file_.c_str());
+  }
+
+  Verdict Check(const std::string& page) const {
+    std::ofstream(file_, std::ios::trunc) << page;
+    const std::string command = std::string(kPromtool) + " check metrics < " + file_ + " 2>&1";
+    FILE* const pipe = ::popen(command.c_str(), "r");
+    if (pipe == nullptr) return {};
+    Verdict verdict;
+    char buffer[4096];
+    for (std::size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) {
+      verdict.output.append(buffer, n);
+    }
+    const int status = ::pclose(pipe);
+    verdict.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return verdict;
+  }
+
+ private:
+  std::string file_;
+};
+
+TEST_F(PromtoolTest, AcceptsTheExportersPage) {
+  ExporterMetrics metrics;
+  metrics.SetIperf3Version("3.12");
+  metrics.OnProbe(ProbeResult::kSuccess, std::chrono::seconds(1));
+  const Verdict verdict =
+      Check(*metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp()));
+  EXPECT_EQ(verdict.status, kClean) << verdict.output;
+}
+
+// The only advice it may have is about the units in names that users know.
+TEST_F(PromtoolTest, AcceptsProbePages) {
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+    for (const Direction direction :
+         {Direction::kUpload, Direction::kDownload, Direction::kBidirectional}) {
+      for (const ProbeOutcome& outcome :
+           {SampleOutcome(protocol, direction), SampleFailure(protocol, direction)}) {
+        const Verdict verdict =
+            Check(BuildProbePage(outcome, FailureValues::kZero, ExpositionFormat::kText));
+        EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice)
+            << verdict.output;
+        std::istringstream lines(verdict.output);
+        for (std::string line; std::getline(lines, line);) {
+          const std::string name = line.substr(0, line.find(' '));
+          EXPECT_TRUE(name.ends_with("_ms") || name.ends_with("_percent") ||
+                      name.ends_with("_mbps") || name == "iperf3_bits_per_second")
+              << line;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(PromtoolTest, RefusesAPageThatIsCut) {
+  const std::string page = BuildProbePage(SampleOutcome(Protocol::kTcp, Direction::kUpload),
+                                          FailureValues::kZero, ExpositionFormat::kText);
+  const Verdict verdict = Check(page.substr(0, page.rfind('"')));
+  EXPECT_NE(verdict.status, kClean);
+  EXPECT_NE(verdict.status, kParsedWithAdvice);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

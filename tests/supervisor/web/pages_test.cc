@@ -1,0 +1,167 @@
+#include "supervisor/web/pages.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace iperf3_exporter {
+namespace {
+
+using nlohmann::ordered_json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using SystemTime = std::chrono::system_clock::time_point;
+
+constexpr SystemTime kNow{std::chrono::milliseconds(1'700'000'000'250)};
+
+LockHolder Holder(const std::string& target) {
+  LockHolder holder;
+  holder.identified = true;
+  holder.ours = true;
+  holder.exporter_pid = 41;
+  holder.worker_pid = 42;
+  holder.target = target;
+  holder.port = 5201;
+  holder.since = kNow - milliseconds(1500);
+  return holder;
+}
+
+LockStatus Crowd(std::size_t waiting) {
+  LockStatus status;
+  status.name = "iperf3_exporter";
+  status.holders.push_back(Holder("192.0.2.1"));
+  status.queue_size = waiting;
+  for (std::size_t i = 0; i < std::min(waiting, kMaxListedWaiting); ++i) {
+    status.waiting.push_back({"target-" + std::to_string(i), static_cast<std::uint16_t>(i + 1),
+                              milliseconds(i), seconds(60)});
+  }
+  return status;
+}
+
+ordered_json Parse(const LockStatus& status) {
+  return ordered_json::parse(BuildLockStatus(status, kNow));
+}
+
+std::vector<std::string> Keys(const ordered_json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
+
+TEST(PagesTest, LockStatusHasItsKeysInOneOrder) {
+  const std::vector<std::string> expected = {
+      "is_locked", "locked_by", "locked_at", "lock_duration", "queue_size",      "scope",
+      "name",      "holder",    "holders",   "recoveries",    "waiting_omitted", "waiting"};
+  EXPECT_EQ(Keys(Parse(LockStatus{})), expected);
+  EXPECT_EQ(Keys(Parse(Crowd(2))), expected);
+}
+
+TEST(PagesTest, LockStatusOfAFreeLockIsNullWhereNobodyHolds) {
+  LockStatus status;
+  status.name = "a";
+  status.recoveries = 3;
+  const ordered_json page = Parse(status);
+  EXPECT_EQ(page["is_locked"], false);
+  for (const char* key : {"locked_by", "locked_at", "lock_duration", "holder"}) {
+    EXPECT_TRUE(page[key].is_null()) << key;
+  }
+  EXPECT_EQ(page["queue_size"], 0);
+  EXPECT_EQ(page["scope"], "host");
+  EXPECT_EQ(page["name"], "a");
+  EXPECT_EQ(page["holders"], ordered_json::array());
+  EXPECT_EQ(page["waiting"], ordered_json::array());
+  EXPECT_EQ(page["waiting_omitted"], 0);
+  EXPECT_EQ(page["recoveries"], 3);
+}
+
+TEST(PagesTest, LockStatusNamesTheHolder) {
+  const ordered_json page = Parse(Crowd(0));
+  EXPECT_EQ(page["is_locked"], true);
+  EXPECT_EQ(page["locked_by"], "192.0.2.1:5201");
+  EXPECT_EQ(page["locked_at"], "2023-11-14T22:13:18.750Z");
+  EXPECT_EQ(page["lock_duration"], 1.5);
+  const ordered_json expected = {
+      {"pid", 42},    {"exporter_pid", 41}, {"target", "192.0.2.1"},
+      {"port", 5201}, {"own", true},        {"since", "2023-11-14T22:13:18.750Z"}};
+  EXPECT_EQ(page["holder"], expected);
+  EXPECT_EQ(page["holders"], ordered_json::array({expected}));
+}
+
+TEST(PagesTest, LockStatusOfAHolderThatDidNotSayWhoItIs) {
+  LockStatus status;
+  status.holders.emplace_back();
+  const ordered_json page = Parse(status);
+  EXPECT_EQ(page["is_locked"], true);
+  for (const char* key : {"locked_by", "locked_at", "lock_duration"}) {
+    EXPECT_TRUE(page[key].is_null()) << key;
+  }
+  for (const char* key : {"pid", "exporter_pid", "target", "port", "since"}) {
+    EXPECT_TRUE(page["holder"][key].is_null()) << key;
+  }
+  EXPECT_EQ(page["holder"]["own"], false);
+}
+
+TEST(PagesTest, LockStatusSpeaksOfTheFirstOfSeveralHolders) {
+  LockStatus status = Crowd(0);
+  status.holders.push_back(Holder("second"));
+  const ordered_json page = Parse(status);
+  EXPECT_EQ(page["holder"]["target"], "192.0.2.1");
+  EXPECT_EQ(page["holders"].size(), 2U);
+  EXPECT_EQ(page["holders"][1]["target"], "second");
+}
+
+TEST(PagesTest, LockStatusListsWhoWaitsInOrder) {
+  const ordered_json page = Parse(Crowd(3));
+  EXPECT_EQ(page["queue_size"], 3);
+  EXPECT_EQ(page["waiting_omitted"], 0);
+  ASSERT_EQ(page["waiting"].size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const ordered_json expected = {{"target", "target-" + std::to_string(i)},
+                                   {"port", i + 1},
+                                   {"waited", static_cast<double>(i) / 1000},
+                                   {"left", 60.0}};
+    EXPECT_EQ(page["waiting"][i], expected);
+    EXPECT_EQ(Keys(page["waiting"][i]), Keys(expected));
+    EXPECT_TRUE(page["waiting"][i]["waited"].is_number_float());
+  }
+}
+
+TEST(PagesTest, LockStatusCountsThoseThatItDoesNotList) {
+  const ordered_json page = Parse(Crowd(5000));
+  EXPECT_EQ(page["queue_size"], 5000);
+  EXPECT_EQ(page["waiting"].size(), kMaxListedWaiting);
+  EXPECT_EQ(page["waiting_omitted"], 5000 - kMaxListedWaiting);
+  EXPECT_EQ(page["waiting"].back()["target"], "target-99");
+}
+
+TEST(PagesTest, LockStatusIsJsonWhateverTheTextsHold) {
+  for (const std::string& text : {std::string("\"},\\ \n\x1b\x7f"), std::string("\xff\xc3("),
+                                  std::string("a\0b", 3), std::string("</script>é\xe2\x80\xa8")}) {
+    LockStatus status = Crowd(1);
+    status.holders[0].target = text;
+    status.waiting[0].target = text;
+    status.name = text;
+    const ordered_json page = Parse(status);
+    EXPECT_TRUE(page["waiting"][0]["target"].is_string());
+    EXPECT_EQ(page["waiting"][0]["port"], 1);
+    EXPECT_EQ(page["queue_size"], 1);
+  }
+}
+
+TEST(PagesTest, LandingPageEscapesWhatIsNotOurs) {
+  Options options;
+  options.telemetry_path = "/<m>\"'&";
+  WorkerReady ready;
+  ready.iperf3_version = "<script>";
+  const std::string page = BuildLandingPage(options, &ready);
+  EXPECT_EQ(page.find("<script>"), std::string::npos);
+  EXPECT_EQ(page.find("<m>"), std::string::npos);
+  EXPECT_NE(page.find("&lt;script&gt;"), std::string::npos);
+  EXPECT_NE(page.find("/&lt;m&gt;&quot;&#39;&amp;"), std::string::npos);
+  EXPECT_NE(BuildLandingPage(options, nullptr).find("not known yet"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

@@ -1,0 +1,200 @@
+// Every report of the corpus, against what an independent reader (expected_values.py) found in
+// it, and the reason of every failed test, against a table written by hand.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "tests/worker/iperf3/padded_report.h"
+#include "worker/iperf3/verdict.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using Facts = std::map<std::string, std::string>;
+
+// Cases of all versions; a reader that found fewer would leave the tests with less to compare.
+constexpr std::size_t kCases = 502;
+constexpr int kMeasuredCases = 259;
+
+// What the reader prints; its exit status too, as waitpid gives it.
+std::string RunReader(int& status) {
+  const std::string command =
+      "python3 " TEST_SOURCE_DIR "/tests/worker/iperf3/expected_values.py " TEST_DATA_DIR "/corpus";
+  std::FILE* const pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return {};
+  std::string text;
+  char buffer[4096];
+  while (const std::size_t bytes = std::fread(buffer, 1, sizeof buffer, pipe)) {
+    text.append(buffer, bytes);
+  }
+  status = pclose(pipe);
+  return text;
+}
+
+// By "VERSION/CASE".
+std::map<std::string, Facts> ParseFacts(const std::string& text) {
+  std::map<std::string, Facts> facts;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find(' ');
+    const std::size_t second = line.find(' ', first + 1);
+    facts[line.substr(0, first)][line.substr(first + 1, second - first - 1)] =
+        line.substr(second + 1);
+  }
+  return facts;
+}
+
+std::string FromHex(const std::string& hex) {
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
+}
+
+bool HasWord(const std::string& command, const std::string& word) {
+  return command.find(" " + word + " ") != command.npos || command.ends_with(" " + word + '"');
+}
+
+Verdict JudgeCase(const std::string& path, const Facts& facts, ReportParser& parser) {
+  const std::string& command = facts.at("command");
+  const int status = std::stoi(facts.at("status"));
+  const ProcessEnd end =
+      status < 0 ? ProcessEnd{.signal = -status} : ProcessEnd{.exit_code = status};
+  const Protocol protocol = HasWord(command, "-u") ? Protocol::kUdp : Protocol::kTcp;
+  const Direction direction = HasWord(command, "--bidir") ? Direction::kBidirectional
+                              : HasWord(command, "-R")    ? Direction::kDownload
+                                                          : Direction::kUpload;
+  const PaddedReport report = PaddedReport::Read(TEST_DATA_DIR "/corpus/" + path + ".json");
+  return Judge(end, report.text(), FromHex(facts.at("stderr")), protocol, direction, parser);
+}
+
+void AddFacts(const std::string& prefix, const std::optional<DirectionMeasurement>& direction,
+              std::map<std::string, double>& to) {
+  using D = DirectionMeasurement;
+  static const std::map<std::string, std::optional<double> D::*> members = {
+      {"sent_seconds", &D::sent_seconds},
+      {"sent_bytes", &D::sent_bytes},
+      {"sent_bits_per_second", &D::sent_bits_per_second},
+      {"received_seconds", &D::received_seconds},
+      {"received_bytes", &D::received_bytes},
+      {"received_bits_per_second", &D::received_bits_per_second},
+      {"retransmits", &D::retransmits},
+      {"min_rtt_seconds", &D::min_rtt_seconds},
+      {"mean_rtt_seconds", &D::mean_rtt_seconds},
+      {"max_rtt_seconds", &D::max_rtt_seconds},
+      {"max_congestion_window_bytes", &D::max_congestion_window_bytes},
+      {"sent_packets", &D::sent_packets},
+      {"received_packets", &D::received_packets},
+      {"lost_packets", &D::lost_packets},
+      {"lost_ratio", &D::lost_ratio},
+      {"jitter_seconds", &D::jitter_seconds},
+  };
+  EXPECT_EQ(members.size(), kDirectionFields.size());
+  if (!direction) return;
+  for (const auto& [name, member] : members) {
+    if (const auto& value = *direction.*member) to[prefix + name] = *value;
+  }
+}
+
+void AddFacts(const std::string& prefix, const CpuUtilization& cpu,
+              std::map<std::string, double>& to) {
+  if (cpu.total) to[prefix + "total"] = *cpu.total;
+  if (cpu.user) to[prefix + "user"] = *cpu.user;
+  if (cpu.system) to[prefix + "system"] = *cpu.system;
+}
+
+std::map<std::string, double> FactsOf(const Measurement& measurement) {
+  std::map<std::string, double> facts;
+  AddFacts("upload.", measurement.upload, facts);
+  AddFacts("download.", measurement.download, facts);
+  AddFacts("local_cpu.", measurement.local_cpu, facts);
+  AddFacts("remote_cpu.", measurement.remote_cpu, facts);
+  facts["implausible_values"] = measurement.implausible_values;
+  return facts;
+}
+
+class ReportCorpusTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    int status = -1;
+    expected_ = ParseFacts(RunReader(status));
+    ASSERT_EQ(status, 0);
+  }
+  void SetUp() override { ASSERT_EQ(expected_.size(), kCases); }
+
+  static std::map<std::string, Facts> expected_;
+  ReportParser parser_;
+};
+
+std::map<std::string, Facts> ReportCorpusTest::expected_;
+
+TEST_F(ReportCorpusTest, MeasuresWhatAnIndependentReaderFinds) {
+  int succeeded = 0;
+  for (const auto& [path, facts] : expected_) {
+    const Verdict verdict = JudgeCase(path, facts, parser_);
+    EXPECT_EQ(verdict.succeeded, facts.at("up") == "1") << path;
+    if (!verdict.succeeded) continue;
+    ++succeeded;
+    std::map<std::string, double> wanted;
+    for (const auto& [name, value] : facts) {
+      if (name != "command" && name != "status" && name != "stderr" && name != "up") {
+        wanted[name] = std::stod(value);
+      }
+    }
+    EXPECT_EQ(FactsOf(verdict.measurement), wanted) << path;
+  }
+  EXPECT_EQ(succeeded, kMeasuredCases);
+}
+
+TEST_F(ReportCorpusTest, NumbersStayWithinTheirBounds) {
+  for (const auto& [path, facts] : expected_) {
+    const Verdict verdict = JudgeCase(path, facts, parser_);
+    for (const std::optional<DirectionMeasurement>* direction :
+         {&verdict.measurement.upload, &verdict.measurement.download}) {
+      for (const DirectionField& field : kDirectionFields) {
+        if (!*direction) continue;
+        const std::optional<double> value = (**direction).*field.member;
+        EXPECT_TRUE(!value || (*value >= 0 && *value <= field.max)) << path << ' ' << *value;
+      }
+    }
+  }
+}
+
+// One row per case that failed with some version: its reason with 3.9, 3.12 and 3.18; "up" where
+// that version succeeded, "" where there is no such file.
+struct FailedCase {
+  const char* name;
+  const char* reasons[3];
+};
+
+constexpr FailedCase kFailedCases[] = {
+#include "tests/worker/iperf3/failed_cases.inc"
+};
+
+TEST_F(ReportCorpusTest, GivesTheExpectedReasonOfEachFailure) {
+  std::map<std::string, std::string> wanted;
+  constexpr const char* kVersions[] = {"3.9/", "3.12/", "3.18/"};
+  for (const FailedCase& failed : kFailedCases) {
+    for (int i = 0; i < 3; ++i) {
+      if (failed.reasons[i][0] != '\0')
+        wanted[kVersions[i] + std::string(failed.name)] = failed.reasons[i];
+    }
+  }
+  for (const auto& [path, facts] : expected_) {
+    const Verdict verdict = JudgeCase(path, facts, parser_);
+    const auto reason = wanted.find(path);
+    EXPECT_EQ(verdict.succeeded ? "up" : std::string(Name(verdict.reason)),
+              reason == wanted.end() ? "up" : reason->second)
+        << path << ": " << verdict.error_text;
+    if (reason != wanted.end()) wanted.erase(reason);
+  }
+  EXPECT_THAT(wanted, testing::IsEmpty()) << "rows without a report";
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

@@ -1,0 +1,335 @@
+// The worker program against the fake iperf3, and once against the real one.
+#include "worker/loop/worker_loop.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/lock/lock_objects.h"
+#include "tests/worker/loop/worker_under_test.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class WorkerLoopTest : public ::testing::Test {
+ protected:
+  WorkerLoopTest() {
+    config_.lock_name = "worker_loop_test." + std::to_string(::getpid());
+    config_.lock_slots = 1;
+    config_.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
+    config_.sandbox = SandboxMode::kBestEffort;
+    EXPECT_TRUE(CreateLockObjects(config_.lock_name, config_.lock_slots));
+  }
+  ~WorkerLoopTest() override {
+    std::filesystem::remove(LockMutexPath(config_.lock_name, 1, 0));
+    std::filesystem::remove(LockBoardPath(config_.lock_name, 1));
+  }
+
+  Job MakeJob(const char* mode, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
+    Job job;
+    job.id = ++last_id_;
+    job.target = "localhost";
+    job.address = ParseIpAddress("127.0.0.1").value();
+    job.test.period_seconds = 1;
+    job.test.bind_device = mode;
+    job.lock_slot = 0;
+    job.deadline = Clock::now() + time;
+    job.lock_deadline = job.deadline;
+    return job;
+  }
+
+  WorkerConfig config_;
+  std::uint64_t last_id_ = 0;
+};
+
+TEST_F(WorkerLoopTest, SaysWhatItsIperf3Is) {
+  WorkerUnderTest worker;
+  const WorkerReady ready = worker.Configure(config_);
+  EXPECT_EQ(ready.error, "");
+  EXPECT_EQ(ready.iperf3_version, "3.12");
+  EXPECT_TRUE(ready.capabilities.connect_timeout);
+}
+
+TEST_F(WorkerLoopTest, AnswersEachJobWithItsReason) {
+  struct Case {
+    const char* mode;
+    FailureReason reason;
+  };
+  constexpr Case kCases[] = {
+      {"refuse", FailureReason::kConnectionRefused},
+      {"truncate", FailureReason::kBadOutput},
+      {"silent", FailureReason::kBadOutput},
+      {"flood", FailureReason::kOutputTooLarge},
+      {"segv", FailureReason::kKilled},
+      {"fail", FailureReason::kConnectionRefused},
+  };
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  for (const Case& expected : kCases) {
+    const JobResult result = worker.Run(MakeJob(expected.mode));
+    EXPECT_EQ(result.job_id, last_id_);
+    EXPECT_EQ(result.outcome, JobOutcome::kFailed) << expected.mode;
+    EXPECT_EQ(result.reason, expected.reason) << expected.mode;
+    EXPECT_EQ(result.period_seconds, 1U);
+  }
+  const JobResult good = worker.Run(MakeJob("ok"));
+  EXPECT_EQ(good.outcome, JobOutcome::kSucceeded);
+  ASSERT_TRUE(good.measurement.upload);
+  EXPECT_EQ(good.measurement.upload->received_bytes, 900000);
+}
+
+TEST_F(WorkerLoopTest, EndsTheTestAtTheDeadline) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const JobResult result = worker.Run(MakeJob("hang", milliseconds(1700)));
+  EXPECT_EQ(result.outcome, JobOutcome::kFailed);
+  EXPECT_EQ(result.reason, FailureReason::kDeadline);
+  const JobResult next = worker.Run(MakeJob("ok"));
+  EXPECT_EQ(next.outcome, JobOutcome::kSucceeded);
+  EXPECT_FALSE(next.recovered_lock);
+}
+
+TEST_F(WorkerLoopTest, AnswersInsideTheDeadlineWhatIgnoresSigterm) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const Job job = MakeJob("ignore-term", milliseconds(1700));
+  const JobResult result = worker.Run(job);
+  EXPECT_LE(Clock::now(), job.deadline);
+  EXPECT_EQ(result.reason, FailureReason::kDeadline);
+}
+
+TEST_F(WorkerLoopTest, StartsNothingWhenNoSecondFits) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const JobResult result = worker.Run(MakeJob("ok", milliseconds(1200)));
+  EXPECT_EQ(result.reason, FailureReason::kDeadline);
+  EXPECT_EQ(result.period_seconds, 0U);
+}
+
+TEST_F(WorkerLoopTest, ACancelFreesEverything) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const Job job = MakeJob("ignore-term");
+  worker.Send(job);
+  worker.Send(wire::Cancel{job.id});
+  const auto result = worker.Receive<JobResult>();
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->reason, FailureReason::kCancelled);
+  worker.Send(wire::Cancel{job.id});  // late: ignored
+  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+}
+
+TEST_F(WorkerLoopTest, WaitsForTheLockOfAnotherWorkerAndNoLongerThanAllowed) {
+  WorkerUnderTest holder;
+  WorkerUnderTest waiter;
+  ASSERT_EQ(holder.Configure(config_).error, "");
+  ASSERT_EQ(waiter.Configure(config_).error, "");
+  const Job held = MakeJob("hang");
+  holder.Send(held);
+  // The holder has the lock once the waiter can't get it any more.
+  Job waiting = MakeJob("ok");
+  JobResult result;
+  do {
+    waiting.lock_deadline = Clock::now() + milliseconds(100);
+    result = waiter.Run(waiting);
+  } while (result.outcome == JobOutcome::kSucceeded);
+  EXPECT_EQ(result.outcome, JobOutcome::kLockTimeout);
+  EXPECT_GE(result.lock_wait, milliseconds(90));
+
+  waiter.Send(MakeJob("ok"));
+  waiter.Send(wire::Cancel{last_id_});
+  EXPECT_EQ(waiter.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+
+  holder.Send(wire::Cancel{held.id});
+  EXPECT_EQ(waiter.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+}
+
+TEST_F(WorkerLoopTest, AKilledWorkerLeavesNoLockBehind) {
+  WorkerUnderTest victim;
+  ASSERT_EQ(victim.Configure(config_).error, "");
+  victim.Send(MakeJob("ignore-term"));
+  WorkerUnderTest next;
+  ASSERT_EQ(next.Configure(config_).error, "");
+  Job probe = MakeJob("ok");
+  do {
+    probe.lock_deadline = Clock::now() + milliseconds(100);
+  } while (next.Run(probe).outcome == JobOutcome::kSucceeded);
+  victim.Kill(SIGKILL);
+  const JobResult result = next.Run(MakeJob("ok"));
+  EXPECT_EQ(result.outcome, JobOutcome::kSucceeded);
+  EXPECT_TRUE(result.recovered_lock);
+}
+
+TEST_F(WorkerLoopTest, EndsWithItsSupervisor) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  worker.CloseLink();
+  EXPECT_EQ(worker.WaitForExit(), 0);
+
+  WorkerUnderTest busy;
+  ASSERT_EQ(busy.Configure(config_).error, "");
+  busy.Send(MakeJob("hang"));
+  busy.CloseLink();
+  EXPECT_EQ(busy.WaitForExit(), 0);
+}
+
+// As an administrator does who has every process of that name read its files again. Were one of
+// them an order to end it would be over within the time of the second job.
+TEST_F(WorkerLoopTest, SignalsThatAreNotForItDoNotEndIt) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  for (const int signal_number : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) worker.Kill(signal_number);
+  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+  EXPECT_EQ(worker.Run(MakeJob("hang", milliseconds(3000))).reason, FailureReason::kDeadline);
+  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+}
+
+// iperf3 takes leave of its server on each of them; what its parent ignores it would too.
+TEST_F(WorkerLoopTest, IgnoresNothingInThePlaceOfIperf3) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const Job job = MakeJob("hang");
+  worker.Send(job);
+  const std::string children = "/proc/" + std::to_string(worker.pid()) + "/task/" +
+                               std::to_string(worker.pid()) + "/children";
+  std::string ignored;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  for (; ignored.empty() && Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
+    pid_t pid = -1;
+    std::ifstream(children) >> pid;
+    std::error_code error;
+    const std::string process = "/proc/" + std::to_string(pid);
+    if (std::filesystem::read_symlink(process + "/exe", error) != config_.iperf3_path) continue;
+    std::ifstream status(process + "/status");
+    for (std::string word; status >> word && word != "SigIgn:";) {
+    }
+    status >> ignored;
+  }
+  ASSERT_NE(ignored, "");
+  const std::uint64_t mask = std::stoull(ignored, nullptr, 16);
+  for (const int signal_number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1}) {
+    EXPECT_EQ(mask >> (signal_number - 1) & 1, 0U) << signal_number;
+  }
+  worker.Send(wire::Cancel{job.id});
+  EXPECT_EQ(worker.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+}
+
+// Its socket stays open, so that only the kernel's signal can tell it.
+TEST_F(WorkerLoopTest, EndsWhenOnlyTheDeathOfItsSupervisorTellsIt) {
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  int fds[2] = {-1, -1};
+  ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+  UniqueFd reader(fds[0]);
+  UniqueFd writer(fds[1]);
+  const pid_t supervisor = ::fork();
+  if (supervisor == 0) {
+    WorkerUnderTest worker;
+    if (!worker.Configure(config_).error.empty()) ::_exit(1);
+    // Keeps the socket open until the test has ended.
+    if (::fork() == 0) {
+      writer.Reset();
+      // Not by reading: what is in the pipe is for the test.
+      pollfd hung_up = {reader.get(), 0, 0};
+      ::poll(&hung_up, 1, -1);
+      ::_exit(0);
+    }
+    const pid_t pid = worker.pid();
+    static_cast<void>(!::write(writer.get(), &pid, sizeof pid));
+    ::_exit(0);
+  }
+  pid_t worker = -1;
+  ASSERT_EQ(::read(reader.get(), &worker, sizeof worker), ssize_t{sizeof worker});
+  int status = 0;
+  EXPECT_EQ(::waitpid(supervisor, &status, 0), supervisor);
+  EXPECT_EQ(::waitpid(worker, &status, 0), worker);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) << status;
+  writer.Reset();
+  EXPECT_GT(::waitpid(-1, nullptr, 0), 0) << "who kept the socket";
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+// Otherwise what is opened first would get the log lines.
+TEST_F(WorkerLoopTest, PutsNothingInThePlaceOfAClosedStandardError) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
+  for (const char* command : {"exec \"$0\" 2>&-", "exec \"$0\" <&- >&- 2>&-"}) {
+    WorkerUnderTest worker({"sh", "-c", command});
+    EXPECT_EQ(worker.Configure(config_).error, "");
+    for (const int fd : {0, 1, 2}) {
+      const std::string path =
+          "/proc/" + std::to_string(worker.pid()) + "/fd/" + std::to_string(fd);
+      std::error_code error;
+      EXPECT_EQ(std::filesystem::read_symlink(path, error), "/dev/null") << fd << error.message();
+    }
+    EXPECT_EQ(worker.Run(MakeJob("")).outcome, JobOutcome::kSucceeded);
+  }
+}
+
+TEST_F(WorkerLoopTest, SaysWhyItCannotWork) {
+  WorkerConfig config = config_;
+  config.iperf3_path = "/nonexistent/iperf3";
+  WorkerUnderTest missing;
+  EXPECT_EQ(missing.Configure(config).error, "/nonexistent/iperf3: No such file or directory");
+  EXPECT_NE(missing.WaitForExit(), 0);
+
+  // What it says has to be printable, whatever the path holds.
+  config.iperf3_path = "/nonexistent/\xc3\xaf\tiperf3";
+  WorkerUnderTest strange;
+  EXPECT_EQ(strange.Configure(config).error, "/nonexistent/???iperf3: No such file or directory");
+
+  config.iperf3_path = "/bin/true";
+  WorkerUnderTest other;
+  EXPECT_EQ(other.Configure(config).error, "this program is not iperf3");
+
+  config.iperf3_path = "/etc/passwd";
+  WorkerUnderTest text;
+  EXPECT_NE(text.Configure(config).error.find("not executable"), std::string::npos);
+}
+
+TEST_F(WorkerLoopTest, EndsOnABreachOfProtocol) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  worker.Send(config_);
+  EXPECT_NE(worker.WaitForExit(), 0);
+  EXPECT_NE(worker.Log().find("configured twice"), std::string::npos);
+}
+
+// The peer accepts and says nothing: --connect-timeout does not cover that.
+TEST_F(WorkerLoopTest, RealIperf3EndsAtTheDeadlineAgainstASilentPeer) {
+  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener.get(), 8), 0);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+
+  config_.iperf3_path = "/usr/bin/iperf3";
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  Job job = MakeJob("", seconds(2));
+  job.port = ntohs(address.sin_port);
+  EXPECT_EQ(worker.Run(job).reason, FailureReason::kDeadline);
+}
+
+TEST_F(WorkerLoopTest, RealIperf3TellsThatNothingListens) {
+  config_.iperf3_path = "/usr/bin/iperf3";
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  Job job = MakeJob("");
+  job.port = 1;
+  const JobResult result = worker.Run(job);
+  EXPECT_EQ(result.outcome, JobOutcome::kFailed);
+  EXPECT_EQ(result.reason, FailureReason::kConnectionRefused);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

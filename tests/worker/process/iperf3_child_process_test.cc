@@ -1,0 +1,53 @@
+// The limits that a child takes with it.
+#include "worker/process/iperf3_child.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+
+#include "common/deadline.h"
+#include "worker/iperf3/iperf3_executable.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// Runs a program that needs two seconds of processor time. Gives its wait status.
+int Burn(unsigned cpu_seconds) {
+  const UniqueFd program = OpenIperf3(TEST_BINARY_DIR "/fake_iperf3").value();
+  const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  const Iperf3Sandbox sandbox({.temporary_path = "/tmp"});
+  std::string words[] = {"iperf3", "--bind-dev", "burn"};
+  char* const argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+  char* const environment[] = {nullptr};
+  auto child = Iperf3Child::Spawn({.program_fd = program.get(),
+                                   .argv = argv,
+                                   .environment = environment,
+                                   .stdout_fd = null.get(),
+                                   .stderr_fd = null.get(),
+                                   .sandbox = &sandbox,
+                                   .restrictions = {.cpu_seconds = cpu_seconds}});
+  EXPECT_TRUE(child) << child.error().message;
+  if (!child) return -1;
+  pollfd end = {child->pidfd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&end, 1, PollMilliseconds(Clock::now() + std::chrono::seconds(60))), 1);
+  return child->WaitForEnd();
+}
+
+TEST(Iperf3ChildTest, IsKilledWhenItsProcessorTimeIsUsedUp) {
+  const int status = Burn(1);
+  ASSERT_TRUE(WIFSIGNALED(status)) << status;
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+}
+
+TEST(Iperf3ChildTest, EndsByItselfWithinItsProcessorTime) {
+  const int status = Burn(60);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

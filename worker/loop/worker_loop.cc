@@ -1,0 +1,168 @@
+#include "worker/loop/worker_loop.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "common/cancel_signal.h"
+#include "common/lock/lock_objects.h"
+#include "common/lock/lock_table.h"
+#include "common/logging.h"
+#include "common/wire/wire.h"
+#include "worker/iperf3/iperf3_executable.h"
+#include "worker/iperf3/iperf3_inspect.h"
+#include "worker/loop/job_runner.h"
+#include "worker/loop/supervisor_link.h"
+#include "worker/process/iperf3_process.h"
+#include "worker/sandbox/parent_death.h"
+#include "worker/sandbox/resource_limits.h"
+#include "worker/sandbox/worker_sandbox.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr int kExitFailure = 1;
+
+// As the ready message must be; a path may hold anything.
+std::string Printable(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text;
+}
+
+static_assert(kLowestLockFd + 2 * kMaxLockSlots + 1 <= kProgramFd);
+
+// Everything that a job needs, in the order in which it is set up. Not movable: the parts
+// point at each other.
+class Worker {
+ public:
+  explicit Worker(int link_fd) : link_(link_fd) {}
+
+  int Run() {
+    const auto config = link_.ReceiveConfig();
+    if (!config) return Fail(config.error());
+    InitLogging("iperf3_exporter_worker", static_cast<LogLevel>(config->log_level),
+                config->log_json ? LogFormat::kJson : LogFormat::kLogfmt);
+    WorkerReady ready;
+    const Status set_up = SetUp(*config, ready);
+    if (!set_up) ready.error = Printable(set_up.error().message);
+    // Building the filters took more memory than a worker ever needs again.
+    ::malloc_trim(0);
+    if (const Status sent = link_.Send(wire::Encode(ready)); !sent) return Fail(sent.error());
+    if (!set_up) return kExitFailure;
+    const Status served = Serve(ready.capabilities);
+    return served ? 0 : Fail(served.error());
+  }
+
+ private:
+  Status SetUp(const WorkerConfig& config, WorkerReady& ready) {
+    if (Status raised = RaiseDescriptorLimit(); !raised) return raised;
+    if (config.lock_slots != 0) {
+      auto locks = LockTable::Open(config.lock_name, config.lock_slots, kLowestLockFd);
+      if (!locks) return tl::unexpected(locks.error());
+      locks_ = std::make_unique<LockTable>(std::move(*locks));
+    }
+    const auto program = OpenIperf3(config.iperf3_path);
+    if (!program) return tl::unexpected(program.error());
+    auto sandbox = WorkerSandbox::Enter({.mode = config.sandbox,
+                                         .worker_index = config.index,
+                                         .link_fd = link_.fd(),
+                                         .program_fd = program->get(),
+                                         .program_path = config.iperf3_path});
+    if (!sandbox) return tl::unexpected(sandbox.error());
+    sandbox_.emplace(std::move(*sandbox));
+    ready.sandbox = sandbox_->report();
+    auto process = Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3(), &link_);
+    if (!process) return tl::unexpected(process.error());
+    process_.emplace(std::move(*process));
+    auto description = RunInspection(*process_);
+    if (!description) return tl::unexpected(description.error());
+    process_->Renew();
+    ready.iperf3_version = std::move(description->version);
+    ready.capabilities = description->capabilities;
+    return {};
+  }
+
+  Status Serve(const Iperf3Capabilities& capabilities) {
+    JobRunner runner(locks_.get(), *process_, link_, capabilities);
+    for (;;) {
+      auto job = link_.ReceiveJob();
+      if (!job) return tl::unexpected(job.error());
+      if (!*job) return {};
+      const JobResult result = runner.Run(**job);
+      // The supervisor may be gone; then ReceiveJob says so.
+      static_cast<void>(link_.Send(wire::Encode(result)));
+      // The supervisor was woken on this processor, as a rule, and shall not wait for what follows.
+      ::sched_yield();
+      process_->Renew();
+      // Only then, because it takes as long as iperf3 has left files.
+      sandbox_->CleanTemporaryFolder();
+    }
+  }
+
+  static int Fail(const Error& error) {
+    Log(LogLevel::kError, "worker ends", {{"err", error.message}});
+    return kExitFailure;
+  }
+
+  SupervisorLink link_;
+  std::unique_ptr<LockTable> locks_;
+  std::optional<WorkerSandbox> sandbox_;
+  std::optional<Iperf3Process> process_;
+};
+
+// Nothing that is opened later may end up there: log lines would be written into it. What was
+// closed at our start, and input and output in any case, becomes /dev/null.
+bool TakeStandardDescriptors() {
+  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return false;
+  // The first one itself may be where it must not be closed again.
+  UniqueFd above(::fcntl(null.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (null.get() <= STDERR_FILENO) static_cast<void>(null.Release());
+  if (!above || ::dup2(above.get(), STDIN_FILENO) < 0) return false;
+  if (::dup2(above.get(), STDOUT_FILENO) < 0) return false;
+  const int flags = ::fcntl(STDERR_FILENO, F_GETFD);
+  // Not open, or by us a moment ago.
+  const bool was_closed = flags < 0 || (flags & FD_CLOEXEC) != 0;
+  return !was_closed || ::dup2(above.get(), STDERR_FILENO) >= 0;
+}
+
+bool CloseDescriptors(int link_fd) {
+  if (link_fd <= STDERR_FILENO) return false;
+  if (link_fd > STDERR_FILENO + 1 && ::close_range(STDERR_FILENO + 1, link_fd - 1, 0) != 0) {
+    return false;
+  }
+  if (::close_range(static_cast<unsigned>(link_fd) + 1, UINT_MAX, 0) != 0) return false;
+  return ::fcntl(link_fd, F_SETFD, FD_CLOEXEC) == 0 && TakeStandardDescriptors();
+}
+
+}  // namespace
+
+int RunWorker(int link_fd) {
+  if (!CloseDescriptors(link_fd)) return kExitFailure;
+  // A closed pipe or socket shows as an error of the call.
+  std::signal(SIGPIPE, SIG_IGN);
+  // The supervisor alone decides when a worker ends: a key of the terminal, or a service manager
+  // that tells the whole group, must not cut off a test that is to be drained.
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGTERM, SIG_IGN);
+  // Reading files again is the supervisor's too; to us it would be the end.
+  std::signal(SIGHUP, SIG_IGN);
+  IgnoreCancelSignal();
+  // No terminal, and no group that a child of ours could be put into. Fails for whom the supervisor
+  // has given a session already.
+  if (::setsid() < 0 && ::getsid(0) != ::getpid()) return kExitFailure;
+  if (const Status armed = ArmParentDeath(link_fd); !armed) return kExitFailure;
+  Worker worker(link_fd);
+  return worker.Run();
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,138 @@
+#include "worker/process/iperf3_child.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <utility>
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr unsigned kProcessGroup = 1U << 2U;  // PIDFD_SIGNAL_PROCESS_GROUP
+
+// What the child writes for its parent, whose memory it shares until the exec.
+struct ChildFailure {
+  const char* volatile step = nullptr;
+  volatile int error_number = 0;
+};
+
+// Dispositions and mask survive an exec; iperf3 expects the defaults.
+bool ResetSignals() {
+  struct sigaction fresh = {};
+  fresh.sa_handler = SIG_DFL;
+  for (const int changed : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1}) {
+    if (::sigaction(changed, &fresh, nullptr) != 0) return false;
+  }
+  sigset_t none;
+  ::sigemptyset(&none);
+  return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
+}
+
+// Close-on-exec comes off in the child only, so that nothing but iperf3 ever gets it.
+bool Inherit(int fd) { return fd < 0 || ::fcntl(fd, F_SETFD, 0) == 0; }
+
+// Async-signal-safe, and changes nothing of the parent's memory but `failure`. Gives the
+// step that failed, or does not return.
+const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
+  if (!ResetSignals()) return "signals";
+  if (::setpgid(0, 0) != 0) return "process group";
+  // First ask for the signal, then look: a parent that died in between shows as another parent.
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "parent-death signal";
+  if (::getppid() != parent) return "parent died";
+  if (::dup3(plan.stdout_fd, STDOUT_FILENO, 0) < 0) return "standard output";
+  if (::dup3(plan.stderr_fd, STDERR_FILENO, 0) < 0) return "standard error";
+  if (!Inherit(plan.inherited_fd)) return "lock";
+  if (!Inherit(plan.sandbox->temporary_fd())) return "temporary folder";
+  if (const char* step = plan.sandbox->Enter(plan.restrictions)) return step;
+  ::syscall(SYS_execveat, plan.program_fd, plan.sandbox->exec_path(), plan.argv, plan.environment,
+            AT_EMPTY_PATH);
+  return "execute";
+}
+
+struct Launch {
+  const ChildPlan& plan;
+  pid_t parent;
+  ChildFailure failure;
+};
+
+int RunChild(void* argument) {
+  auto& launch = *static_cast<Launch*>(argument);
+  launch.failure.step = PrepareAndExec(launch.plan, launch.parent);
+  launch.failure.error_number = errno;
+  ::_exit(127);
+}
+
+// As vfork does, because its cost does not grow with the worker, and because the child can
+// name the step that failed without a pipe. The pidfd comes with the process, so that the worker
+// needs no way to make one of, and to signal, any other.
+pid_t CloneAndExec(Launch& launch, UniqueFd& pidfd) {
+  constexpr std::size_t kStackBytes = std::size_t{64} << 10U;
+  alignas(std::max_align_t) char stack[kStackBytes];
+  int fd = -1;
+  const pid_t pid = ::clone(RunChild, stack + sizeof stack,
+                            CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &launch, &fd);
+  if (pid > 0) pidfd.Reset(fd);
+  return pid;
+}
+
+// What wait(2) would give for it.
+int WaitStatus(const siginfo_t& ended) {
+  return ended.si_code == CLD_EXITED ? W_EXITCODE(ended.si_status, 0)
+                                     : W_EXITCODE(0, ended.si_status);
+}
+
+void Reap(pid_t pid) {
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+Result<Iperf3Child> Iperf3Child::Spawn(const ChildPlan& plan) {
+  Launch launch = {.plan = plan, .parent = ::getpid(), .failure = {}};
+  UniqueFd pidfd;
+  const pid_t pid = CloneAndExec(launch, pidfd);
+  if (pid < 0) return ErrnoError("clone");
+  if (launch.failure.step != nullptr) {
+    Reap(pid);
+    return MakeError(ErrnoText(launch.failure.step, launch.failure.error_number));
+  }
+  return Iperf3Child(pid, std::move(pidfd));
+}
+
+Iperf3Child::Iperf3Child(Iperf3Child&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+
+Iperf3Child::~Iperf3Child() {
+  if (pid_ > 0) {
+    Signal(SIGKILL);
+    Reap(pid_);
+  }
+}
+
+void Iperf3Child::Signal(int signal_number) const {
+  const auto send = [&](unsigned flags) {
+    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal_number, nullptr, flags);
+  };
+  // Before Linux 6.9 there is only the process, and in its sandbox it can't have others.
+  if (send(kProcessGroup) != 0 && errno == EINVAL) send(0);
+}
+
+int Iperf3Child::WaitForEnd() {
+  siginfo_t ended = {};
+  while (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT) < 0 &&
+         errno == EINTR) {
+  }
+  // While the leader is not reaped its group's number can't be another's.
+  Signal(SIGKILL);
+  return WaitStatus(ended);
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,59 @@
+#include "worker/process/output_buffer.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace iperf3_exporter {
+namespace {
+
+// Kept between jobs: an ordinary report, so that the next one faults no page in.
+constexpr std::size_t kKeptBytes = std::size_t{64} << 10U;
+
+// One read takes at most what a pipe holds by default.
+constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
+
+}  // namespace
+
+Result<OutputBuffer> OutputBuffer::Create(std::size_t capacity_bytes, std::size_t padding_bytes) {
+  const std::size_t mapped = capacity_bytes + std::max(padding_bytes, std::size_t{1});
+  void* data = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) return ErrnoError("output buffer: mmap");
+  return OutputBuffer(static_cast<char*>(data), capacity_bytes, mapped);
+}
+
+OutputBuffer::OutputBuffer(OutputBuffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      capacity_bytes_(other.capacity_bytes_),
+      mapped_bytes_(other.mapped_bytes_),
+      size_bytes_(other.size_bytes_) {}
+
+OutputBuffer::~OutputBuffer() {
+  if (data_ != nullptr) ::munmap(data_, mapped_bytes_);
+}
+
+OutputBuffer::Progress OutputBuffer::ReadFrom(int fd) {
+  // At a full buffer one byte more tells whether that was the end; it lies in the padding.
+  const std::size_t room = std::max(capacity_bytes_ - size_bytes_, std::size_t{1});
+  const ssize_t got = ::read(fd, data_ + size_bytes_, std::min(room, kReadBytes));
+  if (got == 0) return Progress::kEnd;
+  if (got < 0) return errno == EAGAIN || errno == EINTR ? Progress::kMore : Progress::kFailed;
+  if (size_bytes_ == capacity_bytes_) {
+    data_[size_bytes_] = 0;
+    return Progress::kFull;
+  }
+  size_bytes_ += static_cast<std::size_t>(got);
+  return Progress::kMore;
+}
+
+void OutputBuffer::Clear() {
+  const std::size_t used = std::exchange(size_bytes_, 0);
+  std::fill_n(data_, std::min(used, kKeptBytes), '\0');
+  if (used > kKeptBytes) ::madvise(data_ + kKeptBytes, used - kKeptBytes, MADV_DONTNEED);
+}
+
+}  // namespace iperf3_exporter
