@@ -17,6 +17,11 @@ using Deadline = Clock::time_point;
                   std::chrono::nanoseconds(deadline - Clock::now()));
 }
 
+// In seconds, as metrics and JSON have it.
+[[nodiscard]] inline double ToSeconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 // For poll(2) and epoll_wait(2): rounded up, so that a wait never ends early;
 // 0 when the deadline has passed.
 [[nodiscard]] inline int PollMilliseconds(Deadline deadline) {

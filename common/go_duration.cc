@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "common/text.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -27,8 +29,6 @@ constexpr std::array<Unit, 8> kUnits = {{
     {"m", 60'000'000'000},
     {"h", 3'600'000'000'000},
 }};
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // A decimal as integer part, and numerator over a power of ten.
 struct Decimal {

@@ -7,10 +7,12 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cmath>
-#include <ctime>
 
 #include "common/quoted_text.h"
+#include "common/rfc3339.h"
+#include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -36,21 +38,10 @@ struct Entry {
 };
 thread_local const Entry* current_entry = nullptr;
 
-std::string Timestamp() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  std::tm utc{};
-  ::gmtime_r(&now.tv_sec, &utc);
-  char seconds[32];
-  const std::size_t length = std::strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
-  const std::string milliseconds = std::to_string(1000 + now.tv_nsec / 1'000'000);
-  return std::string(seconds, length) + '.' + milliseconds.substr(1) + 'Z';
-}
-
 bool NeedsQuotes(std::string_view value) {
   if (value.empty()) return true;
   for (const char c : value) {
-    if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\') return true;
+    if (!IsPrintable(c) || c == ' ' || c == '"' || c == '=' || c == '\\') return true;
   }
   return value.size() > kMaxLogValueBytes;
 }
@@ -115,7 +106,7 @@ class StderrSink : public google::LogSink {
     const int saved_errno = errno;
     const Entry* entry = current_entry;
     Line line(line_format);
-    line.Add("ts", Timestamp(), true);
+    line.Add("ts", FormatRfc3339(std::chrono::system_clock::now()), true);
     line.Add("level",
              kLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))], true);
     // Only a library's own line says where it comes from: its text alone is rarely enough.

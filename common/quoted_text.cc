@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "common/text.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -67,7 +69,7 @@ void AppendAscii(char c, std::string& out) {
     default:
       break;
   }
-  if (c < 0x20 || c == 0x7f) {
+  if (IsControl(c)) {
     AppendUnicodeEscape(static_cast<unsigned char>(c), out);
   } else {
     out += c;

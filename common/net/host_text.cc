@@ -2,10 +2,9 @@
 
 #include <arpa/inet.h>
 
-#include <algorithm>
-#include <cctype>
 #include <utility>
 
+#include "common/text.h"
 #include "common/wire/job.h"
 
 namespace iperf3_exporter {
@@ -15,20 +14,13 @@ bool IsV6Text(std::string_view text) {
   const std::size_t percent = text.find('%');
   if (percent != std::string_view::npos) {
     const std::string_view zone = text.substr(percent + 1);
-    if (zone.empty() || !HasOnly(zone, ".-_")) return false;
+    if (zone.empty() || !HasOnlyAlnumOr(zone, ".-_")) return false;
   }
   in6_addr address{};
   return ::inet_pton(AF_INET6, std::string(text.substr(0, percent)).c_str(), &address) == 1;
 }
 
 }  // namespace
-
-bool HasOnly(std::string_view text, std::string_view also) {
-  return std::all_of(text.begin(), text.end(), [&](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           also.find(c) != std::string_view::npos;
-  });
-}
 
 std::optional<HostText> ParseHostText(std::string_view text) {
   if (text.empty() || text.size() > kMaxTargetBytes || text.front() == '-') return std::nullopt;
@@ -38,7 +30,7 @@ std::optional<HostText> ParseHostText(std::string_view text) {
     if (!IsV6Text(text)) return std::nullopt;
     return HostText{std::string(text), HostForm::kV6};
   }
-  if (!HasOnly(text, ".-_")) return std::nullopt;
+  if (!HasOnlyAlnumOr(text, ".-_")) return std::nullopt;
   std::string host(text);
   in_addr address{};
   const bool v4 = ::inet_pton(AF_INET, host.c_str(), &address) == 1;

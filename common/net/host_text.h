@@ -19,7 +19,4 @@ struct HostText {
 // without (whether that interface exists is not asked here); at most kMaxTargetBytes.
 [[nodiscard]] std::optional<HostText> ParseHostText(std::string_view text);
 
-// Whether all of it is ASCII letters, digits, and characters of `also`.
-[[nodiscard]] bool HasOnly(std::string_view text, std::string_view also);
-
 }  // namespace iperf3_exporter

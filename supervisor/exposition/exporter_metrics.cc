@@ -13,6 +13,7 @@
 
 #include "common/build_info.h"
 #include "common/deadline.h"
+#include "common/text.h"
 #include "supervisor/exposition/exposition_text.h"
 #include "supervisor/exposition/family_builder.h"
 #include "supervisor/exposition/process_collector.h"
@@ -30,10 +31,6 @@ constexpr std::chrono::milliseconds kProcessMaxAge{100};
 // From one ring of the bell to the default of --lock.timeout.
 const prometheus::Histogram::BucketBoundaries kLockWaitSeconds = {
     0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80};
-
-double Seconds(std::chrono::nanoseconds duration) {
-  return static_cast<double>(duration.count()) / 1e9;
-}
 
 // A part of the page in both forms; each is written when it is asked for and not fresh.
 class PagePart {
@@ -146,7 +143,7 @@ class ExporterMetrics::Impl {
     results_[static_cast<std::size_t>(result)]->Increment();
     // A request that was refused for what it asked is no probe; it would only pull the mean down.
     if (result != ProbeResult::kBadRequest && result != ProbeResult::kForbidden) {
-      duration_.Observe(Seconds(duration));
+      duration_.Observe(ToSeconds(duration));
     }
     if (result != ProbeResult::kSuccess && result != ProbeResult::kCancelled) errors_.Increment();
     events_.Expire();
@@ -158,17 +155,14 @@ class ExporterMetrics::Impl {
   }
 
   void OnLockWait(std::chrono::nanoseconds wait) {
-    lock_wait_.Observe(Seconds(wait));
+    lock_wait_.Observe(ToSeconds(wait));
     events_.Expire();
   }
 
   void SetIperf3Version(std::string_view version) {
     if (iperf3_ != nullptr) iperf3_info_.Remove(iperf3_);
-    std::string label(version);
     // A worker said it, and a worker is not trusted with the page.
-    std::replace_if(
-        label.begin(), label.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-    iperf3_ = &iperf3_info_.Add({{"version", label}});
+    iperf3_ = &iperf3_info_.Add({{"version", ToPrintable(version)}});
     iperf3_->Set(1);
     events_.Expire();
   }

@@ -1,32 +1,13 @@
 #include "supervisor/exposition/exposition_format.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <optional>
 
+#include "common/text.h"
+
 namespace iperf3_exporter {
 namespace {
-
-std::string_view Trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
-}
-
-// What stands before the first `separator`, trimmed; `rest` goes on behind it.
-std::string_view TakeUntil(char separator, std::string_view& rest) {
-  const std::size_t at = rest.find(separator);
-  const std::string_view head = rest.substr(0, at);
-  rest.remove_prefix(at == std::string_view::npos ? rest.size() : at + 1);
-  return Trim(head);
-}
 
 // One media range of the header with what matters of its parameters.
 struct MediaRange {

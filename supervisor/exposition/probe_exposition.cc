@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "common/deadline.h"
 #include "supervisor/exposition/exposition_text.h"
 
 namespace iperf3_exporter {
@@ -149,10 +150,6 @@ double Scaled(double value, double scale) {
   double decimal = product;
   std::from_chars(buffer, printed.ptr, decimal);
   return decimal / scale == value ? decimal : product;
-}
-
-double Seconds(std::chrono::nanoseconds duration) {
-  return static_cast<double>(duration.count()) / 1e9;
 }
 
 // Writes each sample at once: a page has two dozen families, and building them first costs twice as
@@ -298,9 +295,9 @@ class ProbePage {
     Add("iperf3_streams", "Parallel streams of the test.", outcome_.streams);
     Add("iperf3_test_period_seconds", "Length of the test as it was run.", outcome_.period_seconds);
     Add("iperf3_probe_duration_seconds", "Time from the request to its answer.",
-        Seconds(outcome_.duration));
+        ToSeconds(outcome_.duration));
     Add("iperf3_lock_wait_seconds", "Time that the probe waited for the lock.",
-        Seconds(outcome_.lock_wait));
+        ToSeconds(outcome_.lock_wait));
     Add("iperf3_probe_attempts", "Tests that were started for this probe.", outcome_.attempts);
   }
 

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <string>
 
+#include "common/text.h"
+
 namespace iperf3_exporter {
 namespace {
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // 0 to 4 for none, K, M, G, T at the end of `text`, which is taken off.
 int TakePower(std::string_view& text) {
@@ -63,16 +63,6 @@ constexpr std::array<DscpClass, 21> kDscpClasses = {{
 
 }  // namespace
 
-std::optional<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t least,
-                                          std::uint64_t most) {
-  std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, value);
-  if (result.ec != std::errc() || result.ptr != end) return std::nullopt;
-  if (value < least || value > most) return std::nullopt;
-  return value;
-}
-
 std::optional<Bitrate> ParseBitrate(std::string_view text) {
   Bitrate bitrate;
   const std::size_t slash = text.find('/');
@@ -95,10 +85,7 @@ std::optional<std::uint64_t> ParseByteCount(std::string_view text) {
 
 std::optional<std::uint32_t> ParseDscp(std::string_view text) {
   if (const auto number = ParseInteger(text, 0, 63)) return static_cast<std::uint32_t>(*number);
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  const std::string lower = ToLower(text);
   for (const DscpClass& dscp : kDscpClasses) {
     if (dscp.name == lower) return dscp.value;
   }

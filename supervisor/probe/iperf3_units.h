@@ -28,8 +28,4 @@ struct Bitrate {
 // 0 to 63, or the name of a class: cs0 to cs7, af11 to af43, ef (--dscp; RFC 2474, 2597, 3246).
 [[nodiscard]] std::optional<std::uint32_t> ParseDscp(std::string_view text);
 
-// Digits alone, no sign; within `least` to `most`.
-[[nodiscard]] std::optional<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t least,
-                                                        std::uint64_t most);
-
 }  // namespace iperf3_exporter

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/quoted_text.h"
+#include "common/text.h"
 #include "common/wire/job.h"
 #include "supervisor/probe/iperf3_units.h"
 

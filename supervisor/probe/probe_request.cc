@@ -8,6 +8,7 @@
 #include "common/go_duration.h"
 #include "common/net/host_text.h"
 #include "common/quoted_text.h"
+#include "common/text.h"
 #include "supervisor/probe/iperf3_units.h"
 #include "supervisor/probe/parameter_reader.h"
 #include "supervisor/probe/query_string.h"
@@ -188,7 +189,7 @@ class RequestReader : private ParameterReader {
     const std::string_view device = Value("bind_device");
     if (device.empty()) return;
     if (device.size() > kMaxInterfaceNameBytes || device.front() == '-' || device.front() == '.' ||
-        !HasOnly(device, ".-_@")) {
+        !HasOnlyAlnumOr(device, ".-_@")) {
       Refuse("bind_device", "must be the name of a network interface, at most 15 bytes", device);
       return;
     }
@@ -231,7 +232,7 @@ class RequestReader : private ParameterReader {
     const bool lower =
         std::none_of(value.begin(), value.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
     if (value.size() > kMaxCongestionBytes || value.front() == '-' || !lower ||
-        !HasOnly(value, "_-")) {
+        !HasOnlyAlnumOr(value, "_-")) {
       Refuse("congestion", "must be the name of a congestion control algorithm such as cubic",
              value);
       return;

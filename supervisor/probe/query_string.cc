@@ -1,47 +1,24 @@
 #include "supervisor/probe/query_string.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "common/quoted_text.h"
+#include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// nullopt: a `%` without two hexadecimal digits.
-std::optional<std::string> PercentDecode(std::string_view text) {
-  std::string decoded;
-  decoded.reserve(text.size());
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '+') {
-      decoded += ' ';
-    } else if (text[at] != '%') {
-      decoded += text[at];
-    } else {
-      if (at + 2 >= text.size()) return std::nullopt;
-      const int high = HexDigit(text[at + 1]);
-      const int low = HexDigit(text[at + 2]);
-      if (high < 0 || low < 0) return std::nullopt;
-      decoded += static_cast<char>(high * 16 + low);
-      at += 2;
-    }
-  }
-  return decoded;
+// A form's encoding: `+` is a space.
+std::optional<std::string> DecodeForm(std::string_view text) {
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return PercentDecode(spaced);
 }
 
 bool IsClean(std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) return false;
-  }
-  return IsUtf8(text);
+  return std::none_of(text.begin(), text.end(), IsControl) && IsUtf8(text);
 }
 
 constexpr std::string_view kTakesEncoding = "must be percent-encoded (each % with two hex digits)";
@@ -50,7 +27,7 @@ constexpr std::string_view kTakesText = "must be UTF-8 text without control char
 // Decodes one half of a parameter; what a fault says of it is the caller's.
 tl::expected<std::string, std::pair<std::string_view, std::string>> DecodeHalf(
     std::string_view raw) {
-  std::optional<std::string> decoded = PercentDecode(raw);
+  std::optional<std::string> decoded = DecodeForm(raw);
   if (!decoded) return tl::unexpected(std::pair(kTakesEncoding, std::string(raw)));
   if (!IsClean(*decoded)) return tl::unexpected(std::pair(kTakesText, std::move(*decoded)));
   return std::move(*decoded);

@@ -1,10 +1,9 @@
 #include "supervisor/probe/target_policy.h"
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 
-#include "supervisor/probe/iperf3_units.h"
+#include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -16,20 +15,12 @@ constexpr std::size_t kMappedPrefixBytes = 12;
 // Lower case, without the final dot of a fully qualified name.
 std::string Canonical(std::string_view name) {
   if (!name.empty() && name.back() == '.') name.remove_suffix(1);
-  std::string canonical(name);
-  for (char& c : canonical) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return canonical;
+  return ToLower(name);
 }
 
 bool IsHostName(std::string_view name) {
-  if (name.empty() || name.size() > kMaxTargetBytes || name.front() == '-' || name.front() == '.') {
-    return false;
-  }
-  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_';
-  });
+  return !name.empty() && name.size() <= kMaxTargetBytes && name.front() != '-' &&
+         name.front() != '.' && HasOnlyAlnumOr(name, ".-_");
 }
 
 // ::ffff:a.b.c.d as a.b.c.d: the same packets go out.

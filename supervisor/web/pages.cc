@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/build_info.h"
+#include "common/deadline.h"
 #include "common/quoted_text.h"
+#include "common/rfc3339.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -60,25 +61,6 @@ std::string SandboxTable(const SandboxReport& report) {
   return html + "</table>\n";
 }
 
-// RFC 3339, UTC, milliseconds.
-std::string Rfc3339(std::chrono::system_clock::time_point when) {
-  const auto whole = std::chrono::floor<std::chrono::seconds>(when);
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
-  const auto milliseconds =
-      std::chrono::duration_cast<std::chrono::milliseconds>(when - whole).count();
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[64];
-  const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-  std::string result(text, length);
-  const std::string fraction = std::to_string(1000 + milliseconds);
-  return result + "." + fraction.substr(1) + "Z";
-}
-
-double Seconds(std::chrono::nanoseconds duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 ordered_json ToJson(const LockHolder& holder) {
   ordered_json json;
   json["pid"] = holder.identified ? ordered_json(holder.worker_pid) : ordered_json();
@@ -86,7 +68,7 @@ ordered_json ToJson(const LockHolder& holder) {
   json["target"] = holder.identified ? ordered_json(holder.target) : ordered_json();
   json["port"] = holder.identified ? ordered_json(holder.port) : ordered_json();
   json["own"] = holder.ours;
-  json["since"] = holder.identified ? ordered_json(Rfc3339(holder.since)) : ordered_json();
+  json["since"] = holder.identified ? ordered_json(FormatRfc3339(holder.since)) : ordered_json();
   return json;
 }
 
@@ -165,8 +147,8 @@ std::string BuildLockStatus(const LockStatus& status, std::chrono::system_clock:
   json["is_locked"] = holder != nullptr;
   json["locked_by"] =
       known ? ordered_json(holder->target + ":" + std::to_string(holder->port)) : ordered_json();
-  json["locked_at"] = known ? ordered_json(Rfc3339(holder->since)) : ordered_json();
-  json["lock_duration"] = known ? ordered_json(Seconds(now - holder->since)) : ordered_json();
+  json["locked_at"] = known ? ordered_json(FormatRfc3339(holder->since)) : ordered_json();
+  json["lock_duration"] = known ? ordered_json(ToSeconds(now - holder->since)) : ordered_json();
   json["queue_size"] = status.queue_size;
   json["scope"] = Name(status.scope);
   json["name"] = status.name;

@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "common/lock/lock_objects.h"
 #include "common/lock/lock_table.h"
 #include "common/logging.h"
+#include "common/text.h"
 #include "common/wire/wire.h"
 #include "worker/iperf3/iperf3_executable.h"
 #include "worker/iperf3/iperf3_inspect.h"
@@ -30,13 +30,6 @@ namespace iperf3_exporter {
 namespace {
 
 constexpr int kExitFailure = 1;
-
-// As the ready message must be; a path may hold anything.
-std::string Printable(std::string text) {
-  std::ranges::replace_if(
-      text, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return text;
-}
 
 static_assert(kLowestLockFd + 2 * kMaxLockSlots + 1 <= kProgramFd);
 
@@ -53,7 +46,7 @@ class Worker {
                 config->log_json ? LogFormat::kJson : LogFormat::kLogfmt);
     WorkerReady ready;
     const Status set_up = SetUp(*config, ready);
-    if (!set_up) ready.error = Printable(set_up.error().message);
+    if (!set_up) ready.error = ToPrintable(set_up.error().message);
     // Building the filters took more memory than a worker ever needs again.
     ::malloc_trim(0);
     if (const Status sent = link_.Send(wire::Encode(ready)); !sent) return Fail(sent.error());
