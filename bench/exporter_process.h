@@ -1,5 +1,5 @@
-// The real exporter under a benchmark: started on a free port of loopback, asked over one
-// kept-alive connection, ended with its owner. Any failure ends the benchmark.
+// The programs that a benchmark starts: the real exporter, a real iperf3 server, any program to its
+// end. Each ends with its owner. Any failure ends the benchmark.
 #pragma once
 
 #include <sys/types.h>
@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/kept_connection.h"
@@ -14,48 +15,65 @@
 
 namespace iperf3_exporter::bench {
 
+// A child process and a pipe from one of its outputs. SIGTERM and a wait end it.
+class ChildProcess {
+ public:
+  // Searches PATH for argv[0]. `output_fd` of the child (1 or 2) is the pipe's other end.
+  ChildProcess(const std::vector<std::string>& argv, int output_fd);
+  ~ChildProcess();
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+  // Everything that it wrote, once that contains `expected`.
+  std::string ReadUntil(std::string_view expected);
+
+  // Reads until it closes the output, then waits for it. Its exit status must be 0.
+  std::string ReadToEnd();
+
+ private:
+  pid_t pid_ = -1;  // -1 once it has been waited for
+  UniqueFd output_;
+};
+
 class ExporterProcess {
  public:
-  // Waits until a worker is ready. `flags` come behind those for port and lock.
-  explicit ExporterProcess(std::vector<std::string> flags);
+  // Waits until a worker is ready. `flags` come after those for port and lock.
+  explicit ExporterProcess(const std::vector<std::string>& flags);
   ~ExporterProcess();
   ExporterProcess(const ExporterProcess&) = delete;
   ExporterProcess& operator=(const ExporterProcess&) = delete;
 
-  // The whole answer to a GET, head and body, until the next.
+  // Head and body of the answer to a GET; valid until the next Get.
   [[nodiscard]] const std::string& Get(const std::string& path_and_query);
 
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const { return child_->pid(); }
   [[nodiscard]] int port() const { return port_; }
 
-  // Exporter and workers together, in bytes.
+  // Proportional set size of exporter and workers together.
   [[nodiscard]] std::size_t ProportionalBytes() const;
 
  private:
-  pid_t pid_ = -1;
-  int port_ = 0;
   std::string lock_name_;
-  UniqueFd log_;
+  std::optional<ChildProcess> child_;
+  int port_ = 0;
   std::optional<KeptConnection> connection_;
 };
 
-// `iperf3 -s` on a free port of loopback, until its owner ends.
+// `iperf3 -s` on a free port of 127.0.0.1.
 class RealServer {
  public:
   RealServer();
-  ~RealServer();
-  RealServer(const RealServer&) = delete;
-  RealServer& operator=(const RealServer&) = delete;
 
   [[nodiscard]] int port() const { return port_; }
 
  private:
-  pid_t pid_ = -1;
   int port_ = 0;
-  UniqueFd output_;
+  std::optional<ChildProcess> child_;
 };
 
-// Starts `argv` and reads what it prints until it ends with exit status 0.
+// Runs `argv` to its end and returns what it printed on stdout. Its exit status must be 0.
 [[nodiscard]] std::string RunProgram(const std::vector<std::string>& argv);
 
 }  // namespace iperf3_exporter::bench

@@ -6,12 +6,11 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
+#include "bench/measure.h"
 #include "supervisor/exposition/exporter_metrics.h"
 #include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/web/pages.h"
@@ -21,9 +20,7 @@ namespace iperf3_exporter {
 namespace {
 
 void Require(bool truth, const char* what) {
-  if (truth) return;
-  std::fprintf(stderr, "exposition_bench: wrong page: %s\n", what);
-  std::exit(1);
+  if (!truth) bench::Die(std::string("wrong page: ") + what);
 }
 
 bool Has(const std::string& page, const char* line) {

@@ -10,6 +10,7 @@
 
 #include "bench/exporter_process.h"
 #include "bench/kept_connection.h"
+#include "bench/measure.h"
 
 namespace iperf3_exporter::bench {
 namespace {

@@ -7,15 +7,11 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 
-namespace iperf3_exporter::bench {
+#include "bench/measure.h"
 
-void Die(const std::string& what) {
-  std::fprintf(stderr, "benchmark: %s\n", what.c_str());
-  std::exit(1);
-}
+namespace iperf3_exporter::bench {
 
 KeptConnection::KeptConnection(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
@@ -57,7 +53,7 @@ bool KeptConnection::Read() {
     answer_bytes_ = head + kHeadEnd.size() +
                     std::strtoul(answer_.c_str() + length + kLength.size(), nullptr, 10);
   }
-  if (answer_.size() > answer_bytes_) Die("more than was asked for");
+  if (answer_.size() > answer_bytes_) Die("more bytes than Content-Length says");
   return answer_.size() == answer_bytes_;
 }
 

@@ -1,5 +1,5 @@
-// What a probe costs beyond the test itself: the whole exporter, lock, sandbox and all, beside
-// the bare program with the same arguments, in pairs so that a busy machine troubles both alike.
+// What a probe costs beyond the test itself: the whole exporter with lock and sandbox beside the
+// bare program with the same arguments, in pairs, so that load on the machine affects both alike.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -10,24 +10,12 @@
 #include <vector>
 
 #include "bench/exporter_process.h"
+#include "bench/measure.h"
 
 namespace iperf3_exporter::bench {
 namespace {
 
-using Seconds = std::chrono::duration<double>;
-
-template <typename Call>
-double Time(Call call) {
-  const auto start = std::chrono::steady_clock::now();
-  call();
-  return Seconds(std::chrono::steady_clock::now() - start).count();
-}
-
-double Median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
+constexpr const char* kInstantIperf3 = BENCH_BINARY_DIR "/instant_iperf3";
 
 void RequireUp(const std::string& answer) {
   if (answer.find("\niperf3_up{") == std::string::npos ||
@@ -36,120 +24,135 @@ void RequireUp(const std::string& answer) {
   }
 }
 
-void ReportPairs(benchmark::State& state, const std::vector<double>& bare,
-                 const std::vector<double>& probe) {
-  std::vector<double> difference;
-  for (std::size_t i = 0; i < bare.size(); ++i) difference.push_back(probe[i] - bare[i]);
-  state.counters["bare_ms"] = 1e3 * Median(bare);
-  state.counters["probe_ms"] = 1e3 * Median(probe);
-  state.counters["overhead_ms"] = 1e3 * Median(difference);
-}
-
-const std::vector<std::string>& InstantArguments() {
-  static const std::vector<std::string> arguments = {BENCH_BINARY_DIR "/instant_iperf3", "-J", "-c",
-                                                     "127.0.0.1"};
-  return arguments;
-}
-
-// A stand-in that answers at once: nothing is left but the exporter. With a pause before each of a
-// pair, which finds processors that have slept and caches that others have used, as probes do.
-void BM_ProbeOfAnInstantIperf3(benchmark::State& state) {
-  ExporterProcess exporter({"--iperf3.path=" BENCH_BINARY_DIR "/instant_iperf3"});
-  const std::string probe = "/probe?target=127.0.0.1&period=1s";
-  const std::chrono::milliseconds pause(state.range(0));
-  RequireUp(exporter.Get(probe));
-  std::vector<double> bare_times;
-  std::vector<double> probe_times;
-  for (auto _ : state) {
-    std::this_thread::sleep_for(pause);
-    bare_times.push_back(Time([] { (void)RunProgram(InstantArguments()); }));
-    std::this_thread::sleep_for(pause);
-    probe_times.push_back(Time([&] { benchmark::DoNotOptimize(exporter.Get(probe)); }));
-    state.SetIterationTime(probe_times.back());
+// Seconds of the bare program and of the probe, pair by pair.
+class Pairs {
+ public:
+  template <typename Bare, typename Probe>
+  void Run(benchmark::State& state, Bare bare, Probe probe,
+           std::chrono::milliseconds pause = std::chrono::milliseconds(0)) {
+    for (auto _ : state) {
+      std::this_thread::sleep_for(pause);
+      bare_.push_back(SecondsOf(bare));
+      std::this_thread::sleep_for(pause);
+      probe_.push_back(SecondsOf(probe));
+      difference_.push_back(probe_.back() - bare_.back());
+      state.SetIterationTime(probe_.back());
+    }
+    state.counters["bare_ms"] = 1e3 * Median(bare_);
+    state.counters["probe_ms"] = 1e3 * Median(probe_);
+    state.counters["overhead_ms"] = 1e3 * Median(difference_);
   }
-  ReportPairs(state, bare_times, probe_times);
+
+ private:
+  std::vector<double> bare_;
+  std::vector<double> probe_;
+  std::vector<double> difference_;
+};
+
+// With a stand-in for iperf3 that answers at once, only the exporter's own time is left. A pause
+// before each run lets processors sleep and caches cool, as between real probes.
+void BM_ProbeOfAnInstantIperf3(benchmark::State& state) {
+  ExporterProcess exporter({std::string("--iperf3.path=") + kInstantIperf3});
+  const std::string probe = "/probe?target=127.0.0.1&period=1s";
+  const std::vector<std::string> bare = {kInstantIperf3, "-J", "-c", "127.0.0.1"};
+  RequireUp(exporter.Get(probe));
+  Pairs().Run(
+      state, [&] { (void)RunProgram(bare); },
+      [&] { benchmark::DoNotOptimize(exporter.Get(probe)); },
+      std::chrono::milliseconds(state.range(0)));
 }
 BENCHMARK(BM_ProbeOfAnInstantIperf3)
     ->UseManualTime()
-    ->Iterations(500)
+    ->Iterations(300)
     ->ArgName("pause_ms")
     ->Arg(0)
     ->Arg(20);
 
-// A probe of one second of a server on that port of loopback, and what the exporter gives iperf3
-// for it, to the letter.
-std::string OneSecond(const std::string& port) {
-  return "/probe?target=127.0.0.1&period=1s&port=" + port;
-}
-std::vector<std::string> BareOneSecond(const std::string& port) {
-  return {"iperf3", "-J", "-4", "-c", "127.0.0.1",         "-p",  port,
-          "-t",     "1",  "-i", "1",  "--connect-timeout", "5000"};
-}
+// A probe of one second of a real server, and the iperf3 command that the exporter runs for it.
+struct RealTest {
+  explicit RealTest(int port)
+      : probe("/probe?target=127.0.0.1&period=1s&port=" + std::to_string(port)),
+        bare{"iperf3", "-J", "-4", "-c", "127.0.0.1",         "-p",  std::to_string(port),
+             "-t",     "1",  "-i", "1",  "--connect-timeout", "5000"} {}
 
-// The same through a real iperf3 and a real server on loopback, one second of test each, as fast as
-// it goes (0) or at so many Mbit/s. A test's own length varies by a millisecond or two, so take
-// several repetitions.
+  // Adds one option to both; an empty `value` is that of a flag of iperf3.
+  void Add(const std::string& parameter, const std::string& option, const std::string& value) {
+    probe += "&" + parameter + "=" + (value.empty() ? "true" : value);
+    bare.push_back(option);
+    if (!value.empty()) bare.push_back(value);
+  }
+
+  std::string probe;
+  std::vector<std::string> bare;
+};
+
+// One second of test each, at full speed (0) or at so many Mbit/s. The length of a test varies by a
+// millisecond or two, so one run tells the median to 0.2 ms: use repetitions to know it better.
 void BM_ProbeOfARealIperf3(benchmark::State& state) {
   const RealServer server;
   ExporterProcess exporter({});
-  const std::string port = std::to_string(server.port());
-  std::string probe = OneSecond(port);
-  std::vector<std::string> bare = BareOneSecond(port);
-  if (const auto megabits = std::to_string(state.range(0)); megabits != "0") {
-    probe += "&bitrate=" + megabits + "M";
-    bare.insert(bare.end(), {"-b", megabits + "000000"});
+  RealTest test(server.port());
+  if (state.range(0) != 0) {
+    test.Add("bitrate", "-b", std::to_string(state.range(0)) + "000000");
   }
-  RequireUp(exporter.Get(probe));
-  std::vector<double> bare_times;
-  std::vector<double> probe_times;
-  for (auto _ : state) {
-    bare_times.push_back(Time([&] { (void)RunProgram(bare); }));
-    probe_times.push_back(Time([&] { RequireUp(exporter.Get(probe)); }));
-    state.SetIterationTime(probe_times.back());
-  }
-  ReportPairs(state, bare_times, probe_times);
+  RequireUp(exporter.Get(test.probe));
+  Pairs().Run(
+      state, [&] { (void)RunProgram(test.bare); }, [&] { RequireUp(exporter.Get(test.probe)); });
 }
 BENCHMARK(BM_ProbeOfARealIperf3)
     ->UseManualTime()
-    ->Iterations(60)
+    ->Iterations(30)
     ->ArgName("Mbit")
     ->Arg(0)
-    ->Arg(1)
+    ->Arg(10)
     ->Unit(benchmark::kMillisecond);
 
-// The number behind the first `key` behind `from` in `text`.
-double NumberBehind(const std::string& text, const std::string& from, const std::string& key) {
+// The number after the first `key` that follows `from` in `text`.
+double NumberAfter(const std::string& text, const std::string& from, const std::string& key) {
   const std::size_t at = text.find(key, text.find(from));
   if (at == std::string::npos) Die("no " + key + " in:\n" + text);
   return std::strtod(text.c_str() + at + key.size(), nullptr);
 }
 
-// What the receiver measured, through the exporter and bare, in turn: what the filters cost the
-// data.
-void BM_ThroughputOfARealIperf3(benchmark::State& state) {
-  const RealServer server;
-  ExporterProcess exporter({});
-  const std::string port = std::to_string(server.port());
-  const std::string probe = OneSecond(port);
-  const std::vector<std::string> bare = BareOneSecond(port);
+// What the filters cost the data: the receiver's rate through the exporter and bare, in pairs.
+void CompareThroughput(benchmark::State& state, const RealTest& test, ExporterProcess& exporter,
+                       const std::string& bare_rate_member) {
   std::vector<double> bare_rates;
   std::vector<double> probe_rates;
   std::vector<double> ratios;
   for (auto _ : state) {
     bare_rates.push_back(
-        NumberBehind(RunProgram(bare), "\"sum_received\"", "\"bits_per_second\":\t"));
-    const std::string& answer = exporter.Get(probe);
+        NumberAfter(RunProgram(test.bare), bare_rate_member, "\"bits_per_second\":\t"));
+    const std::string& answer = exporter.Get(test.probe);
     RequireUp(answer);
-    probe_rates.push_back(NumberBehind(answer, "\niperf3_bits_per_second{", "side=\"receiver\"} "));
+    probe_rates.push_back(NumberAfter(answer, "\niperf3_bits_per_second{", "side=\"receiver\"} "));
     ratios.push_back(probe_rates.back() / bare_rates.back());
   }
   state.counters["bare_Gbit"] = Median(bare_rates) / 1e9;
   state.counters["probe_Gbit"] = Median(probe_rates) / 1e9;
   state.counters["ratio_median"] = Median(ratios);
-  state.counters["ratio_least"] = *std::min_element(ratios.begin(), ratios.end());
-  state.counters["ratio_most"] = *std::max_element(ratios.begin(), ratios.end());
+  state.counters["ratio_min"] = *std::min_element(ratios.begin(), ratios.end());
+  state.counters["ratio_max"] = *std::max_element(ratios.begin(), ratios.end());
 }
-BENCHMARK(BM_ThroughputOfARealIperf3)->Iterations(25)->Unit(benchmark::kMillisecond);
+
+void BM_TcpThroughput(benchmark::State& state) {
+  const RealServer server;
+  ExporterProcess exporter({});
+  CompareThroughput(state, RealTest(server.port()), exporter, "\"sum_received\"");
+}
+BENCHMARK(BM_TcpThroughput)->Iterations(10)->Unit(benchmark::kMillisecond);
+
+// Datagrams of 64 bytes without a limit: a system call for each, so the filters cost most here.
+void BM_UdpThroughputOf64Bytes(benchmark::State& state) {
+  const RealServer server;
+  ExporterProcess exporter({});
+  RealTest test(server.port());
+  test.Add("udp_mode", "-u", "");
+  test.Add("bitrate", "-b", "100G");
+  test.Add("length", "-l", "64");
+  CompareThroughput(state, test, exporter, "\"sum_received\"");
+}
+BENCHMARK(BM_UdpThroughputOf64Bytes)->Iterations(20)->Unit(benchmark::kMillisecond);
 
 // Not a time: what an idle exporter with its four workers holds.
 void BM_IdleMemory(benchmark::State& state) {

@@ -8,27 +8,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "bench/measure.h"
 #include "common/wire/seqpacket.h"
 #include "common/wire/wire.h"
 
-namespace iperf3_exporter {
+namespace iperf3_exporter::bench {
 namespace {
 
 constexpr const char* kProgram = BENCH_BINARY_DIR "/instant_iperf3";
 constexpr const char* kWorker = BENCH_BINARY_DIR "/iperf3_exporter_worker";
-
-[[noreturn]] void Die(const std::string& why) {
-  std::fprintf(stderr, "sandbox_bench: %s\n", why.c_str());
-  std::exit(1);
-}
 
 class Worker {
  public:
@@ -95,12 +88,6 @@ void RunBare() {
   ::posix_spawn_file_actions_destroy(&actions);
 }
 
-double Median(std::vector<double>& values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
-}
-
 double Microseconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double, std::micro>(time).count();
 }
@@ -136,6 +123,6 @@ void BM_WorkerStart(benchmark::State& state) {
 BENCHMARK(BM_WorkerStart)->UseRealTime()->Iterations(50)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-}  // namespace iperf3_exporter
+}  // namespace iperf3_exporter::bench
 
 BENCHMARK_MAIN();

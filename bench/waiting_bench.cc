@@ -1,6 +1,5 @@
-// What the pages cost that people ask for when probes wait: /lock-status and /metrics of the real
-// exporter while one test runs and 0, 500 or 5,000 scrapers wait behind it. Every page is compared
-// with what it must say before it is timed.
+// What /lock-status and /metrics cost while probes wait: the real exporter runs one test, and 0,
+// 500 or 5,000 scrapers wait behind it. Every page is verified before it is timed.
 #include <benchmark/benchmark.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -15,14 +14,15 @@
 #include <vector>
 
 #include "bench/exporter_process.h"
+#include "bench/measure.h"
 #include "common/unique_fd.h"
 
 namespace iperf3_exporter::bench {
 namespace {
 
-constexpr std::size_t kLongestQueue = 5000;
-constexpr std::size_t kMostListed = 100;
-constexpr std::chrono::seconds kPatience{60};
+constexpr std::size_t kMaxQueued = 5000;
+constexpr std::size_t kMaxListed = 100;
+constexpr std::chrono::seconds kWaitLimit{60};
 
 UniqueFd Scrape(int exporter_port, int target_port) {
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -49,12 +49,13 @@ std::size_t Count(std::string_view text, std::string_view word) {
   return count;
 }
 
-// One exporter with one test under way and so many scrapers behind it. Its end ends the test, too.
+// One exporter with a test that runs and `waiting` scrapers behind it. The destructor ends them
+// all.
 class Crowd {
  public:
   explicit Crowd(std::size_t waiting)
-      : exporter_({"--probe.max-queued=" + std::to_string(kLongestQueue),
-                   "--web.max-connections=" + std::to_string(kLongestQueue + 100),
+      : exporter_({"--probe.max-queued=" + std::to_string(kMaxQueued),
+                   "--web.max-connections=" + std::to_string(kMaxQueued + 100),
                    "--lock.timeout=30m"}) {
     scrapers_.push_back(Scrape(exporter_.port(), server_.port()));
     AwaitPage("/metrics", "\niperf3_exporter_probes_in_flight 1\n");
@@ -68,30 +69,29 @@ class Crowd {
 
  private:
   void AwaitPage(const std::string& path, const std::string& words) {
-    const auto limit = std::chrono::steady_clock::now() + kPatience;
+    const auto limit = std::chrono::steady_clock::now() + kWaitLimit;
     while (Get(path).find(words) == std::string::npos) {
-      if (std::chrono::steady_clock::now() > limit) Die("never came:" + words);
+      if (std::chrono::steady_clock::now() > limit) Die("the page never showed:" + words);
       std::this_thread::yield();
     }
   }
 
   RealServer server_;
   ExporterProcess exporter_;
-  std::vector<UniqueFd> scrapers_;  // ended first
+  std::vector<UniqueFd> scrapers_;  // closed first
 };
 
-// A fixed number of pages, because a crowd takes long to gather and must not gather anew to find
-// one.
+// The number of pages is fixed: to find one the library would gather the crowd several times.
 void EachCrowd(benchmark::internal::Benchmark* benchmark) {
-  benchmark->Arg(0)->Arg(500)->Arg(kLongestQueue);
-  benchmark->Iterations(3000)->UseRealTime()->Unit(benchmark::kMicrosecond);
+  benchmark->Arg(0)->Arg(500)->Arg(kMaxQueued);
+  benchmark->Iterations(1000)->UseRealTime()->Unit(benchmark::kMicrosecond);
 }
 
 void LockStatus(benchmark::State& state) {
   const auto waiting = static_cast<std::size_t>(state.range(0));
   Crowd crowd(waiting);
   const std::string page = crowd.Get("/lock-status");
-  const std::size_t listed = std::min(waiting, kMostListed);
+  const std::size_t listed = std::min(waiting, kMaxListed);
   if (page.find("\"queue_size\": " + std::to_string(waiting) + ',') == std::string::npos ||
       page.find("\"waiting_omitted\": " + std::to_string(waiting - listed) + ',') ==
           std::string::npos ||

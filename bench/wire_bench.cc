@@ -1,13 +1,11 @@
-// A result on its way from a worker to the supervisor: made into a frame, and checked field by
-// field out of it. The answer is verified before it is timed.
+// A result on its way from a worker to the supervisor: encoded into a frame, then decoded with a
+// check of every field. The answer is verified before it is timed.
 #include <benchmark/benchmark.h>
 
-#include <cstdio>
-#include <cstdlib>
-
+#include "bench/measure.h"
 #include "common/wire/wire.h"
 
-namespace iperf3_exporter {
+namespace iperf3_exporter::bench {
 namespace {
 
 JobResult SampleResult() {
@@ -27,9 +25,7 @@ JobResult SampleResult() {
 void VerifyOrDie() {
   const auto event = wire::DecodeEvent(wire::Encode(SampleResult()));
   const auto* result = event ? std::get_if<JobResult>(&*event) : nullptr;
-  if (result != nullptr && *result == SampleResult()) return;
-  std::fprintf(stderr, "wire: wrong answer\n");
-  std::exit(1);
+  if (result == nullptr || *result != SampleResult()) Die("a result changes on its way");
 }
 
 void BenchEncodeResult(benchmark::State& state) {
@@ -46,10 +42,10 @@ BENCHMARK(BenchEncodeResult)->Name("wire/encode_result");
 BENCHMARK(BenchDecodeResult)->Name("wire/decode_result");
 
 }  // namespace
-}  // namespace iperf3_exporter
+}  // namespace iperf3_exporter::bench
 
 int main(int argc, char** argv) {
-  iperf3_exporter::VerifyOrDie();
+  iperf3_exporter::bench::VerifyOrDie();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
