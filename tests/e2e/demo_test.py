@@ -1,5 +1,6 @@
 """What `make run` shows: a test of a real server, and nothing left after Ctrl-C."""
 
+import glob
 import os
 import pathlib
 import signal
@@ -21,7 +22,7 @@ def before_exec():
 
 class Demo(unittest.TestCase):
     def run_demo(self, folder, number):
-        """Starts it, ends it with that signal once it has said all; (exit status, what it said, its children)."""
+        """Starts it and sends that signal once it has said all; (exit status, what it said, its children)."""
         with subprocess.Popen([DEMO, folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, preexec_fn=before_exec) as demo:
             try:
@@ -31,12 +32,16 @@ class Demo(unittest.TestCase):
                     if line.startswith("Ctrl-C"):
                         break
                 children = children_of(demo.pid)
+                # Objects of the usual name would keep out a service that runs as another user.
+                lock = f"/dev/shm/*iperf3_exporter_demo.{demo.pid}*"
+                self.assertNotEqual(glob.glob(lock), [], "a lock of its own")
                 demo.send_signal(number)
                 said += demo.stdout.readlines()
                 status = demo.wait(harness.PATIENCE)
             finally:
                 demo.terminate()
         wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "no child is left")
+        self.assertEqual(glob.glob(lock), [])
         return status, "".join(said), children
 
     def test_a_test_is_run_and_nothing_is_left(self):
