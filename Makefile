@@ -1,46 +1,52 @@
-# A thin front to CMake and CTest for people. Every target installs the Debian packages that it needs and
-# that are missing (as root or through sudo), and says which.
+# A thin front to CMake and CTest. Every target installs the Debian packages that it needs and that are
+# missing (as root or through sudo), and says which.
 
 BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-dev libboost-dev \
 	nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev zlib1g-dev \
 	libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
 RUN_PACKAGES := iperf3 curl
-BENCH_PACKAGES := libbenchmark-dev nlohmann-json3-dev iperf3
+BENCH_PACKAGES := libbenchmark-dev nlohmann-json3-dev iperf3 python3
 TEST_PACKAGES := ccache libgtest-dev libgmock-dev python3 python3-yaml curl openssl iperf3 procps iproute2 \
 	nftables prometheus slowhttptest wrk sslscan systemd lintian dpkg-dev file man-db shellcheck
 SYSTEMD_PACKAGES := debootstrap systemd-container util-linux dpkg-dev file python3
 CONTAINER_PACKAGES := debootstrap buildah podman python3
-LINT_PACKAGES := clang clang-format clang-tidy shellcheck
+STYLE_PACKAGES := git clang-format shellcheck
+LINT_PACKAGES := clang clang-tidy
 FUZZ_PACKAGES := clang libclang-rt-dev
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
-# Tests wait more than they compute: iperf3 takes a second for a test of a second.
+# Tests mostly wait: an iperf3 test of one second takes a second and hardly any processor time.
 TEST_JOBS ?= $(shell echo $$((2 * $$(nproc))))
 FUZZ_SECONDS ?= 60
 SECONDS ?= 300
 
 NEED := .ci/install-packages
+CONFIGURE_RELEASE := cmake --preset release -DEXPORTER_BENCH=OFF
+CLANG_TIDY := run-clang-tidy -quiet -p build/tidy -j $(JOBS)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-systemd test-container bench lint fuzz torture install package-needs package clean
+.PHONY: help run build test test-asan test-tsan test-systemd test-container bench style lint lint-changed fuzz torture install \
+	package-needs package clean
 
-help: ## this list
+help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 run: ## build, start an iperf3 server and the exporter on loopback, show one probe; Ctrl-C ends it
 	@$(NEED) "build and run" $(BUILD_PACKAGES) $(RUN_PACKAGES)
-	cmake --preset release -DEXPORTER_BENCH=OFF
+	$(CONFIGURE_RELEASE)
+	@echo "Building. The first time takes minutes; the last step, linking, optimises each program as a whole" \
+	  "and prints nothing for a minute or two."
 	cmake --build --preset release -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
 	@.ci/demo build/release/bin
 
-build: ## the programs as they are shipped, in build/release/bin
+build: ## build the programs as they are shipped, in build/release/bin
 	@$(NEED) "build" $(BUILD_PACKAGES)
-	cmake --preset release -DEXPORTER_BENCH=OFF
+	$(CONFIGURE_RELEASE)
 	cmake --build --preset release -j $(JOBS)
 
 test: ## build and run every test that needs no container
@@ -49,11 +55,17 @@ test: ## build and run every test that needs no container
 	cmake --build --preset dev -j $(JOBS)
 	ctest --preset dev -j $(TEST_JOBS) -LE "systemd|container"
 
-test-asan: ## the unit, process and fuzz tests under AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan: ## run the unit, process and fuzz tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset asan
 	cmake --build --preset asan -j $(JOBS)
 	ctest --preset asan -j $(TEST_JOBS)
+
+test-tsan: ## run the unit tests of what has threads under ThreadSanitizer
+	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	cmake --preset tsan
+	cmake --build --preset tsan -j $(JOBS)
+	ctest --preset tsan -j $(TEST_JOBS)
 
 test-systemd: ## install the package under a real systemd in a container (root)
 	@$(NEED) "test the package under systemd" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SYSTEMD_PACKAGES)
@@ -66,23 +78,30 @@ test-container: ## build the Dockerfile and run it with podman (root)
 	cmake --preset dev
 	ctest --preset dev -L container
 
-bench: ## measure; a table here, JSON in build/bench/
+bench: ## measure in ten minutes; prints a table beside the record, JSON in build/bench/
 	@$(NEED) "build and measure" $(BUILD_PACKAGES) $(BENCH_PACKAGES)
 	cmake --preset release -DEXPORTER_BENCH=ON
 	cmake --build --preset release -j $(JOBS)
-	@mkdir -p build/bench
-	@set -e; for program in build/release/bin/*_bench; do \
-	  $$program --benchmark_out=build/bench/$$(basename $$program).json --benchmark_out_format=json; \
-	done
+	@bench/run.py build/release/bin build/bench
 
-lint: ## clang-format, clang-tidy, clang's warnings, shellcheck
-	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
+style: ## check the format of the C++ and the shell scripts
+	@$(NEED) "check the style" $(STYLE_PACKAGES)
 	git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run -Werror
-	shellcheck -S warning .ci/run .ci/demo .ci/install-packages systemd/debian/postinst systemd/debian/prerm systemd/debian/postrm
+	git grep -lzE '^#!.*/(env )?(ba)?sh$$' | xargs -0 shellcheck -S warning
 	shellcheck -S warning -s bash docs/completion/iperf3_exporter.bash
+
+lint: style ## style, clang's warnings and clang-tidy over everything (more than twenty minutes)
+	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	cmake --preset tidy
 	cmake --build --preset tidy -j $(JOBS)
-	run-clang-tidy -quiet -p build/tidy -j $(JOBS) '$(CURDIR)/(common|worker|supervisor|bench|tests)/.*' 2>/dev/null
+	$(CLANG_TIDY) '$(CURDIR)/(common|worker|supervisor|bench|tests)/.*' 2>/dev/null
+
+lint-changed: style ## style, and clang-tidy over what changed since the last tag or in the last day
+	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
+	cmake --preset tidy
+	@set -e; files=$$(.ci/changed-sources); \
+	  echo "clang-tidy over $$(echo $$files | wc -w) files"; \
+	  test -z "$$files" || $(CLANG_TIDY) $$(printf '^$(CURDIR)/%s$$ ' $$files) 2>/dev/null
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
 	@$(NEED) "build and fuzz" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(FUZZ_PACKAGES)
@@ -105,18 +124,18 @@ torture: ## kill lock holders and waiters at random for SECONDS (300), then dele
 
 install: ## install under PREFIX (/usr/local), inside DESTDIR if it is set
 	@$(NEED) "build" $(BUILD_PACKAGES)
-	cmake --preset release -DEXPORTER_BENCH=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	$(CONFIGURE_RELEASE) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build --preset release -j $(JOBS)
 	DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 package-needs:
 	@$(NEED) "build the package" $(BUILD_PACKAGES) dpkg-dev file
 
-package: package-needs ## the Debian package, in build/package/
-	cmake --preset release -B build/package -DEXPORTER_BENCH=OFF -DCMAKE_INSTALL_PREFIX=/usr \
-	  $(if $(REVISION),-DEXPORTER_REVISION=$(REVISION))
-	cmake --build build/package -j $(JOBS)
-	cd build/package && cpack -G DEB
+package: package-needs ## build the Debian package, in build/package/
+	$(CONFIGURE_RELEASE) -DCMAKE_INSTALL_PREFIX=/usr -UEXPORTER_UNIT_DIR \
+	  $(if $(REVISION),-DEXPORTER_REVISION=$(REVISION),-UEXPORTER_REVISION)
+	cmake --build --preset release -j $(JOBS)
+	cpack -G DEB --config build/release/CPackConfig.cmake -B build/package
 
 clean: ## remove everything that was built
 	rm -rf build

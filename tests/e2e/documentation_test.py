@@ -1,4 +1,4 @@
-"""The manual, the reference and the completions name the flags that the program has, and no others."""
+"""What the documents say of the program and of this repository is true: flags, metrics, make targets, files."""
 
 import pathlib
 import re
@@ -60,6 +60,53 @@ class DocumentationTest(unittest.TestCase):
     def test_zsh_names_the_flags(self):
         text = (ROOT / "docs/completion/_iperf3_exporter").read_text()
         self.assertEqual(self.flags, set(re.findall(r"--([a-z0-9.-]+)=?\[", text)))
+
+    def test_reference_names_the_metrics(self):
+        text = (ROOT / "docs/REFERENCE.md").read_text()
+        section = text[text.index("## Metrics of a probe"):text.index("## Web configuration")]
+        rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+        documented = {name for row in rows for name in re.findall(r"`(iperf3_\w+)", row)}
+        sources = "".join(path.read_text() for path in (ROOT / "supervisor/exposition").glob("*.cc"))
+        self.assertEqual(set(re.findall(r'"(iperf3_\w+)"', sources)), documented)
+
+
+class RepositoryTest(unittest.TestCase):
+    DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".github/SECURITY.md", "docs/OPERATIONS.md",
+                 "docs/PERFORMANCE.md", "docs/REFERENCE.md", "docs/SECURITY.md")
+
+    def test_make_targets_exist(self):
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        for document in (*self.DOCUMENTS, ".github/workflows/ci.yml", ".ci/run"):
+            text = (ROOT / document).read_text()
+            for target in re.findall(r"(?:`|\"|^ *(?:- run: )?)make ([a-z-]+)", text, re.MULTILINE):
+                self.assertIn(target, targets, document)
+        parts = re.search(r"part: \[(.*)\]", (ROOT / ".github/workflows/ci.yml").read_text()).group(1)
+        self.assertLessEqual({part.strip(' "').split()[0] for part in parts.split(",")}, targets)
+
+    def test_links_lead_to_files(self):
+        for document in self.DOCUMENTS:
+            text = (ROOT / document).read_text()
+            for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+                self.assertTrue(((ROOT / document).parent / link).exists(), f"{document}: {link}")
+
+    def test_contributing_names_files_that_exist(self):
+        text = (ROOT / "CONTRIBUTING.md").read_text()
+        paths = re.findall(r"`((?:\.ci|bench|common|docs|supervisor|systemd|tests|worker)/[a-z0-9_./-]+)`", text)
+        self.assertGreater(len(paths), 5)
+        for path in paths:
+            self.assertTrue((ROOT / path).exists(), path)
+
+    def test_record_has_the_rows_of_the_benchmarks(self):
+        rows = subprocess.run([ROOT / "bench/run.py", "--list"], capture_output=True, text=True, check=True).stdout
+        text = (ROOT / "docs/PERFORMANCE.md").read_text()
+        section = text[text.index("## Record"):].split("\n## ")[0]
+        lines = [line for line in section.splitlines() if line.startswith("|")]
+        self.assertEqual(rows.splitlines(), [line.split("|")[1].strip() for line in lines[2:]])
+
+    def test_changelog_knows_the_version(self):
+        version = re.search(r"^project\(\w+ VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE).group(1)
+        headings = re.findall(r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+        self.assertEqual(["Unreleased", version], headings[:2])
 
 
 if __name__ == "__main__":
