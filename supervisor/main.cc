@@ -7,8 +7,9 @@
 
 #include "common/logging.h"
 #include "supervisor/app/exporter.h"
+#include "supervisor/auth/web_security.h"
 #include "supervisor/config/options.h"
-#include "supervisor/http/http_server.h"
+#include "supervisor/config/web_config.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -22,9 +23,10 @@ int Exit(const ExitRequest& request) {
 
 int CheckConfig(const Options& options) {
   if (!options.web_config_file.empty()) {
-    if (const Status status = CheckWebConfig(options.web_config_file); !status) {
-      return Exit({.code = 1, .text = status.error().message + "\n", .to_stderr = true});
-    }
+    WatchedFiles files;
+    const auto config = LoadWebConfig(options.web_config_file, files);
+    const Status status = config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
+    if (!status) return Exit({.code = 1, .text = status.error().message + "\n", .to_stderr = true});
   }
   return Exit({.code = 0, .text = "the configuration is good\n"});
 }

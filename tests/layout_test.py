@@ -25,7 +25,7 @@ OWNERS = {
     "nlohmann/": ("supervisor/web/pages.",),
     "openssl/": ("supervisor/auth/tls_context.", "supervisor/auth/tls_pem.",
                  "supervisor/auth/client_certificates.", "supervisor/auth/authenticator.",
-                 "supervisor/auth/decoy_hashes."),
+                 "supervisor/auth/dummy_hashes."),
     "crypt.h": ("supervisor/auth/authenticator.",),
     "systemd/": ("supervisor/app/service_manager.", "supervisor/listen/listening_socket."),
     "event2/": ("supervisor/app/exporter.", "supervisor/http/", "supervisor/loop/", "supervisor/auth/tls_context."),

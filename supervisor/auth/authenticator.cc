@@ -12,6 +12,9 @@
 #include <memory>
 #include <utility>
 
+#include "common/text.h"
+#include "supervisor/config/web_config.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -20,24 +23,19 @@ constexpr std::size_t kThreads = 2;
 // The event loop goes first on a machine with few cores.
 constexpr int kNice = 10;
 constexpr std::size_t kMaxKnownWrong = 1024;
-constexpr std::size_t kHashBytes = 60;
 
 // Runs on a thread of the pool.
 bool VerifyBcrypt(const std::string& password, const std::string& hash) {
   ::setpriority(PRIO_PROCESS, 0, kNice);  // 0: this thread.
   auto data = std::make_unique<crypt_data>();
   const char* result = ::crypt_r(password.c_str(), hash.c_str(), data.get());
-  const bool right = result != nullptr && hash == std::string_view(result).substr(0, kHashBytes) &&
-                     std::string_view(result).size() == kHashBytes &&
+  const bool right = result != nullptr &&
+                     hash == std::string_view(result).substr(0, kBcryptHashBytes) &&
+                     std::string_view(result).size() == kBcryptHashBytes &&
                      // A NUL would hide what is behind it.
                      password.find('\0') == std::string::npos;
   OPENSSL_cleanse(data.get(), sizeof(crypt_data));
   return right;
-}
-
-bool IsBcryptDigit(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
-         c == '/';
 }
 
 std::string DecodeBase64(std::string_view text) {
@@ -55,12 +53,8 @@ std::string DecodeBase64(std::string_view text) {
 }  // namespace
 
 bool ParseBasicAuthorization(std::string_view value, Credentials& credentials) {
-  constexpr std::string_view kScheme = "basic ";
-  if (value.size() < kScheme.size() ||
-      !std::equal(kScheme.begin(), kScheme.end(), value.begin(),
-                  [](char a, char b) { return a == b || a - 'a' + 'A' == b; })) {
-    return false;
-  }
+  constexpr std::string_view kScheme = "Basic ";
+  if (!EqualsIgnoringCase(value.substr(0, kScheme.size()), kScheme)) return false;
   value.remove_prefix(kScheme.size());
   while (value.starts_with(' ')) value.remove_prefix(1);
   const std::string decoded = DecodeBase64(value);
@@ -69,15 +63,6 @@ bool ParseBasicAuthorization(std::string_view value, Credentials& credentials) {
   credentials.user = decoded.substr(0, colon);
   credentials.password = decoded.substr(colon + 1);
   return true;
-}
-
-bool IsBcryptHash(std::string_view hash) {
-  if (hash.size() != kHashBytes) return false;
-  const std::string_view prefix = hash.substr(0, 4);
-  if (prefix != "$2a$" && prefix != "$2b$" && prefix != "$2y$") return false;
-  const std::string_view cost = hash.substr(4, 2);
-  if (cost < "04" || cost > "31" || cost[1] < '0' || cost[1] > '9' || hash[6] != '$') return false;
-  return std::all_of(hash.begin() + 7, hash.end(), IsBcryptDigit);
 }
 
 Authenticator::Authenticator(event_base* base)
@@ -93,8 +78,8 @@ Authenticator::Authenticator(event_base* base)
 void Authenticator::SetUsers(std::map<std::string, std::string> users) {
   users_ = std::move(users);
   std::erase_if(known_right_, [this](const auto& entry) { return !users_.contains(entry.first); });
-  decoys_.reset();
-  if (!users_.empty()) decoys_ = std::make_unique<const DecoyHashes>(users_);
+  dummies_.reset();
+  if (!users_.empty()) dummies_ = std::make_unique<const DummyHashes>(users_);
 }
 
 Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view>& parts) const {
@@ -112,12 +97,12 @@ Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view
 
 void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
                           std::function<void(AuthOutcome)> done) {
-  if (!decoys_) return done(AuthOutcome::kRefused);
+  if (!dummies_) return done(AuthOutcome::kRefused);
   const auto user = users_.find(credentials.user);
   Question question;
   question.exists = user != users_.end();
-  const std::string decoy = decoys_->For(credentials.user);
-  question.hash = question.exists ? user->second : decoy;
+  const std::string dummy = dummies_->For(credentials.user);
+  question.hash = question.exists ? user->second : dummy;
   question.digest = DigestOf({credentials.user, question.hash, credentials.password});
   if (const auto right = known_right_.find(credentials.user);
       right != known_right_.end() && question.exists &&

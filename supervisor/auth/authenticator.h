@@ -22,7 +22,7 @@
 #include <string_view>
 #include <vector>
 
-#include "supervisor/auth/decoy_hashes.h"
+#include "supervisor/auth/dummy_hashes.h"
 #include "supervisor/loop/task_pool.h"
 
 struct event_base;
@@ -39,10 +39,6 @@ struct Credentials {
 // The value of an Authorization field with the scheme Basic (RFC 7617). False when it is anything
 // else.
 [[nodiscard]] bool ParseBasicAuthorization(std::string_view value, Credentials& credentials);
-
-// Whether libxcrypt can check against it and it is bcrypt: $2a$, $2b$ or $2y$, two digits of cost
-// from 04 to 31, 53 characters. Anything else crypt_r might take as DES.
-[[nodiscard]] bool IsBcryptHash(std::string_view hash);
 
 class Authenticator {
  public:
@@ -86,7 +82,7 @@ class Authenticator {
   std::array<unsigned char, 32> key_{};
   std::map<std::string, std::string> users_;
   // None without users: hashing would bring 1.5 MB of libcrypto to life.
-  std::unique_ptr<const DecoyHashes> decoys_;
+  std::unique_ptr<const DummyHashes> dummies_;
   std::map<std::string, Digest> known_right_;
   std::set<Digest> known_wrong_;
   std::deque<Digest> wrong_in_order_;

@@ -21,7 +21,7 @@ struct NamesDeleter {
   void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
 };
 
-// What a context needs as long as a connection of it lives: hung onto the context itself.
+// What a context needs as long as one of its connections lives: stored in the context.
 struct ClientCheck {
   bool verify = false;
   std::optional<std::vector<std::string>> allowed_sans;
@@ -36,12 +36,12 @@ int ClientCheckIndex() {
   return index;
 }
 
-Status UseClientCa(SSL_CTX* context, const TlsConfig& config, const Pem& pem) {
+Status UseClientCa(SSL_CTX* context, const TlsConfig& config, const ConfigText& pem) {
   X509_STORE* store = SSL_CTX_get_cert_store(context);
   const Bio bio = BioOf(pem.text);
   int count = 0;
   while (true) {
-    const Certificate ca(PEM_read_bio_X509(bio.get(), nullptr, NoPassphrase, nullptr));
+    const Certificate ca = ReadCertificate(bio.get());
     if (!ca) break;
     if (X509_STORE_add_cert(store, ca.get()) == 1 &&
         SSL_CTX_add_client_CA(context, ca.get()) == 1) {
@@ -49,7 +49,7 @@ Status UseClientCa(SSL_CTX* context, const TlsConfig& config, const Pem& pem) {
     }
   }
   ERR_clear_error();
-  if (count == 0) return TlsFault(config, pem.line, pem.name + ": no PEM certificate in it");
+  if (count == 0) return TlsConfigError(config, pem.line, pem.key + ": no PEM certificate in it");
   return {};
 }
 
@@ -117,15 +117,14 @@ Status UseClientAuth(SSL_CTX* context, const TlsConfig& config) {
   SSL_CTX_set_verify(context, mode, nullptr);
   ClientCheck* held = check.get();
   if (SSL_CTX_set_ex_data(context, ClientCheckIndex(), held) != 1) {
-    return TlsFault(config, config.line, "client_auth_type: " + OpensslReason());
+    return TlsConfigError(config, config.line, "client_auth_type: " + OpensslReason());
   }
   static_cast<void>(check.release());
   SSL_CTX_set_cert_verify_callback(context, VerifyClient, held);
 
+  // A file that is empty was given, too: it must not stand for the system's CAs.
   if (config.client_ca_file.given() || config.client_ca.given()) {
-    const auto pem = ReadPem(config, config.client_ca_file, config.client_ca, "client_ca");
-    if (!pem) return tl::unexpected(pem.error());
-    return UseClientCa(context, config, *pem);
+    return UseClientCa(context, config, config.client_ca);
   }
   // As in Go: without a CA of its own the system's are trusted.
   if (held->verify) SSL_CTX_set_default_verify_paths(context);

@@ -1,4 +1,4 @@
-// What a client has to show: client_auth_type, client_ca and client_allowed_sans of
+// What a client has to present: client_auth_type, client_ca and client_allowed_sans of
 // tls_server_config.
 #pragma once
 
@@ -9,8 +9,7 @@ struct ssl_ctx_st;
 
 namespace iperf3_exporter {
 
-// Makes the connections of `context` ask for a certificate, and check it, as `config` says. Reads
-// the CA.
+// Makes the connections of `context` ask for a certificate, and check it, as `config` says.
 [[nodiscard]] Status UseClientAuth(ssl_ctx_st* context, const TlsConfig& config);
 
 }  // namespace iperf3_exporter

@@ -9,8 +9,8 @@
 
 #include <string_view>
 
+#include "common/text.h"
 #include "supervisor/auth/client_certificates.h"
-#include "supervisor/auth/tls_names.h"
 #include "supervisor/auth/tls_pem.h"
 
 namespace iperf3_exporter {
@@ -20,65 +20,79 @@ struct KeyDeleter {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 };
 
-Status UseCertificate(SSL_CTX* context, const TlsConfig& config, const Pem& pem) {
+Status UseCertificate(SSL_CTX* context, const TlsConfig& config, const ConfigText& pem) {
   const Bio bio = BioOf(pem.text);
   const Certificate leaf(PEM_read_bio_X509_AUX(bio.get(), nullptr, NoPassphrase, nullptr));
   if (!leaf) {
     ERR_clear_error();
-    return TlsFault(config, pem.line, pem.name + ": no PEM certificate in it");
+    return TlsConfigError(config, pem.line, pem.key + ": no PEM certificate in it");
   }
   if (SSL_CTX_use_certificate(context, leaf.get()) != 1) {
-    return TlsFault(config, pem.line, pem.name + ": certificate not usable: " + OpensslReason());
+    return TlsConfigError(config, pem.line,
+                          pem.key + ": certificate not usable: " + OpensslReason());
   }
-  while (X509* chained = PEM_read_bio_X509(bio.get(), nullptr, NoPassphrase, nullptr)) {
-    if (SSL_CTX_add0_chain_cert(context, chained) != 1) {
-      X509_free(chained);
-      return TlsFault(config, pem.line, pem.name + ": chain not usable: " + OpensslReason());
+  while (const Certificate chained = ReadCertificate(bio.get())) {
+    if (SSL_CTX_add1_chain_cert(context, chained.get()) != 1) {
+      return TlsConfigError(config, pem.line, pem.key + ": chain not usable: " + OpensslReason());
     }
   }
   const unsigned long end = ERR_peek_last_error();
   ERR_clear_error();
   if (ERR_GET_REASON(end) != PEM_R_NO_START_LINE) {
-    return TlsFault(config, pem.line, pem.name + ": a certificate of the chain is damaged");
+    return TlsConfigError(config, pem.line, pem.key + ": a certificate of the chain is damaged");
   }
   return {};
 }
 
-Status UseKey(SSL_CTX* context, const TlsConfig& config, const Pem& pem) {
+Status UseKey(SSL_CTX* context, const TlsConfig& config, const ConfigText& pem) {
   const Bio bio = BioOf(pem.text);
   const std::unique_ptr<EVP_PKEY, KeyDeleter> key(
       PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
   ERR_clear_error();
-  if (!key) return TlsFault(config, pem.line, pem.name + ": no unencrypted PEM private key in it");
+  if (!key)
+    return TlsConfigError(config, pem.line, pem.key + ": no unencrypted PEM private key in it");
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
     ERR_clear_error();
-    return TlsFault(config, pem.line, pem.name + ": the key does not match the certificate");
+    return TlsConfigError(config, pem.line, pem.key + ": the key does not match the certificate");
   }
   return {};
+}
+
+// What is offered up to TLS 1.2 when the file does not say: forward secret and authenticated.
+std::string DefaultCiphers(TlsVersion min_version) {
+  std::string list =
+      "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+      "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+      "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+  // TLS 1.0 and 1.1 know nothing better; whoever asks for them gets them.
+  if (min_version < TlsVersion::kTls12) {
+    list +=
+        ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
+        ":ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";
+  }
+  return list;
 }
 
 Status UseVersionsAndCiphers(SSL_CTX* context, const TlsConfig& config) {
   TlsVersion min_version = config.min_version;
   if (config.only_tls13_ciphers) min_version = TlsVersion::kTls13;
   if (min_version > config.max_version) {
-    return TlsFault(config, config.ciphers_line, "cipher_suites: none is for max_version");
+    return TlsConfigError(config, config.ciphers_line, "cipher_suites: none is for max_version");
   }
   SSL_CTX_set_min_proto_version(context, static_cast<int>(min_version));
   SSL_CTX_set_max_proto_version(context, static_cast<int>(config.max_version));
 
-  std::string list;
-  for (const std::string& cipher : config.ciphers) list += (list.empty() ? "" : ":") + cipher;
-  if (list.empty()) list = DefaultCiphers(min_version);
+  std::string list =
+      config.ciphers.empty() ? DefaultCiphers(min_version) : Join(config.ciphers, ":");
   // OpenSSL 3 does TLS 1.0 and 1.1 only at level 0, because they sign with SHA-1.
   if (min_version < TlsVersion::kTls12) list += ":@SECLEVEL=0";
   if (SSL_CTX_set_cipher_list(context, list.c_str()) != 1) {
-    return TlsFault(config, config.ciphers_line, "cipher_suites: " + OpensslReason());
+    return TlsConfigError(config, config.ciphers_line, "cipher_suites: " + OpensslReason());
   }
-  std::string curves;
-  for (const std::string& curve : config.curves) curves += (curves.empty() ? "" : ":") + curve;
-  if (curves.empty()) curves = "X25519:P-256:P-384:P-521";
+  const std::string curves =
+      config.curves.empty() ? "X25519:P-256:P-384:P-521" : Join(config.curves, ":");
   if (SSL_CTX_set1_groups_list(context, curves.c_str()) != 1) {
-    return TlsFault(config, config.line, "curve_preferences: " + OpensslReason());
+    return TlsConfigError(config, config.line, "curve_preferences: " + OpensslReason());
   }
   return {};
 }
@@ -96,7 +110,7 @@ int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* chosen_siz
 }
 
 void SetModes(SSL_CTX* context, const TlsConfig& config) {
-  // No resumption: a client is checked anew each time, against what is in force then. Scrapers keep
+  // No resumption: each connection is checked against the present configuration. Scrapers keep
   // their connections.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 0);
@@ -113,12 +127,6 @@ void SetModes(SSL_CTX* context, const TlsConfig& config) {
 }  // namespace
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& config) {
-  if (!config.cert.given() && !config.cert_file.given()) {
-    return TlsFault(config, config.line, "cert_file: missing one of cert or cert_file");
-  }
-  if (!config.key.given() && !config.key_file.given()) {
-    return TlsFault(config, config.line, "key_file: missing one of key or key_file");
-  }
   ERR_clear_error();
   const std::shared_ptr<TlsContext> result(new TlsContext());
   result->context_ = SSL_CTX_new(TLS_server_method());
@@ -128,14 +136,10 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& co
   if (auto done = UseVersionsAndCiphers(context, config); !done) {
     return tl::unexpected(done.error());
   }
-  const auto cert = ReadPem(config, config.cert_file, config.cert, "cert");
-  if (!cert) return tl::unexpected(cert.error());
-  const auto key = ReadPem(config, config.key_file, config.key, "key");
-  if (!key) return tl::unexpected(key.error());
-  if (auto done = UseCertificate(context, config, *cert); !done) {
+  if (auto done = UseCertificate(context, config, config.cert); !done) {
     return tl::unexpected(done.error());
   }
-  if (auto done = UseKey(context, config, *key); !done) return tl::unexpected(done.error());
+  if (auto done = UseKey(context, config, config.key); !done) return tl::unexpected(done.error());
   if (auto done = UseClientAuth(context, config); !done) return tl::unexpected(done.error());
   return std::shared_ptr<const TlsContext>(result);
 }

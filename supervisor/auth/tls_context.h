@@ -1,4 +1,4 @@
-// TLS of the server side, on OpenSSL: one context per configuration read. Connections keep the
+// TLS of the server side, on OpenSSL: one context per loaded configuration. Connections keep the
 // context that they began with.
 #pragma once
 
@@ -16,8 +16,8 @@ namespace iperf3_exporter {
 
 class TlsContext {
  public:
-  // Reads the certificate, key and client CA of `config` and checks that they belong together.
-  // Errors name the configuration file and the line.
+  // Checks that the certificate, key and client CA of `config`, which LoadWebConfig has filled in,
+  // belong together. Errors name the configuration file and the line. `config.Enabled()`.
   [[nodiscard]] static Result<std::shared_ptr<const TlsContext>> Create(const TlsConfig& config);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;

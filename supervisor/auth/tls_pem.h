@@ -1,5 +1,4 @@
-// PEM texts of the web configuration, and how a fault in one is told. Files are read here and
-// block.
+// PEM texts as OpenSSL reads them.
 #pragma once
 
 #include <openssl/bio.h>
@@ -7,9 +6,6 @@
 
 #include <memory>
 #include <string>
-
-#include "common/error.h"
-#include "supervisor/config/web_config.h"
 
 namespace iperf3_exporter {
 
@@ -22,27 +18,16 @@ struct CertificateDeleter {
 using Bio = std::unique_ptr<BIO, BioDeleter>;
 using Certificate = std::unique_ptr<X509, CertificateDeleter>;
 
-// An error that names the configuration file and the line; `reason` begins with the key's name.
-[[nodiscard]] tl::unexpected<Error> TlsFault(const TlsConfig& config, int line,
-                                             const std::string& reason);
+// Reads `text`, which must outlive the Bio.
+[[nodiscard]] Bio BioOf(const std::string& text);
+
+// The next certificate of a PEM text; null at its end or where it is damaged.
+[[nodiscard]] Certificate ReadCertificate(BIO* bio);
 
 // OpenSSL's first reason, for what our own words can't say; empties its queue.
 [[nodiscard]] std::string OpensslReason();
 
-// Reads `text`, which must live as long.
-[[nodiscard]] Bio BioOf(const std::string& text);
-
-// The server asks nobody for a passphrase.
+// A password callback: the server asks nobody for a passphrase.
 int NoPassphrase(char* buffer, int size, int writing, void* argument);
-
-// One of the two forms of a PEM text: the file wins, as in the toolkit.
-struct Pem {
-  std::string name;  // "cert_file"
-  int line = 0;
-  std::string text;
-};
-
-[[nodiscard]] Result<Pem> ReadPem(const TlsConfig& config, const ConfigText& file,
-                                  const ConfigText& inline_text, const std::string& name);
 
 }  // namespace iperf3_exporter

@@ -1,13 +1,13 @@
-// The web configuration that is in force: TLS for new connections, who may come in, the headers of
-// every answer, the rate limit. Watches its files and replaces itself when they change; a bad
-// change leaves it as it was. Loop thread only.
+// What the web configuration grants: TLS for new connections, who may ask, the headers of every
+// response, the rate limit. Knows nothing of HTTP: whoever serves it asks here. Loop thread only;
+// TaskPool threads run bcrypt.
 #pragma once
-
-#include <sys/stat.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,69 +22,36 @@ struct event_base;
 
 namespace iperf3_exporter {
 
-class EvhttpExchange;
-
 class WebSecurity {
  public:
   using Headers = std::vector<std::pair<std::string, std::string>>;
 
-  // Nothing is configured: plain HTTP, everybody may come in.
+  // Until the first Apply: plain HTTP, everybody may ask.
   explicit WebSecurity(event_base* base);
 
-  // Everything that Load checks, for nothing else.
-  [[nodiscard]] static Status Check(const std::string& file);
-
-  // Reads `file` and puts it in force.
-  [[nodiscard]] Status Load(const std::string& file);
-  // Reads the same file again; logs the outcome, unless ReloadIfChanged has just logged the same.
-  // Success when no file is configured.
-  [[nodiscard]] Status Reload();
-  // Reload, if a file has changed since it was last read, well or badly. True if something new is
-  // in force. A few calls of stat(2).
-  bool ReloadIfChanged();
-  // The same, looking at most once a second.
-  bool ReloadIfChangedLately();
+  // Whether Apply would succeed.
+  [[nodiscard]] static Status Check(const WebConfig& config);
+  // Uses `config`, as LoadWebConfig returned it, from now on; or returns an error and changes
+  // nothing. Connections keep the TLS context that they began with.
+  [[nodiscard]] Status Apply(WebConfig config);
 
   // Null: plain HTTP.
   [[nodiscard]] const TlsContext* tls() const { return tls_.get(); }
+  // Of every response. Null before the first Apply.
   [[nodiscard]] std::shared_ptr<const Headers> headers() const { return headers_; }
+  // False: the request is over the rate limit.
   [[nodiscard]] bool TakeToken() { return limiter_.Take(Clock::now()); }
-  // Calls `admitted` if the request may come in, now or later; otherwise answers it.
-  void Authenticate(const std::shared_ptr<EvhttpExchange>& exchange,
-                    std::function<void(const std::shared_ptr<EvhttpExchange>&)> admitted);
 
-  [[nodiscard]] bool last_reload_successful() const { return last_reload_successful_; }
-  // Unix time; 0 before the first.
-  [[nodiscard]] double last_reload_success_seconds() const { return last_reload_success_seconds_; }
+  // `authorization` is the value of the header field, if there is one. Calls `done` once: inside
+  // this call, or later, or never if this object is destroyed before. A check whose `wanted` has
+  // become false may be skipped.
+  void Authenticate(std::optional<std::string_view> authorization, std::function<bool()> wanted,
+                    std::function<void(AuthOutcome)> done);
 
  private:
-  // What tells whether a file is another one or has been written to.
-  struct FileState {
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    timespec modified{};
-    timespec changed{};
-    bool operator==(const FileState& other) const;
-  };
-
-  [[nodiscard]] std::vector<FileState> LookAtFiles() const;
-  [[nodiscard]] static double NowSeconds();
-  [[nodiscard]] Status ReadAndApply();
-  void LogOutcome(const Status& status) const;
-
-  std::string file_;
-  std::vector<std::string> watched_;
-  std::vector<FileState> seen_;
-  Clock::time_point next_look_{};
-  // When ReloadIfChanged last logged; zero once Reload has been asked for.
-  Clock::time_point change_logged_{};
-  bool last_reload_successful_ = true;
-  double last_reload_success_seconds_ = NowSeconds();  // without a file: the start
-
   std::shared_ptr<const TlsContext> tls_;
   std::shared_ptr<const Headers> headers_;
-  bool authentication_ = false;
+  bool has_users_ = false;
   RateLimiter limiter_{std::chrono::nanoseconds::zero(), 0};
   Authenticator authenticator_;
 };

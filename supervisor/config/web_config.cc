@@ -1,33 +1,25 @@
 #include "supervisor/config/web_config.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
-#include <functional>
+#include <utility>
 
-#include "common/unique_fd.h"
-#include "supervisor/auth/authenticator.h"
-#include "supervisor/auth/tls_names.h"
+#include "common/text.h"
+#include "supervisor/config/tls_names.h"
 #include "supervisor/config/yaml_document.h"
 
 namespace iperf3_exporter {
 namespace {
 
+using yaml::ConfigError;
 using yaml::ForEachPair;
+using yaml::Into;
 using yaml::IsAbsent;
-using yaml::Key;
 using yaml::LineOf;
-using yaml::Mistake;
 using yaml::Quote;
-using yaml::ReadBool;
-using yaml::ReadCount;
-using yaml::ReadDuration;
 using yaml::Reader;
 using yaml::ReadKeys;
 using yaml::ReadText;
@@ -37,12 +29,12 @@ template <typename Value>
 Value Lookup(std::optional<Value> found, const YAML::Node& node, const std::string& where,
              const std::string& what) {
   if (found) return *found;
-  throw Mistake{LineOf(node), where + ": unknown " + what + " " + Quote(node.Scalar())};
+  throw ConfigError{LineOf(node), where + ": unknown " + what + " " + Quote(node.Scalar())};
 }
 
-Reader Into(ConfigText& target) {
+Reader IntoText(ConfigText& target) {
   return [&target](const YAML::Node& node, const std::string& where) {
-    target = {ReadText(node, where), LineOf(node)};
+    target = {ReadText(node, where), LineOf(node), where.substr(where.rfind('.') + 1)};
   };
 }
 
@@ -65,10 +57,8 @@ void ReadCurves(const YAML::Node& node, const std::string& where, TlsConfig& tls
   }
 }
 
-Reader IntoVersion(TlsVersion& target) {
-  return [&target](const YAML::Node& node, const std::string& where) {
-    target = Lookup(FindTlsVersion(ReadText(node, where)), node, where, "TLS version");
-  };
+void ReadVersion(const YAML::Node& node, const std::string& where, TlsVersion& version) {
+  version = Lookup(FindTlsVersion(ReadText(node, where)), node, where, "TLS version");
 }
 
 void ReadClientAuth(const YAML::Node& node, const std::string& where, TlsConfig& tls) {
@@ -80,50 +70,39 @@ void ReadClientAuth(const YAML::Node& node, const std::string& where, TlsConfig&
 
 void ReadTls(const YAML::Node& node, const std::string& section, TlsConfig& tls) {
   tls.line = LineOf(node);
-  const std::vector<Key> keys = {
-      {"cert", Into(tls.cert)},
-      {"key", Into(tls.key)},
-      {"client_ca", Into(tls.client_ca)},
-      {"cert_file", Into(tls.cert_file)},
-      {"key_file", Into(tls.key_file)},
-      {"client_ca_file", Into(tls.client_ca_file)},
-      {"client_auth_type",
-       [&](const auto& value, const auto& where) { ReadClientAuth(value, where, tls); }},
-      {"client_allowed_sans",
-       [&](const auto& value, const auto& where) {
-         tls.client_allowed_sans = ReadTexts(value, where);
-       }},
-      {"min_version", IntoVersion(tls.min_version)},
-      {"max_version", IntoVersion(tls.max_version)},
-      {"cipher_suites",
-       [&](const auto& value, const auto& where) { ReadCiphers(value, where, tls); }},
-      {"curve_preferences",
-       [&](const auto& value, const auto& where) { ReadCurves(value, where, tls); }},
-      {"prefer_server_cipher_suites",
-       [&](const auto& value, const auto& where) {
-         tls.prefer_server_ciphers = ReadBool(value, where);
-       }},
-  };
-  ReadKeys(node, section, keys);
+  ReadKeys(node, section,
+           {{"cert", IntoText(tls.cert)},
+            {"key", IntoText(tls.key)},
+            {"client_ca", IntoText(tls.client_ca)},
+            {"cert_file", IntoText(tls.cert_file)},
+            {"key_file", IntoText(tls.key_file)},
+            {"client_ca_file", IntoText(tls.client_ca_file)},
+            {"client_auth_type", Into(tls, ReadClientAuth)},
+            {"client_allowed_sans", Into(tls.client_allowed_sans)},
+            {"min_version", Into(tls.min_version, ReadVersion)},
+            {"max_version", Into(tls.max_version, ReadVersion)},
+            {"cipher_suites", Into(tls, ReadCiphers)},
+            {"curve_preferences", Into(tls, ReadCurves)},
+            {"prefer_server_cipher_suites", Into(tls.prefer_server_ciphers)}});
 }
 
-// What the members of tls_server_config say about each other.
-void JudgeTls(const TlsConfig& tls) {
+// Checks the members of tls_server_config against each other.
+void EvaluateTls(const TlsConfig& tls) {
   const std::string section = "tls_server_config.";
   if (tls.min_version > tls.max_version) {
-    throw Mistake{tls.line, section + "min_version: is above max_version"};
+    throw ConfigError{tls.line, section + "min_version: is above max_version"};
   }
   if (!tls.Enabled()) return;
   const ConfigText& ca = tls.client_ca_file.given() ? tls.client_ca_file : tls.client_ca;
   if (ca.given() && tls.client_auth == ClientAuth::kNone) {
-    throw Mistake{ca.line, section + "client_ca: a client CA needs a client_auth_type"};
+    throw ConfigError{ca.line, section + "client_ca: a client CA needs a client_auth_type"};
   }
   if (tls.client_allowed_sans && tls.client_auth != ClientAuth::kRequireAny &&
       tls.client_auth != ClientAuth::kRequireAndVerify) {
-    throw Mistake{tls.client_auth_line > 0 ? tls.client_auth_line : tls.line,
-                  section +
-                      "client_allowed_sans: needs client_auth_type RequireAnyClientCert or "
-                      "RequireAndVerifyClientCert"};
+    throw ConfigError{tls.client_auth_line > 0 ? tls.client_auth_line : tls.line,
+                      section +
+                          "client_allowed_sans: needs client_auth_type RequireAnyClientCert or "
+                          "RequireAndVerifyClientCert"};
   }
 }
 
@@ -149,86 +128,95 @@ void ReadHeaders(const YAML::Node& node, const std::string& section, WebConfig& 
     const auto rule = std::find_if(rules.begin(), rules.end(),
                                    [&](const HeaderRule& r) { return r.name == name; });
     if (rule == rules.end()) {
-      throw Mistake{line, section + ": header " + Quote(name) + " can not be configured"};
+      throw ConfigError{line, section + ": header " + Quote(name) + " can not be configured"};
     }
     const std::string where = section + "." + name;
     const std::string text = IsAbsent(value) ? "" : ReadText(value, where);
     const auto& values = rule->values;
     if (!values.empty() && std::find(values.begin(), values.end(), text) == values.end()) {
-      std::string expected;
-      for (const auto allowed : values) {
-        expected += (expected.empty() ? "" : " or ") + std::string(allowed);
-      }
-      throw Mistake{IsAbsent(value) ? line : LineOf(value),
-                    where + ": expected " + expected + ", got " + Quote(text)};
+      throw ConfigError{IsAbsent(value) ? line : LineOf(value),
+                        where + ": expected " + Join(values, " or ") + ", got " + Quote(text)};
     }
-    if (std::any_of(text.begin(), text.end(), [](char c) { return c >= 0 && c < 0x20; }) ||
-        text.find('\x7f') != std::string::npos) {
-      throw Mistake{LineOf(value), where + ": a header value has no control characters"};
+    if (std::any_of(text.begin(), text.end(), IsControl)) {
+      throw ConfigError{LineOf(value), where + ": a header value has no control characters"};
     }
     if (!text.empty()) config.headers.emplace_back(name, text);
   });
 }
 
 void ReadHttp(const YAML::Node& node, const std::string& section, WebConfig& config) {
-  ReadKeys(node, section,
-           {{"http2", [](const auto& value, const auto& where) { (void)ReadBool(value, where); }},
-            {"headers",
-             [&](const auto& value, const auto& where) { ReadHeaders(value, where, config); }}});
+  bool http2 = false;  // accepted, but HTTP/1.1 is what is spoken
+  ReadKeys(node, section, {{"http2", Into(http2)}, {"headers", Into(config, ReadHeaders)}});
 }
 
 void ReadUsers(const YAML::Node& node, const std::string& section, WebConfig& config) {
   ForEachPair(node, section, [&](const std::string& name, int line, const YAML::Node& value) {
     const std::string where = section + "." + Quote(name);
     if (name.find(':') != std::string::npos) {
-      throw Mistake{line, where + ": a user name has no colon"};
+      throw ConfigError{line, where + ": a user name has no colon"};
     }
     const std::string hash = IsAbsent(value) ? "" : ReadText(value, where);
     if (!IsBcryptHash(hash)) {
-      throw Mistake{IsAbsent(value) ? line : LineOf(value),
-                    where + ": not a bcrypt hash ($2a$, $2b$ or $2y$)"};
+      throw ConfigError{IsAbsent(value) ? line : LineOf(value),
+                        where + ": not a bcrypt hash ($2a$, $2b$ or $2y$)"};
     }
     config.users.emplace(name, hash);
   });
 }
 
 void ReadRateLimit(const YAML::Node& node, const std::string& section, WebConfig& config) {
-  ReadKeys(
-      node, section,
-      {{"interval", [&](const auto& value,
-                        const auto& where) { config.rate_interval = ReadDuration(value, where); }},
-       {"burst", [&](const auto& value, const auto& where) {
-          config.rate_burst = ReadCount(value, where);
-        }}});
+  ReadKeys(node, section,
+           {{"interval", Into(config.rate_interval)}, {"burst", Into(config.rate_burst)}});
   if (config.rate_interval > std::chrono::nanoseconds::zero() && config.rate_burst < 1) {
-    throw Mistake{LineOf(node), section + ".burst: must be at least 1, or nothing is let in"};
+    throw ConfigError{LineOf(node), section + ".burst: must be at least 1, or nothing is let in"};
   }
 }
 
-void ResolvePath(ConfigText& path, const std::filesystem::path& folder) {
-  if (path.given()) path.text = (folder / path.text).string();
-}
-
-WebConfig Read(std::string_view text, const std::string& file) {
+WebConfig ReadWebConfig(const YAML::Node& root, const std::string& file) {
   WebConfig config;
   config.tls.config_file = file;
-  yaml::RefuseSecondDocument(std::string(text));
-  ReadKeys(YAML::Load(std::string(text)), "",
-           {{"tls_server_config",
-             [&](const auto& value, const auto& where) { ReadTls(value, where, config.tls); }},
-            {"http_server_config",
-             [&](const auto& value, const auto& where) { ReadHttp(value, where, config); }},
-            {"basic_auth_users",
-             [&](const auto& value, const auto& where) { ReadUsers(value, where, config); }},
-            {"rate_limit",
-             [&](const auto& value, const auto& where) { ReadRateLimit(value, where, config); }}});
-  const auto folder = std::filesystem::path(file).parent_path();
+  ReadKeys(root, "",
+           {{"tls_server_config", Into(config.tls, ReadTls)},
+            {"http_server_config", Into(config, ReadHttp)},
+            {"basic_auth_users", Into(config, ReadUsers)},
+            {"rate_limit", Into(config, ReadRateLimit)}});
+  const auto directory = std::filesystem::path(file).parent_path();
   for (ConfigText* path :
        {&config.tls.cert_file, &config.tls.key_file, &config.tls.client_ca_file}) {
-    ResolvePath(*path, folder);
+    if (path->given()) path->text = (directory / path->text).string();
   }
-  JudgeTls(config.tls);
+  EvaluateTls(config.tls);
   return config;
+}
+
+// Reads all files, also after the first error, so that a change of any of them is noticed.
+Status ReadPemFiles(TlsConfig& tls, WatchedFiles& files) {
+  struct Row {
+    std::string name;
+    ConfigText& pem;
+    ConfigText& file;
+    bool required;
+  };
+  Status status;
+  for (const Row& row :
+       {Row{"cert", tls.cert, tls.cert_file, true}, Row{"key", tls.key, tls.key_file, true},
+        Row{"client_ca", tls.client_ca, tls.client_ca_file, false}}) {
+    Status read;
+    if (row.file.given()) {
+      auto content = files.Read(row.file.text);
+      if (!content) {
+        read = TlsConfigError(tls, row.file.line, row.file.key + ": " + content.error().message);
+      } else {
+        row.pem = {std::move(*content), row.file.line, row.file.key};
+      }
+    } else if (row.required && !row.pem.given()) {
+      read = TlsConfigError(
+          tls, tls.line,
+          row.name + "_file: missing one of " + row.name + " or " + row.name + "_file");
+    }
+    if (status && !read) status = read;
+  }
+  return status;
 }
 
 }  // namespace
@@ -239,37 +227,36 @@ bool TlsConfig::Enabled() const {
 }
 
 Result<WebConfig> ParseWebConfig(std::string_view text, const std::string& file) {
-  const auto fault = [&](int line, const std::string& reason) {
-    return MakeError(file + ":" + std::to_string(line) + ": " + reason);
-  };
-  try {
-    return Read(text, file);
-  } catch (const Mistake& mistake) {
-    return fault(mistake.line, mistake.text);
-  } catch (const YAML::Exception& error) {
-    return fault(error.mark.line + 1, error.msg);
-  } catch (const std::exception& error) {
-    return fault(1, error.what());
-  }
+  WebConfig config;
+  const Status read = yaml::ReadDocument(
+      text, file, [&](const YAML::Node& root) { config = ReadWebConfig(root, file); });
+  if (!read) return tl::unexpected(read.error());
+  return config;
 }
 
-Result<std::string> ReadConfigFile(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return ErrnoError(path);
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return ErrnoError(path);
-  if (!S_ISREG(status.st_mode)) return MakeError(path + ": not a file");
-  std::string text;
-  std::array<char, 16384> chunk;
-  while (true) {
-    const auto got = ::read(fd.get(), chunk.data(), chunk.size());
-    if (got < 0) return ErrnoError(path);
-    if (got == 0) return text;
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-    if (text.size() > kMaxConfigBytes) {
-      return MakeError(path + ": larger than " + std::to_string(kMaxConfigBytes) + " bytes");
-    }
+Result<WebConfig> LoadWebConfig(const std::string& file, WatchedFiles& files) {
+  const auto text = files.Read(file);
+  if (!text) return tl::unexpected(text.error());
+  auto config = ParseWebConfig(*text, file);
+  if (!config || !config->tls.Enabled()) return config;
+  if (Status status = ReadPemFiles(config->tls, files); !status) {
+    return tl::unexpected(status.error());
   }
+  return config;
+}
+
+tl::unexpected<Error> TlsConfigError(const TlsConfig& config, int line, const std::string& reason) {
+  return MakeError(config.config_file + ":" + std::to_string(line) + ": tls_server_config." +
+                   reason);
+}
+
+bool IsBcryptHash(std::string_view hash) {
+  if (hash.size() != kBcryptHashBytes) return false;
+  const std::string_view prefix = hash.substr(0, 4);
+  if (prefix != "$2a$" && prefix != "$2b$" && prefix != "$2y$") return false;
+  const std::string_view cost = hash.substr(4, 2);
+  if (cost < "04" || cost > "31" || !IsDigit(cost[1]) || hash[6] != '$') return false;
+  return HasOnlyAlnumOr(hash.substr(7), "./");
 }
 
 }  // namespace iperf3_exporter

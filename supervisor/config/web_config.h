@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,13 +13,15 @@
 #include <vector>
 
 #include "common/error.h"
+#include "supervisor/config/watched_files.h"
 
 namespace iperf3_exporter {
 
-// A value and the line that it stands in; line 0: not given.
+// A value and where it stands; line 0: not given.
 struct ConfigText {
   std::string text;
   int line = 0;
+  std::string key;  // "cert_file"
 
   // As the toolkit has it, an empty text counts as not given.
   [[nodiscard]] bool given() const { return !text.empty(); }
@@ -35,11 +36,12 @@ enum class TlsVersion : int { kTls10 = 0x0301, kTls11 = 0x0302, kTls12 = 0x0303,
 struct TlsConfig {
   std::string config_file;  // for messages
   int line = 0;
-  ConfigText cert;       // PEM
-  ConfigText key;        // PEM, secret
-  ConfigText client_ca;  // PEM
-  // Paths, those that were relative now relative to the configuration file's folder. Each wins over
-  // its inline form, as in the toolkit.
+  // PEM; the key is secret. LoadWebConfig replaces them by the content of the files below: each
+  // file wins over its inline form, as in the toolkit.
+  ConfigText cert;
+  ConfigText key;
+  ConfigText client_ca;
+  // Paths; relative ones have been resolved against the configuration file's directory.
   ConfigText cert_file;
   ConfigText key_file;
   ConfigText client_ca_file;
@@ -72,9 +74,19 @@ struct WebConfig {
 // Pure: `text` is the file's content, `file` its name, for messages and for relative paths.
 [[nodiscard]] Result<WebConfig> ParseWebConfig(std::string_view text, const std::string& file);
 
-// Whole files of at most this size are read; anything larger is a mistake.
-inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
+// Reads and parses `file`, and reads the PEM files that it names. All of them are then in `files`,
+// also after an error.
+[[nodiscard]] Result<WebConfig> LoadWebConfig(const std::string& file, WatchedFiles& files);
 
-[[nodiscard]] Result<std::string> ReadConfigFile(const std::string& path);
+// An error of tls_server_config, with file and line. `reason` begins with the key.
+[[nodiscard]] tl::unexpected<Error> TlsConfigError(const TlsConfig& config, int line,
+                                                   const std::string& reason);
+
+// The size of every bcrypt hash.
+inline constexpr std::size_t kBcryptHashBytes = 60;
+
+// Whether libxcrypt can check a password against `hash` and it is bcrypt: $2a$, $2b$ or $2y$, two
+// digits of cost from 04 to 31, 53 characters. crypt_r might take anything else for DES.
+[[nodiscard]] bool IsBcryptHash(std::string_view hash);
 
 }  // namespace iperf3_exporter

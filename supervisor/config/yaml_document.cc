@@ -4,12 +4,13 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <charconv>
+#include <limits>
 #include <set>
 #include <sstream>
 
 #include "common/go_duration.h"
 #include "common/quoted_text.h"
+#include "common/text.h"
 
 namespace iperf3_exporter::yaml {
 namespace {
@@ -22,7 +23,7 @@ const char* KindOf(const YAML::Node& node) {
   return "a plain value";
 }
 
-// Takes note of where documents begin and of nothing else.
+// Records where a document begins and ignores the rest.
 class DocumentStarts : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark& mark) override { line = mark.line + 1; }
@@ -41,7 +42,37 @@ class DocumentStarts : public YAML::EventHandler {
   int line = 0;
 };
 
+// On a stray `]` or `,` yaml-cpp 0.7 finds documents without end. So YAML::LoadAll must not be
+// used, and whatever yaml-cpp takes for a second document is refused.
+void RefuseSecondDocument(const std::string& text) {
+  std::istringstream input(text);
+  YAML::Parser parser(input);
+  DocumentStarts starts;
+  if (parser.HandleNextDocument(starts) && parser.HandleNextDocument(starts)) {
+    throw ConfigError{starts.line, "more than one YAML document"};
+  }
+}
+
 }  // namespace
+
+Status ReadDocument(std::string_view text, const std::string& file,
+                    const std::function<void(const YAML::Node& root)>& read) {
+  const auto error_at = [&file](int line, const std::string& reason) {
+    return MakeError(file + ":" + std::to_string(line) + ": " + reason);
+  };
+  try {
+    const std::string document(text);
+    RefuseSecondDocument(document);
+    read(YAML::Load(document));
+    return {};
+  } catch (const ConfigError& error) {
+    return error_at(error.line, error.text);
+  } catch (const YAML::Exception& error) {
+    return error_at(error.mark.line + 1, error.msg);
+  } catch (const std::exception& error) {
+    return error_at(1, error.what());
+  }
+}
 
 std::string Quote(std::string_view text) { return QuoteText(text, kMaxShownBytes); }
 
@@ -60,15 +91,15 @@ void ForEachPair(
   const std::string prefix = where.empty() ? "" : where + ": ";
   if (IsAbsent(map)) return;
   if (!map.IsMap()) {
-    throw Mistake{LineOf(map), prefix + "expected a map, got " + KindOf(map)};
+    throw ConfigError{LineOf(map), prefix + "expected a map, got " + KindOf(map)};
   }
   std::set<std::string> seen;
   for (const auto& pair : map) {
     const int line = LineOf(pair.first);
-    if (!pair.first.IsScalar()) throw Mistake{line, prefix + "a key must be a plain value"};
+    if (!pair.first.IsScalar()) throw ConfigError{line, prefix + "a key must be a plain value"};
     const std::string& key = pair.first.Scalar();
     if (!seen.insert(key).second) {
-      throw Mistake{line, prefix + "key " + Quote(key) + " is repeated"};
+      throw ConfigError{line, prefix + "key " + Quote(key) + " is repeated"};
     }
     each(key, line, pair.second);
   }
@@ -79,7 +110,7 @@ void ReadKeys(const YAML::Node& map, const std::string& where, const std::vector
     const auto key = std::find_if(keys.begin(), keys.end(),
                                   [&](const Key& candidate) { return candidate.name == name; });
     if (key == keys.end()) {
-      throw Mistake{line, (where.empty() ? "" : where + ": ") + "unknown key " + Quote(name)};
+      throw ConfigError{line, (where.empty() ? "" : where + ": ") + "unknown key " + Quote(name)};
     }
     if (!IsAbsent(value)) key->read(value, where.empty() ? name : where + "." + name);
   });
@@ -87,56 +118,56 @@ void ReadKeys(const YAML::Node& map, const std::string& where, const std::vector
 
 std::string ReadText(const YAML::Node& node, const std::string& where) {
   if (!node.IsScalar()) {
-    throw Mistake{LineOf(node), where + ": expected a text, got " + KindOf(node)};
+    throw ConfigError{LineOf(node), where + ": expected a text, got " + KindOf(node)};
   }
   return node.Scalar();
 }
 
 std::vector<std::string> ReadTexts(const YAML::Node& node, const std::string& where) {
   if (!node.IsSequence()) {
-    throw Mistake{LineOf(node), where + ": expected a list, got " + KindOf(node)};
+    throw ConfigError{LineOf(node), where + ": expected a list, got " + KindOf(node)};
   }
   std::vector<std::string> texts;
   for (const auto& item : node) texts.push_back(ReadText(item, where));
   return texts;
 }
 
-bool ReadBool(const YAML::Node& node, const std::string& where) {
-  bool value = false;
-  // A quoted "true" is a text, in the toolkit too.
-  if (!node.IsScalar() || node.Tag() == "!" || !YAML::convert<bool>::decode(node, value)) {
-    throw Mistake{LineOf(node), where + ": expected true or false"};
-  }
-  return value;
+Reader Into(bool& target) {
+  return [&target](const YAML::Node& node, const std::string& where) {
+    // A quoted "true" is a text, in the toolkit too.
+    if (!node.IsScalar() || node.Tag() == "!" || !YAML::convert<bool>::decode(node, target)) {
+      throw ConfigError{LineOf(node), where + ": expected true or false"};
+    }
+  };
 }
 
-int ReadCount(const YAML::Node& node, const std::string& where) {
-  const std::string text = ReadText(node, where);
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) {
-    throw Mistake{LineOf(node), where + ": expected a whole number, got " + Quote(text)};
-  }
-  return value;
+Reader Into(int& target) {
+  return [&target](const YAML::Node& node, const std::string& where) {
+    const std::string text = ReadText(node, where);
+    const auto value = ParseInteger(text, 0, std::numeric_limits<int>::max());
+    if (!value) {
+      throw ConfigError{LineOf(node), where + ": expected a whole number, got " + Quote(text)};
+    }
+    target = static_cast<int>(*value);
+  };
 }
 
-std::chrono::nanoseconds ReadDuration(const YAML::Node& node, const std::string& where) {
-  const std::string text = ReadText(node, where);
-  const auto duration = ParseGoDuration(text);
-  if (!duration || *duration < std::chrono::nanoseconds::zero()) {
-    throw Mistake{LineOf(node),
-                  where + ": expected a duration such as 100ms or 1s, got " + Quote(text)};
-  }
-  return *duration;
+Reader Into(std::chrono::nanoseconds& target) {
+  return [&target](const YAML::Node& node, const std::string& where) {
+    const std::string text = ReadText(node, where);
+    const auto duration = ParseGoDuration(text);
+    if (!duration || *duration < std::chrono::nanoseconds::zero()) {
+      throw ConfigError{LineOf(node),
+                        where + ": expected a duration such as 100ms or 1s, got " + Quote(text)};
+    }
+    target = *duration;
+  };
 }
 
-void RefuseSecondDocument(const std::string& text) {
-  std::istringstream input(text);
-  YAML::Parser parser(input);
-  DocumentStarts starts;
-  if (parser.HandleNextDocument(starts) && parser.HandleNextDocument(starts)) {
-    throw Mistake{starts.line, "more than one YAML document"};
-  }
+Reader Into(std::optional<std::vector<std::string>>& target) {
+  return [&target](const YAML::Node& node, const std::string& where) {
+    target = ReadTexts(node, where);
+  };
 }
 
 }  // namespace iperf3_exporter::yaml

@@ -10,6 +10,7 @@
 
 #include "common/logging.h"
 #include "supervisor/auth/web_security.h"
+#include "supervisor/config/reloadable_file.h"
 #include "supervisor/http/acceptor.h"
 #include "supervisor/http/evhttp_exchange.h"
 #include "supervisor/http/http_connection.h"
@@ -53,6 +54,18 @@ HttpResponse PlainText(int code, const char* text) {
   return response;
 }
 
+HttpResponse Unauthorized() {
+  HttpResponse response = PlainText(401, "Unauthorized\n");
+  response.headers.emplace_back("WWW-Authenticate", "Basic");
+  return response;
+}
+
+HttpResponse TooManyChecks() {
+  HttpResponse response = PlainText(429, "too many passwords wait to be checked\n");
+  response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
 }  // namespace
 
 class HttpServer::Impl {
@@ -63,7 +76,7 @@ class HttpServer::Impl {
   void StopAccepting();
   void OnRequest(const std::shared_ptr<EvhttpExchange>& exchange);
   void Dispatch(const std::shared_ptr<EvhttpExchange>& exchange);
-  void ApplySecurity();
+  [[nodiscard]] Status ApplyWebConfig(const std::string& path, WatchedFiles& files);
   [[nodiscard]] const HttpRoute* FindRoute(const std::string& path) const;
 
   static void OnDeferred(evutil_socket_t fd, short what, void* self) noexcept;
@@ -71,6 +84,7 @@ class HttpServer::Impl {
 
   ServerState state;
   WebSecurity security;
+  ReloadableFile web_config;
   std::vector<HttpRoute> routes;
   std::unique_ptr<Acceptor> acceptor;
 
@@ -85,7 +99,10 @@ class HttpServer::Impl {
   std::unique_ptr<event, EventDeleter> deferred_event_;
 };
 
-HttpServer::Impl::Impl(event_base* base, HttpLimits limits) : security(base) {
+HttpServer::Impl::Impl(event_base* base, HttpLimits limits)
+    : security(base), web_config("web configuration", [this](const auto& path, auto& files) {
+        return ApplyWebConfig(path, files);
+      }) {
   state.base = base;
   state.limits = limits;
   state.on_request = [this](const std::shared_ptr<EvhttpExchange>& exchange) {
@@ -136,7 +153,7 @@ void HttpServer::Impl::StopAccepting() {
 
 // A new connection is what a change of the configuration takes effect for.
 const TlsContext* HttpServer::Impl::NextTls() {
-  if (security.ReloadIfChanged()) ApplySecurity();
+  web_config.ReloadIfChanged();
   return security.tls();
 }
 
@@ -166,14 +183,23 @@ void HttpServer::Impl::OnEvhttpRequest(evhttp_request* request, void* self) noex
   evhttp_send_error(request, HTTP_SERVUNAVAIL, nullptr);
 }
 
-void HttpServer::Impl::ApplySecurity() { state.extra_headers = security.headers(); }
+Status HttpServer::Impl::ApplyWebConfig(const std::string& path, WatchedFiles& files) {
+  auto config = iperf3_exporter::LoadWebConfig(path, files);
+  if (!config) return tl::unexpected(config.error());
+  if (Status applied = security.Apply(std::move(*config)); !applied) return applied;
+  state.extra_headers = security.headers();
+  return {};
+}
 
 void HttpServer::Impl::OnRequest(const std::shared_ptr<EvhttpExchange>& exchange) {
-  if (security.ReloadIfChangedLately()) ApplySecurity();
+  web_config.ReloadIfChangedLately();
   if (!security.TakeToken()) return exchange->Reply(PlainText(429, "Too Many Requests\n"));
-  security.Authenticate(exchange, [this](const std::shared_ptr<EvhttpExchange>& authenticated) {
-    Dispatch(authenticated);
-  });
+  security.Authenticate(
+      exchange->Header("Authorization"), [exchange] { return exchange->IsPending(); },
+      [this, exchange](AuthOutcome outcome) {
+        if (outcome == AuthOutcome::kAccepted) return Dispatch(exchange);
+        exchange->Reply(outcome == AuthOutcome::kBusy ? TooManyChecks() : Unauthorized());
+      });
 }
 
 void HttpServer::Impl::Dispatch(const std::shared_ptr<EvhttpExchange>& exchange) {
@@ -204,16 +230,10 @@ HttpServer::~HttpServer() = default;
 void HttpServer::AddRoute(HttpRoute route) { impl_->routes.push_back(std::move(route)); }
 
 Status HttpServer::LoadWebConfig(const std::string& file) {
-  if (auto loaded = impl_->security.Load(file); !loaded) return loaded;
-  impl_->ApplySecurity();
-  return {};
+  return impl_->web_config.LoadFirst(file);
 }
 
-Status HttpServer::Reload() {
-  auto loaded = impl_->security.Reload();
-  if (loaded) impl_->ApplySecurity();
-  return loaded;
-}
+Status HttpServer::Reload() { return impl_->web_config.Reload(); }
 
 Status HttpServer::Listen(const ListenAddress& address) {
   auto socket = ListeningSocket::Open(address);
@@ -242,11 +262,9 @@ std::size_t HttpServer::PendingRequests() const {
 
 const HttpStatistics& HttpServer::statistics() const {
   HttpStatistics& statistics = impl_->state.statistics;
-  statistics.last_reload_successful = impl_->security.last_reload_successful();
-  statistics.last_reload_success_seconds = impl_->security.last_reload_success_seconds();
+  statistics.last_reload_successful = impl_->web_config.last_reload_successful();
+  statistics.last_reload_success_seconds = impl_->web_config.last_reload_success_seconds();
   return statistics;
 }
-
-Status CheckWebConfig(const std::string& file) { return WebSecurity::Check(file); }
 
 }  // namespace iperf3_exporter

@@ -69,8 +69,4 @@ class HttpServer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Checks the web configuration file and everything it names, as LoadWebConfig does, without a
-// server (--config.check).
-[[nodiscard]] Status CheckWebConfig(const std::string& file);
-
 }  // namespace iperf3_exporter

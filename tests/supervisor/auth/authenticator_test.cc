@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "common/deadline.h"
-#include "supervisor/auth/decoy_hashes.h"
+#include "supervisor/auth/dummy_hashes.h"
+#include "supervisor/config/web_config.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -134,16 +135,16 @@ std::string HashOfCost(const std::string& cost) {
   return "$2b$" + cost + "$" + std::string(53, 'a');
 }
 
-TEST(DecoyHashesTest, CostIsThatOfSomeUserAndKeepsToItsName) {
-  const DecoyHashes decoys({{"a", HashOfCost("05")},
-                            {"b", HashOfCost("05")},
-                            {"c", HashOfCost("05")},
-                            {"d", HashOfCost("12")}});
+TEST(DummyHashesTest, CostIsThatOfSomeUserAndKeepsToItsName) {
+  const DummyHashes dummies({{"a", HashOfCost("05")},
+                             {"b", HashOfCost("05")},
+                             {"c", HashOfCost("05")},
+                             {"d", HashOfCost("12")}});
   std::map<std::string, int> names_by_cost;
   for (int i = 0; i < 4000; ++i) {
-    const std::string hash = decoys.For("name " + std::to_string(i));
+    const std::string hash = dummies.For("name " + std::to_string(i));
     ASSERT_TRUE(IsBcryptHash(hash)) << hash;
-    EXPECT_EQ(hash, decoys.For("name " + std::to_string(i)));
+    EXPECT_EQ(hash, dummies.For("name " + std::to_string(i)));
     ++names_by_cost[hash.substr(4, 2)];
   }
   ASSERT_EQ(names_by_cost.size(), 2U);
@@ -151,11 +152,11 @@ TEST(DecoyHashesTest, CostIsThatOfSomeUserAndKeepsToItsName) {
   EXPECT_NEAR(names_by_cost["05"], 3000, 200);
 }
 
-TEST(DecoyHashesTest, ChoiceDependsOnTheStoredHashes) {
+TEST(DummyHashesTest, ChoiceDependsOnTheStoredHashes) {
   const std::string other = HashOfCost("05").replace(20, 1, "b");
-  const DecoyHashes first({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
-  const DecoyHashes same({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
-  const DecoyHashes second({{"a", other}, {"b", HashOfCost("12")}});
+  const DummyHashes first({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
+  const DummyHashes same({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
+  const DummyHashes second({{"a", other}, {"b", HashOfCost("12")}});
   int changed = 0;
   for (int i = 0; i < 1000; ++i) {
     const std::string name = std::to_string(i);
@@ -169,6 +170,19 @@ TEST_F(AuthenticatorTest, WithoutUsersEverybodyIsRefused) {
   authenticator_.SetUsers({});
   Ask("alice", "secret");
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kRefused);
+}
+
+TEST(CredentialsTest, AreReadFromTheHeaderField) {
+  Credentials credentials;
+  ASSERT_TRUE(ParseBasicAuthorization("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", credentials));
+  EXPECT_EQ(credentials.user, "Aladdin");
+  EXPECT_EQ(credentials.password, "open sesame");
+  ASSERT_TRUE(ParseBasicAuthorization("bAsIc YTpiOmM=", credentials));
+  EXPECT_EQ(credentials.password, "b:c");
+  for (const char* bad : {"", "Basic", "Basic ", "Basic YWJj", "Basic YTpi=", "Basic ====",
+                          "Bearer YTpi", "Basic YT:i", "BasicYTpi", "Basic YTpi YTpi"}) {
+    EXPECT_FALSE(ParseBasicAuthorization(bad, credentials)) << bad;
+  }
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/http/http_server.h"
+#include "supervisor/auth/web_security.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -41,6 +41,13 @@ WebConfig MustParse(const std::string& text) {
   return config.value_or(WebConfig());
 }
 
+// As --config.check does.
+Status Check(const std::string& file) {
+  WatchedFiles files;
+  const auto config = LoadWebConfig(file, files);
+  return config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
+}
+
 // The first line of each file in bad/ says what must be said about it.
 TEST(WebConfigTest, RefusesEachMistakeWithFileLineAndReason) {
   const auto files = FilesOf("bad");
@@ -51,7 +58,7 @@ TEST(WebConfigTest, RefusesEachMistakeWithFileLineAndReason) {
     ASSERT_TRUE(line.starts_with(head)) << file;
     const std::string folder = (kFolder / "bad").string();
     const std::string expected = file + ":" + Replace(line.substr(head.size()), "{folder}", folder);
-    const auto status = CheckWebConfig(file);
+    const auto status = Check(file);
     ASSERT_FALSE(status) << file;
     EXPECT_EQ(status.error().message, expected);
   }
@@ -61,13 +68,13 @@ TEST(WebConfigTest, AcceptsWhatTheToolkitAccepts) {
   const auto files = FilesOf("good");
   ASSERT_GE(files.size(), 9U);
   for (const std::string& file : files) {
-    const auto status = CheckWebConfig(file);
+    const auto status = Check(file);
     EXPECT_TRUE(status) << file << ": " << status.error().message;
   }
 }
 
 TEST(WebConfigTest, SaysWhichFileIsMissing) {
-  const auto status = CheckWebConfig("/nonexistent/web.yml");
+  const auto status = Check("/nonexistent/web.yml");
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().message, "/nonexistent/web.yml: No such file or directory");
 }
@@ -128,6 +135,20 @@ TEST(WebConfigTest, SurvivesDeepNesting) {
   std::string maps;
   for (int i = 0; i < 20'000; ++i) maps += "{a: ";
   EXPECT_FALSE(ParseWebConfig(maps, "web.yml"));
+}
+
+TEST(WebConfigTest, KnowsBcrypt) {
+  const std::string hash = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
+  EXPECT_TRUE(IsBcryptHash(hash));
+  for (const char* cost : {"03", "32", "4$", "a4", "99", "3:"}) {
+    EXPECT_FALSE(IsBcryptHash("$2b$" + std::string(cost) + hash.substr(6))) << cost;
+  }
+  for (const char* version : {"$2x$", "$2$0", "$1b$", "2b$0"}) {
+    EXPECT_FALSE(IsBcryptHash(version + hash.substr(4))) << version;
+  }
+  EXPECT_FALSE(IsBcryptHash(hash + "a"));
+  EXPECT_FALSE(IsBcryptHash(hash.substr(1)));
+  EXPECT_FALSE(IsBcryptHash(hash.substr(0, 59) + ":"));
 }
 
 }  // namespace

@@ -1,12 +1,10 @@
-// The small parts of the HTTP server that are pure: addresses, gzip, rate limit, credentials.
+// The small parts of the HTTP server that are pure: addresses, gzip.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <zlib.h>
 
 #include <string>
 
-#include "supervisor/auth/authenticator.h"
-#include "supervisor/auth/rate_limiter.h"
 #include "supervisor/http/compression.h"
 #include "supervisor/listen/listen_address.h"
 #include "supervisor/listen/listening_socket.h"
@@ -89,53 +87,6 @@ TEST(CompressionTest, PacksWhatCanBeUnpacked) {
 }
 
 TEST(CompressionTest, LeavesWhatDoesNotShrink) { EXPECT_FALSE(Gzip("a1B2c3D4")); }
-
-TEST(RateLimiterTest, GivesABurstAndThenOnePerInterval) {
-  using std::chrono::milliseconds;
-  RateLimiter limiter(milliseconds(10), 2);
-  const Clock::time_point start{milliseconds(1000)};
-  EXPECT_TRUE(limiter.Take(start));
-  EXPECT_TRUE(limiter.Take(start));
-  EXPECT_FALSE(limiter.Take(start + milliseconds(9)));
-  EXPECT_TRUE(limiter.Take(start + milliseconds(11)));
-  EXPECT_FALSE(limiter.Take(start + milliseconds(12)));
-  // Saved up, but never more than the burst.
-  EXPECT_TRUE(limiter.Take(start + std::chrono::hours(1)));
-  EXPECT_TRUE(limiter.Take(start + std::chrono::hours(1)));
-  EXPECT_FALSE(limiter.Take(start + std::chrono::hours(1)));
-}
-
-TEST(RateLimiterTest, IntervalZeroIsNoLimit) {
-  RateLimiter limiter(std::chrono::nanoseconds(0), 0);
-  for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.Take(Clock::time_point()));
-}
-
-TEST(AuthenticatorTest, ReadsCredentials) {
-  Credentials credentials;
-  ASSERT_TRUE(ParseBasicAuthorization("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", credentials));
-  EXPECT_EQ(credentials.user, "Aladdin");
-  EXPECT_EQ(credentials.password, "open sesame");
-  ASSERT_TRUE(ParseBasicAuthorization("bAsIc YTpiOmM=", credentials));
-  EXPECT_EQ(credentials.password, "b:c");
-  for (const char* bad : {"", "Basic", "Basic ", "Basic YWJj", "Basic YTpi=", "Basic ====",
-                          "Bearer YTpi", "Basic YT:i", "BasicYTpi", "Basic YTpi YTpi"}) {
-    EXPECT_FALSE(ParseBasicAuthorization(bad, credentials)) << bad;
-  }
-}
-
-TEST(AuthenticatorTest, KnowsBcrypt) {
-  const std::string hash = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
-  EXPECT_TRUE(IsBcryptHash(hash));
-  for (const char* cost : {"03", "32", "4$", "a4", "99", "3:"}) {
-    EXPECT_FALSE(IsBcryptHash("$2b$" + std::string(cost) + hash.substr(6))) << cost;
-  }
-  for (const char* version : {"$2x$", "$2$0", "$1b$", "2b$0"}) {
-    EXPECT_FALSE(IsBcryptHash(version + hash.substr(4))) << version;
-  }
-  EXPECT_FALSE(IsBcryptHash(hash + "a"));
-  EXPECT_FALSE(IsBcryptHash(hash.substr(1)));
-  EXPECT_FALSE(IsBcryptHash(hash.substr(0, 59) + ":"));
-}
 
 }  // namespace
 }  // namespace iperf3_exporter

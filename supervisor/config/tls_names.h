@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "supervisor/config/web_config.h"
@@ -20,8 +19,5 @@ struct CipherName {
 [[nodiscard]] std::optional<std::string_view> FindCurve(std::string_view go_name);
 [[nodiscard]] std::optional<TlsVersion> FindTlsVersion(std::string_view go_name);
 [[nodiscard]] std::optional<ClientAuth> FindClientAuth(std::string_view go_name);
-
-// What is offered up to TLS 1.2 when the file does not say: forward secret and authenticated.
-[[nodiscard]] std::string DefaultCiphers(TlsVersion min_version);
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-#include "supervisor/auth/tls_names.h"
+#include "supervisor/config/tls_names.h"
 
 #include <array>
 #include <utility>
@@ -74,20 +74,6 @@ std::optional<TlsVersion> FindTlsVersion(std::string_view go_name) {
 
 std::optional<ClientAuth> FindClientAuth(std::string_view go_name) {
   return Find(kClientAuths, go_name);
-}
-
-std::string DefaultCiphers(TlsVersion min_version) {
-  std::string list =
-      "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-      "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-      "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-  // TLS 1.0 and 1.1 know nothing better; whoever asks for them gets them.
-  if (min_version < TlsVersion::kTls12) {
-    list +=
-        ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
-        ":ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";
-  }
-  return list;
 }
 
 }  // namespace iperf3_exporter

@@ -9,10 +9,10 @@
 
 namespace iperf3_exporter {
 
-class DecoyHashes {
+class DummyHashes {
  public:
   // `users`: name to bcrypt hash; at least one.
-  explicit DecoyHashes(const std::map<std::string, std::string>& users);
+  explicit DummyHashes(const std::map<std::string, std::string>& users);
 
   // A bcrypt hash that no password gives. Its cost is that of one of the users, chosen by the name:
   // a name always costs the same, also after a restart, and costs are as frequent among names that

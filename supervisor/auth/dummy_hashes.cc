@@ -1,4 +1,4 @@
-#include "supervisor/auth/decoy_hashes.h"
+#include "supervisor/auth/dummy_hashes.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -20,7 +20,7 @@ constexpr std::size_t kCostBytes = 2;
 
 }  // namespace
 
-DecoyHashes::DecoyHashes(const std::map<std::string, std::string>& users) {
+DummyHashes::DummyHashes(const std::map<std::string, std::string>& users) {
   std::string hashes;
   for (const auto& [name, hash] : users) {
     costs_.push_back(hash.substr(kCostAt, kCostBytes));
@@ -30,7 +30,7 @@ DecoyHashes::DecoyHashes(const std::map<std::string, std::string>& users) {
   SHA256(reinterpret_cast<const unsigned char*>(hashes.data()), hashes.size(), key_.data());
 }
 
-std::string DecoyHashes::For(const std::string& name) const {
+std::string DummyHashes::For(const std::string& name) const {
   std::array<unsigned char, 32> digest{};
   HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
        reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data(), nullptr);

@@ -1,0 +1,68 @@
+#include "supervisor/config/reloadable_file.h"
+
+#include <chrono>
+#include <utility>
+
+#include "common/logging.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// The connection or the request that brings POST /-/reload makes us look at the files first. What
+// is logged then is not logged again by the reload, for as long as a request may take to arrive.
+constexpr std::chrono::seconds kSameReload{10};
+
+double UnixSeconds() { return ToSeconds(std::chrono::system_clock::now().time_since_epoch()); }
+
+}  // namespace
+
+ReloadableFile::ReloadableFile(std::string name, Load load)
+    : name_(std::move(name)), load_(std::move(load)), last_reload_success_seconds_(UnixSeconds()) {}
+
+Status ReloadableFile::LoadFirst(std::string path) {
+  path_ = std::move(path);
+  return LoadNow();
+}
+
+Status ReloadableFile::LoadNow() {
+  files_ = {};
+  Status status = load_(path_, files_);
+  last_reload_successful_ = status.has_value();
+  if (status) last_reload_success_seconds_ = UnixSeconds();
+  return status;
+}
+
+Status ReloadableFile::Reload() {
+  if (path_.empty()) return {};
+  const bool logged = change_logged_ != Clock::time_point() &&
+                      Clock::now() - change_logged_ < kSameReload && !files_.HaveChanged();
+  const bool was_successful = last_reload_successful_;
+  change_logged_ = {};
+  Status status = LoadNow();
+  if (!logged || status.has_value() != was_successful) LogOutcome(status);
+  return status;
+}
+
+void ReloadableFile::ReloadIfChanged() {
+  if (!files_.HaveChanged()) return;
+  LogOutcome(LoadNow());
+  change_logged_ = Clock::now();
+}
+
+void ReloadableFile::ReloadIfChangedLately() {
+  const auto now = Clock::now();
+  if (now < next_look_) return;
+  next_look_ = now + std::chrono::seconds(1);
+  ReloadIfChanged();
+}
+
+void ReloadableFile::LogOutcome(const Status& status) const {
+  if (status) {
+    Log(LogLevel::kInfo, name_ + " read again", {{"file", path_}});
+  } else {
+    Log(LogLevel::kError, name_ + " refused, the old one is kept",
+        {{"reason", status.error().message}});
+  }
+}
+
+}  // namespace iperf3_exporter

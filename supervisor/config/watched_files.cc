@@ -1,0 +1,53 @@
+#include "supervisor/config/watched_files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "common/unique_fd.h"
+
+namespace iperf3_exporter {
+
+Result<std::string> ReadConfigFile(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return ErrnoError(path);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return ErrnoError(path);
+  if (!S_ISREG(status.st_mode)) return MakeError(path + ": not a file");
+  std::string text;
+  std::array<char, 16384> chunk;
+  while (true) {
+    const auto got = ::read(fd.get(), chunk.data(), chunk.size());
+    if (got < 0) return ErrnoError(path);
+    if (got == 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+    if (text.size() > kMaxConfigBytes) {
+      return MakeError(path + ": larger than " + std::to_string(kMaxConfigBytes) + " bytes");
+    }
+  }
+}
+
+Result<std::string> WatchedFiles::Read(const std::string& path) {
+  files_.emplace_back(path, StateOf(path));
+  return ReadConfigFile(path);
+}
+
+bool WatchedFiles::HaveChanged() const {
+  return std::any_of(files_.begin(), files_.end(),
+                     [](const auto& file) { return StateOf(file.first) != file.second; });
+}
+
+WatchedFiles::State WatchedFiles::StateOf(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {status.st_dev,
+          status.st_ino,
+          status.st_size,
+          {status.st_mtim.tv_sec, status.st_mtim.tv_nsec},
+          {status.st_ctim.tv_sec, status.st_ctim.tv_nsec}};
+}
+
+}  // namespace iperf3_exporter
