@@ -2,7 +2,6 @@
 // 500 or 5,000 scrapers wait behind it. Every page is verified before it is timed.
 #include <benchmark/benchmark.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 
 #include "bench/exporter_process.h"
 #include "bench/measure.h"
+#include "common/resource_limit.h"
 #include "common/unique_fd.h"
 
 namespace iperf3_exporter::bench {
@@ -114,10 +114,7 @@ BENCHMARK(Metrics)->Apply(EachCrowd);
 
 int main(int argc, char** argv) {
   // One descriptor per scraper.
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  (void)iperf3_exporter::RaiseToHardLimit(RLIMIT_NOFILE);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

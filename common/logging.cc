@@ -3,7 +3,6 @@
 #include <glog/logging.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -17,19 +16,8 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warn", "error"};
-constexpr std::array<std::string_view, 2> kFormatNames = {"logfmt", "json"};
-
-std::atomic<LogLevel> least_level{LogLevel::kInfo};
+std::atomic<LogLevel> min_level{LogLevel::kInfo};
 std::atomic<LogFormat> line_format{LogFormat::kLogfmt};
-
-template <typename E, std::size_t N>
-std::optional<E> ParseName(const std::array<std::string_view, N>& names, std::string_view name) {
-  for (std::size_t i = 0; i < N; ++i) {
-    if (names[i] == name) return static_cast<E>(i);
-  }
-  return std::nullopt;
-}
 
 // What Log was asked to write; the sink finds it here while glog carries the message.
 struct Entry {
@@ -108,7 +96,8 @@ class StderrSink : public google::LogSink {
     Line line(line_format);
     line.Add("ts", FormatRfc3339(std::chrono::system_clock::now()), true);
     line.Add("level",
-             kLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))], true);
+             kLogLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))],
+             true);
     // Only a library's own line says where it comes from: its text alone is rarely enough.
     if (!entry)
       line.Add("caller", std::string(base_filename) + ':' + std::to_string(line_number), true);
@@ -130,16 +119,8 @@ LogField::LogField(std::string_view field_key, double number)
   value.assign(buffer, result.ptr);
 }
 
-std::optional<LogLevel> ParseLogLevel(std::string_view name) {
-  return ParseName<LogLevel>(kLevelNames, name);
-}
-
-std::optional<LogFormat> ParseLogFormat(std::string_view name) {
-  return ParseName<LogFormat>(kFormatNames, name);
-}
-
 void InitLogging(const char* program, LogLevel level, LogFormat format) {
-  least_level = level;
+  min_level = level;
   line_format = format;
   static StderrSink* sink = nullptr;  // never freed: a library may log while the process ends
   if (sink != nullptr) return;
@@ -159,7 +140,7 @@ void InitLogging(const char* program, LogLevel level, LogFormat format) {
   ::tzset();
 }
 
-bool LogEnabled(LogLevel level) { return level >= least_level.load(std::memory_order_relaxed); }
+bool LogEnabled(LogLevel level) { return level >= min_level.load(std::memory_order_relaxed); }
 
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;

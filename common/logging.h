@@ -8,10 +8,10 @@
 // between fork and exec. Thread-safe.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,9 +20,9 @@ namespace iperf3_exporter {
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError };
 enum class LogFormat : std::uint8_t { kLogfmt, kJson };
 
-// "debug", "info", "warn", "error" and "logfmt", "json".
-[[nodiscard]] std::optional<LogLevel> ParseLogLevel(std::string_view name);
-[[nodiscard]] std::optional<LogFormat> ParseLogFormat(std::string_view name);
+inline constexpr std::array<std::string_view, 4> kLogLevelNames = {"debug", "info", "warn",
+                                                                   "error"};
+inline constexpr std::array<std::string_view, 2> kLogFormatNames = {"logfmt", "json"};
 
 // Longest value of a field, and longest message, before escaping; the rest is replaced by "…".
 inline constexpr std::size_t kMaxLogValueBytes = 1024;

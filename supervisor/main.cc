@@ -2,10 +2,10 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <exception>
 #include <variant>
 
 #include "common/logging.h"
+#include "common/main_wall.h"
 #include "supervisor/app/exporter.h"
 #include "supervisor/auth/web_security.h"
 #include "supervisor/config/options.h"
@@ -60,10 +60,6 @@ int Main(int argc, const char* const* argv) {
 }  // namespace iperf3_exporter
 
 int main(int argc, char** argv) {
-  try {
-    return iperf3_exporter::Main(argc, argv);
-  } catch (const std::exception& exception) {
-    std::fprintf(stderr, "iperf3_exporter: %s\n", exception.what());
-    return 1;
-  }
+  return iperf3_exporter::RunMain("iperf3_exporter",
+                                  [&] { return iperf3_exporter::Main(argc, argv); });
 }

@@ -19,7 +19,7 @@ OWNERS = {
     "boost/interprocess/": ("common/lock/doorbell.",),
     "simdjson": ("worker/iperf3/report_walk.",),
     "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/seccomp_rules."),
-    "gflags/": ("supervisor/config/options_flags.",),
+    "gflags/": ("supervisor/config/flags.",),
     "yaml-cpp/": ("supervisor/config/web_config.", "supervisor/config/yaml_document."),
     "prometheus/": ("supervisor/exposition/",),
     "nlohmann/": ("supervisor/web/pages.",),

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "common/main_wall.h"
 #include "worker/loop/worker_loop.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -28,5 +29,6 @@ int main() {
     std::fputs("iperf3_exporter_worker is started by iperf3_exporter, not by hand\n", stderr);
     return kExitUsage;
   }
-  return iperf3_exporter::RunWorker(kLinkFd);
+  return iperf3_exporter::RunMain("iperf3_exporter_worker",
+                                  [] { return iperf3_exporter::RunWorker(kLinkFd); });
 }

@@ -1,30 +1,13 @@
 #include "supervisor/app/self_protection.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
-#include <algorithm>
 #include <string>
 
 #include "common/build_sanitizers.h"
+#include "common/resource_limit.h"
 
 namespace iperf3_exporter {
-namespace {
-
-// Not 0: where core files go to a program (core(5), core_pattern with a pipe) the kernel looks at
-// no limit but at this one, of which it makes no core file at all.
-constexpr rlim_t kCoreBytes = 1;
-
-// True when the limit is that or was lower already.
-bool LimitCore() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_CORE, &limit) != 0) return false;
-  limit.rlim_max = std::min(limit.rlim_max, kCoreBytes);
-  limit.rlim_cur = limit.rlim_max;
-  return ::setrlimit(RLIMIT_CORE, &limit) == 0;
-}
-
-}  // namespace
 
 LayerStates EnterSelfProtection() {
   LayerStates states{};
@@ -39,20 +22,17 @@ LayerStates EnterSelfProtection() {
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     report(SandboxLayer::kNotDumpable, ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
   }
-  report(SandboxLayer::kRlimits, LimitCore());
+  report(SandboxLayer::kRlimits, LowerResourceLimit(RLIMIT_CORE, kCoreBytes));
   return states;
 }
 
 Status RaiseDescriptorLimit(std::size_t connections, std::size_t own) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("getrlimit(RLIMIT_NOFILE)");
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("setrlimit(RLIMIT_NOFILE)");
-  if (limit.rlim_max < connections + own) {
+  const auto limit = RaiseToHardLimit(RLIMIT_NOFILE);
+  if (!limit) return tl::unexpected(limit.error());
+  if (*limit < connections + own) {
     return MakeError("--web.max-connections=" + std::to_string(connections) +
-                     ": this process may have " + std::to_string(limit.rlim_max) +
-                     " descriptors, " + std::to_string(own) +
-                     " of them for itself (ulimit -n, LimitNOFILE=)");
+                     ": this process may have " + std::to_string(*limit) + " descriptors, " +
+                     std::to_string(own) + " of them for itself (ulimit -n, LimitNOFILE=)");
   }
   return {};
 }

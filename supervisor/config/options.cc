@@ -1,20 +1,16 @@
 #include "supervisor/config/options.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <cstdlib>
-#include <cstring>
+#include <span>
 #include <utility>
 
-#include "common/build_info.h"
-#include "common/go_duration.h"
-#include "common/unique_fd.h"
-#include "supervisor/config/options_flags.h"
+#include "common/lock/lock_objects.h"
+#include "common/text.h"
+#include "supervisor/config/flags.h"
+#include "supervisor/config/program_paths.h"
 #include "supervisor/listen/listen_address.h"
 #include "supervisor/probe/iperf3_units.h"
 
@@ -24,253 +20,207 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-constexpr nanoseconds kDay = std::chrono::hours(24);
-
-// Pages whose paths are not the user's to choose.
+// Paths that are in use by a page whose path is fixed.
 constexpr std::array<std::string_view, 7> kFixedPaths = {
     "/", "/health", "/ready", "/lock-status", "/-/healthy", "/-/ready", "/-/reload",
 };
 
-template <typename E>
-struct NamedValue {
-  std::string_view name;
-  E value;
-};
+// In the order of LockScope and SandboxMode.
+constexpr std::array<std::string_view, 4> kLockScopeNames = {"host", "bind", "target", "none"};
+constexpr std::array<std::string_view, 3> kSandboxModeNames = {"require", "best-effort",
+                                                               "diagnose"};
 
-constexpr std::array<NamedValue<LockScope>, 4> kLockScopes = {{{"host", LockScope::kHost},
-                                                               {"bind", LockScope::kBind},
-                                                               {"target", LockScope::kTarget},
-                                                               {"none", LockScope::kNone}}};
-constexpr std::array<NamedValue<SandboxMode>, 3> kSandboxModes = {
-    {{"require", SandboxMode::kRequire},
-     {"best-effort", SandboxMode::kBestEffort},
-     {"diagnose", SandboxMode::kDiagnose}}};
-constexpr std::array<NamedValue<FailureValues>, 2> kFailureValues = {
-    {{"zero", FailureValues::kZero}, {"absent", FailureValues::kAbsent}}};
-
-enum class ProgramFault { kNone, kNotFound, kNotExecutable, kNotElf };
-
-// Whether `path` can be executed by its descriptor: only ELF files can, a script's interpreter
-// would find the descriptor closed.
-ProgramFault CheckProgram(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0) return ProgramFault::kNotFound;
-  if (!S_ISREG(status.st_mode) || ::access(path.c_str(), X_OK) != 0) {
-    return ProgramFault::kNotExecutable;
+void ReadListenAddresses(FlagValue& value, Options& options) {
+  options.listen_addresses = value.texts();
+  for (const std::string& address : value.texts()) {
+    if (ParseListenAddress(address)) continue;
+    value.Refuse("an address such as :9579, 127.0.0.1:9579, [::1]:9579 or unix:/path", address);
   }
-  std::array<char, 4> magic{};
-  constexpr std::array<char, 4> kElf = {'\x7f', 'E', 'L', 'F'};
-  const bool elf = ::read(file.get(), magic.data(), magic.size()) == 4 && magic == kElf;
-  return elf ? ProgramFault::kNone : ProgramFault::kNotElf;
 }
 
-// First executable of that name in the absolute folders of PATH; empty when there is none.
-std::string FindOnPath(const std::string& name) {
-  const char* const variable = std::getenv("PATH");
-  std::string_view rest = variable != nullptr ? variable : "/usr/local/bin:/usr/bin:/bin";
-  while (!rest.empty()) {
-    const std::size_t colon = rest.find(':');
-    const std::string_view folder = rest.substr(0, colon);
-    rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
-    if (!folder.starts_with('/')) continue;
-    std::string path = std::string(folder) + '/' + name;
-    if (CheckProgram(path) == ProgramFault::kNone) return path;
+std::string ReadPath(FlagValue& value) {
+  const std::string& path = value.text();
+  if (!path.starts_with('/') || !HasOnlyAlnumOr(path, "/-._~") ||
+      std::find(kFixedPaths.begin(), kFixedPaths.end(), path) != kFixedPaths.end()) {
+    value.Refuse("a path that begins with / and is not in use by another page");
   }
-  return {};
+  return path;
 }
 
-std::string FolderOfThisProgram() {
-  std::array<char, kMaxPathBytes> link{};
-  const ssize_t length = ::readlink("/proc/self/exe", link.data(), link.size());
-  if (length <= 0) return {};
-  const std::string_view path(link.data(), static_cast<std::size_t>(length));
-  return std::string(path.substr(0, path.rfind('/')));
+void ReadProbePath(FlagValue& value, Options& options) {
+  options.probe_path = ReadPath(value);
+  if (options.probe_path == options.telemetry_path) {
+    value.Refuse("another path than --web.telemetry-path");
+  }
 }
 
-// Turns flag values into options. The first fault is kept.
-class OptionsReader {
- public:
-  explicit OptionsReader(const FlagValues& flags) : flags_(flags) {}
-
-  tl::expected<Options, FlagFault> Read() {
-    ReadWeb();
-    ReadProbe();
-    ReadPolicy();
-    ReadLock();
-    ReadWorker();
-    ReadLog();
-    ReadPrograms();
-    if (fault_) return tl::unexpected(std::move(*fault_));
-    return std::move(options_);
+void ReadWebConfigFile(FlagValue& value, Options& options) {
+  options.web_config_file = value.text();
+  if (!value.text().empty() && ::access(value.text().c_str(), R_OK) != 0) {
+    value.Refuse("a file that can be read");
   }
+}
 
- private:
-  const std::string& Text(std::string_view name) const { return flags_.texts.at(name); }
-
-  void Refuse(std::string_view name, std::string_view value, std::string_view takes = {}) {
-    if (!fault_) fault_ = BadFlagValue(name, value, takes);
+void CheckProgram(FlagValue& value, const std::string& path, const char* expected) {
+  if (!path.starts_with('/') || path.size() > kMaxPathBytes) return value.Refuse(expected);
+  if (std::string missing = ExpectedProgram(path); !missing.empty()) {
+    value.Refuse(std::move(missing));
   }
+}
 
-  std::uint32_t Count(std::string_view name, std::uint32_t least, std::uint32_t most) {
-    const std::uint32_t count = flags_.counts.at(name);
-    if (count < least || count > most) Refuse(name, std::to_string(count));
-    return count;
+void ReadIperf3Path(FlagValue& value, Options& options) {
+  const std::string& text = value.text();
+  options.iperf3_path = text.find('/') == std::string::npos ? FindOnPath(text) : text;
+  CheckProgram(value, options.iperf3_path,
+               "the name of a program on PATH, or the absolute path of an executable ELF file: "
+               "install iperf3 or set this flag");
+}
+
+void ReadWorkerPath(FlagValue& value, Options& options) {
+  options.worker_path = value.text().empty() ? FindWorker() : value.text();
+  CheckProgram(value, options.worker_path, "the absolute path of an executable ELF file");
+}
+
+void ReadIperf3Timeout(FlagValue& value, Options& options) {
+  if (value.text().empty()) return;
+  // 0 is how the Go exporter says "no limit" here.
+  const nanoseconds limit = value.Duration(nanoseconds(0));
+  if (limit.count() > 0) options.probe_times.limit = limit;
+}
+
+void ReadMaxBitrate(FlagValue& value, Options& options) {
+  if (value.text().empty()) return;
+  const auto bitrate = ParseBitrate(value.text());
+  if (!bitrate || bitrate->bits_per_second == 0 || bitrate->burst_packets) {
+    return value.Refuse("bits per second as #[KMGT], above 0");
   }
+  options.probe_limits.max_bitrate_bits_per_second = bitrate->bits_per_second;
+}
 
-  nanoseconds Duration(std::string_view name, nanoseconds least) {
-    const auto duration = ParseGoDuration(Text(name));
-    if (duration && *duration >= least && *duration <= kDay) return *duration;
-    Refuse(name, Text(name));
-    return least;
-  }
-
-  template <typename E, std::size_t N>
-  E Choice(std::string_view name, const std::array<NamedValue<E>, N>& values) {
-    for (const NamedValue<E>& row : values) {
-      if (row.name == Text(name)) return row.value;
-    }
-    Refuse(name, Text(name));
-    return values[0].value;
-  }
-
-  void ReadWeb() {
-    options_.listen_addresses = flags_.repeated.at("web.listen-address");
-    for (const std::string& address : options_.listen_addresses) {
-      if (!ParseListenAddress(address)) Refuse("web.listen-address", address);
-    }
-    options_.telemetry_path = Path("web.telemetry-path");
-    options_.probe_path = Path("web.probe-path");
-    if (options_.telemetry_path == options_.probe_path) {
-      Refuse("web.probe-path", options_.probe_path, "another path than --web.telemetry-path");
-    }
-    options_.web_config_file = Text("web.config.file");
-    if (!options_.web_config_file.empty() &&
-        ::access(options_.web_config_file.c_str(), R_OK) != 0) {
-      Refuse("web.config.file", options_.web_config_file, "a file that can be read");
-    }
-    options_.systemd_socket = flags_.switches.at("web.systemd-socket");
-    options_.max_connections = Count("web.max-connections", 1, 100'000);
-    options_.config_check = flags_.switches.at("config.check");
-  }
-
-  std::string Path(std::string_view name) {
-    const std::string& path = Text(name);
-    const bool plain = std::all_of(path.begin(), path.end(), [](unsigned char c) {
-      return std::isalnum(c) != 0 || (c != 0 && std::strchr("/-._~", c) != nullptr);
-    });
-    const bool fixed = std::find(kFixedPaths.begin(), kFixedPaths.end(), path) != kFixedPaths.end();
-    if (!path.starts_with('/') || !plain || fixed) Refuse(name, path);
-    return path;
-  }
-
-  void ReadProbe() {
-    // 0 is how the Go exporter says "no limit" here.
-    if (!Text("iperf3.timeout").empty()) {
-      const nanoseconds limit = Duration("iperf3.timeout", nanoseconds(0));
-      if (limit.count() > 0) options_.probe_times.limit = limit;
-    }
-    options_.probe_times.offset = Duration("probe.timeout-offset", nanoseconds(0));
-    options_.probe_times.default_timeout = Duration("probe.default-timeout", nanoseconds(1));
-    options_.probe_limits.max_period =
-        std::chrono::floor<seconds>(Duration("probe.max-period", seconds(1)));
-    options_.probe_limits.max_parallel = Count("probe.max-parallel", 1, 128);
-    if (const std::string& text = Text("probe.max-bitrate"); !text.empty()) {
-      const auto bitrate = ParseBitrate(text);
-      if (!bitrate || bitrate->bits_per_second == 0 || bitrate->burst_packets) {
-        Refuse("probe.max-bitrate", text);
-      } else {
-        options_.probe_limits.max_bitrate_bits_per_second = bitrate->bits_per_second;
-      }
-    }
-    options_.probe_retries = Count("probe.retries", 0, 100);
-    options_.failure_values = Choice("probe.failure-values", kFailureValues);
-    options_.max_queued = Count("probe.max-queued", 0, 100'000);
-  }
-
-  void ReadPolicy() {
-    const auto& targets = flags_.repeated.at("probe.allow-target");
-    const auto& ports = flags_.repeated.at("probe.allow-port");
-    // One rule at a time first, so that the fault names the one that is wrong.
-    for (const std::string& rule : targets) {
-      if (const auto alone = TargetPolicy::Parse({rule}, {}); !alone) {
-        Refuse("probe.allow-target", rule, alone.error().message);
-      }
-    }
-    for (const std::string& rule : ports) {
-      if (const auto alone = TargetPolicy::Parse({}, {rule}); !alone) {
-        Refuse("probe.allow-port", rule, alone.error().message);
-      }
-    }
-    if (auto policy = TargetPolicy::Parse(targets, ports))
-      options_.target_policy = std::move(*policy);
-  }
-
-  void ReadLock() {
-    options_.lock_scope = Choice("lock.scope", kLockScopes);
-    options_.lock_timeout = Duration("lock.timeout", nanoseconds(0));
-    options_.lock_name = Text("lock.name");
-    const std::string& name = options_.lock_name;
-    const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
-      return std::isalnum(c) != 0 || (c != 0 && std::strchr("._-", c) != nullptr);
-    });
-    if (name.empty() || name.size() > kMaxLockNameBytes || !plain ||
-        std::isalnum(static_cast<unsigned char>(name.front())) == 0) {
-      Refuse("lock.name", name);
+void ReadAllowTarget(FlagValue& value, Options& options) {
+  for (const std::string& rule : value.texts()) {
+    if (const Status added = options.target_policy.AddTarget(rule); !added) {
+      value.Refuse(added.error().message, rule);
     }
   }
+}
 
-  void ReadWorker() {
-    options_.worker_count = Count("worker.count", 1, 128);
-    options_.sandbox = Choice("sandbox", kSandboxModes);
-  }
-
-  void ReadLog() {
-    const auto level = ParseLogLevel(Text("log.level"));
-    if (!level) Refuse("log.level", Text("log.level"));
-    options_.log_level = level.value_or(LogLevel::kInfo);
-    const auto format = ParseLogFormat(Text("log.format"));
-    if (!format) Refuse("log.format", Text("log.format"));
-    options_.log_format = format.value_or(LogFormat::kLogfmt);
-  }
-
-  void ReadPrograms() {
-    const std::string& iperf3 = Text("iperf3.path");
-    options_.iperf3_path = iperf3.find('/') == std::string::npos ? FindOnPath(iperf3) : iperf3;
-    RequireProgram("iperf3.path", iperf3, options_.iperf3_path);
-    const std::string& worker = Text("worker.path");
-    options_.worker_path = worker.empty() ? FindWorker() : worker;
-    RequireProgram("worker.path", worker, options_.worker_path);
-  }
-
-  void RequireProgram(std::string_view flag, std::string_view given, const std::string& path) {
-    if (path.starts_with('/') && path.size() <= kMaxPathBytes) {
-      switch (CheckProgram(path)) {
-        case ProgramFault::kNone:
-          return;
-        case ProgramFault::kNotFound:
-          return Refuse(flag, given, "a file that exists and can be read");
-        case ProgramFault::kNotExecutable:
-          return Refuse(flag, given, "an executable file");
-        case ProgramFault::kNotElf:
-          return Refuse(flag, given, "an ELF program, not a script");
-      }
+void ReadAllowPort(FlagValue& value, Options& options) {
+  for (const std::string& rule : value.texts()) {
+    if (const Status added = options.target_policy.AddPort(rule); !added) {
+      value.Refuse(added.error().message, rule);
     }
-    Refuse(flag, given);
   }
+}
 
-  static std::string FindWorker() {
-    constexpr std::string_view kName = "/iperf3_exporter_worker";
-    for (const std::string& folder : {FolderOfThisProgram(), std::string(kLibexecDir)}) {
-      std::string path = folder + std::string(kName);
-      if (CheckProgram(path) == ProgramFault::kNone) return path;
-    }
-    return {};
+void ReadLockName(FlagValue& value, Options& options) {
+  options.lock_name = value.text();
+  if (!IsLockName(value.text()) || !IsAlnum(value.text().front())) {
+    value.Refuse("1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit");
   }
+}
 
-  const FlagValues& flags_;
-  Options options_;
-  std::optional<FlagFault> fault_;
+using enum FlagKind;
+
+// gflags' own flags (--flagfile, --fromenv, --helpfull and so on) and glog's are not in it and so
+// unknown to the user. Rows are read in this order.
+constexpr FlagRow kFlags[] = {
+    {"Web", "web.listen-address", kRepeated, ":9579",
+     "Address to listen on: HOST:PORT, :PORT or unix:/path. Repeatable.", ReadListenAddresses},
+    {"Web", "web.telemetry-path", kValue, "/metrics", "Path of the exporter's own metrics.",
+     [](FlagValue& value, Options& options) { options.telemetry_path = ReadPath(value); }},
+    {"Web", "web.probe-path", kValue, "/probe", "Path of the probes.", ReadProbePath},
+    {"Web", "web.config.file", kValue, "",
+     "File with TLS, client certificates, basic auth, headers and rate limit, in the format of the "
+     "Prometheus exporter-toolkit.",
+     ReadWebConfigFile},
+    {"Web", "web.systemd-socket", kSwitch, "false",
+     "Take the listening sockets from systemd instead of opening them.",
+     [](FlagValue& value, Options& options) { options.systemd_socket = value.IsOn(); }},
+    {"Web", "web.max-connections", kValue, "512",
+     "Connections held at once; a further one is closed at once and counted.",
+     [](FlagValue& value, Options& options) { options.max_connections = value.Count(1, 100'000); }},
+    {"iperf3", "iperf3.path", kValue, "iperf3",
+     "The iperf3 program: found on PATH at start, or an absolute path.", ReadIperf3Path},
+    {"iperf3", "iperf3.timeout", kValue, "",
+     "Upper limit of one probe. Unset: no limit beyond the scrape's own.", ReadIperf3Timeout},
+    {"Probe", "probe.timeout-offset", kValue, "500ms",
+     "Subtracted from the scrape timeout so that the answer arrives in time.",
+     [](FlagValue& value, Options& options) {
+       options.probe_times.offset = value.Duration(nanoseconds(0));
+     }},
+    {"Probe", "probe.default-timeout", kValue, "30s",
+     "Used when the scraper sends no timeout header.",
+     [](FlagValue& value, Options& options) {
+       options.probe_times.default_timeout = value.Duration(nanoseconds(1));
+     }},
+    {"Probe", "probe.max-period", kValue, "1h", "Longest test that a URL may ask for.",
+     [](FlagValue& value, Options& options) {
+       options.probe_limits.max_period = std::chrono::floor<seconds>(value.Duration(seconds(1)));
+     }},
+    {"Probe", "probe.max-parallel", kValue, "128",
+     "Maximum number of streams that a URL may ask for.",
+     [](FlagValue& value, Options& options) {
+       options.probe_limits.max_parallel = value.Count(1, 128);
+     }},
+    {"Probe", "probe.max-bitrate", kValue, "",
+     "Highest bitrate, over all streams, that a URL may ask for; a probe that names none is held "
+     "to it too. Unset: no limit.",
+     ReadMaxBitrate},
+    {"Probe", "probe.allow-target", kRepeated, "",
+     "Only these targets, judged by the address that a name resolves to. Repeatable. Unset: all.",
+     ReadAllowTarget},
+    {"Probe", "probe.allow-port", kRepeated, "", "Only these ports. Repeatable. Unset: all.",
+     ReadAllowPort},
+    {"Probe", "probe.retries", kValue, "0",
+     "How often a probe that found the server busy or refusing is tried again, inside its "
+     "deadline.",
+     [](FlagValue& value, Options& options) { options.probe_retries = value.Count(0, 100); }},
+    {"Probe", "probe.failure-values", kValue, "zero",
+     "zero: a failed probe answers the Go exporter's names with 0; absent: only iperf3_up 0 and "
+     "the reason.",
+     [](FlagValue& value, Options& options) {
+       options.failure_values = value.Choice<FailureValues>(kFailureValuesNames);
+     }},
+    {"Probe", "probe.max-queued", kValue, "256", "Waiting probes; beyond it the answer is 503.",
+     [](FlagValue& value, Options& options) { options.max_queued = value.Count(0, 100'000); }},
+    {"Lock", "lock.scope", kValue, "host",
+     "host: one test at a time; bind: one per source address or device; target: one per target and "
+     "port; none: no lock.",
+     [](FlagValue& value, Options& options) {
+       options.lock_scope = value.Choice<LockScope>(kLockScopeNames);
+     }},
+    {"Lock", "lock.name", kValue, "iperf3_exporter",
+     "Exporters on one host that share the name share the lock.", ReadLockName},
+    {"Lock", "lock.timeout", kValue, "80s",
+     "Longest wait for the lock; the scrape's own deadline may end it sooner.",
+     [](FlagValue& value, Options& options) {
+       options.lock_timeout = value.Duration(nanoseconds(0));
+     }},
+    {"Worker", "worker.count", kValue, "4", "Worker processes.",
+     [](FlagValue& value, Options& options) { options.worker_count = value.Count(1, 128); }},
+    {"Worker", "worker.path", kValue, "",
+     "The worker program. Unset: beside the exporter, then in the libexec directory.",
+     ReadWorkerPath},
+    {"Worker", "sandbox", kValue, "require",
+     "require: do not start unless every layer that this kernel can give is enabled; best-effort: "
+     "log and export what is missing; diagnose: for porters, report refused system calls by name "
+     "instead of killing (not a protection).",
+     [](FlagValue& value, Options& options) {
+       options.sandbox = value.Choice<SandboxMode>(kSandboxModeNames);
+     }},
+    {"Log", "log.level", kValue, "info", "Lowest level that is logged.",
+     [](FlagValue& value, Options& options) {
+       options.log_level = value.Choice<LogLevel>(kLogLevelNames);
+     }},
+    {"Log", "log.format", kValue, "logfmt", "Form of the log lines on stderr.",
+     [](FlagValue& value, Options& options) {
+       options.log_format = value.Choice<LogFormat>(kLogFormatNames);
+     }},
+    {"Other", "config.check", kSwitch, "false",
+     "Check flags and files, say what is wrong, and exit: 0 good, 1 bad.",
+     [](FlagValue& value, Options& options) { options.config_check = value.IsOn(); }},
+    {"Other", "version", kSwitch, "false", "Print the version and exit.", nullptr},
 };
 
 constexpr int kExitUsage = 2;
@@ -284,13 +234,21 @@ bool AsksForCheck(int argc, const char* const* argv) {
   });
 }
 
+Result<Options> ReadOptions(const FlagTexts& flags) {
+  Options options;
+  for (const FlagRow& row : kFlags) {
+    if (Status read = ReadFlag(row, flags, options); !read) return tl::unexpected(read.error());
+  }
+  return options;
+}
+
 }  // namespace
 
 std::variant<Options, ExitRequest> ParseOptions(int argc, const char* const* argv) {
-  const auto flags = ParseFlags(argc, argv);
-  if (flags && flags->help) return ExitRequest{0, HelpText(), false};
+  const auto flags = ParseFlags(kFlags, argc, argv);
+  if (flags && flags->help) return ExitRequest{0, HelpText(kFlags), false};
   if (flags && flags->version) return ExitRequest{0, VersionText(), false};
-  auto options = flags ? OptionsReader(*flags).Read() : tl::unexpected(flags.error());
+  auto options = flags ? ReadOptions(*flags) : tl::unexpected(flags.error());
   if (options) return std::move(*options);
   return ExitRequest{AsksForCheck(argc, argv) ? kExitCheckFailed : kExitUsage,
                      "iperf3_exporter: " + options.error().message + '\n', true};

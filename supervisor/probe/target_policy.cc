@@ -54,18 +54,6 @@ bool HasBitsBehind(const IpAddress& address, unsigned prefix_bits) {
 
 }  // namespace
 
-Result<TargetPolicy> TargetPolicy::Parse(const std::vector<std::string>& targets,
-                                         const std::vector<std::string>& ports) {
-  TargetPolicy policy;
-  for (const std::string& rule : targets) {
-    if (Status status = policy.AddTarget(rule); !status) return tl::unexpected(status.error());
-  }
-  for (const std::string& rule : ports) {
-    if (Status status = policy.AddPort(rule); !status) return tl::unexpected(status.error());
-  }
-  return policy;
-}
-
 Status TargetPolicy::AddTarget(const std::string& rule) {
   const std::size_t slash = rule.find('/');
   std::string text = rule.substr(0, slash);

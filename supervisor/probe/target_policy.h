@@ -17,11 +17,12 @@ class TargetPolicy {
   // Allows everything.
   TargetPolicy() = default;
 
-  // `targets`: CIDR or address (`10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`), host name
-  // (`probe.example.org`), or `*.example.org` for every name below it. `ports`: `5201` or
-  // `5201-5210`. A CIDR with bits set behind its prefix is refused. Pure.
-  [[nodiscard]] static Result<TargetPolicy> Parse(const std::vector<std::string>& targets,
-                                                  const std::vector<std::string>& ports);
+  // Adds a rule: CIDR or address (`10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`), host name
+  // (`probe.example.org`), or `*.example.org` for every name below it. A CIDR with bits set behind
+  // its prefix is refused. The error's text is what was expected.
+  [[nodiscard]] Status AddTarget(const std::string& rule);
+  // `5201` or `5201-5210`.
+  [[nodiscard]] Status AddPort(const std::string& rule);
 
   // `host` is what was asked for (no brackets), `address` what it resolved to and what iperf3
   // will be given. Names compare without case and without a final dot. An IPv4 address mapped
@@ -39,8 +40,6 @@ class TargetPolicy {
     unsigned prefix_bits = 0;
   };
 
-  [[nodiscard]] Status AddTarget(const std::string& rule);
-  [[nodiscard]] Status AddPort(const std::string& rule);
   [[nodiscard]] bool AllowsName(std::string_view host) const;
 
   std::vector<Network> networks_;

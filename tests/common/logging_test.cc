@@ -110,13 +110,5 @@ TEST(LoggingTest, LinesOfThreadsStayWhole) {
   EXPECT_EQ(lines, 400u);
 }
 
-TEST(LoggingTest, KnowsItsNames) {
-  EXPECT_EQ(ParseLogLevel("debug"), LogLevel::kDebug);
-  EXPECT_EQ(ParseLogLevel("error"), LogLevel::kError);
-  EXPECT_EQ(ParseLogLevel("INFO"), std::nullopt);
-  EXPECT_EQ(ParseLogFormat("json"), LogFormat::kJson);
-  EXPECT_EQ(ParseLogFormat(""), std::nullopt);
-}
-
 }  // namespace
 }  // namespace iperf3_exporter

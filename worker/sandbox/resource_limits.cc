@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/build_sanitizers.h"
+#include "common/resource_limit.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -52,14 +53,12 @@ rlim_t TasksOfOwnUser() {
 }
 
 Status RaiseDescriptorLimit() {
-  rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("getrlimit");
-  if (limit.rlim_max <= kProgramFd) {
+  const auto limit = RaiseToHardLimit(RLIMIT_NOFILE);
+  if (!limit) return tl::unexpected(limit.error());
+  if (*limit <= kProgramFd) {
     return MakeError("the hard limit of open files (ulimit -Hn) must be above " +
                      std::to_string(kProgramFd));
   }
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError("setrlimit");
   return {};
 }
 
@@ -71,12 +70,7 @@ bool IsInForce(const ResourceLimit& limit) {
 
 bool LowerLimit(const ResourceLimit& limit) {
   if (kBuiltWithSanitizer && limit.resource == RLIMIT_AS) return true;
-  const auto resource = static_cast<__rlimit_resource>(limit.resource);
-  rlimit now = {};
-  if (::getrlimit(resource, &now) != 0) return false;
-  const rlim_t most = std::min(now.rlim_max, limit.most);
-  const rlimit lowered = {most, most};
-  return ::setrlimit(resource, &lowered) == 0;
+  return LowerResourceLimit(limit.resource, limit.most);
 }
 
 }  // namespace iperf3_exporter

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "common/error.h"
+#include "common/resource_limit.h"
 
 namespace iperf3_exporter {
 
@@ -50,11 +51,6 @@ inline constexpr rlim_t kTasks = 640;
 // other workers with as many streams, or what else the user comes to run. Root of the host is not
 // counted.
 inline constexpr rlim_t kTasksOfSharedUser = 4096;
-
-// Nothing of these processes may leave them when they crash. Not 0, which does not count where the
-// kernel hands crashes to a program (core(5), piping core dumps to a program); 1 is refused there
-// too, and a file of one byte is none.
-inline constexpr rlim_t kCoreBytes = 1;
 
 inline constexpr std::array kWorkerLimits = {
     ResourceLimit{RLIMIT_AS, kAddressSpaceBytes},

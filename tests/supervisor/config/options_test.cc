@@ -255,6 +255,28 @@ TEST(OptionsTest, UnknownFlags) {
   }
 }
 
+TEST(OptionsTest, AnUnknownFlagThatIsNearlyOneIsCompared) {
+  EXPECT_THAT(Ended({"--web.listen_address=:1"}).text,
+              EndsWith("lists, did you mean --web.listen-address?\n"));
+  EXPECT_THAT(Ended({"--probe.max-perod=1s"}).text,
+              EndsWith("lists, did you mean --probe.max-period?\n"));
+  for (const std::string& far : {std::string("--nonsense"), std::string(1000, '-')}) {
+    EXPECT_THAT(Ended({far}).text, EndsWith("lists\n"));
+  }
+}
+
+TEST(OptionsTest, ErrorsNameAnExampleAndTheBounds) {
+  EXPECT_THAT(Ended({"--probe.max-period=5"}).text,
+              EndsWith("expected a duration such as 5m30s, from 1s to 24h\n"));
+  EXPECT_THAT(Ended({"--probe.default-timeout=0"}).text,
+              EndsWith("expected a duration such as 5m30s, above 0, at most 24h\n"));
+  EXPECT_THAT(Ended({"--probe.retries=-1"}).text, EndsWith("expected an integer from 0 to 100\n"));
+  EXPECT_THAT(Ended({"--lock.scope=x"}).text, EndsWith("expected host, bind, target or none\n"));
+  EXPECT_THAT(Ended({"--log.level"}).text, EndsWith("expected debug, info, warn or error\n"));
+  EXPECT_THAT(Ended({"--iperf3.path=no-such-iperf3"}).text,
+              EndsWith(": install iperf3 or set this flag\n"));
+}
+
 TEST(OptionsTest, StrayArguments) {
   for (const std::string argument : {"stray", "-", "--", "", "true"}) {
     Refuses({argument}, "unexpected argument \"" + argument + "\", expected flags alone");

@@ -210,12 +210,14 @@ TEST_F(ProbeProgressTest, TakesOnlyPathsThatAreAllowed) {
   const Resolved resolved{{*ParseIpAddress("2001:db8::1"), *ParseIpAddress("192.0.2.1")}, {}};
   EXPECT_EQ(AllowedPaths(request, resolved, {}),
             (std::vector<TargetPath>{{resolved.target[1], request.test.bind_address}}));
-  const TargetPolicy policy = TargetPolicy::Parse({"2001:db8::/32"}, {}).value();
+  TargetPolicy policy;
+  ASSERT_TRUE(policy.AddTarget("2001:db8::/32"));
   EXPECT_EQ(AllowedPaths(request, resolved, policy), std::vector<TargetPath>());
   request.test.bind_address.reset();
   EXPECT_EQ(AllowedPaths(request, resolved, policy),
             (std::vector<TargetPath>{{resolved.target[0], std::nullopt}}));
-  const TargetPolicy other = TargetPolicy::Parse({"203.0.113.0/24"}, {}).value();
+  TargetPolicy other;
+  ASSERT_TRUE(other.AddTarget("203.0.113.0/24"));
   EXPECT_EQ(AllowedPaths(request, resolved, other), std::nullopt);
 }
 

@@ -10,9 +10,10 @@ namespace {
 
 TargetPolicy Policy(const std::vector<std::string>& targets,
                     const std::vector<std::string>& ports = {}) {
-  auto policy = TargetPolicy::Parse(targets, ports);
-  EXPECT_TRUE(policy) << policy.error().message;
-  return policy.value_or(TargetPolicy());
+  TargetPolicy policy;
+  for (const std::string& rule : targets) EXPECT_TRUE(policy.AddTarget(rule)) << rule;
+  for (const std::string& rule : ports) EXPECT_TRUE(policy.AddPort(rule)) << rule;
+  return policy;
 }
 
 bool Allows(const TargetPolicy& policy, const std::string& host, const std::string& address) {
@@ -42,7 +43,7 @@ TEST(TargetPolicyTest, NetworksJudgeTheAddressNotTheName) {
 
 TEST(TargetPolicyTest, RefusesAnAddressThatIsWrong) {
   for (const char* rule : {"10.0.0.300", "10.0.0", "1.2.3.4.5", "12"}) {
-    EXPECT_FALSE(TargetPolicy::Parse({rule}, {})) << rule;
+    EXPECT_FALSE(TargetPolicy().AddTarget(rule)) << rule;
   }
 }
 
@@ -84,10 +85,10 @@ TEST(TargetPolicyTest, RefusesRulesThatMeanNothing) {
   for (const std::string rule :
        {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "::1/129", "2001:db8::1/64",
         "*", "*.", "*x.example", "a b", "a/24", "-a", ".a"}) {
-    EXPECT_FALSE(TargetPolicy::Parse({rule}, {})) << rule;
+    EXPECT_FALSE(TargetPolicy().AddTarget(rule)) << rule;
   }
   for (const std::string rule : {"", "0", "65536", "2-1", "x", "1-", "-1", "1-2-3", " 1"}) {
-    EXPECT_FALSE(TargetPolicy::Parse({}, {rule})) << rule;
+    EXPECT_FALSE(TargetPolicy().AddPort(rule)) << rule;
   }
 }
 

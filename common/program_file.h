@@ -1,0 +1,21 @@
+// A program that is going to be executed by its descriptor.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tl/expected.hpp>
+
+#include "common/unique_fd.h"
+
+namespace iperf3_exporter {
+
+enum class ProgramError : std::uint8_t {
+  kNotReadable,    // errno says why
+  kNotExecutable,  // or not a regular file
+  kNotElf,         // a script's interpreter would find the descriptor closed
+};
+
+// Opens the file at `path` for reading and checks it. Never blocks on a FIFO.
+[[nodiscard]] tl::expected<UniqueFd, ProgramError> OpenProgram(const std::string& path);
+
+}  // namespace iperf3_exporter

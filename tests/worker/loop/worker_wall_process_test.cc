@@ -1,0 +1,46 @@
+// That an exception in the worker ends it with one clear line and an exit status.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <fstream>
+#include <string>
+
+#include "common/build_sanitizers.h"
+#include "common/main_wall.h"
+#include "tests/worker/loop/worker_under_test.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// Until the worker waits for its configuration.
+void WaitUntilItSleeps(pid_t pid) {
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  std::string stat;
+  while (Clock::now() < deadline) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::getline(file, stat);
+    if (stat.find("(iperf3_exporter) S") != std::string::npos) return;
+    ::poll(nullptr, 0, 1);
+  }
+  ADD_FAILURE() << stat;
+}
+
+TEST(WorkerWallTest, LackOfMemoryIsOneLineAndAnExitStatus) {
+  if (kBuiltWithSanitizer) GTEST_SKIP() << "a sanitizer's allocator does not throw";
+  WorkerUnderTest worker;
+  WaitUntilItSleeps(worker.pid());
+  const rlimit none = {1, 1};
+  ASSERT_EQ(::prlimit(worker.pid(), RLIMIT_AS, &none, nullptr), 0);
+  WorkerConfig config;
+  config.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
+  config.sandbox = SandboxMode::kBestEffort;
+  worker.Send(config);
+  EXPECT_FALSE(worker.Receive<WorkerReady>());
+  const int status = worker.WaitForExit();
+  EXPECT_TRUE(WIFEXITED(status)) << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), kExitException);
+  EXPECT_EQ(worker.Log(), "iperf3_exporter_worker: ended by an exception: std::bad_alloc\n");
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
