@@ -1,8 +1,9 @@
 """Keeps the rules of the layout, by reading the include lines and the names of the files.
 
-- common/ knows neither program; worker/ and supervisor/ never include each other.
+- A room (a directory of sources) includes only the rooms that ROOMS allows: arrows point downwards, so common/ knows
+  neither program, and worker/ and supervisor/ never include each other.
 - One third-party library, one owner: a module (a prefix of its paths), or a room where several need it.
-- No folder for leftovers, no file over 600 lines.
+- No directory for leftovers, no file over 400 lines.
 """
 
 import pathlib
@@ -13,6 +14,56 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 PROGRAM_FOLDERS = ("common", "worker", "supervisor")
+
+# Each room and the rooms that it may include, all of which stand above it here.
+VALUES = ("common", "common/net", "common/iperf3")
+ROOMS = {
+    "common": (),
+    "common/net": ("common",),
+    "common/iperf3": ("common", "common/net"),
+    "common/lock": ("common",),
+    "common/wire": (*VALUES, "common/lock"),
+
+    "worker/sandbox": VALUES,
+    "worker/process": (*VALUES, "worker/sandbox"),
+    "worker/iperf3": (*VALUES, "worker/process"),
+    "worker/loop": (*VALUES, "common/lock", "common/wire", "worker/sandbox", "worker/process", "worker/iperf3"),
+    "worker": ("common", "worker/loop"),
+
+    "supervisor/loop": VALUES,
+    "supervisor/config": (*VALUES, "common/lock"),
+    "supervisor/listen": (*VALUES, "supervisor/config", "supervisor/loop"),
+    "supervisor/auth": (*VALUES, "supervisor/config", "supervisor/loop"),
+    "supervisor/http": (*VALUES, "supervisor/auth", "supervisor/config", "supervisor/listen", "supervisor/loop"),
+    "supervisor/results": VALUES,
+    "supervisor/workers": (*VALUES, "common/wire", "supervisor/loop"),
+    "supervisor/exposition": (*VALUES, "supervisor/config", "supervisor/http", "supervisor/results",
+                              "supervisor/workers"),
+    "supervisor/probe": (*VALUES, "common/lock", "common/wire", "supervisor/config", "supervisor/loop",
+                         "supervisor/results", "supervisor/workers"),
+    "supervisor/web": (*VALUES, "common/lock", "supervisor/config", "supervisor/probe", "supervisor/results"),
+    "supervisor/app": (*VALUES, "common/lock", "common/wire", "supervisor/auth", "supervisor/config",
+                       "supervisor/exposition", "supervisor/http", "supervisor/listen", "supervisor/loop",
+                       "supervisor/probe", "supervisor/results", "supervisor/web", "supervisor/workers"),
+    "supervisor": ("common", "supervisor/app", "supervisor/auth", "supervisor/config"),
+}
+# Room and room: not yet as ROOMS says. To be emptied.
+KNOWN_BREACHES = {
+    ("common/lock", "common/wire"),
+    ("common/net", "common/wire"),
+    ("supervisor/config", "common/wire"),
+    ("supervisor/config", "supervisor/exposition"),
+    ("supervisor/config", "supervisor/listen"),
+    ("supervisor/config", "supervisor/probe"),
+    ("supervisor/exposition", "common/wire"),
+    ("supervisor/exposition", "supervisor/probe"),
+    ("supervisor/probe", "supervisor/exposition"),
+    ("supervisor/web", "common/wire"),
+    ("supervisor/workers", "supervisor/exposition"),
+    ("worker/iperf3", "common/wire"),
+    ("worker/process", "worker/loop"),
+    ("worker/sandbox", "common/wire"),
+}
 
 # Header prefix: the files (prefixes of their paths) that may include it.
 OWNERS = {
@@ -37,7 +88,7 @@ NOT_IN_COMMON = ("event2/", "simdjson", "prometheus/", "gflags/")
 LEFTOVERS = ("util", "utils", "helper", "helpers", "manager", "misc")
 # The field's own word for systemd and its kind.
 FIELD_WORDS = ("service_manager",)
-MOST_LINES = 600
+MAX_LINES = 400
 
 
 def sources():
@@ -53,10 +104,14 @@ def includes(name, text=None):
     return INCLUDE.findall((ROOT / name).read_text() if text is None else text)
 
 
-def folder_breach(name, header):
+def room_of(name):
+    return name.rpartition("/")[0]
+
+
+def room_breach(name, header):
     """What is wrong with a file of ours that includes that header of ours, or None."""
-    here, there = name.split("/")[0], header.split("/")[0]
-    if there not in PROGRAM_FOLDERS or there == here or there == "common":
+    here, there = room_of(name), room_of(header)
+    if here == there or there in ROOMS[here] or header == "common/build_info.h":
         return None
     return f"{name} includes {header}: {here}/ must not know {there}/"
 
@@ -72,9 +127,21 @@ def owner_breach(name, header):
 
 
 class LayoutTest(unittest.TestCase):
-    def test_folders_keep_apart(self):
-        breaches = [folder_breach(name, header) for name in sources() for quote, header in includes(name)]
-        self.assertEqual([], [breach for breach in breaches if breach])
+    def test_rooms_know_only_what_lies_below(self):
+        breaches = {}
+        for name in sources():
+            for quote, header in includes(name):
+                breach = quote == '"' and room_breach(name, header)
+                if breach:
+                    breaches.setdefault((room_of(name), room_of(header)), []).append(breach)
+        self.assertEqual([], [texts for pair, texts in sorted(breaches.items()) if pair not in KNOWN_BREACHES])
+
+    def test_arrows_point_downwards(self):
+        above = []
+        for room, allowed in ROOMS.items():
+            self.assertLessEqual(set(allowed), set(above), room)
+            above.append(room)
+        self.assertEqual(set(ROOMS), {room_of(name) for name in sources()} | {"supervisor/results"})
 
     def test_one_library_one_owner(self):
         breaches = [owner_breach(name, header) for name in sources() for _, header in includes(name)]
@@ -94,7 +161,7 @@ class LayoutTest(unittest.TestCase):
     def test_files_stay_readable(self):
         for name in sources():
             lines = (ROOT / name).read_text().count("\n")
-            self.assertLessEqual(lines, MOST_LINES, f"{name} has {lines} lines: it is two files")
+            self.assertLessEqual(lines, MAX_LINES, f"{name} has {lines} lines: it is two files")
 
     def test_headers_are_included_once(self):
         for name in sources():
@@ -113,14 +180,16 @@ class RulesTest(unittest.TestCase):
     """The rules themselves can be broken."""
 
     def test_a_breach_is_seen(self):
-        self.assertIsNotNone(folder_breach("common/error.h", "worker/iperf3/report_parser.h"))
-        self.assertIsNotNone(folder_breach("worker/main.cc", "supervisor/config/options.h"))
+        self.assertIsNotNone(room_breach("common/error.h", "worker/iperf3/report_parser.h"))
+        self.assertIsNotNone(room_breach("worker/main.cc", "supervisor/config/options.h"))
+        self.assertIsNotNone(room_breach("supervisor/auth/web_security.cc", "supervisor/http/http_server.h"))
+        self.assertIsNotNone(room_breach("common/net/ip_address.h", "common/wire/wire.h"))
         self.assertIsNotNone(owner_breach("supervisor/web/pages.cc", "simdjson.h"))
         self.assertIsNotNone(owner_breach("worker/main.cc", "boost/interprocess/sync/named_mutex.hpp"))
         self.assertIsNotNone(owner_breach("common/error.h", "event2/event.h"))
 
     def test_what_is_allowed_passes(self):
-        self.assertIsNone(folder_breach("worker/main.cc", "common/wire/wire.h"))
+        self.assertIsNone(room_breach("worker/loop/job_runner.cc", "common/wire/wire.h"))
         self.assertIsNone(owner_breach("worker/iperf3/report_walk.cc", "simdjson.h"))
         self.assertIsNone(owner_breach("supervisor/web/pages.cc", "string"))
 
