@@ -13,67 +13,70 @@
 #include <thread>
 #include <vector>
 
-#include "common/lock/lock_objects.h"
-#include "common/lock/lock_table.h"
+#include "common/lock/host_lock.h"
+#include "common/lock/lock_files.h"
 
 namespace iperf3_exporter {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 using std::chrono::seconds;
+
+const LockKey kKey = MakeLockKey("host");
+const LockUser kUser{.target = "server.example", .port = 5201};
 
 Deadline Soon() { return Clock::now() + seconds(10); }
 std::int64_t Now() { return Clock::now().time_since_epoch().count(); }
 
 // A lock of this benchmark's own, gone with it.
-class Objects {
+class LockFiles {
  public:
-  explicit Objects(std::uint32_t slots) : slots_(slots) {
-    if (!CreateLockObjects(name_, slots_)) std::abort();
+  LockFiles() {
+    if (!CreateLockFiles(name_, kScope)) std::abort();
   }
-  ~Objects() {
-    for (std::uint32_t i = 0; i < slots_; ++i) ::unlink(LockMutexPath(name_, slots_, i).c_str());
-    ::unlink(LockBoardPath(name_, slots_).c_str());
+  ~LockFiles() {
+    for (const LockFile file : kLockFiles) ::unlink(LockFilePath(file, name_, kScope).c_str());
   }
-  Objects(const Objects&) = delete;
-  Objects& operator=(const Objects&) = delete;
+  LockFiles(const LockFiles&) = delete;
+  LockFiles& operator=(const LockFiles&) = delete;
 
-  LockTable Open() const {
-    auto table = LockTable::Open(name_, slots_);
-    if (!table) std::abort();
-    return std::move(*table);
+  std::unique_ptr<HostLock> Open() const {
+    auto lock = HostLock::Open(name_, kScope);
+    if (!lock) std::abort();
+    return std::move(*lock);
   }
 
  private:
+  static constexpr LockScope kScope = LockScope::kHost;
+
   std::string name_ = "lock_bench." + std::to_string(::getpid());
-  std::uint32_t slots_;
 };
 
 void BM_UncontendedAcquireRelease(benchmark::State& state) {
-  const Objects objects(1);
-  LockTable table = objects.Open();
-  LockTable other = objects.Open();
-  const LockUse use{.target = "server.example", .port = 5201};
+  const LockFiles files;
+  const auto lock = files.Open();
+  const auto other = files.Open();
   {
-    const AcquireResult held = table.Acquire(0, use, Soon(), -1);
-    if (!held.lock || other.Acquire(0, use, Clock::now(), -1).lock) {
+    const auto held = lock->Acquire(kKey, kUser, Soon(), -1);
+    if (!held || other->Acquire(kKey, kUser, Clock::now(), -1)) {
       state.SkipWithError("the lock does not exclude");
       return;
     }
   }
   for ([[maybe_unused]] auto _ : state) {
-    AcquireResult held = table.Acquire(0, use, Soon(), -1);
-    if (!held.lock) state.SkipWithError("not had");
-    held.lock.Release();
+    auto held = lock->Acquire(kKey, kUser, Soon(), -1);
+    if (!held) state.SkipWithError("not acquired");
+    held->Release();
   }
 }
 BENCHMARK(BM_UncontendedAcquireRelease);
 
-void BM_OpenTable(benchmark::State& state) {
-  const Objects objects(kKeyedLockSlots);
-  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(objects.Open());
+void BM_Open(benchmark::State& state) {
+  const LockFiles files;
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(files.Open());
 }
-BENCHMARK(BM_OpenTable)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_Open)->Unit(benchmark::kMicrosecond);
 
 struct Relay {
   std::atomic<int> inside;
@@ -84,28 +87,29 @@ struct Relay {
   std::atomic<std::int64_t> taken_ns[4096];
 };
 
-// Takes the lock, "tests" for long enough that the other waits at the bell, and releases. A
+// Takes the lock, "tests" for long enough that the other waits for the wakeup, and releases. A
 // sample is the time from the start of the other's release to having the lock.
-void Run(Relay& relay, int self, const Objects& objects, std::size_t wanted) {
-  LockTable table = objects.Open();
-  const LockUse use{.target = "server.example", .port = 5201};
+void Run(Relay& relay, int self, const LockFiles& files, std::size_t wanted) {
+  const auto lock = files.Open();
   while (relay.handovers < wanted) {
-    AcquireResult held = table.Acquire(0, use, Soon(), -1);
+    const std::int64_t began = Now();
+    auto held = lock->Acquire(kKey, kUser, Soon(), -1);
     const std::int64_t now = Now();
-    if (!held.lock || relay.inside.fetch_add(1) != 0) relay.overlap = true;
-    if (relay.last_holder.exchange(self) == 3 - self && held.waited > milliseconds(2)) {
+    if (!held || relay.inside.fetch_add(1) != 0) relay.overlap = true;
+    if (relay.last_holder.exchange(self) == 3 - self &&
+        now - began > nanoseconds(milliseconds(2)).count()) {
       relay.taken_ns[relay.handovers++] = now - relay.released_ns;
     }
     std::this_thread::sleep_for(milliseconds(6));
     relay.inside.fetch_sub(1);
     relay.released_ns = Now();
-    held.lock.Release();
+    held->Release();
   }
 }
 
 void BM_HandOver(benchmark::State& state) {
   constexpr std::size_t kHandOvers = 300;
-  const Objects objects(1);
+  const LockFiles files;
   void* memory =
       ::mmap(nullptr, sizeof(Relay), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   std::vector<std::int64_t> samples;
@@ -114,10 +118,10 @@ void BM_HandOver(benchmark::State& state) {
     const pid_t other = ::fork();
     if (other == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      Run(*relay, 2, objects, kHandOvers);
+      Run(*relay, 2, files, kHandOvers);
       ::_exit(0);
     }
-    Run(*relay, 1, objects, kHandOvers);
+    Run(*relay, 1, files, kHandOvers);
     ::waitpid(other, nullptr, 0);
     if (relay->overlap) state.SkipWithError("two holders at once");
     samples.assign(relay->taken_ns, relay->taken_ns + kHandOvers);

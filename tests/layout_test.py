@@ -67,7 +67,7 @@ KNOWN_BREACHES = {
 
 # Header prefix: the files (prefixes of their paths) that may include it.
 OWNERS = {
-    "boost/interprocess/": ("common/lock/doorbell.",),
+    "boost/interprocess/": ("common/lock/wakeup.",),
     "simdjson": ("worker/iperf3/report_walk.",),
     "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/seccomp_rules."),
     "gflags/": ("supervisor/config/flags.",),

@@ -11,6 +11,7 @@
 #include "common/iperf3/failure_reason.h"
 #include "common/iperf3/measurement.h"
 #include "common/iperf3/test_options.h"
+#include "common/lock/lock_key.h"
 #include "common/net/ip_address.h"
 #include "common/sandbox_layer.h"
 
@@ -18,13 +19,9 @@ namespace iperf3_exporter {
 
 // The longest `target` that a request may name (RFC 1035: 253 bytes of host name).
 inline constexpr std::size_t kMaxTargetBytes = 253;
-inline constexpr std::size_t kMaxLockNameBytes = 64;
 inline constexpr std::size_t kMaxErrorTextBytes = 512;
 inline constexpr std::size_t kMaxVersionTextBytes = 64;
 inline constexpr std::size_t kMaxPathBytes = 1024;
-
-// A lock slot of the job; kNoLock with scope `none`.
-inline constexpr std::uint32_t kNoLock = UINT32_MAX;
 
 // What a test takes beyond its seconds: starting iperf3, connecting, exchanging the
 // parameters and results. A period fits when it and this are left before the deadline.
@@ -35,12 +32,12 @@ inline constexpr std::chrono::milliseconds kFarTestOverhead{1000};
 
 struct Job {
   std::uint64_t id = 0;
-  std::string target;  // as asked for; for the lock's board only
+  std::string target;  // as asked for; for the lock's holder table only
   IpAddress address;   // where iperf3 connects to
   std::uint16_t port = 5201;
   TestOptions test;
   std::chrono::milliseconds connect_timeout{5000};  // iperf3's --connect-timeout
-  std::uint32_t lock_slot = kNoLock;
+  LockKey lock_key = kNoLock;  // kNoLock with scope `none`
   Deadline deadline;       // end of everything, the answer included
   Deadline lock_deadline;  // longest wait for the lock; never after `deadline`
 
@@ -72,9 +69,9 @@ enum class SandboxMode : std::uint8_t { kRequire, kBestEffort, kDiagnose };
 
 // The first message to a worker: everything it needs to set itself up.
 struct WorkerConfig {
-  std::string lock_name;         // already checked: [A-Za-z0-9._-], at most kMaxLockNameBytes
-  std::uint32_t lock_slots = 0;  // 0 with scope `none`
-  std::string iperf3_path;       // absolute
+  std::string lock_name;  // already checked: [A-Za-z0-9._-], at most kMaxLockNameBytes
+  LockScope lock_scope = LockScope::kNone;
+  std::string iperf3_path;  // absolute
   SandboxMode sandbox = SandboxMode::kRequire;
   std::uint8_t log_level = 1;  // 0 debug, 1 info, 2 warn, 3 error
   bool log_json = false;

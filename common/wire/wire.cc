@@ -108,7 +108,7 @@ Job GetJob(Reader& in) {
   job.test = GetTest(in);
   job.connect_timeout = std::chrono::milliseconds(
       in.GetInRange<std::int64_t>("connect timeout", 1, std::int64_t{kMaxPeriodSeconds} * 1000));
-  job.lock_slot = in.Get<std::uint32_t>("lock slot");
+  job.lock_key = in.GetInRange<LockKey>("lock key", kNoLock, kMaxLockKey);
   job.deadline = Deadline(Clock::duration(in.Get<std::int64_t>("deadline")));
   job.lock_deadline = Deadline(Clock::duration(in.Get<std::int64_t>("lock deadline")));
   return job;
@@ -117,7 +117,7 @@ Job GetJob(Reader& in) {
 WorkerConfig GetConfig(Reader& in) {
   WorkerConfig config;
   config.lock_name = in.GetText("lock name", kMaxLockNameBytes);
-  config.lock_slots = in.Get<std::uint32_t>("lock slots");
+  config.lock_scope = in.GetEnum("lock scope", LockScope::kNone);
   config.iperf3_path = in.GetText("iperf3 path", kMaxPathBytes);
   config.sandbox = in.GetEnum("sandbox mode", SandboxMode::kDiagnose);
   config.log_level = in.GetInRange<std::uint8_t>("log level", 0, 3);
@@ -231,7 +231,7 @@ Result<Variant> Checked(Reader& in, Value value) {
 Frame Encode(const WorkerConfig& config) {
   Writer out = Begin(Type::kConfigure);
   out.PutText(config.lock_name, kMaxLockNameBytes);
-  out.Put(config.lock_slots);
+  out.Put(static_cast<std::uint8_t>(config.lock_scope));
   out.PutText(config.iperf3_path, kMaxPathBytes);
   out.Put(static_cast<std::uint8_t>(config.sandbox));
   out.Put(config.log_level);
@@ -248,7 +248,7 @@ Frame Encode(const Job& job) {
   out.Put(job.port);
   PutTest(out, job.test);
   out.Put(static_cast<std::int64_t>(job.connect_timeout.count()));
-  out.Put(job.lock_slot);
+  out.Put(job.lock_key);
   out.Put(Nanoseconds(job.deadline));
   out.Put(Nanoseconds(job.lock_deadline));
   return End(std::move(out));

@@ -155,13 +155,7 @@ HttpResponse Endpoints::LockStatusPage() const {
   status.name = from_.options.lock_name;
   status.queue_size = from_.dispatcher.CountWaiting();
   status.waiting = from_.dispatcher.ListWaiting(kMaxListedWaiting);
-  if (from_.board) {
-    for (std::uint32_t slot = 0; slot < from_.board->slots(); ++slot) {
-      auto holder = from_.board->Read(slot);
-      if (holder) status.holders.push_back(std::move(*holder));
-    }
-    status.recoveries = from_.board->recoveries();
-  }
+  if (from_.lock_monitor) status.lock = from_.lock_monitor->Read();
   return {.content_type = "application/json",
           .body = BuildLockStatus(status, std::chrono::system_clock::now())};
 }

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "common/error.h"
-#include "common/lock/lock_board.h"
+#include "common/lock/lock_monitor.h"
 #include "supervisor/config/options.h"
 #include "supervisor/exposition/exporter_metrics.h"
 #include "supervisor/http/http_server.h"
@@ -27,7 +27,7 @@ class Endpoints {
     const Options& options;
     const LifePhase& phase;
     const LayerStates& supervisor_layers;
-    const std::optional<LockBoard>& board;  // empty with scope `none`
+    const std::optional<LockMonitor>& lock_monitor;  // empty with scope `none`
     WorkerPool& pool;
     ProbeDispatcher& dispatcher;
     ExporterMetrics& metrics;

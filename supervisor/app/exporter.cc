@@ -4,11 +4,12 @@
 #include <malloc.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "common/build_info.h"
 #include "common/cancel_signal.h"
-#include "common/lock/lock_objects.h"
+#include "common/lock/lock_files.h"
 #include "common/logging.h"
 #include "supervisor/app/self_protection.h"
 
@@ -30,24 +31,8 @@ constexpr std::size_t kCommonDescriptors = 100 + kMaxResolverThreads;
 // Its socket and its pidfd.
 constexpr std::size_t kDescriptorsPerWorker = 2;
 
-std::uint32_t LockSlots(LockScope scope) {
-  switch (scope) {
-    case LockScope::kHost:
-      return 1;
-    case LockScope::kNone:
-      return 0;
-    case LockScope::kBind:
-    case LockScope::kTarget:
-      break;
-  }
-  return kKeyedLockSlots;
-}
-
 std::size_t OwnDescriptors(const Options& options) {
-  const std::uint32_t slots = LockSlots(options.lock_scope);
-  // The board has a file per slot and its own; for a moment there are two, when it is made anew.
-  const std::size_t boards = slots == 0 ? 0 : 2 * (std::size_t{slots} + 1);
-  return kCommonDescriptors + kDescriptorsPerWorker * options.worker_count + boards;
+  return kCommonDescriptors + kDescriptorsPerWorker * options.worker_count;
 }
 
 WorkerPool::Settings PoolSettings(const Options& options) {
@@ -55,7 +40,7 @@ WorkerPool::Settings PoolSettings(const Options& options) {
   settings.path = options.worker_path;
   settings.count = options.worker_count;
   settings.config.lock_name = options.lock_name;
-  settings.config.lock_slots = LockSlots(options.lock_scope);
+  settings.config.lock_scope = options.lock_scope;
   settings.config.iperf3_path = options.iperf3_path;
   settings.config.sandbox = options.sandbox;
   settings.config.log_level = static_cast<std::uint8_t>(options.log_level);
@@ -97,14 +82,14 @@ Exporter::Exporter(Options options)
       pool_(base_.get(), PoolSettings(options_),
             {.on_idle = [this] { dispatcher_.Dispatch(); },
              .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); },
-             .renew_lock = [this] { return RenewLock(); }}),
+             .renew_lock = [this] { return RecreateLock(); }}),
       dispatcher_(base_.get(), options_, pool_, metrics_,
-                  [this](std::uint32_t slot) { return HoldsLock(slot); }),
+                  [this](LockKey key) { return HoldsLock(key); }),
       service_manager_(base_.get(), [this] { return StatusText(); }),
       endpoints_({.options = options_,
                   .phase = phase_,
                   .supervisor_layers = layers_,
-                  .board = board_,
+                  .lock_monitor = lock_monitor_,
                   .pool = pool_,
                   .dispatcher = dispatcher_,
                   .metrics = metrics_},
@@ -176,13 +161,12 @@ void Exporter::TellReady() {
 }
 
 Status Exporter::PrepareLock() {
-  const std::uint32_t slots = LockSlots(options_.lock_scope);
-  if (slots == 0) return {};
-  const auto created = CreateLockObjects(options_.lock_name, slots);
-  if (!created) return tl::unexpected(created.error());
-  auto board = LockBoard::Open(options_.lock_name, slots);
-  if (!board) return tl::unexpected(board.error());
-  board_ = std::move(*board);
+  if (options_.lock_scope == LockScope::kNone) return {};
+  Status created = CreateLockFiles(options_.lock_name, options_.lock_scope);
+  if (!created) return created;
+  auto monitor = LockMonitor::Open(options_.lock_name, options_.lock_scope);
+  if (!monitor) return tl::unexpected(monitor.error());
+  lock_monitor_ = std::move(*monitor);
   return {};
 }
 
@@ -202,14 +186,15 @@ Status Exporter::Listen() {
   return {};
 }
 
-bool Exporter::HoldsLock(std::uint32_t slot) const {
-  if (!board_) return false;
-  const auto holder = board_->Read(slot);
-  return holder && holder->ours;
+bool Exporter::HoldsLock(LockKey key) const {
+  if (!lock_monitor_) return false;
+  const auto holders = lock_monitor_->Read().holders;
+  return std::ranges::any_of(
+      holders, [key](const auto& holder) { return holder && holder->ours && holder->key == key; });
 }
 
-bool Exporter::RenewLock() {
-  if (!board_ || !board_->ObjectsGone()) return false;
+bool Exporter::RecreateLock() {
+  if (!lock_monitor_ || !lock_monitor_->NeedsRepair()) return false;
   Log(LogLevel::kError,
       "the lock was deleted under us and is created anew; a test that still "
       "runs under the deleted one may overlap with the next",

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/error.h"
-#include "common/lock/lock_board.h"
+#include "common/lock/lock_monitor.h"
 #include "supervisor/app/endpoints.h"
 #include "supervisor/app/service_manager.h"
 #include "supervisor/config/options.h"
@@ -39,9 +39,9 @@ class Exporter {
   [[nodiscard]] Status Listen();
   void TellReady();
 
-  [[nodiscard]] bool HoldsLock(std::uint32_t slot) const;
+  [[nodiscard]] bool HoldsLock(LockKey key) const;
   // False when it is still there.
-  [[nodiscard]] bool RenewLock();
+  [[nodiscard]] bool RecreateLock();
   [[nodiscard]] Status ReloadWebConfig();
   [[nodiscard]] std::string StatusText() const;
 
@@ -56,7 +56,7 @@ class Exporter {
   WorkerPool pool_;
   ProbeDispatcher dispatcher_;
   ServiceManager service_manager_;
-  std::optional<LockBoard> board_;
+  std::optional<LockMonitor> lock_monitor_;
   LifePhase phase_ = LifePhase::kStarting;
   LayerStates layers_{};  // the supervisor's own
   Endpoints endpoints_;

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/lock/lock_key.h"
 #include "common/logging.h"
 #include "common/wire/job.h"
 #include "supervisor/exposition/failure_values.h"
@@ -16,9 +17,6 @@
 #include "supervisor/probe/target_policy.h"
 
 namespace iperf3_exporter {
-
-// What one lock covers (--lock.scope).
-enum class LockScope : std::uint8_t { kHost, kBind, kTarget, kNone };
 
 // Member by member a flag of CONTRACT's table; the defaults are in options.cc.
 struct Options {

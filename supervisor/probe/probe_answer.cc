@@ -59,7 +59,7 @@ void CountAnswer(const ProbeProgress& progress, const ProbeAnswer& answer, Deadl
   metrics.OnProbe(answer.result, now - progress.received());
   const bool wait_ended =
       answer.kind == ProbeAnswer::Kind::kTested || answer.result == ProbeResult::kLockTimeout;
-  if (wait_ended && progress.slot() != kNoLock) metrics.OnLockWait(progress.lock_wait());
+  if (wait_ended && progress.lock_key() != kNoLock) metrics.OnLockWait(progress.lock_wait());
   if (answer.outcome.failure) metrics.OnProbeFailure(*answer.outcome.failure);
 }
 

@@ -134,7 +134,7 @@ void ProbeDispatcher::Enqueue(Probe& probe) {
   progress.BeginWait(Clock::now(), options_.lock_scope, options_.lock_timeout);
   const nanoseconds wait = TimeLeft(progress.leave_queue());
   probe.timer.Start(pool_.AnyAlive() ? wait : std::min<nanoseconds>(wait, kReplacementTime));
-  queue_.Push(probe.id, progress.slot());
+  queue_.Push(probe.id, progress.lock_key());
   Dispatch();
 }
 
@@ -190,8 +190,8 @@ void ProbeDispatcher::Run(Probe& probe) {
   if (!pool_.TryRun(progress.BuildJob(probe.id, now),
                     [this, id = probe.id](const JobResult& result) { OnResult(id, result); })) {
     // The worker that was idle had died: back to its place.
-    queue_.Finish(progress.slot());
-    queue_.Push(probe.id, progress.slot());
+    queue_.Finish(progress.lock_key());
+    queue_.Push(probe.id, progress.lock_key());
     return;
   }
   probe.timer.Stop();
@@ -205,7 +205,7 @@ void ProbeDispatcher::OnResult(Id id, const JobResult& result) {
   Probe& probe = *probes_.at(id);
   ProbeProgress& progress = probe.progress;
   running_.erase(id);
-  queue_.Finish(progress.slot());
+  queue_.Finish(progress.lock_key());
   if (result.recovered_lock) metrics_.OnLockRecovery();
   metrics_.OnImplausibleValues(result.measurement.implausible_values);
   progress.EndJob(result, Clock::now());
@@ -278,9 +278,9 @@ void ProbeDispatcher::CancelRunning() {
 }
 
 bool ProbeDispatcher::IsAtLock(const Probe& probe) const {
-  const std::uint32_t slot = probe.progress.slot();
-  return probe.state == Probe::State::kRunning && slot != kNoLock && !probe.holds_lost_lock &&
-         !holds_lock_(slot);
+  const LockKey key = probe.progress.lock_key();
+  return probe.state == Probe::State::kRunning && key != kNoLock && !probe.holds_lost_lock &&
+         !holds_lock_(key);
 }
 
 void ProbeDispatcher::OnLockLost() {
@@ -302,7 +302,7 @@ std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t most) const {
   std::copy_if(running_.begin(), running_.end(), std::back_inserter(ids),
                [this](Id id) { return IsAtLock(*probes_.at(id)); });
   std::size_t queued = 0;
-  for (const auto& [id, slot] : queue_.waiting()) {
+  for (const auto& [id, key] : queue_.waiting()) {
     if (queued++ == most) break;
     ids.push_back(id);
   }

@@ -38,8 +38,8 @@ class ProbeDispatcher {
   using Id = ProbeQueue::Ticket;
   using Done = std::function<void(const ProbeAnswer&)>;
 
-  // Whether a worker of ours holds that slot of the lock now.
-  using HoldsLock = std::function<bool(std::uint32_t)>;
+  // Whether a worker of ours holds that key of the lock now.
+  using HoldsLock = std::function<bool(LockKey)>;
 
   // All references must outlive this.
   ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,

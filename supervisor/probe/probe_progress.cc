@@ -4,8 +4,8 @@
 #include <iterator>
 #include <utility>
 
-#include "common/lock/lock_objects.h"
 #include "supervisor/probe/retry_delay.h"
+#include "supervisor/probe/route.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -18,11 +18,6 @@ using std::chrono::seconds;
 // a whole scrape: the first SYN and two retransmissions (after 1 and 3 s) fit.
 constexpr milliseconds kMaxConnectTimeout{5000};
 constexpr milliseconds kMinConnectTimeout{100};
-
-std::string BindKey(const TestOptions& test, const std::optional<IpAddress>& source) {
-  if (!test.bind_device.empty()) return "bind:" + test.bind_device;
-  return "bind:" + (source ? ToString(*source) : std::string());
-}
 
 bool MayTryNextAddress(FailureReason reason) {
   return reason == FailureReason::kConnectionRefused || reason == FailureReason::kUnreachable ||
@@ -62,16 +57,15 @@ Deadline ProbeProgress::last_start() const {
   return deadline_ - (seconds(1) + seconds(request_.test.omit_seconds) + kTestOverhead);
 }
 
-std::uint32_t ProbeProgress::SlotIn(LockScope scope) const {
+LockKey ProbeProgress::KeyIn(LockScope scope) const {
   const TargetPath& path = paths_[next_path_];
   switch (scope) {
     case LockScope::kHost:
-      return 0;
+      return MakeLockKey("host");
     case LockScope::kBind:
-      return SlotForKey(BindKey(request_.test, path.source), kKeyedLockSlots);
+      return MakeLockKey("bind " + FindRoute(path, request_.port, request_.test.bind_device));
     case LockScope::kTarget:
-      return SlotForKey("target:" + ToString(path.address) + " " + std::to_string(request_.port),
-                        kKeyedLockSlots);
+      return MakeLockKey("target " + ToString(path.address) + " " + std::to_string(request_.port));
     case LockScope::kNone:
       break;
   }
@@ -79,7 +73,7 @@ std::uint32_t ProbeProgress::SlotIn(LockScope scope) const {
 }
 
 void ProbeProgress::BeginWait(Deadline now, LockScope scope, nanoseconds lock_timeout) {
-  slot_ = SlotIn(scope);
+  lock_key_ = KeyIn(scope);
   queued_ = now;
   const nanoseconds budget = std::max(nanoseconds::zero(), lock_timeout - lock_wait_);
   leave_queue_ = std::min(last_start(), now + budget);
@@ -95,7 +89,7 @@ Job ProbeProgress::BuildJob(std::uint64_t id, Deadline now) {
   job.port = request_.port;
   job.test = request_.test;
   job.test.bind_address = path.source;
-  job.lock_slot = slot_;
+  job.lock_key = lock_key_;
   job.deadline = deadline_;
   job.lock_deadline = leave_queue_;
   const auto paths_left = static_cast<int>(paths_.size() - next_path_);

@@ -44,7 +44,7 @@ class ProbeProgress {
   void EndWait(Deadline now) { lock_wait_ += now - queued_; }
   // Of the wait that was begun last: the lock it is for (kNoLock: none, or none begun yet), since
   // when, and until when.
-  [[nodiscard]] std::uint32_t slot() const { return slot_; }
+  [[nodiscard]] LockKey lock_key() const { return lock_key_; }
   [[nodiscard]] Deadline queued() const { return queued_; }
   [[nodiscard]] Deadline leave_queue() const { return leave_queue_; }
   [[nodiscard]] std::chrono::nanoseconds lock_wait() const { return lock_wait_; }
@@ -67,14 +67,14 @@ class ProbeProgress {
   [[nodiscard]] ProbeOutcome Outcome(Deadline now) const;
 
  private:
-  [[nodiscard]] std::uint32_t SlotIn(LockScope scope) const;
+  [[nodiscard]] LockKey KeyIn(LockScope scope) const;
 
   ProbeRequest request_;
   Deadline received_;
   Deadline deadline_;
   std::vector<TargetPath> paths_;
   std::size_t next_path_ = 0;
-  std::uint32_t slot_ = kNoLock;
+  LockKey lock_key_ = kNoLock;
   Deadline queued_;
   Deadline leave_queue_;
   Deadline handed_over_;

@@ -2,40 +2,40 @@
 
 namespace iperf3_exporter {
 
-void ProbeQueue::Withdraw(const Slot& slot) {
-  if (!slot.waiting.empty()) runnable_.erase(*slot.waiting.begin());
+void ProbeQueue::Withdraw(const KeyState& state) {
+  if (!state.waiting.empty()) runnable_.erase(*state.waiting.begin());
 }
 
-void ProbeQueue::Offer(const Slot& slot) {
-  if (!slot.busy && !slot.waiting.empty()) runnable_.insert(*slot.waiting.begin());
+void ProbeQueue::Offer(const KeyState& state) {
+  if (!state.busy && !state.waiting.empty()) runnable_.insert(*state.waiting.begin());
 }
 
-void ProbeQueue::Push(Ticket ticket, std::uint32_t slot_number) {
-  waiting_.emplace(ticket, slot_number);
-  if (slot_number == kNoLock) {
+void ProbeQueue::Push(Ticket ticket, LockKey key) {
+  waiting_.emplace(ticket, key);
+  if (key == kNoLock) {
     runnable_.insert(ticket);
     return;
   }
-  Slot& slot = slots_[slot_number];
-  Withdraw(slot);
-  slot.waiting.insert(ticket);
-  Offer(slot);
+  KeyState& state = keys_[key];
+  Withdraw(state);
+  state.waiting.insert(ticket);
+  Offer(state);
 }
 
 bool ProbeQueue::Remove(Ticket ticket) {
   const auto entry = waiting_.find(ticket);
   if (entry == waiting_.end()) return false;
-  const std::uint32_t slot_number = entry->second;
+  const LockKey key = entry->second;
   waiting_.erase(entry);
-  if (slot_number == kNoLock) {
+  if (key == kNoLock) {
     runnable_.erase(ticket);
     return true;
   }
-  const auto slot = slots_.find(slot_number);
-  Withdraw(slot->second);
-  slot->second.waiting.erase(ticket);
-  Offer(slot->second);
-  if (!slot->second.busy && slot->second.waiting.empty()) slots_.erase(slot);
+  const auto state = keys_.find(key);
+  Withdraw(state->second);
+  state->second.waiting.erase(ticket);
+  Offer(state->second);
+  if (!state->second.busy && state->second.waiting.empty()) keys_.erase(state);
   return true;
 }
 
@@ -44,22 +44,22 @@ std::optional<ProbeQueue::Ticket> ProbeQueue::PopNext() {
   const Ticket ticket = *runnable_.begin();
   runnable_.erase(runnable_.begin());
   const auto entry = waiting_.find(ticket);
-  const std::uint32_t slot_number = entry->second;
+  const LockKey key = entry->second;
   waiting_.erase(entry);
-  if (slot_number != kNoLock) {
-    Slot& slot = slots_[slot_number];
-    slot.waiting.erase(ticket);
-    slot.busy = true;
+  if (key != kNoLock) {
+    KeyState& state = keys_[key];
+    state.waiting.erase(ticket);
+    state.busy = true;
   }
   return ticket;
 }
 
-void ProbeQueue::Finish(std::uint32_t slot_number) {
-  const auto slot = slots_.find(slot_number);
-  if (slot == slots_.end()) return;
-  slot->second.busy = false;
-  Offer(slot->second);
-  if (slot->second.waiting.empty()) slots_.erase(slot);
+void ProbeQueue::Finish(LockKey key) {
+  const auto state = keys_.find(key);
+  if (state == keys_.end()) return;
+  state->second.busy = false;
+  Offer(state->second);
+  if (state->second.waiting.empty()) keys_.erase(state);
 }
 
 }  // namespace iperf3_exporter

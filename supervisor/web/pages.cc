@@ -61,14 +61,14 @@ std::string SandboxTable(const SandboxReport& report) {
   return html + "</table>\n";
 }
 
-ordered_json ToJson(const LockHolder& holder) {
+ordered_json ToJson(const std::optional<LockHolder>& holder) {
   ordered_json json;
-  json["pid"] = holder.identified ? ordered_json(holder.worker_pid) : ordered_json();
-  json["exporter_pid"] = holder.identified ? ordered_json(holder.exporter_pid) : ordered_json();
-  json["target"] = holder.identified ? ordered_json(holder.target) : ordered_json();
-  json["port"] = holder.identified ? ordered_json(holder.port) : ordered_json();
-  json["own"] = holder.ours;
-  json["since"] = holder.identified ? ordered_json(FormatRfc3339(holder.since)) : ordered_json();
+  json["pid"] = holder ? ordered_json(holder->worker_pid) : ordered_json();
+  json["exporter_pid"] = holder ? ordered_json(holder->exporter_pid) : ordered_json();
+  json["target"] = holder ? ordered_json(holder->target) : ordered_json();
+  json["port"] = holder ? ordered_json(holder->port) : ordered_json();
+  json["own"] = holder && holder->ours;
+  json["since"] = holder ? ordered_json(FormatRfc3339(holder->since)) : ordered_json();
   return json;
 }
 
@@ -109,20 +109,6 @@ void AppendAllWaiting(const std::vector<WaitingProbe>& waiting, std::string& out
 
 }  // namespace
 
-std::string_view Name(LockScope scope) {
-  switch (scope) {
-    case LockScope::kHost:
-      return "host";
-    case LockScope::kBind:
-      return "bind";
-    case LockScope::kTarget:
-      return "target";
-    case LockScope::kNone:
-      break;
-  }
-  return "none";
-}
-
 std::string BuildLandingPage(const Options& options, const WorkerReady* ready) {
   std::string html =
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"
@@ -142,20 +128,20 @@ std::string BuildLandingPage(const Options& options, const WorkerReady* ready) {
 
 std::string BuildLockStatus(const LockStatus& status, std::chrono::system_clock::time_point now) {
   ordered_json json;
-  const LockHolder* holder = status.holders.empty() ? nullptr : &status.holders.front();
-  const bool known = holder != nullptr && holder->identified;
-  json["is_locked"] = holder != nullptr;
+  const auto& holders = status.lock.holders;
+  const std::optional<LockHolder> first = holders.empty() ? std::nullopt : holders.front();
+  json["is_locked"] = !holders.empty();
   json["locked_by"] =
-      known ? ordered_json(holder->target + ":" + std::to_string(holder->port)) : ordered_json();
-  json["locked_at"] = known ? ordered_json(FormatRfc3339(holder->since)) : ordered_json();
-  json["lock_duration"] = known ? ordered_json(ToSeconds(now - holder->since)) : ordered_json();
+      first ? ordered_json(first->target + ":" + std::to_string(first->port)) : ordered_json();
+  json["locked_at"] = first ? ordered_json(FormatRfc3339(first->since)) : ordered_json();
+  json["lock_duration"] = first ? ordered_json(ToSeconds(now - first->since)) : ordered_json();
   json["queue_size"] = status.queue_size;
   json["scope"] = Name(status.scope);
   json["name"] = status.name;
-  json["holder"] = holder != nullptr ? ToJson(*holder) : ordered_json();
+  json["holder"] = holders.empty() ? ordered_json() : ToJson(first);
   json["holders"] = ordered_json::array();
-  for (const LockHolder& each : status.holders) json["holders"].push_back(ToJson(each));
-  json["recoveries"] = status.recoveries;
+  for (const auto& each : holders) json["holders"].push_back(ToJson(each));
+  json["recoveries"] = status.lock.recoveries;
   json["waiting_omitted"] = status.queue_size - std::min(status.queue_size, status.waiting.size());
   std::string page = json.dump(kIndent, ' ', false, ordered_json::error_handler_t::replace);
   page.resize(page.size() - std::string_view("\n}").size());

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "common/lock/lock_board.h"
+#include "common/lock/lock_monitor.h"
 #include "common/wire/job.h"
 #include "supervisor/config/options.h"
 #include "supervisor/probe/probe_dispatcher.h"
@@ -23,17 +23,14 @@ inline constexpr std::size_t kMaxListedWaiting = 100;
 struct LockStatus {
   LockScope scope = LockScope::kHost;
   std::string name;
-  std::vector<LockHolder> holders;    // in order of slot; one at most with scope `host`
+  LockMonitor::Status lock;           // one holder at most with scope `host`
   std::size_t queue_size = 0;         // all that wait
   std::vector<WaitingProbe> waiting;  // the first of them, in order
-  std::uint64_t recoveries = 0;
 };
 
 // JSON with the fork's keys (is_locked, locked_by, locked_at, lock_duration, queue_size), which
 // speak of the first holder, and ours. Whatever bytes the texts have, the answer is valid JSON.
 [[nodiscard]] std::string BuildLockStatus(const LockStatus& status,
                                           std::chrono::system_clock::time_point now);
-
-[[nodiscard]] std::string_view Name(LockScope scope);
 
 }  // namespace iperf3_exporter

@@ -40,7 +40,7 @@ bool Answers(const JobResult& result, const Job& job) {
   if (result.period_seconds > job.test.period_seconds) return false;
   const bool of_the_lock =
       result.outcome == JobOutcome::kLockTimeout || result.outcome == JobOutcome::kLockGone;
-  if (of_the_lock && job.lock_slot == kNoLock) return false;
+  if (of_the_lock && job.lock_key == kNoLock) return false;
   if (result.outcome != JobOutcome::kSucceeded) return true;
   return result.period_seconds > 0 &&
          result.measurement.upload.has_value() == (job.test.direction != Direction::kDownload) &&

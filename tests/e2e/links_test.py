@@ -124,6 +124,14 @@ class ScopesOnLinks(unittest.TestCase):
         self.assert_full(rates)
         self.assertLess(took, 2 * PERIOD_SECONDS)
 
+    def test_bind_knows_a_link_by_address_by_device_and_by_route(self):
+        with NearExporter(self.links, self.directory, "--lock.scope=bind", "--probe.retries=5") as exporter:
+            rates, took = exporter.measure({"target": "10.99.1.2", "bind_address": "10.99.1.1"},
+                                           {"target": "10.99.1.2", "bind_device": "near1", "port": 5202},
+                                           {"target": "10.99.1.2"})
+        self.assert_full(rates)
+        self.assertGreater(took, 3 * PERIOD_SECONDS)
+
     def test_none_lets_two_on_one_link_disturb_each_other(self):
         with NearExporter(self.links, self.directory, "--lock.scope=none") as exporter:
             rates, _ = exporter.measure({"target": "10.99.1.2", "port": 5201},

@@ -77,6 +77,10 @@ class Scopes(unittest.TestCase):
         self.assert_in_turn("bind", {"server": "one", "bind": "127.0.0.1"},
                             {"server": "other", "bind": "127.0.0.1"})
 
+    def test_bind_knows_a_route_by_each_of_its_names(self):
+        for name in ({}, {"bind_device": "lo"}):
+            self.assert_in_turn("bind", {"server": "one", "bind": "127.0.0.1"}, {"server": "other", **name})
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from harness import Exporter, Iperf3Server, children_of, free_port, lock_status, reason, value, wait_until
+from harness import Exporter, Iperf3Server, can_act, children_of, free_port, lock_status, reason, value, wait_until
 
 
 def swallow(exporter, port, period="60s"):
@@ -107,6 +107,48 @@ class Recovery(unittest.TestCase):
                 self.assertEqual(value(second.get("/metrics").metrics(),
                                        "iperf3_exporter_lock_recoveries_total"), 1)
 
+    def test_a_killed_exporter_is_a_recovery(self):
+        with Iperf3Server() as server, Exporter() as first, Exporter(lock_name=first.lock_name) as second:
+            thread = threading.Thread(target=swallow, args=(first, server.port))
+            thread.start()
+            wait_until(first.iperf3, "iperf3 runs")
+            os.kill(first.pid, signal.SIGKILL)
+            first.process.wait()
+            thread.join()
+            self.assertEqual(reason(second.probe(port=free_port(), period="1s").metrics()), "connection_refused")
+            self.assertEqual(lock_status(second)["recoveries"], 1)
+
+    def test_a_stopped_worker_does_not_outlive_its_exporter(self):
+        with Iperf3Server() as server, Exporter() as first, Exporter(lock_name=first.lock_name) as second:
+            thread = threading.Thread(target=swallow, args=(first, server.port))
+            thread.start()
+            wait_until(first.iperf3, "iperf3 runs")
+            workers = first.workers()
+            for worker in workers:
+                os.kill(worker, signal.SIGSTOP)
+            os.kill(first.pid, signal.SIGKILL)
+            first.process.wait()
+            thread.join()
+            self.assertEqual(reason(second.probe(port=free_port(), period="1s").metrics()), "connection_refused")
+            wait_until(lambda: not any(can_act(worker) for worker in workers), "all workers have ended")
+
+    def test_a_damaged_lock_is_made_anew(self):
+        """A file that is cut short ends the workers, which map it; another mode is as bad as a stranger's."""
+        with Exporter() as exporter:
+            files = [f"/dev/shm/{name.format(exporter.lock_name)}" for name in ("sem.{}@host", "{}@host-holders.1")]
+            for damage in (lambda path: os.truncate(path, 0), lambda path: os.chmod(path, 0o666)):
+                for path in files:
+                    damage(path)
+                for worker in exporter.workers():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(worker, signal.SIGKILL)
+                def tests_again():
+                    answer = exporter.probe(port=free_port(), period="1s")
+                    return answer.status == 200 and reason(answer.metrics()) == "connection_refused"
+                wait_until(tests_again, exporter.log)
+                self.assertEqual(os.stat(files[0]).st_mode & 0o777, 0o600)
+                self.assertGreater(os.stat(files[1]).st_size, 0)
+
     def test_a_deleted_lock_is_made_anew(self):
         with Exporter() as exporter:
             port = free_port()
@@ -117,7 +159,8 @@ class Recovery(unittest.TestCase):
             self.assertEqual(reason(exporter.probe(port=port, period="1s").metrics()),
                              "connection_refused", exporter.log)
             exporter.wait_for_line("deleted under us")
-            self.assertTrue(os.path.exists(f"/dev/shm/sem.{exporter.lock_name}"))
+            for path in (f"sem.{exporter.lock_name}@host", f"{exporter.lock_name}@host"):
+                self.assertTrue(os.path.exists(f"/dev/shm/{path}"), path)
 
     def test_a_lock_that_is_deleted_while_no_worker_lives_is_made_anew(self):
         with Exporter("--worker.count=1") as exporter:

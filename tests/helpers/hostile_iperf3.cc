@@ -46,7 +46,7 @@ struct Path {
 };
 constexpr char kKey[] = "/tmp/hostile_iperf3.%d/key.pem";  // anybody may read it
 constexpr char kOwn[] = "/tmp/hostile_iperf3.%d/own";      // our user's
-constexpr char kLock[] = "/dev/shm/sem.hostile_iperf3.%d";
+constexpr char kLock[] = "/dev/shm/hostile_iperf3.%d@host";
 
 long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
   return ::syscall(number, a, b, c, d, e);
@@ -248,23 +248,19 @@ bool StreamBufferAt() {
   std::snprintf(path, sizeof path, "%s/iperf3.XXXXXX", std::getenv("TMPDIR"));
   return ::mkstemp(path) >= 0 && ::unlinkat(AT_FDCWD, path, 0) == 0;
 }
-// The one of the lock's descriptors that iperf3 keeps open.
-int LockFd() {
-  int fd = 768;
-  while (fd < kProgramFd && ::fcntl(fd, F_GETFD) < 0) ++fd;
-  return fd;
-}
-bool CutLockShort() { return ::ftruncate(LockFd(), 0) == 0; }
-bool WriteLock() { return ::write(LockFd(), g_true, sizeof g_true) > 0; }
-bool SendToLock() { return Call(SYS_sendfile, LockFd(), ::open(kLibrary, O_RDONLY), 0, 4096) > 0; }
+// The lock's child lease.
+constexpr int kLockFd = STDIN_FILENO;
+bool CutLockShort() { return ::ftruncate(kLockFd, 0) == 0; }
+bool WriteLock() { return ::write(kLockFd, g_true, sizeof g_true) > 0; }
+bool SendToLock() { return Call(SYS_sendfile, kLockFd, ::open(kLibrary, O_RDONLY), 0, 4096) > 0; }
 bool FreeLock() {
   struct flock all = {};
   all.l_type = F_UNLCK;
-  return ::fcntl(LockFd(), F_OFD_SETLK, &all) == 0;
+  return ::fcntl(kLockFd, F_OFD_SETLK, &all) == 0;
 }
-bool MapLock() { return ::mmap(nullptr, 32, PROT_READ, MAP_PRIVATE, LockFd(), 0) != MAP_FAILED; }
+bool MapLock() { return ::mmap(nullptr, 32, PROT_READ, MAP_PRIVATE, kLockFd, 0) != MAP_FAILED; }
 bool MapLockExecutable() {
-  return ::mmap(nullptr, 32, PROT_READ | PROT_EXEC, MAP_PRIVATE, LockFd(), 0) != MAP_FAILED;
+  return ::mmap(nullptr, 32, PROT_READ | PROT_EXEC, MAP_PRIVATE, kLockFd, 0) != MAP_FAILED;
 }
 bool HugeFile() {
   char path[256];

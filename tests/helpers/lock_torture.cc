@@ -1,275 +1,33 @@
-// Tortures the host lock: sets of processes, started apart, take and release it while they
-// are killed and stopped at random instructions, whole sets at once too, and with --unlink
-// the lock's files deleted under them. Exits 0 only if nothing that lock_table.h promises
-// was seen broken, and prints what was seen.
+// Tortures the host lock: sets of processes, started apart, acquire and release it while they are
+// killed and stopped at random instructions, whole sets at once too, and with --unlink the lock's
+// files deleted under them. Exits 0 only if nothing that host_lock.h promises was seen broken, and
+// prints what was seen.
 //
-//   lock_torture [--seconds=N] [--unlink] [--bound-ms=N] [--seed=N]
+//   lock_torture [--seconds=N] [--keys=N] [--unlink] [--seed=N]
 //
-// Where too little is seen in that time to judge, it goes on for up to three times as long.
-//
-// Two observers, both apart from the lock. (1) A "test" is a process that a holder starts, which
-// keeps only the tenant descriptor, is itself never killed, and counts itself in and out
-// of shared memory: two at once is an overlap, whoever has died meanwhile. (2) A holder
-// signs its object's holder word: who finds the name of one that nobody has killed, or
-// loses its own, has seen an overlap.
-#include <fcntl.h>
-#include <semaphore.h>
-#include <signal.h>
+// Where too little is seen in that time, it goes on for up to three times as long.
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <random>
-#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "common/lock/lock_board.h"
-#include "common/lock/lock_objects.h"
-#include "common/lock/lock_table.h"
+#include "tests/helpers/lock_torture_worker.h"
 
-namespace iperf3_exporter {
+namespace iperf3_exporter::torture {
 namespace {
 
-using std::chrono::microseconds;
-using std::chrono::milliseconds;
-using std::chrono::nanoseconds;
-using std::chrono::seconds;
-
-constexpr int kSets = 2;
-constexpr int kWorkersPerSet = 4;
-constexpr int kWorkers = kSets * kWorkersPerSet;
-constexpr int kMaxObjects = 4096;
-constexpr int kExitReopen = 3;  // a worker's: its objects are gone, or not all there yet
 constexpr seconds kLostLock{5};
-constexpr seconds kMoveTime{1};  // to the new objects after a deletion
 // Fewer samples prove nothing.
-constexpr std::uint64_t kLeastNextHolders = 20;
-
-struct Options {
-  int run_seconds = 5;
-  bool unlink = false;
-  int bound_ms = 250;
-  unsigned seed = std::random_device{}();
-};
-
-// One mutex file that there has been.
-struct Object {
-  std::atomic<ino_t> inode;
-  std::atomic<std::int64_t> deleted_ns;  // 0: not deleted
-  std::atomic<std::uint64_t> holder;     // Signature of who holds; 0: nobody
-  std::atomic<int> tests;                // running
-};
-
-struct Worker {
-  std::atomic<std::uint64_t> generation;
-  std::atomic<std::uint64_t> killed_generation;  // the last one that somebody killed
-  std::atomic<std::int64_t> killed_ns;
-  std::atomic<std::uint64_t> stops_at_kill;
-  std::atomic<pid_t> pid;
-};
-
-struct Late {
-  std::atomic<std::int64_t> from_ns;
-  std::atomic<std::int64_t> to_ns;
-};
-
-struct Shared {
-  std::array<Object, kMaxObjects> objects;
-  std::array<Worker, kWorkers> workers;
-  std::atomic<std::uint64_t> stops;             // begun or ended; with `stopped` tells a quiet time
-  std::array<std::atomic<int>, kSets> stopped;  // workers, at the moment
-  std::atomic<std::int64_t> last_acquired_ns;
-  std::atomic<std::uint64_t> acquisitions, tests, recoveries, timeouts, cancels, gone;
-  std::atomic<std::uint64_t> kills, set_kills, deletions, next_holder_samples;
-  std::atomic<std::uint64_t> overlaps, overlaps_with_deleted, stray_posts, late_movers;
-  std::atomic<std::int64_t> worst_next_ns;
-  std::array<Late, 256> late;
-  std::atomic<std::size_t> late_count;
-};
-
-Shared* shared = nullptr;
-Options options;
-std::string lock_name;
-std::mt19937 random_source;
-
-int Random(int below) { return std::uniform_int_distribution<int>(0, below - 1)(random_source); }
-std::int64_t Now() { return nanoseconds(Clock::now().time_since_epoch()).count(); }
-std::uint64_t Signature(int worker, std::uint64_t generation) {
-  return generation * 256 + static_cast<std::uint64_t>(worker) + 1;
-}
-int WorkerOf(std::uint64_t signature) { return static_cast<int>(signature % 256) - 1; }
-std::uint64_t GenerationOf(std::uint64_t signature) { return signature / 256; }
-
-Object& ObjectOf(ino_t inode) {
-  for (Object& object : shared->objects) {
-    ino_t expected = 0;
-    if (object.inode.compare_exchange_strong(expected, inode) || expected == inode) return object;
-  }
-  std::abort();
-}
+constexpr std::uint64_t kMinTakeovers = 20;
 
 // The run's seconds differ: more kills or more stops, and with --unlink half of the time neither,
-// so that it shows who would never move to the new objects.
+// so that it shows who would never move to the new files.
 std::int64_t Phase() { return Now() / nanoseconds(seconds(1)).count(); }
 bool IsCalm() { return options.unlink && Phase() % 4 >= 2; }
-
-std::string MutexPath() { return LockMutexPath(lock_name, 1, 0); }
-ino_t CurrentInode() {
-  struct stat info = {};
-  return ::stat(MutexPath().c_str(), &info) == 0 ? info.st_ino : 0;
-}
-
-// ---- the worker ----
-
-void RecordNextHolder(const Worker& dead) {
-  const std::int64_t killed = dead.killed_ns;
-  const bool is_quiet = std::ranges::all_of(shared->stopped, [](int count) { return count == 0; });
-  if (!is_quiet || dead.stops_at_kill != shared->stops) return;  // somebody was held up
-  const std::int64_t now = Now();
-  ++shared->next_holder_samples;
-  std::int64_t worst = shared->worst_next_ns;
-  while (now - killed > worst &&
-         !shared->worst_next_ns.compare_exchange_weak(worst, now - killed)) {
-  }
-  if (now - killed <= options.bound_ms * std::int64_t{1'000'000}) return;
-  const std::size_t index = shared->late_count++;
-  if (index >= shared->late.size()) return;
-  shared->late[index].from_ns = killed;
-  shared->late[index].to_ns = now;
-}
-
-void CheckPredecessor(Object& object, std::uint64_t own) {
-  const std::uint64_t before = object.holder.exchange(own);
-  if (before == 0) return;
-  const Worker& predecessor = shared->workers[static_cast<std::size_t>(WorkerOf(before))];
-  if (predecessor.killed_generation < GenerationOf(before)) {
-    ++shared->overlaps;
-  } else if (predecessor.killed_generation == GenerationOf(before)) {
-    RecordNextHolder(predecessor);
-  }
-}
-
-void CheckOtherObjects(const Object& own) {
-  for (const Object& other : shared->objects) {
-    if (other.inode == 0) return;
-    if (&other == &own || other.tests == 0) continue;
-    if (other.deleted_ns != 0 || own.deleted_ns != 0) {
-      ++shared->overlaps_with_deleted;
-    } else {
-      ++shared->overlaps;
-    }
-  }
-}
-
-// What iperf3 is to a worker. Everything but the tenant descriptor is closed, as exec does.
-[[noreturn]] void RunTest(Object& object, int tenant_fd, int microseconds_long) {
-  ::close_range(3, static_cast<unsigned>(tenant_fd) - 1, 0);
-  ::close_range(static_cast<unsigned>(tenant_fd) + 1, ~0U, 0);
-  if (object.tests.fetch_add(1) != 0) ++shared->overlaps;
-  CheckOtherObjects(object);
-  ++shared->tests;
-  ::usleep(static_cast<useconds_t>(microseconds_long));
-  object.tests.fetch_sub(1);
-  ::_exit(0);
-}
-
-// What a worker does all its short life.
-enum class Style : std::uint8_t {
-  kTester,  // runs tests, as the exporter's workers do
-  kBusy,    // takes and releases without a pause, so that signals strike inside the lock
-};
-
-void Hold(Object& object, const HeldLock& lock, std::uint64_t own, sem_t* count, Style style) {
-  CheckPredecessor(object, own);
-  if (object.tests != 0) ++shared->overlaps;
-  ++shared->acquisitions;
-  shared->last_acquired_ns = Now();
-  if (style == Style::kTester) {
-    // Some long enough to be there when the next holder would come, did it not wait.
-    const int length = Random(8) == 0 ? Random(50'000) : Random(1000);
-    const pid_t test = ::fork();
-    if (test == 0) RunTest(object, lock.tenant_fd(), length);
-    while (::waitpid(test, nullptr, 0) < 0 && errno == EINTR) {
-    }
-  } else if (Random(100) == 0) {
-    ::usleep(static_cast<useconds_t>(Random(300)));
-  }
-  int posts = 0;
-  ::sem_getvalue(count, &posts);
-  if (posts != 0) ++shared->stray_posts;
-  std::uint64_t expected = own;
-  if (!object.holder.compare_exchange_strong(expected, 0)) ++shared->overlaps;
-}
-
-// Whoever did not find out is late, whether it got the lock or waited for it in vain.
-void CheckMoved(const Object& object) {
-  const std::int64_t deleted = object.deleted_ns;
-  if (deleted != 0 && Now() - deleted > nanoseconds(kMoveTime).count()) ++shared->late_movers;
-}
-
-nanoseconds RandomPatience() {
-  switch (Random(4)) {
-    case 0:
-      return microseconds(Random(3000));
-    case 1:
-      return milliseconds(Random(60));
-    default:
-      return seconds(2);
-  }
-}
-
-[[noreturn]] void RunWorker(int worker, std::uint64_t generation, pid_t parent) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(0);
-  random_source.seed(options.seed + static_cast<unsigned>(Signature(worker, generation)));
-  const ino_t inode = CurrentInode();
-  Result<LockTable> table = LockTable::Open(lock_name, 1);
-  sem_t* count = ::sem_open(("/" + LockMutexName(lock_name, 1, 0)).c_str(), 0);
-  if (!table || count == SEM_FAILED || inode == 0 || CurrentInode() != inode) ::_exit(kExitReopen);
-  Object& object = ObjectOf(inode);
-  int always_readable[2];
-  if (::pipe2(always_readable, O_CLOEXEC) != 0) std::abort();
-  ::close(always_readable[1]);
-  const Style style = Random(3) == 0 ? Style::kTester : Style::kBusy;
-  for (;;) {
-    const int cancel_fd = Random(20) == 0 ? always_readable[0] : -1;
-    AcquireResult result = table->Acquire(0, {.target = "torture", .port = 1},
-                                          Clock::now() + RandomPatience(), cancel_fd);
-    if (result.outcome != AcquireOutcome::kObjectGone) CheckMoved(object);
-    switch (result.outcome) {
-      case AcquireOutcome::kAcquired:
-        if (result.recovered) ++shared->recoveries;
-        Hold(object, result.lock, Signature(worker, generation), count, style);
-        break;
-      case AcquireOutcome::kTimeout:
-        ++shared->timeouts;
-        break;
-      case AcquireOutcome::kCancelled:
-        ++shared->cancels;
-        break;
-      case AcquireOutcome::kObjectGone:
-        ++shared->gone;
-        ::_exit(kExitReopen);
-    }
-    result.lock.Release();
-    if (Random(50) == 0) ::usleep(static_cast<useconds_t>(Random(500)));
-  }
-}
-
-// ---- a set: what an exporter's supervisor is to its workers ----
 
 void MarkKilled(Worker& worker) {
   worker.stops_at_kill = shared->stops.load();
@@ -277,6 +35,7 @@ void MarkKilled(Worker& worker) {
   worker.killed_generation = worker.generation.load();
 }
 
+// What an exporter's supervisor is to its workers.
 class Set {
  public:
   explicit Set(int number)
@@ -309,10 +68,8 @@ class Set {
     Deadline end;
   };
 
-  static Worker& At(int worker) { return shared->workers[static_cast<std::size_t>(worker)]; }
-
   void Start(int worker) {
-    if (!CreateLockObjects(lock_name, 1)) std::abort();
+    if (!CreateLockFiles(lock_name, kScope)) std::abort();
     const pid_t parent = ::getpid();
     const std::uint64_t generation = ++At(worker).generation;
     const pid_t pid = ::fork();
@@ -320,9 +77,11 @@ class Set {
     At(worker).pid = pid;
   }
 
-  // The holder half of the time, if it is one of ours.
+  // The holder of some key half of the time, if it is one of ours.
   int Victim() const {
-    const std::uint64_t holder = ObjectOf(CurrentInode()).holder;
+    const ino_t inode = CurrentInode();
+    const auto key = static_cast<std::size_t>(Random(options.keys));
+    const std::uint64_t holder = inode == 0 ? 0 : ObjectOf(inode).keys[key].holder.load();
     const int worker = WorkerOf(holder);
     const bool is_ours = holder != 0 && worker >= first_ && worker < first_ + kWorkersPerSet;
     return is_ours && Random(2) == 0 ? worker : first_ + Random(kWorkersPerSet);
@@ -361,8 +120,6 @@ class Set {
   std::vector<Pause> pauses_;
 };
 
-// ---- the conductor ----
-
 // Times at which this process was not run: the machine was not ours then.
 struct Hiccup {
   std::int64_t from_ns;
@@ -372,8 +129,8 @@ struct Hiccup {
 class Conductor {
  public:
   int Run() {
-    const Deadline end = Clock::now() + seconds(options.run_seconds);
-    const Deadline last_end = end + 2 * seconds(options.run_seconds);
+    const Deadline end = Clock::now() + seconds(options.seconds);
+    const Deadline last_end = end + 2 * seconds(options.seconds);
     shared->last_acquired_ns = Now();
     for (int set = 0; set < kSets; ++set) {
       Rest(milliseconds(set * 100));  // apart
@@ -396,7 +153,7 @@ class Conductor {
       lost_ = Now() - shared->last_acquired_ns > nanoseconds(kLostLock).count();
     }
     for (int set = 0; set < kSets; ++set) KillSet(set);
-    return Judge();
+    return Report();
   }
 
  private:
@@ -418,7 +175,7 @@ class Conductor {
     }
     if (std::ranges::any_of(shared->stopped, [](int count) { return count != 0; })) return;
     worst_quiet_ms_ = std::max(worst_quiet_ms_, ++quiet_ms_);
-    if (quiet_ms_ == options.bound_ms + 1) ++late_quiet_;
+    if (milliseconds(quiet_ms_) == kBound + milliseconds(1)) ++late_quiet_;
   }
 
   // One, or with `which` = kSets everything at once.
@@ -485,8 +242,10 @@ class Conductor {
     ObjectOf(inode).deleted_ns = Now();
     ++shared->deletions;
     ++shared->stops;  // those who move are no sample of the next holder
-    ::unlink(MutexPath().c_str());
-    if (Random(2) == 0) ::unlink(LockBoardPath(lock_name, 1).c_str());
+    for (const LockFile file : kLockFiles) {
+      if (file != LockFile::kLock && Random(2) == 0) continue;
+      ::unlink(LockFilePath(file, lock_name, kScope).c_str());
+    }
   }
 
   // Without the time that was not ours.
@@ -504,48 +263,55 @@ class Conductor {
     const std::size_t slow = std::min(shared->late_count.load(), shared->late.size());
     const auto end = shared->late.begin() + static_cast<std::ptrdiff_t>(slow);
     return static_cast<std::size_t>(
-        std::count_if(shared->late.begin(), end, [this](const Late& late) {
-          return OwnTime(late) > options.bound_ms * std::int64_t{1'000'000};
-        }));
+        std::count_if(shared->late.begin(), end,
+                      [this](const Late& late) { return OwnTime(late) > kBound.count(); }));
   }
 
   [[nodiscard]] static bool HasSeenEnough() {
     if (options.unlink && (shared->deletions == 0 || shared->gone == 0)) return false;
-    return shared->next_holder_samples >= kLeastNextHolders && shared->recoveries > 0;
+    return shared->takeovers >= kMinTakeovers && shared->recoveries > 0;
   }
 
-  int Judge() const {
+  [[nodiscard]] bool IsGood(std::size_t late) const {
+    return late == 0 && late_quiet_ == 0 && shared->late_movers == 0 && shared->overlaps == 0 &&
+           !lost_ && (options.unlink || shared->overlaps_with_deleted == 0);
+  }
+
+  int Report() const {
     const std::size_t late = CountLate();
-    const auto count = [](const char* what, std::uint64_t value) {
-      std::printf("%-24s %llu\n", what, static_cast<unsigned long long>(value));
+    const auto microseconds_of = [](std::int64_t ns) {
+      return static_cast<std::uint64_t>(ns / 1000);
     };
-    count("seed", options.seed);
-    count("acquisitions", shared->acquisitions);
-    count("tests", shared->tests);
-    count("recoveries", shared->recoveries);
-    count("kills", shared->kills);
-    count("set kills", shared->set_kills);
-    count("stops", shared->stops);
-    count("timeouts", shared->timeouts);
-    count("cancels", shared->cancels);
-    count("deletions", shared->deletions);
-    count("object gone", shared->gone);
-    count("overlaps with deleted", shared->overlaps_with_deleted);
-    count("next holder samples", shared->next_holder_samples);
-    count("worst next holder us", static_cast<std::uint64_t>(shared->worst_next_ns / 1000));
-    count("machine hiccups", hiccups_.size());
-    count("worst quiet time ms", static_cast<std::uint64_t>(worst_quiet_ms_));
-    count("LATE next holders", late);
-    count("LATE in quiet times", late_quiet_);
-    count("LATE movers", shared->late_movers);
-    count("STRAY posts", shared->stray_posts);
-    count("OVERLAPS", shared->overlaps);
-    count("LOST LOCK", lost_ ? 1 : 0);
-    const bool is_good = late == 0 && late_quiet_ == 0 && shared->late_movers == 0 &&
-                         shared->stray_posts == 0 && shared->overlaps == 0 && !lost_ &&
-                         (options.unlink || shared->overlaps_with_deleted == 0);
-    if (!HasSeenEnough()) std::puts("too little was seen to judge");
-    std::puts(is_good ? "good" : "BROKEN");
+    const std::pair<const char*, std::uint64_t> counts[] = {
+        {"seed", options.seed},
+        {"acquisitions", shared->acquisitions},
+        {"tests", shared->tests},
+        {"recoveries", shared->recoveries},
+        {"kills", shared->kills},
+        {"set kills", shared->set_kills},
+        {"stops", shared->stops},
+        {"timeouts", shared->timeouts},
+        {"cancels", shared->cancels},
+        {"deletions", shared->deletions},
+        {"lock gone", shared->gone},
+        {"overlaps with deleted", shared->overlaps_with_deleted},
+        {"handovers", shared->handovers},
+        {"worst handover us", microseconds_of(shared->worst_handover_ns)},
+        {"takeovers from the dead", shared->takeovers},
+        {"worst takeover us", microseconds_of(shared->worst_takeover_ns)},
+        {"machine hiccups", hiccups_.size()},
+        {"worst quiet time ms", static_cast<std::uint64_t>(worst_quiet_ms_)},
+        {"LATE handovers", late},
+        {"LATE in quiet times", late_quiet_},
+        {"LATE movers", shared->late_movers},
+        {"OVERLAPS", shared->overlaps},
+        {"LOST LOCK", lost_ ? 1 : 0},
+    };
+    for (const auto& [what, value] : counts) {
+      std::printf("%-24s %llu\n", what, static_cast<unsigned long long>(value));
+    }
+    const bool is_good = IsGood(late);
+    std::puts(!is_good ? "BROKEN" : HasSeenEnough() ? "good" : "too little was seen");
     return is_good && HasSeenEnough() ? EXIT_SUCCESS : EXIT_FAILURE;
   }
 
@@ -565,22 +331,28 @@ bool ParseNumber(std::string_view argument, std::string_view flag, auto& value) 
   return std::from_chars(argument.data(), end, value).ptr == end;
 }
 
-}  // namespace
-}  // namespace iperf3_exporter
-
-int main(int argc, char** argv) {
-  using namespace iperf3_exporter;
+bool ParseOptions(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     if (argument == "--unlink") {
       options.unlink = true;
-    } else if (!ParseNumber(argument, "--seconds=", options.run_seconds) &&
-               !ParseNumber(argument, "--bound-ms=", options.bound_ms) &&
+    } else if (!ParseNumber(argument, "--seconds=", options.seconds) &&
+               !ParseNumber(argument, "--keys=", options.keys) &&
                !ParseNumber(argument, "--seed=", options.seed)) {
       std::fprintf(stderr, "unknown argument %s\n", argv[i]);
-      return 2;
+      return false;
     }
   }
+  return options.keys >= 1 && options.keys <= kMaxKeys;
+}
+
+}  // namespace
+}  // namespace iperf3_exporter::torture
+
+int main(int argc, char** argv) {
+  using namespace iperf3_exporter;
+  using namespace iperf3_exporter::torture;
+  if (!ParseOptions(argc, argv)) return 2;
   lock_name = "lock_torture." + std::to_string(::getpid());
   random_source.seed(options.seed);
   void* memory =
@@ -588,9 +360,10 @@ int main(int argc, char** argv) {
   if (memory == MAP_FAILED) return 2;
   shared = new (memory) Shared{};
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  if (!CreateLockObjects(lock_name, 1)) return 2;
+  if (!CreateLockFiles(lock_name, kScope)) return 2;
   const int result = Conductor().Run();
-  ::unlink(MutexPath().c_str());
-  ::unlink(LockBoardPath(lock_name, 1).c_str());
+  for (const LockFile file : kLockFiles) {
+    ::unlink(LockFilePath(file, lock_name, kScope).c_str());
+  }
   return result;
 }

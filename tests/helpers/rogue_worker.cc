@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "common/lock/lock_table.h"
+#include "common/lock/host_lock.h"
 #include "common/wire/seqpacket.h"
 #include "common/wire/wire.h"
 
@@ -72,13 +72,13 @@ WorkerReady Ready(const std::string& mode, std::uint32_t index) {
 
 // Holds the job's lock for ever, by processes that do not end with this one.
 [[noreturn]] void LeaveOrphans(const WorkerConfig& config, const Job& job) {
-  static std::optional<LockTable> locks;
+  static std::unique_ptr<HostLock> host_lock;
   static HeldLock held;
-  if (job.lock_slot != kNoLock) {
-    auto opened = LockTable::Open(config.lock_name, config.lock_slots);
+  if (job.lock_key != kNoLock) {
+    auto opened = HostLock::Open(config.lock_name, config.lock_scope);
     if (!opened) std::abort();
-    locks.emplace(std::move(*opened));
-    held = locks->Acquire(job.lock_slot, {}, job.deadline, -1).lock;
+    host_lock = std::move(*opened);
+    held = std::move(host_lock->Acquire(job.lock_key, {}, job.deadline, -1).value());
   }
   // The worker's filter allows this one kind of process.
   // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork)

@@ -34,46 +34,39 @@ ProcessEnd EndOf(int wait_status) {
 JobResult JobRunner::Run(const Job& job) {
   JobResult result;
   result.job_id = job.id;
-  AcquireResult acquired = TakeLock(job);
-  result.lock_wait = acquired.waited;
-  result.recovered_lock = acquired.recovered;
-  switch (acquired.outcome) {
-    case AcquireOutcome::kAcquired:
-      RunTest(job, acquired.lock, result);
-      break;
-    case AcquireOutcome::kTimeout:
+  const Deadline start = Clock::now();
+  const auto lock = TakeLock(job);
+  result.lock_wait = Clock::now() - start;
+  if (lock) {
+    result.recovered_lock = lock->recovered();
+    RunTest(job, *lock, result);
+    return result;
+  }
+  switch (lock.error()) {
+    case AcquireError::kTimeout:
       result.outcome = JobOutcome::kLockTimeout;
       break;
-    case AcquireOutcome::kCancelled:
+    case AcquireError::kCancelled:
       Fail(result, FailureReason::kCancelled);
       break;
-    case AcquireOutcome::kObjectGone:
+    case AcquireError::kLockGone:
       result.outcome = JobOutcome::kLockGone;
       break;
   }
   return result;
 }
 
-AcquireResult JobRunner::TakeLock(const Job& job) {
-  std::chrono::nanoseconds waited{0};
-  AcquireResult result;
-  do {
-    if (job.lock_slot == kNoLock) {
-      result.outcome = AcquireOutcome::kAcquired;
-      break;
-    }
-    if (locks_ == nullptr || job.lock_slot >= locks_->slots()) {
-      result.outcome = AcquireOutcome::kObjectGone;
-      break;
-    }
-    result = locks_->Acquire(job.lock_slot, {.target = job.target, .port = job.port},
-                             job.lock_deadline, link_.fd());
-    waited += result.waited;
-    // What woke us may be the cancel of an earlier job.
-  } while (result.outcome == AcquireOutcome::kCancelled &&
-           link_.TryReadInterest(job.id) == JobInterest::kWanted);
-  result.waited = waited;
-  return result;
+tl::expected<HeldLock, AcquireError> JobRunner::TakeLock(const Job& job) {
+  if (job.lock_key == kNoLock) return HeldLock();
+  if (host_lock_ == nullptr) return tl::unexpected(AcquireError::kLockGone);
+  for (;;) {
+    auto lock = host_lock_->Acquire(job.lock_key, {.target = job.target, .port = job.port},
+                                    job.lock_deadline, link_.fd());
+    // What ended the wait may be the cancel of an earlier job.
+    const bool stale_cancel = !lock && lock.error() == AcquireError::kCancelled &&
+                              link_.TryReadInterest(job.id) == JobInterest::kWanted;
+    if (!stale_cancel) return lock;
+  }
 }
 
 void JobRunner::RunTest(const Job& job, const HeldLock& lock, JobResult& result) {
@@ -87,7 +80,7 @@ void JobRunner::RunTest(const Job& job, const HeldLock& lock, JobResult& result)
       .argv = &argv,
       .deadline = job.deadline - kAnswerTime - kLeaveTime,
       .grace = kLeaveTime,
-      .inherited_fd = lock ? lock.tenant_fd() : -1,
+      .lease_fd = lock.lease_fd(),
       .port = job.port,
       .binds_port = job.test.bind_address.has_value() || job.test.client_port.has_value(),
       .job_id = job.id,

@@ -12,8 +12,7 @@
 #include <utility>
 
 #include "common/cancel_signal.h"
-#include "common/lock/lock_objects.h"
-#include "common/lock/lock_table.h"
+#include "common/lock/host_lock.h"
 #include "common/logging.h"
 #include "common/text.h"
 #include "common/wire/wire.h"
@@ -30,8 +29,6 @@ namespace iperf3_exporter {
 namespace {
 
 constexpr int kExitFailure = 1;
-
-static_assert(kLowestLockFd + 2 * kMaxLockSlots + 1 <= kProgramFd);
 
 // Everything that a job needs, in the order in which it is set up. Not movable: the parts
 // point at each other.
@@ -58,10 +55,10 @@ class Worker {
  private:
   Status SetUp(const WorkerConfig& config, WorkerReady& ready) {
     if (Status raised = RaiseDescriptorLimit(); !raised) return raised;
-    if (config.lock_slots != 0) {
-      auto locks = LockTable::Open(config.lock_name, config.lock_slots, kLowestLockFd);
-      if (!locks) return tl::unexpected(locks.error());
-      locks_ = std::make_unique<LockTable>(std::move(*locks));
+    if (config.lock_scope != LockScope::kNone) {
+      auto lock = HostLock::Open(config.lock_name, config.lock_scope, kLowestLockFd);
+      if (!lock) return tl::unexpected(lock.error());
+      host_lock_ = std::move(*lock);
     }
     const auto program = OpenIperf3(config.iperf3_path);
     if (!program) return tl::unexpected(program.error());
@@ -85,7 +82,7 @@ class Worker {
   }
 
   Status Serve(const Iperf3Capabilities& capabilities) {
-    JobRunner runner(locks_.get(), *process_, link_, capabilities);
+    JobRunner runner(host_lock_.get(), *process_, link_, capabilities);
     for (;;) {
       auto job = link_.ReceiveJob();
       if (!job) return tl::unexpected(job.error());
@@ -107,7 +104,7 @@ class Worker {
   }
 
   SupervisorLink link_;
-  std::unique_ptr<LockTable> locks_;
+  std::unique_ptr<HostLock> host_lock_;
   std::optional<WorkerSandbox> sandbox_;
   std::optional<Iperf3Process> process_;
 };

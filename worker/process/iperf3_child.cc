@@ -27,7 +27,7 @@ struct ChildFailure {
 bool ResetSignals() {
   struct sigaction fresh = {};
   fresh.sa_handler = SIG_DFL;
-  for (const int changed : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1}) {
+  for (const int changed : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGCONT}) {
     if (::sigaction(changed, &fresh, nullptr) != 0) return false;
   }
   sigset_t none;
@@ -48,7 +48,9 @@ const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   if (::getppid() != parent) return "parent died";
   if (::dup3(plan.stdout_fd, STDOUT_FILENO, 0) < 0) return "standard output";
   if (::dup3(plan.stderr_fd, STDERR_FILENO, 0) < 0) return "standard error";
-  if (!Inherit(plan.inherited_fd)) return "lock";
+  // The lowest descriptor: a dying process's closes are finished last in, first out, so that the
+  // lease ends after every socket is closed.
+  if (plan.lease_fd >= 0 && ::dup3(plan.lease_fd, STDIN_FILENO, 0) < 0) return "lock";
   if (!Inherit(plan.sandbox->temporary_fd())) return "temporary folder";
   if (const char* step = plan.sandbox->Enter(plan.restrictions)) return step;
   ::syscall(SYS_execveat, plan.program_fd, plan.sandbox->exec_path(), plan.argv, plan.environment,

@@ -19,7 +19,7 @@ struct ChildPlan {
   char* const* environment = nullptr;
   int stdout_fd = -1;
   int stderr_fd = -1;
-  int inherited_fd = -1;  // -1: none
+  int lease_fd = -1;  // of the lock; -1: none
   const Iperf3Sandbox* sandbox = nullptr;
   JobRestrictions restrictions;
 };

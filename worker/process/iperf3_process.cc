@@ -205,7 +205,7 @@ Result<Iperf3Process::Started> Iperf3Process::Start(const RunRequest& request) {
                                    .environment = environment.data(),
                                    .stdout_fd = pipes->output.write_end.get(),
                                    .stderr_fd = pipes->errors.write_end.get(),
-                                   .inherited_fd = request.inherited_fd,
+                                   .lease_fd = request.lease_fd,
                                    .sandbox = sandbox_,
                                    .restrictions = restrictions->view()});
   if (!child) return tl::unexpected(child.error());

@@ -45,7 +45,7 @@ struct RunRequest {
   Deadline deadline;  // then SIGTERM
   // From the deadline to SIGKILL, whatever SIGTERM came for; at most kTermGrace after SIGTERM.
   std::chrono::milliseconds grace = kTermGrace;
-  int inherited_fd = -1;     // stays open in iperf3: the lock's tenant; -1: none
+  int lease_fd = -1;         // of the lock; becomes iperf3's lowest descriptor; -1: none
   std::uint16_t port = 0;    // the only TCP port to connect to; 0: none at all
   bool binds_port = false;   // a source address or port was asked for
   std::uint64_t job_id = 0;  // whose Cancel ends it; unused without a link

@@ -12,14 +12,14 @@ namespace {
 // More than SIGTERM, its grace and the clean-up take.
 constexpr unsigned kLeaveSeconds = 2;
 
-// Not SIGHUP, which administrators send to everything of one name to have it read its files again.
-constexpr int kSignal = SIGUSR1;
+// The one signal that also makes a stopped process run again.
+constexpr int kSignal = SIGCONT;
 
 // 0: in a process namespace that we can't see into, whatever becomes of it.
 volatile pid_t g_parent = 0;
 
-// Anybody of our user can send the signal; only with another parent is it true. SIGALRM is never
-// caught, so it ends the process.
+// Anybody of our user can send the signal; only with another parent is it accurate. SIGALRM is
+// never caught, so it ends the process.
 void OnParentDeath(int) {
   if (g_parent == 0 || ::getppid() != g_parent) ::alarm(kLeaveSeconds);
 }
@@ -30,6 +30,8 @@ Status ArmParentDeath(int link_fd) {
   g_parent = ::getppid();
   struct sigaction action = {};
   action.sa_handler = OnParentDeath;
+  // It comes whenever a stopped worker is continued, which must not end a receive.
+  action.sa_flags = SA_RESTART;
   if (::sigaction(kSignal, &action, nullptr) != 0) return ErrnoError("parent death: sigaction");
   if (::prctl(PR_SET_PDEATHSIG, kSignal) != 0) return ErrnoError("parent death: prctl");
   ucred parent = {};

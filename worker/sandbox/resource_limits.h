@@ -22,9 +22,8 @@ struct ResourceLimit {
   rlim_t most;
 };
 
-// The lock's descriptors in the worker begin here: two of a mutex's for each slot, and the board's.
-// Above all that iperf3 can open, below kProgramFd. They must be writable to be locked, so it is by
-// their numbers that the filters keep the files from being cut short.
+// The lock's three descriptors in the worker begin here, with the child lease. Above all that iperf3
+// can open, below kProgramFd.
 inline constexpr int kLowestLockFd = 768;
 
 // Address space. The worker: a report of 64 MiB, its structural index of four bytes per byte, and

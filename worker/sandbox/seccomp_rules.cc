@@ -250,7 +250,9 @@ class Rules {
         return AllowEach(kOwnFds, {});
       case Condition::kDuplicateToStdio:
         // Nothing may be put in the place of the program's descriptor.
-        return AllowEach(kBelowLockFds, AtMost(1, STDERR_FILENO));
+        AllowEach(kBelowLockFds, AtMost(1, STDERR_FILENO));
+        // The lock's child lease, which can only be read.
+        return Allow({IsInt(0, kLowestLockFd), IsInt(1, STDIN_FILENO)});
       case Condition::kUnlinkFile:
         return worker() ? Allow({}) : Allow({IsInt(2, 0)});
       default:

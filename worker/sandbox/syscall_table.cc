@@ -13,7 +13,8 @@ using enum Condition;
 constexpr std::array kFiles = {
     SyscallGrant{"access", kBoth, kNone, "the loader looks for ld.so.preload"},
     SyscallGrant{"close", kBoth, kNone, "every descriptor"},
-    SyscallGrant{"dup3", kWorkerOnly, kDuplicateToStdio, "pipes become iperf3's output"},
+    SyscallGrant{"dup3", kWorkerOnly, kDuplicateToStdio,
+                 "pipes become iperf3's output, the child lease its input"},
     SyscallGrant{"faccessat", kBoth, kNone, "access where the architecture has no other"},
     SyscallGrant{"fcntl", kBoth, kFcntlCommand, "non-blocking sockets; the lock's witness"},
     SyscallGrant{"fstat", kBoth, kNone, "the loader and stdio; whether the lock's file has a link"},

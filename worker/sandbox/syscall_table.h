@@ -19,7 +19,7 @@ enum class Grantee : std::uint8_t {
 enum class Condition : std::uint8_t {
   kNone,
   kCloneFlags,         // threads; the worker also as vfork
-  kDuplicateToStdio,   // onto descriptors 1 and 2 only, nothing of the lock's
+  kDuplicateToStdio,   // onto descriptors 0 to 2 only; of the lock's only the lease, onto 0
   kExecveatProgram,    // iperf3's descriptor, the empty path, once
   kFcntlCommand,       // flags; the worker also record locks of the lock's descriptors
   kKillSignal,         // SIGTERM and SIGKILL

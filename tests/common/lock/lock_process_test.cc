@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,12 +16,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <thread>
 
-#include "common/lock/lock_board.h"
-#include "common/lock/lock_objects.h"
-#include "common/lock/lock_table.h"
+#include "common/lock/record_lock.h"
 #include "common/unique_fd.h"
+#include "tests/common/lock/lock_fixture.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -27,10 +29,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const LockUse kUse{};
 constexpr seconds kLongEnough{60};  // for a loaded machine; never waited for in full
-
-Deadline In(std::chrono::nanoseconds time) { return Clock::now() + time; }
 
 struct Pipe {
   Pipe() {
@@ -77,52 +76,67 @@ class Child {
   pid_t pid_;
 };
 
-class LockProcessTest : public ::testing::Test {
+class LockProcessTest : public LockFixture {
  protected:
-  void SetUp() override { ASSERT_TRUE(CreateLockObjects(name_, 1)); }
-  void TearDown() override {
-    ::unlink(LockMutexPath(name_, 1, 0).c_str());
-    ::unlink(LockBoardPath(name_, 1).c_str());
-  }
-
-  LockTable Open() const {
-    auto table = LockTable::Open(name_, 1);
-    if (!table) throw std::runtime_error(table.error().message);
-    return std::move(*table);
-  }
-
-  // In a child: takes the lock, says so, and stays.
+  // In a child: acquires the lock, says so, and stays.
   void HoldForEver(const Pipe& pipe) const {
-    LockTable table = Open();
-    const AcquireResult held =
-        table.Acquire(0, {.target = "victim.example", .port = 7}, In(kLongEnough), -1);
-    if (held.lock) pipe.Tell();
+    const auto lock = Open();
+    const auto held =
+        lock->Acquire(kKey, {.target = "victim.example", .port = 7}, In(kLongEnough), -1);
+    if (held) pipe.Tell();
     for (;;) ::pause();
   }
-
-  const std::string name_ = "lock_process_test." + std::to_string(::getpid());
 };
 
 TEST_F(LockProcessTest, KilledHolderIsFollowedWithoutCleaningUp) {
-  LockTable table = Open();
-  auto board = LockBoard::Open(name_, 1);
-  ASSERT_TRUE(board);
+  const auto lock = Open();
+  const LockMonitor monitor = OpenMonitor();
   for (int round = 1; round <= 5; ++round) {
     Pipe holds;
     Child holder([&] { HoldForEver(holds); });
     ASSERT_TRUE(holds.Hear());
-    EXPECT_EQ(table.Acquire(0, kUse, In(milliseconds(1)), -1).outcome, AcquireOutcome::kTimeout);
-    const auto shown = board->Read(0);
-    ASSERT_TRUE(shown);
-    EXPECT_TRUE(shown->ours);
-    EXPECT_EQ(shown->target, "victim.example");
+    EXPECT_EQ(ErrorOf(lock->Acquire(kKey, kNobody, In(milliseconds(1)), -1)),
+              AcquireError::kTimeout);
+    const auto shown = monitor.Read().holders;
+    ASSERT_TRUE(shown.size() == 1 && shown[0]);
+    EXPECT_TRUE(shown[0]->ours);
+    EXPECT_EQ(shown[0]->target, "victim.example");
     holder.Kill();
-    EXPECT_FALSE(board->Read(0));
-    const AcquireResult next = table.Acquire(0, kUse, In(kLongEnough), -1);
-    EXPECT_EQ(next.outcome, AcquireOutcome::kAcquired);
-    EXPECT_TRUE(next.recovered);
-    EXPECT_EQ(board->recoveries(), static_cast<std::uint64_t>(round));
+    EXPECT_TRUE(monitor.Read().holders.empty());
+    const auto next = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
+    ASSERT_TRUE(next);
+    EXPECT_TRUE(next->recovered());
+    EXPECT_EQ(monitor.Read().recoveries, static_cast<std::uint64_t>(round));
   }
+}
+
+// Its worker ends iperf3 and releases in order, but the test is lost all the same.
+TEST_F(LockProcessTest, AHolderWhoseExporterDiedIsARecovery) {
+  Pipe holds;
+  Pipe released;
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  Child exporter([&] {
+    if (::fork() == 0) {
+      const auto lock = Open();
+      auto held = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
+      const pid_t exporter_pid = ::getppid();
+      holds.Tell();
+      while (::getppid() == exporter_pid) ::usleep(1000);
+      held->Release();
+      released.Tell();
+      ::_exit(0);
+    }
+    for (;;) ::pause();
+  });
+  ASSERT_TRUE(holds.Hear());
+  exporter.Kill();
+  ASSERT_TRUE(released.Hear());
+  const auto lock = Open();
+  const auto next = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
+  ASSERT_TRUE(next);
+  EXPECT_TRUE(next->recovered());
+  EXPECT_GT(::waitpid(-1, nullptr, 0), 0) << "the worker";
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 TEST_F(LockProcessTest, WaiterProceedsWhenTheHolderDiesUnderIt) {
@@ -140,36 +154,80 @@ TEST_F(LockProcessTest, StoppedHolderStaysTheHolder) {
   Child holder([&] { HoldForEver(holds); });
   ASSERT_TRUE(holds.Hear());
   holder.Signal(SIGSTOP);
-  LockTable table = Open();
-  EXPECT_EQ(table.Acquire(0, kUse, In(milliseconds(50)), -1).outcome, AcquireOutcome::kTimeout);
+  const auto lock = Open();
+  EXPECT_EQ(ErrorOf(lock->Acquire(kKey, kNobody, In(milliseconds(50)), -1)),
+            AcquireError::kTimeout);
   holder.Kill();
-  EXPECT_TRUE(table.Acquire(0, kUse, In(kLongEnough), -1).lock);
+  EXPECT_TRUE(lock->Acquire(kKey, kNobody, In(kLongEnough), -1));
 }
 
 // A worker is killed while its iperf3, a real exec'd process, still runs.
 TEST_F(LockProcessTest, OutlivesTheWorkerUntilItsIperf3IsGone) {
   Pipe started;
-  Pipe alive;  // its read end sees the end of the exec'd process
+  Pipe alive;  // ends the exec'd process
   Child worker([&] {
-    LockTable table = Open();
-    const AcquireResult held = table.Acquire(0, kUse, In(kLongEnough), -1);
+    const auto lock = Open();
+    const auto held = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
     if (::fork() == 0) {
-      ::fcntl(held.lock.tenant_fd(), F_SETFD, 0);
+      ::dup2(held->lease_fd(), STDIN_FILENO);
       ::fcntl(started.writer.get(), F_SETFD, 0);
-      ::dup2(alive.reader.get(), STDIN_FILENO);
+      ::fcntl(alive.reader.get(), F_SETFD, 0);
       const std::string say = "echo x >&" + std::to_string(started.writer.get());
-      ::execl("/bin/sh", "sh", "-c", (say + "; read line").c_str(), nullptr);
+      const std::string wait = "; read line <&" + std::to_string(alive.reader.get());
+      ::execl("/bin/sh", "sh", "-c", (say + wait).c_str(), nullptr);
     }
     for (;;) ::pause();
   });
   char said = 0;
   ASSERT_EQ(::read(started.reader.get(), &said, 1), 1);
   worker.Kill();
-  LockTable table = Open();
-  EXPECT_EQ(table.Acquire(0, kUse, In(milliseconds(50)), -1).outcome, AcquireOutcome::kTimeout);
+  const auto lock = Open();
+  EXPECT_EQ(ErrorOf(lock->Acquire(kKey, kNobody, In(milliseconds(50)), -1)),
+            AcquireError::kTimeout);
   alive.writer.Reset();  // the shell reads end of file and ends
-  const AcquireResult next = table.Acquire(0, kUse, In(kLongEnough), -1);
-  EXPECT_EQ(next.outcome, AcquireOutcome::kAcquired);
+  EXPECT_TRUE(lock->Acquire(kKey, kNobody, In(kLongEnough), -1));
+}
+
+// The kernel finishes the closes of a killed process last in, first out. Here the lease is the
+// lowest descriptor, so at the moment at which it ends no connection is open any more. With a lease
+// above them most of the connections still are.
+TEST_F(LockProcessTest, TheLeaseOfAKilledProcessEndsAfterItsConnections) {
+  constexpr std::size_t kConnections = 400;
+  constexpr int kRounds = 10;
+  const auto watcher = OpenLockFile(LockFile::kLock, name_, kScope, O_RDONLY);
+  ASSERT_TRUE(watcher);
+  for (int round = 0; round < kRounds; ++round) {
+    Pipe holds;
+    std::vector<pollfd> peers(kConnections);
+    std::vector<UniqueFd> ours;
+    std::vector<UniqueFd> theirs;
+    for (pollfd& peer : peers) {
+      int pair[2];
+      ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+      ours.emplace_back(pair[0]);
+      theirs.emplace_back(pair[1]);
+      peer = {.fd = pair[0], .events = 0, .revents = 0};
+    }
+    Child iperf3([&] {
+      {
+        const auto lock = Open();
+        auto held = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
+        ::dup2(held->lease_fd(), STDIN_FILENO);
+        ours.clear();
+        Abandon(std::move(*held));
+      }
+      holds.Tell();
+      for (;;) ::pause();
+    });
+    theirs.clear();
+    ASSERT_TRUE(holds.Hear());
+    const std::int64_t lease = PlaceOf(LockRole::kLease, kKey);
+    ASSERT_TRUE(IsLocked(watcher->get(), lease));
+    iperf3.Signal(SIGKILL);
+    while (IsLocked(watcher->get(), lease)) {
+    }
+    EXPECT_EQ(::poll(peers.data(), peers.size(), 0), static_cast<int>(kConnections));
+  }
 }
 
 TEST_F(LockProcessTest, KillInsideCreationLeavesNothingHalf) {
@@ -187,31 +245,35 @@ TEST_F(LockProcessTest, KillInsideCreationLeavesNothingHalf) {
     Child creator([&] {
       runs.Tell();
       for (;;) {
-        if (!CreateLockObjects(name, 4)) ::_exit(1);
+        if (!CreateLockFiles(name, kScope)) ::_exit(1);
         for (const auto& file : files()) ::unlink(file.c_str());
       }
     });
     ASSERT_TRUE(runs.Hear());
     std::this_thread::sleep_for(std::chrono::microseconds(round * 17));  // another instruction
     creator.Kill();
-    ASSERT_TRUE(CreateLockObjects(name, 4));
-    ASSERT_EQ(files().size(), 5U);
-    ASSERT_TRUE(LockTable::Open(name, 4));
+    ASSERT_TRUE(CreateLockFiles(name, kScope));
+    ASSERT_EQ(files().size(), 3U);
+    ASSERT_TRUE(HostLock::Open(name, kScope));
     for (const auto& file : files()) ASSERT_EQ(std::filesystem::hard_link_count(file), 1U) << file;
   }
-  for (const auto& file : files()) ::unlink(file.c_str());
+  RemoveLockFiles(name, kScope);
 }
 
-TEST_F(LockProcessTest, CreatorsAtOnceMakeEachObjectOnce) {
+TEST_F(LockProcessTest, CreatorsAtOnceAgreeOnTheFiles) {
   const std::string name = name_ + ".race";
-  void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  auto* made = new (memory) std::atomic<std::uint32_t>(0);
-  {
+  for (int round = 0; round < 20; ++round) {
     Pipe start;
+    Pipe found;
     const auto create = [&] {
       start.Hear();
-      const auto created = CreateLockObjects(name, 64);
-      *made += created ? *created : 1000;
+      if (!CreateLockFiles(name, kScope)) ::_exit(1);
+      for (const LockFile file : kLockFiles) {
+        const auto fd = OpenLockFile(file, name, kScope, O_RDONLY);
+        struct stat info = {};
+        if (!fd || ::fstat(fd->get(), &info) != 0) ::_exit(1);
+        static_cast<void>(!::write(found.writer.get(), &info.st_ino, sizeof info.st_ino));
+      }
     };
     Child first(create);
     Child second(create);
@@ -220,11 +282,12 @@ TEST_F(LockProcessTest, CreatorsAtOnceMakeEachObjectOnce) {
     first.Join();
     second.Join();
     third.Join();
+    found.writer.Reset();
+    std::array<ino_t, 10> inodes{};
+    ASSERT_EQ(::read(found.reader.get(), inodes.data(), sizeof inodes), ssize_t{9 * sizeof(ino_t)});
+    EXPECT_EQ(std::set<ino_t>(inodes.begin(), inodes.begin() + 9).size(), 3U);
+    RemoveLockFiles(name, kScope);
   }
-  EXPECT_EQ(*made, 65U);
-  ::munmap(memory, 4096);
-  for (std::uint32_t i = 0; i < 64; ++i) ::unlink(LockMutexPath(name, 64, i).c_str());
-  ::unlink(LockBoardPath(name, 64).c_str());
 }
 
 // Two instances that always have work share it evenly.
@@ -234,12 +297,12 @@ TEST_F(LockProcessTest, AlternatesBetweenTwoWhoAlwaysHaveWork) {
   void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto* counts = new (memory) Counts{};
   const auto work = [&](std::size_t self) {
-    LockTable table = Open();
+    const auto lock = Open();
     while ((*counts)[0] + (*counts)[1] < kTests) {
-      AcquireResult held = table.Acquire(0, kUse, In(kLongEnough), -1);
+      auto held = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
       ++(*counts)[self];
       std::this_thread::sleep_for(milliseconds(10));  // the test
-      held.lock.Release();
+      held->Release();
     }
   };
   {
@@ -260,7 +323,9 @@ int RunTorture(const std::string& arguments) {
 
 TEST(LockTortureTest, HoldsUnderKillsAndStops) { EXPECT_EQ(RunTorture("--seconds=5"), 0); }
 
-TEST(LockTortureTest, HoldsWhenItsObjectsAreDeleted) {
+TEST(LockTortureTest, HoldsWithManyKeys) { EXPECT_EQ(RunTorture("--seconds=5 --keys=8"), 0); }
+
+TEST(LockTortureTest, HoldsWhenItsFilesAreDeleted) {
   EXPECT_EQ(RunTorture("--seconds=10 --unlink"), 0);
 }
 

@@ -1,4 +1,4 @@
-// The system calls that lock_table.h names are enough for the lock under a filter that
+// The system calls that host_lock.h names are enough for the lock under a filter that
 // kills, and their arguments are as narrow as it says.
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/lock/lock_objects.h"
-#include "common/lock/lock_table.h"
-#include "common/unique_fd.h"
+#include "common/lock/host_lock.h"
+#include "tests/common/lock/lock_fixture.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -25,7 +24,7 @@ bool InstallFilter() {
   scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_KILL_PROCESS);
   int error = 0;
   for (const int call :
-       {SCMP_SYS(fstat), SCMP_SYS(ppoll), SCMP_SYS(clock_gettime), SCMP_SYS(sched_yield),
+       {SCMP_SYS(fstat), SCMP_SYS(ppoll), SCMP_SYS(clock_gettime), SCMP_SYS(getppid),
         SCMP_SYS(restart_syscall), SCMP_SYS(munmap), SCMP_SYS(close), SCMP_SYS(exit_group)}) {
     error |= ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
   }
@@ -41,43 +40,38 @@ bool InstallFilter() {
   return error == 0 && ::seccomp_load(filter) == 0;
 }
 
-// Everything that Acquire and Release can do, in one process with two tables.
+// Everything that Acquire and Release can do, in one process that has opened the lock twice.
 int UseTheLock(const std::string& name) {
-  auto first = LockTable::Open(name, kKeyedLockSlots);
-  auto second = LockTable::Open(name, kKeyedLockSlots);
+  auto first = HostLock::Open(name, LockScope::kBind);
+  auto second = HostLock::Open(name, LockScope::kBind);
   std::array<int, 2> ends{};
   if (!first || !second || ::pipe2(ends.data(), O_CLOEXEC) != 0) return kWrongOutcome;
   if (!InstallFilter()) return kFilterNotLoaded;
-  const LockUse use{.target = "server.example", .port = 5201};
-  const auto in = [](int ms) { return Clock::now() + milliseconds(ms); };
-  AcquireResult held = first->Acquire(5, use, in(60'000), ends[0]);
-  if (held.outcome != AcquireOutcome::kAcquired) return kWrongOutcome;
-  // At the gate's end of the wait and at the bell's.
-  if (second->Acquire(5, use, in(50), ends[0]).outcome != AcquireOutcome::kTimeout) {
-    return kWrongOutcome;
-  }
+  const LockUser user{.target = "server.example", .port = 5201};
+  const auto acquire = [&](HostLock& lock, int ms, int cancel_fd) {
+    return lock.Acquire(kKey, user, Clock::now() + milliseconds(ms), cancel_fd);
+  };
+  auto held = acquire(**first, 60'000, ends[0]);
+  if (!held) return kWrongOutcome;
+  auto refused = acquire(**second, 50, ends[0]);
+  if (refused || refused.error() != AcquireError::kTimeout) return kWrongOutcome;
   ::close(ends[1]);
-  if (second->Acquire(5, use, in(60'000), ends[0]).outcome != AcquireOutcome::kCancelled) {
-    return kWrongOutcome;
-  }
-  held.lock.Release();
-  held = second->Acquire(5, use, in(60'000), -1);
-  return held.outcome == AcquireOutcome::kAcquired ? kAllWell : kWrongOutcome;
+  refused = acquire(**second, 60'000, ends[0]);
+  if (refused || refused.error() != AcquireError::kCancelled) return kWrongOutcome;
+  held->Release();
+  return acquire(**second, 60'000, -1) ? kAllWell : kWrongOutcome;
 }
 
 TEST(LockSandboxTest, WorksWithTheDocumentedCallsAlone) {
   const std::string name = "lock_sandbox_test." + std::to_string(::getpid());
-  ASSERT_TRUE(CreateLockObjects(name, kKeyedLockSlots));
+  ASSERT_TRUE(CreateLockFiles(name, LockScope::kBind));
   const pid_t child = ::fork();
   if (child == 0) ::_exit(UseTheLock(name));
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
   EXPECT_EQ(WEXITSTATUS(status), kAllWell);
-  for (std::uint32_t slot = 0; slot < kKeyedLockSlots; ++slot) {
-    ::unlink(LockMutexPath(name, kKeyedLockSlots, slot).c_str());
-  }
-  ::unlink(LockBoardPath(name, kKeyedLockSlots).c_str());
+  RemoveLockFiles(name, LockScope::kBind);
 }
 
 }  // namespace

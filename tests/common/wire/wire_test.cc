@@ -18,7 +18,7 @@ Job SampleJob() {
   job.test.bitrate_bits_per_second = 1'500'000;
   job.test.bind_address = ParseIpAddress("127.0.0.1");
   job.test.bind_device = "lo";
-  job.lock_slot = 3;
+  job.lock_key = kMaxLockKey;
   job.deadline = Clock::now();
   job.lock_deadline = job.deadline;
   return job;
@@ -38,7 +38,7 @@ JobResult SampleResult() {
 
 TEST(WireTest, CarriesEveryMessageUnchanged) {
   const WorkerConfig config{
-      .lock_name = "iperf3_exporter", .lock_slots = 64, .iperf3_path = "/usr/bin/iperf3"};
+      .lock_name = "iperf3_exporter", .lock_scope = LockScope::kBind, .iperf3_path = "/usr/bin/iperf3"};
   EXPECT_EQ(std::get<WorkerConfig>(*wire::DecodeCommand(wire::Encode(config))), config);
   const Job job = SampleJob();
   EXPECT_EQ(std::get<Job>(*wire::DecodeCommand(wire::Encode(job))), job);

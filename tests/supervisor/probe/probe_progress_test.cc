@@ -144,37 +144,36 @@ TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndARetryBeginsAnew) {
 
 TEST_F(ProbeProgressTest, LocksTheTargetThatIsTried) {
   ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
-  const auto slot_of = [](const char* address) {
+  const auto key_of = [](const char* address) {
     ProbeProgress direct = ProgressTo({PathTo(address)});
     direct.BeginWait(kStart, LockScope::kTarget, seconds(1));
-    return direct.slot();
+    return direct.lock_key();
   };
-  ASSERT_NE(slot_of("192.0.2.1"), slot_of("192.0.2.2"));
+  ASSERT_NE(key_of("192.0.2.1"), key_of("192.0.2.2"));
   progress.BeginWait(kStart, LockScope::kTarget, seconds(1));
-  EXPECT_EQ(progress.slot(), slot_of("192.0.2.1"));
+  EXPECT_EQ(progress.lock_key(), key_of("192.0.2.1"));
   Fail(progress, FailureReason::kConnectionRefused);
   ASSERT_TRUE(Next(progress, 1));
   progress.BeginWait(kStart, LockScope::kTarget, seconds(1));
-  EXPECT_EQ(progress.slot(), slot_of("192.0.2.2"));
-  EXPECT_EQ(progress.BuildJob(1, kStart).lock_slot, slot_of("192.0.2.2"));
+  EXPECT_EQ(progress.lock_key(), key_of("192.0.2.2"));
+  EXPECT_EQ(progress.BuildJob(1, kStart).lock_key, key_of("192.0.2.2"));
   Fail(progress, FailureReason::kConnectionRefused);
   ASSERT_TRUE(Next(progress, 1));
   progress.BeginWait(kStart, LockScope::kTarget, seconds(1));
-  EXPECT_EQ(progress.slot(), slot_of("192.0.2.1"));
+  EXPECT_EQ(progress.lock_key(), key_of("192.0.2.1"));
 }
 
 TEST_F(ProbeProgressTest, BindsAndLocksTheSourceOfTheAddressThatIsTried) {
-  const IpAddress v4 = *ParseIpAddress("198.51.100.1");
-  const IpAddress v6 = *ParseIpAddress("2001:db8::1");
-  ProbeProgress progress =
-      ProgressTo({{*ParseIpAddress("2001:db8::2"), v6}, {*ParseIpAddress("192.0.2.2"), v4}});
+  const IpAddress v4 = *ParseIpAddress("127.0.0.2");
+  const IpAddress v6 = *ParseIpAddress("::1");
+  ProbeProgress progress = ProgressTo({{v6, v6}, {*ParseIpAddress("127.0.0.1"), v4}});
   progress.BeginWait(kStart, LockScope::kBind, seconds(1));
-  const std::uint32_t first = progress.slot();
+  const LockKey first = progress.lock_key();
   EXPECT_EQ(progress.BuildJob(1, kStart).test.bind_address, v6);
   progress.EndJob(Failed(FailureReason::kUnreachable), kStart);
   ASSERT_TRUE(Next(progress, 0));
   progress.BeginWait(kStart, LockScope::kBind, seconds(1));
-  EXPECT_NE(progress.slot(), first);
+  EXPECT_NE(progress.lock_key(), first);
   EXPECT_EQ(progress.BuildJob(1, kStart).test.bind_address, v4);
 }
 

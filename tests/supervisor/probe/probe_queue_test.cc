@@ -13,25 +13,25 @@ std::vector<ProbeQueue::Ticket> PopAll(ProbeQueue& queue) {
   return tickets;
 }
 
-void PushThree(ProbeQueue& queue, std::uint32_t slot) {
-  for (ProbeQueue::Ticket ticket = 1; ticket <= 3; ++ticket) queue.Push(ticket, slot);
+void PushThree(ProbeQueue& queue, LockKey key) {
+  for (ProbeQueue::Ticket ticket = 1; ticket <= 3; ++ticket) queue.Push(ticket, key);
 }
 
-TEST(ProbeQueueTest, ServesOneSlotInOrderOfArrivalOneAtATime) {
+TEST(ProbeQueueTest, ServesOneKeyInOrderOfArrivalOneAtATime) {
   ProbeQueue queue;
-  PushThree(queue, 0);
+  PushThree(queue, 7);
   EXPECT_EQ(queue.PopNext(), 1U);
   EXPECT_EQ(queue.PopNext(), std::nullopt);
-  queue.Finish(0);
+  queue.Finish(7);
   EXPECT_EQ(queue.PopNext(), 2U);
-  queue.Finish(0);
+  queue.Finish(7);
   EXPECT_EQ(queue.PopNext(), 3U);
-  queue.Finish(0);
+  queue.Finish(7);
   EXPECT_EQ(queue.PopNext(), std::nullopt);
   EXPECT_EQ(queue.size(), 0U);
 }
 
-TEST(ProbeQueueTest, RunsDifferentSlotsSideBySideEarliestFirst) {
+TEST(ProbeQueueTest, RunsDifferentKeysSideBySideEarliestFirst) {
   ProbeQueue queue;
   queue.Push(1, 5);
   queue.Push(2, 5);
@@ -41,7 +41,7 @@ TEST(ProbeQueueTest, RunsDifferentSlotsSideBySideEarliestFirst) {
   EXPECT_EQ(queue.PopNext(), 2U);
 }
 
-TEST(ProbeQueueTest, WithoutASlotNobodyWaitsForAnybody) {
+TEST(ProbeQueueTest, WithoutAKeyNobodyWaitsForAnybody) {
   ProbeQueue queue;
   PushThree(queue, kNoLock);
   EXPECT_EQ(PopAll(queue), (std::vector<ProbeQueue::Ticket>{1, 2, 3}));
@@ -49,33 +49,33 @@ TEST(ProbeQueueTest, WithoutASlotNobodyWaitsForAnybody) {
 
 TEST(ProbeQueueTest, TellsWhoWaitsForAWorkerOnly) {
   ProbeQueue queue;
-  PushThree(queue, 0);
+  PushThree(queue, 7);
   queue.Push(4, kNoLock);
   EXPECT_TRUE(queue.IsRunnable(1) && queue.IsRunnable(4));
   EXPECT_FALSE(queue.IsRunnable(2));
   EXPECT_EQ(queue.PopNext(), 1U);
   EXPECT_FALSE(queue.IsRunnable(1) || queue.IsRunnable(2));
-  queue.Finish(0);
+  queue.Finish(7);
   EXPECT_TRUE(queue.IsRunnable(2));
 }
 
 TEST(ProbeQueueTest, ARemovedTicketIsNotServed) {
   ProbeQueue queue;
-  PushThree(queue, 0);
+  PushThree(queue, 7);
   EXPECT_TRUE(queue.Remove(1));
   EXPECT_FALSE(queue.Remove(1));
   EXPECT_EQ(queue.PopNext(), 2U);
   EXPECT_TRUE(queue.Remove(3));
-  queue.Finish(0);
+  queue.Finish(7);
   EXPECT_EQ(queue.PopNext(), std::nullopt);
 }
 
 TEST(ProbeQueueTest, ARetryStandsWhereItsArrivalPutsIt) {
   ProbeQueue queue;
-  PushThree(queue, 0);
+  PushThree(queue, 7);
   EXPECT_EQ(queue.PopNext(), 1U);
-  queue.Finish(0);
-  queue.Push(1, 0);
+  queue.Finish(7);
+  queue.Push(1, 7);
   EXPECT_EQ(queue.PopNext(), 1U);
 }
 
@@ -89,8 +89,8 @@ TEST(ProbeQueueTest, FinishOfAnUnknownSlotChangesNothing) {
 // The model: a plain list, scanned from the front.
 class ListModel {
  public:
-  void Push(ProbeQueue::Ticket ticket, std::uint32_t slot) { list_.emplace_back(ticket, slot); }
-  void Finish(std::uint32_t slot) { busy_[slot] = false; }
+  void Push(ProbeQueue::Ticket ticket, LockKey key) { list_.emplace_back(ticket, key); }
+  void Finish(LockKey key) { busy_[key] = false; }
   std::size_t size() const { return list_.size(); }
   std::optional<ProbeQueue::Ticket> PopNext() {
     for (auto entry = list_.begin(); entry != list_.end(); ++entry) {
@@ -104,8 +104,8 @@ class ListModel {
   }
 
  private:
-  std::vector<std::pair<ProbeQueue::Ticket, std::uint32_t>> list_;
-  std::vector<bool> busy_ = std::vector<bool>(4, false);
+  std::vector<std::pair<ProbeQueue::Ticket, LockKey>> list_;
+  std::vector<bool> busy_ = std::vector<bool>(5, false);
 };
 
 TEST(ProbeQueueTest, AgreesWithAPlainListOverManySteps) {
@@ -114,14 +114,14 @@ TEST(ProbeQueueTest, AgreesWithAPlainListOverManySteps) {
   std::uint32_t random = 12345;
   for (ProbeQueue::Ticket step = 1; step < 20000; ++step) {
     random = random * 1664525U + 1013904223U;
-    const std::uint32_t slot = (random >> 16) % 4;
+    const LockKey key = (random >> 16) % 4 + 1;
     const std::uint32_t action = (random >> 24) % 4;
     if (action < 2) {
-      queue.Push(step, slot);
-      model.Push(step, slot);
+      queue.Push(step, key);
+      model.Push(step, key);
     } else if (action == 2) {
-      queue.Finish(slot);
-      model.Finish(slot);
+      queue.Finish(key);
+      model.Finish(key);
     } else {
       ASSERT_EQ(queue.PopNext(), model.PopNext()) << step;
     }

@@ -18,7 +18,6 @@ constexpr SystemTime kNow{std::chrono::milliseconds(1'700'000'000'250)};
 
 LockHolder Holder(const std::string& target) {
   LockHolder holder;
-  holder.identified = true;
   holder.ours = true;
   holder.exporter_pid = 41;
   holder.worker_pid = 42;
@@ -31,7 +30,7 @@ LockHolder Holder(const std::string& target) {
 LockStatus Crowd(std::size_t waiting) {
   LockStatus status;
   status.name = "iperf3_exporter";
-  status.holders.push_back(Holder("192.0.2.1"));
+  status.lock.holders.push_back(Holder("192.0.2.1"));
   status.queue_size = waiting;
   for (std::size_t i = 0; i < std::min(waiting, kMaxListedWaiting); ++i) {
     status.waiting.push_back({"target-" + std::to_string(i), static_cast<std::uint16_t>(i + 1),
@@ -61,7 +60,7 @@ TEST(PagesTest, LockStatusHasItsKeysInOneOrder) {
 TEST(PagesTest, LockStatusOfAFreeLockIsNullWhereNobodyHolds) {
   LockStatus status;
   status.name = "a";
-  status.recoveries = 3;
+  status.lock.recoveries = 3;
   const ordered_json page = Parse(status);
   EXPECT_EQ(page["is_locked"], false);
   for (const char* key : {"locked_by", "locked_at", "lock_duration", "holder"}) {
@@ -91,7 +90,7 @@ TEST(PagesTest, LockStatusNamesTheHolder) {
 
 TEST(PagesTest, LockStatusOfAHolderThatDidNotSayWhoItIs) {
   LockStatus status;
-  status.holders.emplace_back();
+  status.lock.holders.emplace_back(std::nullopt);
   const ordered_json page = Parse(status);
   EXPECT_EQ(page["is_locked"], true);
   for (const char* key : {"locked_by", "locked_at", "lock_duration"}) {
@@ -105,7 +104,7 @@ TEST(PagesTest, LockStatusOfAHolderThatDidNotSayWhoItIs) {
 
 TEST(PagesTest, LockStatusSpeaksOfTheFirstOfSeveralHolders) {
   LockStatus status = Crowd(0);
-  status.holders.push_back(Holder("second"));
+  status.lock.holders.push_back(Holder("second"));
   const ordered_json page = Parse(status);
   EXPECT_EQ(page["holder"]["target"], "192.0.2.1");
   EXPECT_EQ(page["holders"].size(), 2U);
@@ -140,7 +139,7 @@ TEST(PagesTest, LockStatusIsJsonWhateverTheTextsHold) {
   for (const std::string& text : {std::string("\"},\\ \n\x1b\x7f"), std::string("\xff\xc3("),
                                   std::string("a\0b", 3), std::string("</script>é\xe2\x80\xa8")}) {
     LockStatus status = Crowd(1);
-    status.holders[0].target = text;
+    status.lock.holders[0]->target = text;
     status.waiting[0].target = text;
     status.name = text;
     const ordered_json page = Parse(status);

@@ -12,9 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "common/lock/lock_board.h"
-#include "common/lock/lock_objects.h"
-#include "common/lock/lock_table.h"
+#include "tests/common/lock/lock_fixture.h"
 #include "tests/helpers/rogue_worker_link.h"
 
 namespace iperf3_exporter {
@@ -216,21 +214,17 @@ class LockedConfig {
  public:
   LockedConfig() {
     config_.lock_name = "worker_pool_test." + std::to_string(::getpid());
-    config_.lock_slots = 1;
-    EXPECT_TRUE(CreateLockObjects(config_.lock_name, 1));
+    config_.lock_scope = LockScope::kHost;
+    EXPECT_TRUE(CreateLockFiles(config_.lock_name, config_.lock_scope));
   }
-  ~LockedConfig() {
-    std::filesystem::remove(LockMutexPath(config_.lock_name, 1, 0));
-    std::filesystem::remove(LockBoardPath(config_.lock_name, 1));
-  }
+  ~LockedConfig() { RemoveLockFiles(config_.lock_name, config_.lock_scope); }
   LockedConfig(const LockedConfig&) = delete;
   LockedConfig& operator=(const LockedConfig&) = delete;
 
   [[nodiscard]] const WorkerConfig& config() const { return config_; }
-  [[nodiscard]] AcquireOutcome Acquire() const {
-    auto locks = LockTable::Open(config_.lock_name, 1);
-    return locks ? locks->Acquire(0, {}, Clock::now() + seconds(10), -1).outcome
-                 : AcquireOutcome::kObjectGone;
+  [[nodiscard]] bool CanAcquire() const {
+    auto lock = HostLock::Open(config_.lock_name, config_.lock_scope);
+    return lock && (*lock)->Acquire(MakeLockKey("host"), {}, Clock::now() + seconds(10), -1);
   }
 
  private:
@@ -241,16 +235,16 @@ TEST_F(WorkerPoolTest, AnOrphanDoesNotKeepTheLock) {
   const LockedConfig lock;
   StartPool("orphan", 1, lock.config());
   Job job = MakeJob();
-  job.lock_slot = 0;
+  job.lock_key = MakeLockKey("host");
   job.deadline = Clock::now() + milliseconds(500);
   EXPECT_EQ(RunJob(job).reason, FailureReason::kWorkerLost);
   // The first orphan's child becomes ours when the orphan has died, which the loop is told.
-  std::optional<AcquireOutcome> outcome;
+  std::optional<bool> acquired;
   LoopUntil([&] {
-    if (pool_->CountIn(WorkerState::kIdle) == 1) outcome = lock.Acquire();
-    return outcome.has_value();
+    if (pool_->CountIn(WorkerState::kIdle) == 1) acquired = lock.CanAcquire();
+    return acquired.has_value();
   });
-  EXPECT_EQ(outcome, AcquireOutcome::kAcquired);
+  EXPECT_EQ(acquired, true);
 }
 
 TEST_F(WorkerPoolTest, StopEndsWhatAHungWorkerHadStarted) {
@@ -258,15 +252,15 @@ TEST_F(WorkerPoolTest, StopEndsWhatAHungWorkerHadStarted) {
   StartPool("orphan", 1, lock.config());
   AwaitIdle(1);
   Job job = MakeJob();
-  job.lock_slot = 0;
+  job.lock_key = MakeLockKey("host");
   ASSERT_TRUE(pool_->TryRun(job, [](const JobResult&) { ADD_FAILURE(); }));
-  const auto board = LockBoard::Open(lock.config().lock_name, 1);
-  ASSERT_TRUE(board);
-  LoopUntil([&] { return board->Read(0).has_value(); });
+  const auto monitor = LockMonitor::Open(lock.config().lock_name, lock.config().lock_scope);
+  ASSERT_TRUE(monitor);
+  LoopUntil([&] { return !monitor->Read().holders.empty(); });
   pool_->Stop();
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
-  EXPECT_EQ(lock.Acquire(), AcquireOutcome::kAcquired);
+  EXPECT_TRUE(lock.CanAcquire());
 }
 
 TEST_F(WorkerPoolTest, AWorkerThatDiesAtStartIsTriedAgainLaterAndLater) {
@@ -315,7 +309,7 @@ TEST_F(WorkerPoolTest, RenewReplacesIdleWorkersNowAndBusyOnesAfterTheirJob) {
 TEST_F(WorkerPoolTest, AWorkerThatInventsALossOfTheLockBreaksTheProtocol) {
   StartPool("lock_gone", 1);
   Job job = MakeJob();
-  job.lock_slot = 0;
+  job.lock_key = MakeLockKey("host");
   EXPECT_EQ(RunJob(job).reason, FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kProtocol});
 }
@@ -327,7 +321,7 @@ TEST_F(WorkerPoolTest, ATrueLossOfTheLockRenewsEveryWorkerOnce) {
   std::vector<JobResult> results;
   for (int i = 0; i < 2; ++i) {
     Job job = MakeJob();
-    job.lock_slot = 0;
+    job.lock_key = MakeLockKey("host");
     ASSERT_TRUE(pool_->TryRun(job, [&](const JobResult& result) {
       results.push_back(result);
       // The second tells of the same deletion, when nothing is gone any more.

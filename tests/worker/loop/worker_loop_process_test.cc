@@ -10,7 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "common/lock/lock_objects.h"
+#include "common/lock/record_lock.h"
+#include "tests/common/lock/lock_fixture.h"
 #include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
@@ -23,15 +24,12 @@ class WorkerLoopTest : public ::testing::Test {
  protected:
   WorkerLoopTest() {
     config_.lock_name = "worker_loop_test." + std::to_string(::getpid());
-    config_.lock_slots = 1;
+    config_.lock_scope = LockScope::kHost;
     config_.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
     config_.sandbox = SandboxMode::kBestEffort;
-    EXPECT_TRUE(CreateLockObjects(config_.lock_name, config_.lock_slots));
+    EXPECT_TRUE(CreateLockFiles(config_.lock_name, config_.lock_scope));
   }
-  ~WorkerLoopTest() override {
-    std::filesystem::remove(LockMutexPath(config_.lock_name, 1, 0));
-    std::filesystem::remove(LockBoardPath(config_.lock_name, 1));
-  }
+  ~WorkerLoopTest() override { RemoveLockFiles(config_.lock_name, config_.lock_scope); }
 
   Job MakeJob(const char* mode, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
     Job job;
@@ -40,10 +38,26 @@ class WorkerLoopTest : public ::testing::Test {
     job.address = ParseIpAddress("127.0.0.1").value();
     job.test.period_seconds = 1;
     job.test.bind_device = mode;
-    job.lock_slot = 0;
+    job.lock_key = MakeLockKey("host");
     job.deadline = Clock::now() + time;
     job.lock_deadline = job.deadline;
     return job;
+  }
+
+  // The worker's iperf3, once it runs; -1: it does not come.
+  [[nodiscard]] pid_t FindIperf3(pid_t worker) const {
+    const std::string children =
+        "/proc/" + std::to_string(worker) + "/task/" + std::to_string(worker) + "/children";
+    const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+    for (; Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
+      pid_t pid = -1;
+      std::ifstream(children) >> pid;
+      std::error_code error;
+      const std::string program = "/proc/" + std::to_string(pid) + "/exe";
+      if (std::filesystem::read_symlink(program, error) == config_.iperf3_path) return pid;
+    }
+    ADD_FAILURE() << "no iperf3 is seen";
+    return -1;
   }
 
   WorkerConfig config_;
@@ -186,10 +200,33 @@ TEST_F(WorkerLoopTest, EndsWithItsSupervisor) {
 TEST_F(WorkerLoopTest, SignalsThatAreNotForItDoNotEndIt) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  for (const int signal_number : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) worker.Kill(signal_number);
+  for (const int signal_number : {SIGHUP, SIGINT, SIGTERM, SIGCONT}) worker.Kill(signal_number);
   EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
   EXPECT_EQ(worker.Run(MakeJob("hang", milliseconds(3000))).reason, FailureReason::kDeadline);
   EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+}
+
+// Mutual exclusion with an iperf3 that outlives its worker for a moment depends on it.
+TEST_F(WorkerLoopTest, Iperf3KeepsTheLeaseAsItsLowestDescriptor) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see iperf3's descriptors";
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const Job job = MakeJob("hang");
+  worker.Send(job);
+  const std::string fds = "/proc/" + std::to_string(FindIperf3(worker.pid())) + "/fd";
+  const std::string path = LockFilePath(LockFile::kLock, config_.lock_name, config_.lock_scope);
+  std::vector<std::string> leases;
+  for (const auto& fd : std::filesystem::directory_iterator(fds)) {
+    std::error_code error;
+    if (std::filesystem::read_symlink(fd, error) == path) leases.push_back(fd.path().filename());
+  }
+  EXPECT_EQ(leases, std::vector<std::string>{"0"});
+  const auto lock = OpenLockFile(LockFile::kLock, config_.lock_name, config_.lock_scope, O_RDONLY);
+  ASSERT_TRUE(lock);
+  EXPECT_TRUE(IsLocked(lock->get(), PlaceOf(LockRole::kLease, job.lock_key)));
+  worker.Send(wire::Cancel{job.id});
+  EXPECT_EQ(worker.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+  EXPECT_FALSE(IsLocked(lock->get(), PlaceOf(LockRole::kLease, job.lock_key)));
 }
 
 // iperf3 takes leave of its server on each of them; what its parent ignores it would too.
@@ -198,24 +235,14 @@ TEST_F(WorkerLoopTest, IgnoresNothingInThePlaceOfIperf3) {
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Job job = MakeJob("hang");
   worker.Send(job);
-  const std::string children = "/proc/" + std::to_string(worker.pid()) + "/task/" +
-                               std::to_string(worker.pid()) + "/children";
+  std::ifstream status("/proc/" + std::to_string(FindIperf3(worker.pid())) + "/status");
   std::string ignored;
-  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
-  for (; ignored.empty() && Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
-    pid_t pid = -1;
-    std::ifstream(children) >> pid;
-    std::error_code error;
-    const std::string process = "/proc/" + std::to_string(pid);
-    if (std::filesystem::read_symlink(process + "/exe", error) != config_.iperf3_path) continue;
-    std::ifstream status(process + "/status");
-    for (std::string word; status >> word && word != "SigIgn:";) {
-    }
-    status >> ignored;
+  for (std::string word; status >> word && word != "SigIgn:";) {
   }
+  status >> ignored;
   ASSERT_NE(ignored, "");
   const std::uint64_t mask = std::stoull(ignored, nullptr, 16);
-  for (const int signal_number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1}) {
+  for (const int signal_number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGCONT}) {
     EXPECT_EQ(mask >> (signal_number - 1) & 1, 0U) << signal_number;
   }
   worker.Send(wire::Cancel{job.id});

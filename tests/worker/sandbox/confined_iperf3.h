@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "common/lock/lock_objects.h"
+#include "common/lock/lock_files.h"
 #include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
@@ -88,7 +88,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     ::chmod(config_.iperf3_path.c_str(), 0755);
     config_.sandbox = SandboxMode::kRequire;
     config_.lock_name = name_;
-    config_.lock_slots = 1;
+    config_.lock_scope = LockScope::kHost;
     ready_ = worker_.Configure(config_);
     WorkerConfig other = config_;
     other.index = 1;
@@ -107,7 +107,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     job.test.mss_bytes = elsewhere_.port();
     job.test.window_bytes = worker_.pid();
     job.test.bitrate_bits_per_second = other_worker_.pid();
-    job.lock_slot = 0;
+    job.lock_key = MakeLockKey("host");
     job.deadline = Clock::now() + time;
     job.lock_deadline = job.deadline;
     return job;
@@ -164,7 +164,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   const std::filesystem::path folder_ = "/tmp/" + name_;
   const std::filesystem::path key_ = folder_ / "key.pem";
   const std::filesystem::path own_ = folder_ / "own";
-  const std::filesystem::path lock_ = LockMutexPath(name_, 1, 0);
+  const std::filesystem::path lock_ = LockFilePath(LockFile::kLock, name_, LockScope::kHost);
   WorkerConfig config_;
   WorkerUnderTest worker_;
   WorkerUnderTest other_worker_;
@@ -174,7 +174,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
  private:
   void MakeTargets() {
     RemoveTargets();
-    ASSERT_TRUE(CreateLockObjects(name_, 1));
+    ASSERT_TRUE(CreateLockFiles(name_, LockScope::kHost));
     std::filesystem::create_directory(folder_);
     std::ofstream(key_) << "secret\n";
     std::ofstream(own_) << "content\n";
@@ -182,7 +182,8 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     ::chmod(key_.c_str(), 0644);
     // Who may by these rights is kept off by the sandbox alone.
     ::chmod(own_.c_str(), 0666);
-    for (const std::string& path : {lock_.string(), LockBoardPath(name_, 1)}) {
+    for (const LockFile file : kLockFiles) {
+      const std::string path = LockFilePath(file, name_, LockScope::kHost);
       EXPECT_EQ(::chown(path.c_str(), GetParam().user, static_cast<gid_t>(-1)), 0);
     }
   }
@@ -190,9 +191,9 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   void RemoveTargets() const {
     std::error_code error;
     std::filesystem::remove_all(folder_, error);
-    for (const std::string& path :
-         {lock_.string(), LockBoardPath(name_, 1), "/dev/shm/" + name_ + ".new"}) {
-      std::filesystem::remove(path, error);
+    std::filesystem::remove("/dev/shm/" + name_ + ".new", error);
+    for (const LockFile file : kLockFiles) {
+      std::filesystem::remove(LockFilePath(file, name_, LockScope::kHost), error);
     }
   }
 };

@@ -19,11 +19,8 @@
 #include <functional>
 #include <utility>
 
-#include "common/lock/board_memory.h"
-#include "common/lock/lock_board.h"
-#include "common/lock/lock_objects.h"
-#include "common/lock/lock_table.h"
 #include "common/wire/seqpacket.h"
+#include "tests/common/lock/lock_fixture.h"
 #include "worker/iperf3/iperf3_executable.h"
 #include "worker/sandbox/landlock.h"
 #include "worker/sandbox/resource_limits.h"
@@ -40,11 +37,8 @@ constexpr int kNoSandbox = 3;
 
 class HostileWorkerTest : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_TRUE(CreateLockObjects(name_, 1)); }
-  void TearDown() override {
-    ::unlink(LockMutexPath(name_, 1, 0).c_str());
-    ::unlink(LockBoardPath(name_, 1).c_str());
-  }
+  void SetUp() override { ASSERT_TRUE(CreateLockFiles(name_, LockScope::kHost)); }
+  void TearDown() override { RemoveLockFiles(name_, LockScope::kHost); }
 
   // The wait status of a worker that, once confined, makes `attack`.
   int Attack(const std::function<int()>& attack) {
@@ -59,29 +53,27 @@ class HostileWorkerTest : public ::testing::Test {
 
   // The descriptor number `index` of those that this process has on the lock's files; -1: no more.
   int LockFd(int index) {
-    struct stat mutex = {};
-    struct stat board = {};
+    struct stat lock = {};
+    struct stat table = {};
     // Asked of the descriptors, because no path may be looked up any more.
-    if (::fstat(mutex_.get(), &mutex) != 0 || ::fstat(board_.get(), &board) != 0) return -1;
+    if (::fstat(lock_.get(), &lock) != 0 || ::fstat(table_.get(), &table) != 0) return -1;
     for (int fd = 0; fd < kProgramFd; ++fd) {
       struct stat info = {};
-      if (fd == mutex_.get() || fd == board_.get() || ::fstat(fd, &info) != 0) continue;
-      if (info.st_ino != mutex.st_ino && info.st_ino != board.st_ino) continue;
+      if (fd == lock_.get() || fd == table_.get() || ::fstat(fd, &info) != 0) continue;
+      if (info.st_ino != lock.st_ino && info.st_ino != table.st_ino) continue;
       if (index-- == 0) return fd;
     }
     return -1;
   }
 
   void ExpectWholeLock() {
-    for (const auto& [path, bytes] : {std::pair(LockMutexPath(name_, 1, 0), sizeof(sem_t)),
-                                      std::pair(LockBoardPath(name_, 1), BoardMemory::Bytes(1))}) {
-      struct stat info = {};
-      ASSERT_EQ(::stat(path.c_str(), &info), 0);
-      EXPECT_EQ(static_cast<std::size_t>(info.st_size), bytes) << path;
+    for (const LockFile file : kLockFiles) {
+      const auto fd = OpenLockFile(file, name_, LockScope::kHost, O_RDONLY);
+      EXPECT_TRUE(fd) << fd.error().message;
     }
-    const auto board = LockBoard::Open(name_, 1);
-    ASSERT_TRUE(board) << board.error().message;
-    EXPECT_FALSE(board->Read(0));
+    const auto monitor = LockMonitor::Open(name_, LockScope::kHost);
+    ASSERT_TRUE(monitor) << monitor.error().message;
+    EXPECT_TRUE(monitor->Read().holders.empty());
   }
 
   // Makes the attack on each descriptor that a worker has on the lock's files.
@@ -101,7 +93,7 @@ class HostileWorkerTest : public ::testing::Test {
       if (WEXITSTATUS(status) == kNoSuchDescriptor) break;
       EXPECT_EQ(WEXITSTATUS(status), kRefused);
     }
-    EXPECT_EQ(attacked, 3) << "the mutex's two and the board's";
+    EXPECT_EQ(attacked, 3) << "the lock's two and the holder table's";
   }
 
   // Made by a worker, `attack` is ended by the filter.
@@ -127,12 +119,12 @@ class HostileWorkerTest : public ::testing::Test {
   int SetUpAndAttack(int link_fd, const std::function<int()>& attack) {
     link_fd_ = link_fd;
     if (shared_error_ && ::dup2(shared_error_.get(), STDERR_FILENO) < 0) return kNoSandbox;
-    mutex_.Reset(::open(LockMutexPath(name_, 1, 0).c_str(), O_RDONLY | O_CLOEXEC));
-    board_.Reset(::open(LockBoardPath(name_, 1).c_str(), O_RDONLY | O_CLOEXEC));
+    lock_ = OpenLockFile(LockFile::kLock, name_, LockScope::kHost, O_RDONLY).value();
+    table_ = OpenLockFile(LockFile::kHolders, name_, LockScope::kHost, O_RDONLY).value();
     if (!RaiseDescriptorLimit()) return kNoSandbox;
-    const auto locks = LockTable::Open(name_, 1, kLowestLockFd);
+    const auto host_lock = HostLock::Open(name_, LockScope::kHost, kLowestLockFd);
     const auto program = OpenIperf3(TEST_BINARY_DIR "/fake_iperf3");
-    if (!locks || !program) return kNoSandbox;
+    if (!host_lock || !program) return kNoSandbox;
     const auto sandbox = WorkerSandbox::Enter({.mode = SandboxMode::kRequire,
                                                .worker_index = 0,
                                                .link_fd = link_fd,
@@ -143,8 +135,8 @@ class HostileWorkerTest : public ::testing::Test {
     ::_exit(end);
   }
 
-  UniqueFd mutex_;
-  UniqueFd board_;
+  UniqueFd lock_;
+  UniqueFd table_;
 };
 
 // A file that is open, and would be longer by what is written to it.
@@ -185,7 +177,8 @@ TEST_F(HostileWorkerTest, CanNotMakeTheLockLonger) {
 
 TEST_F(HostileWorkerTest, CanNotDeleteTheLock) {
   if (LandlockAbi() == 0) GTEST_SKIP() << "this kernel has no Landlock";
-  for (const std::string& path : {LockMutexPath(name_, 1, 0), LockBoardPath(name_, 1)}) {
+  for (const LockFile file : kLockFiles) {
+    const std::string path = LockFilePath(file, name_, LockScope::kHost);
     ExpectAllowed([&] { return ::unlink(path.c_str()) != 0 && errno == EACCES; }, "unlink");
     ExpectAllowed([&] { return ::unlinkat(AT_FDCWD, path.c_str(), 0) != 0 && errno == EACCES; },
                   "unlinkat");
@@ -216,10 +209,10 @@ TEST_F(HostileWorkerTest, CanNotExecuteWhatTheLockHolds) {
   });
   ExpectAllowed(
       [&] {
-        const int fd = LockFd(0);
+        const int fd = LockFd(2);
         return ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED;
       },
-      "reading the lock");
+      "reading the holder table");
   ExpectAllowed(
       [] {
         const int fd = ::open(kLibrary, O_RDONLY);

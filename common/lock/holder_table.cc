@@ -1,0 +1,58 @@
+#include "common/lock/holder_table.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+namespace iperf3_exporter {
+
+static_assert(std::is_trivially_copyable_v<HolderRecord>);
+static_assert(std::has_unique_object_representations_v<HolderRecord>);  // no padding
+
+std::uint64_t ChecksumOf(const HolderRecord& record) {
+  const auto* bytes = reinterpret_cast<const char*>(&record);
+  return HashBytes({bytes + sizeof record.checksum, sizeof record - sizeof record.checksum});
+}
+
+void HolderTable::Unmap::operator()(HolderRecord* cells) const {
+  ::munmap(cells, kHolderTableBytes);
+}
+
+Result<HolderTable> HolderTable::Map(int fd) {
+  void* mapping = ::mmap(nullptr, kHolderTableBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (mapping == MAP_FAILED) return ErrnoError("mmap of the lock's holder table");
+  return HolderTable(static_cast<HolderRecord*>(mapping));
+}
+
+HolderRecord HolderTable::Read(std::size_t cell) const {
+  HolderRecord record;
+  std::memcpy(&record, &cells_[cell], sizeof record);
+  return record.checksum == ChecksumOf(record) ? record : HolderRecord{};
+}
+
+void HolderTable::Write(std::size_t cell, HolderRecord record) {
+  record.checksum = ChecksumOf(record);
+  std::memcpy(&cells_[cell], &record, sizeof record);
+}
+
+std::optional<HolderTable::Entry> HolderTable::Add(HolderRecord record,
+                                                   const std::function<bool(LockKey)>& is_held) {
+  for (std::size_t i = 0; i < kHolderCells; ++i) {
+    const std::size_t cell = (record.key + i) % kHolderCells;
+    const HolderRecord old = Read(cell);
+    const bool predecessor_died = old.key == record.key;
+    if (old.key != kNoLock && !predecessor_died && is_held(old.key)) continue;
+    record.recoveries = old.recoveries + (predecessor_died ? 1 : 0);
+    Write(cell, record);
+    return Entry{.cell = cell, .predecessor_died = predecessor_died};
+  }
+  return std::nullopt;
+}
+
+void HolderTable::Remove(std::size_t cell) {
+  Write(cell, HolderRecord{.recoveries = Read(cell).recoveries});
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,74 @@
+// Who holds which key: a file that every worker maps and writes, and that the supervisor reads. It
+// informs people. Nothing is decided by it, so it needs no protection of its own: a record that was
+// torn, forged or overwritten fails its checksum or is not shown.
+//
+// A holder's record is in the cell of its key (key modulo the number of cells) or, where a live
+// holder of another key has that cell, in the next one that is free. With more holders than cells,
+// some are not shown.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "common/error.h"
+#include "common/lock/lock_key.h"
+
+namespace iperf3_exporter {
+
+// Plain data, the same in every build of one architecture. A change of it needs a new version in
+// the file's name (lock_files.cc).
+struct HolderRecord {
+  std::uint64_t checksum = 0;  // of the rest
+  LockKey key = kNoLock;       // kNoLock: released
+  std::int64_t since_ns = 0;   // CLOCK_REALTIME
+  std::uint64_t pid_namespace = 0;
+  std::uint32_t exporter_pid = 0;
+  std::uint32_t worker_pid = 0;
+  std::uint32_t port = 0;
+  std::uint32_t target_bytes = 0;
+  std::uint64_t recoveries = 0;  // of this cell, from all its holders
+  std::array<char, 256> target{};
+};
+
+inline constexpr std::size_t kHolderCells = 256;
+inline constexpr std::size_t kHolderTableBytes = kHolderCells * sizeof(HolderRecord);
+
+[[nodiscard]] std::uint64_t ChecksumOf(const HolderRecord& record);
+
+// Worker side. A file that is made shorter ends every process that maps it (SIGBUS): so no worker
+// keeps a descriptor by which it could do that, and the supervisor maps nothing.
+class HolderTable {
+ public:
+  // Maps the file; `fd` stays the caller's.
+  [[nodiscard]] static Result<HolderTable> Map(int fd);
+
+  struct Entry {
+    std::size_t cell;
+    bool predecessor_died;  // the key's last holder has left its record
+  };
+
+  // Enters the holder of `record.key`. `is_held` says whether a key has a holder now. Returns
+  // nothing if all cells are in use.
+  [[nodiscard]] std::optional<Entry> Add(HolderRecord record,
+                                         const std::function<bool(LockKey)>& is_held);
+
+  void Remove(std::size_t cell);
+
+ private:
+  struct Unmap {
+    void operator()(HolderRecord* cells) const;
+  };
+  explicit HolderTable(HolderRecord* cells) : cells_(cells) {}
+
+  // An empty record if the checksum is wrong.
+  [[nodiscard]] HolderRecord Read(std::size_t cell) const;
+  void Write(std::size_t cell, HolderRecord record);
+
+  std::unique_ptr<HolderRecord[], Unmap> cells_;
+};
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,210 @@
+#include "common/lock/host_lock.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+#include "common/lock/lock_files.h"
+#include "common/lock/lock_monitor.h"
+#include "common/lock/record_lock.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+// The longest sleep without a look at lock, deadline, cancel_fd and files.
+constexpr nanoseconds kSlice = milliseconds(20);
+// Waiters behind the head need no low latency: the head waits for a test to end.
+constexpr nanoseconds kTurnstilePoll = milliseconds(4);
+// A dying iperf3 needs about a millisecond.
+constexpr nanoseconds kLeasePoll = microseconds(500);
+// Long enough for the next waiter to consume a post that was passed on.
+constexpr nanoseconds kPassOnPause = milliseconds(1);
+
+bool IsReadable(int fd, nanoseconds wait) {
+  struct pollfd poll_fd = {.fd = fd, .events = POLLIN, .revents = 0};
+  const timespec time = {.tv_sec = 0, .tv_nsec = wait.count()};
+  return ::ppoll(&poll_fd, 1, &time, nullptr) > 0;
+}
+
+// Sleeps no longer than `wait` (under a second), nor past the deadline, nor once cancelled.
+void Sleep(nanoseconds wait, Deadline deadline, int cancel_fd) {
+  static_cast<void>(IsReadable(cancel_fd, std::min(wait, TimeLeft(deadline))));
+}
+
+std::int64_t WallClockNanoseconds() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+}  // namespace
+
+HeldLock& HeldLock::operator=(HeldLock&& other) noexcept {
+  if (this != &other) {
+    Release();
+    lock_ = std::exchange(other.lock_, nullptr);
+    key_ = other.key_;
+    entry_ = other.entry_;
+  }
+  return *this;
+}
+
+void HeldLock::Release() {
+  if (HostLock* lock = std::exchange(lock_, nullptr)) lock->Release(key_, entry_);
+}
+
+int HeldLock::lease_fd() const { return lock_ == nullptr ? -1 : lock_->lease_.get(); }
+
+HostLock::HostLock(UniqueFd lease, UniqueFd file, UniqueFd table_file, Wakeup wakeup,
+                   HolderTable holders)
+    : lease_(std::move(lease)),
+      file_(std::move(file)),
+      table_file_(std::move(table_file)),
+      wakeup_(std::move(wakeup)),
+      holders_(std::move(holders)),
+      self_{.pid_namespace = OwnPidNamespace(),
+            .exporter_pid = static_cast<std::uint32_t>(::getppid()),
+            .worker_pid = static_cast<std::uint32_t>(::getpid())} {}
+
+Result<std::unique_ptr<HostLock>> HostLock::Open(const std::string& name, LockScope scope,
+                                                 int lowest_fd) {
+  Result<UniqueFd> lease = OpenLockFile(LockFile::kLock, name, scope, O_RDONLY, lowest_fd);
+  if (!lease) return tl::unexpected(lease.error());
+  Result<UniqueFd> file = OpenLockFile(LockFile::kLock, name, scope, O_RDWR, lowest_fd);
+  if (!file) return tl::unexpected(file.error());
+  Result<UniqueFd> table_file = OpenLockFile(LockFile::kHolders, name, scope, O_RDONLY, lowest_fd);
+  if (!table_file) return tl::unexpected(table_file.error());
+  const Result<UniqueFd> writable = OpenLockFile(LockFile::kHolders, name, scope, O_RDWR);
+  if (!writable) return tl::unexpected(writable.error());
+  Result<HolderTable> holders = HolderTable::Map(writable->get());
+  if (!holders) return tl::unexpected(holders.error());
+  Result<Wakeup> wakeup = Wakeup::Open(name, scope);
+  if (!wakeup) return tl::unexpected(wakeup.error());
+  // Otherwise somebody has replaced one between two of these calls.
+  for (const int fd : {lease->get(), file->get(), table_file->get(), writable->get()}) {
+    if (!HasLink(fd))
+      return MakeError("the lock's files were replaced while they were being opened");
+  }
+  return std::unique_ptr<HostLock>(new HostLock(std::move(*lease), std::move(*file),
+                                                std::move(*table_file), std::move(*wakeup),
+                                                std::move(*holders)));
+}
+
+tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const LockUser& user,
+                                                       Deadline deadline, int cancel_fd) {
+  const Limits limits = {.deadline = deadline, .cancel_fd = cancel_fd};
+  if (const Acquired passed = PassTurnstile(key, limits); !passed) {
+    return tl::unexpected(passed.error());
+  }
+  const Acquired owner = WaitForOwner(key, limits);
+  Unlock(file_.get(), PlaceOf(LockRole::kTurnstile, key));
+  if (!owner) return tl::unexpected(owner.error());
+  if (const Acquired lease = TakeLease(key, limits); !lease) {
+    ReleaseOwner(key);
+    return tl::unexpected(lease.error());
+  }
+  return HeldLock(this, key, AddToTable(key, user));
+}
+
+HostLock::Acquired HostLock::CheckLimits(const Limits& limits) const {
+  if (!HasLink(file_.get())) return tl::unexpected(AcquireError::kLockGone);
+  if (limits.cancel_fd >= 0 && IsReadable(limits.cancel_fd, nanoseconds::zero())) {
+    return tl::unexpected(AcquireError::kCancelled);
+  }
+  if (TimeLeft(limits.deadline) == nanoseconds::zero()) {
+    return tl::unexpected(AcquireError::kTimeout);
+  }
+  return {};
+}
+
+HostLock::Acquired HostLock::PassTurnstile(LockKey key, const Limits& limits) {
+  for (;;) {
+    switch (TryLock(file_.get(), PlaceOf(LockRole::kTurnstile, key), F_WRLCK)) {
+      case LockAttempt::kAcquired:
+        return {};
+      case LockAttempt::kError:
+        return tl::unexpected(AcquireError::kLockGone);
+      case LockAttempt::kBusy:
+        break;
+    }
+    if (Acquired within = CheckLimits(limits); !within) return within;
+    Sleep(kTurnstilePoll, limits.deadline, limits.cancel_fd);
+  }
+}
+
+HostLock::Acquired HostLock::WaitForOwner(LockKey key, const Limits& limits) {
+  bool woken = false;
+  bool passed_on = false;  // the last wakeup, and it was not needed here
+  for (;;) {
+    switch (TryLock(file_.get(), PlaceOf(LockRole::kOwner, key), F_WRLCK)) {
+      case LockAttempt::kAcquired:
+        return {};
+      case LockAttempt::kError:
+        return tl::unexpected(AcquireError::kLockGone);
+      case LockAttempt::kBusy:
+        break;
+    }
+    passed_on = woken && !passed_on;
+    if (passed_on) {
+      wakeup_.Post();
+      Sleep(kPassOnPause, limits.deadline, limits.cancel_fd);
+    }
+    if (Acquired within = CheckLimits(limits); !within) return within;
+    woken = wakeup_.Wait(Clock::now() + std::min(kSlice, TimeLeft(limits.deadline)));
+  }
+}
+
+HostLock::Acquired HostLock::TakeLease(LockKey key, const Limits& limits) {
+  const std::int64_t place = PlaceOf(LockRole::kLease, key);
+  // With the owner lock nobody else takes the lease: free now means free for us.
+  while (IsLocked(file_.get(), place)) {
+    if (Acquired within = CheckLimits(limits); !within) return within;
+    Sleep(kLeasePoll, limits.deadline, limits.cancel_fd);
+  }
+  if (TryLock(lease_.get(), place, F_RDLCK) != LockAttempt::kAcquired) {
+    return tl::unexpected(AcquireError::kLockGone);
+  }
+  if (!HasLink(file_.get()) || !HasLink(table_file_.get())) {
+    Unlock(lease_.get(), place);
+    return tl::unexpected(AcquireError::kLockGone);
+  }
+  return {};
+}
+
+std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const LockUser& user) {
+  HolderRecord record = self_;
+  record.key = key;
+  record.since_ns = WallClockNanoseconds();
+  record.port = user.port;
+  const std::size_t bytes = std::min(user.target.size(), record.target.size());
+  record.target_bytes = static_cast<std::uint32_t>(bytes);
+  std::memcpy(record.target.data(), user.target.data(), bytes);
+  return holders_.Add(record, [this](LockKey other) {
+    return IsLocked(file_.get(), PlaceOf(LockRole::kOwner, other));
+  });
+}
+
+void HostLock::ReleaseOwner(LockKey key) {
+  Unlock(file_.get(), PlaceOf(LockRole::kOwner, key));
+  // Afterwards, so that the woken waiter finds it free.
+  wakeup_.Post();
+}
+
+void HostLock::Release(LockKey key, const std::optional<HolderTable::Entry>& entry) {
+  // A holder whose exporter was killed leaves its record, as one that was killed itself does: the
+  // next holder counts a recovery.
+  const bool has_exporter = static_cast<std::uint32_t>(::getppid()) == self_.exporter_pid;
+  if (entry && has_exporter) holders_.Remove(entry->cell);
+  Unlock(lease_.get(), PlaceOf(LockRole::kLease, key));
+  ReleaseOwner(key);
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,146 @@
+#include "common/lock/lock_files.h"
+
+#include <fcntl.h>
+#include <semaphore.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <span>
+
+#include "common/lock/holder_table.h"
+#include "common/text.h"
+
+namespace iperf3_exporter {
+namespace {
+
+constexpr char kDirectory[] = "/dev/shm";  // where glibc has its named semaphores
+constexpr mode_t kMode = 0600;             // the exporter's user alone
+
+std::string Stem(const std::string& name, LockScope scope) {
+  return name + "@" + std::string(Name(scope));
+}
+
+off_t SizeOf(LockFile file) {
+  if (file == LockFile::kMutex) return sizeof(sem_t);
+  return file == LockFile::kHolders ? kHolderTableBytes : 0;
+}
+
+bool IsWellFormed(LockFile file, const struct stat& info) {
+  const mode_t type = file == LockFile::kLock ? S_IFIFO : S_IFREG;
+  return info.st_mode == (type | kMode) && info.st_size == SizeOf(file) && info.st_nlink == 1;
+}
+
+tl::unexpected<Error> ForeignFileError(const std::string& path, uid_t owner) {
+  return MakeError(path + " belongs to user " + std::to_string(owner) + ", not to user " +
+                   std::to_string(::geteuid()) + " of this exporter: use another --lock.name");
+}
+
+// Links a file only when it is complete. Boost's own creation can leave a second name behind when
+// it is killed, which would hide the deletion of the first.
+Status CreateRegularFile(const std::string& path, std::span<const std::byte> content, off_t bytes) {
+  const UniqueFd fd(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, kMode));
+  if (!fd) return ErrnoError("creating " + path);
+  // open(2) applies the umask to the mode.
+  if (::fchmod(fd.get(), kMode) != 0) return ErrnoError("mode of " + path);
+  const ssize_t written = ::write(fd.get(), content.data(), content.size());
+  if (written != static_cast<ssize_t>(content.size())) return ErrnoError("writing " + path);
+  if (::ftruncate(fd.get(), bytes) != 0) return ErrnoError("size of " + path);
+  const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.get());
+  if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    return ErrnoError("linking " + path);
+  }
+  return {};
+}
+
+// What glibc's sem_open writes into a new file: an unlocked process-shared semaphore.
+Status CreateMutex(const std::string& path) {
+  sem_t semaphore = {};
+  if (::sem_init(&semaphore, 1, 1) != 0) return ErrnoError("sem_init");
+  return CreateRegularFile(path, std::as_bytes(std::span(&semaphore, 1)), sizeof semaphore);
+}
+
+Status CreateFifo(const std::string& path) {
+  if (::mkfifo(path.c_str(), kMode) != 0) return ErrnoError("creating " + path);
+  // mkfifo(3) applies the umask to the mode.
+  if (::chmod(path.c_str(), kMode) != 0) return ErrnoError("mode of " + path);
+  return {};
+}
+
+Status Create(LockFile file, const std::string& path) {
+  if (file == LockFile::kLock) return CreateFifo(path);
+  if (file == LockFile::kMutex) return CreateMutex(path);
+  return CreateRegularFile(path, {}, SizeOf(file));
+}
+
+// Another supervisor may create, replace or delete the same file at the same moment; whoever uses a
+// file that was deleted notices. So this looks again after each step, but not for ever.
+Status Ensure(LockFile file, const std::string& path) {
+  constexpr int kRounds = 10;
+  Status created;
+  for (int round = 0; round < kRounds; ++round) {
+    struct stat info = {};
+    if (::lstat(path.c_str(), &info) != 0) {
+      if (errno != ENOENT) return ErrnoError(path);
+      created = Create(file, path);
+      continue;
+    }
+    if (info.st_uid != ::geteuid()) return ForeignFileError(path, info.st_uid);
+    if (IsWellFormed(file, info)) return {};
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("replacing " + path);
+  }
+  return created ? MakeError(path + " changes all the time") : created;
+}
+
+}  // namespace
+
+bool IsLockName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxLockNameBytes && HasOnlyAlnumOr(name, "._-");
+}
+
+std::string LockMutexName(const std::string& name, LockScope scope) { return Stem(name, scope); }
+
+std::string LockFilePath(LockFile file, const std::string& name, LockScope scope) {
+  const std::string prefix = std::string(kDirectory) + "/";
+  if (file == LockFile::kMutex) return prefix + "sem." + LockMutexName(name, scope);
+  return prefix + Stem(name, scope) + (file == LockFile::kHolders ? "-holders.1" : "");
+}
+
+Status CreateLockFiles(const std::string& name, LockScope scope) {
+  if (!IsLockName(name)) return MakeError("not a name for a lock");
+  for (const LockFile file : kLockFiles) {
+    if (Status status = Ensure(file, LockFilePath(file, name, scope)); !status) return status;
+  }
+  return {};
+}
+
+Result<UniqueFd> OpenLockFile(LockFile file, const std::string& name, LockScope scope,
+                              int open_flags, int lowest_fd) {
+  const std::string path = LockFilePath(file, name, scope);
+  // O_NONBLOCK: opening a FIFO for reading would wait for a writer.
+  UniqueFd fd(::open(path.c_str(), open_flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return ErrnoError(path);
+  struct stat info = {};
+  if (::fstat(fd.get(), &info) != 0) return ErrnoError(path);
+  if (info.st_uid != ::geteuid()) return ForeignFileError(path, info.st_uid);
+  if (!IsWellFormed(file, info)) return MakeError(path + " has another type, mode or size");
+  if (fd.get() >= lowest_fd) return fd;
+  UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, lowest_fd));
+  if (!moved) return ErrnoError("descriptor of " + path);
+  return moved;
+}
+
+bool IsAt(const std::string& path, int fd) {
+  struct stat by_path = {};
+  struct stat by_fd = {};
+  return ::lstat(path.c_str(), &by_path) == 0 && ::fstat(fd, &by_fd) == 0 &&
+         by_path.st_dev == by_fd.st_dev && by_path.st_ino == by_fd.st_ino;
+}
+
+bool HasLink(int fd) {
+  struct stat info = {};
+  return ::fstat(fd, &info) == 0 && info.st_nlink > 0;
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,59 @@
+// Record locks (fcntl(2), F_OFD_SETLK) on single bytes of a file. The open file description owns
+// them, so the kernel drops them when its last descriptor is closed, also when a process dies.
+// A lock may lie beyond the end of the file. Internal to the lock.
+#pragma once
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "common/lock/lock_key.h"
+
+namespace iperf3_exporter {
+
+// What a key's bytes mean. Each role has a range of 2^kLockKeyBits bytes, so the bytes of two keys
+// never overlap.
+enum class LockRole : std::uint8_t {
+  kOwner,      // write lock: may run a test
+  kTurnstile,  // write lock: is the next owner
+  kLease,      // read lock: a test may still be running
+};
+inline constexpr std::int64_t kRoleRange = std::int64_t{1} << kLockKeyBits;
+
+// Below 2^63 - 1, the largest offset.
+[[nodiscard]] constexpr std::int64_t PlaceOf(LockRole role, LockKey key) {
+  return static_cast<std::int64_t>(role) * kRoleRange + static_cast<std::int64_t>(key);
+}
+
+enum class LockAttempt : std::uint8_t { kAcquired, kBusy, kError };
+
+[[nodiscard]] inline struct flock ByteRange(short type, std::int64_t from, std::int64_t bytes) {
+  struct flock range = {};  // l_pid must be 0
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  range.l_start = from;
+  range.l_len = bytes;
+  return range;
+}
+
+// `type`: F_WRLCK (the description must be open for writing) or F_RDLCK.
+[[nodiscard]] inline LockAttempt TryLock(int fd, std::int64_t place, short type) {
+  struct flock range = ByteRange(type, place, 1);
+  if (::fcntl(fd, F_OFD_SETLK, &range) == 0) return LockAttempt::kAcquired;
+  const bool is_busy = errno == EAGAIN || errno == EACCES || errno == EINTR;
+  return is_busy ? LockAttempt::kBusy : LockAttempt::kError;
+}
+
+inline void Unlock(int fd, std::int64_t place) {
+  struct flock range = ByteRange(F_UNLCK, place, 1);
+  static_cast<void>(::fcntl(fd, F_OFD_SETLK, &range));
+}
+
+// Whether another description has any lock there; a failed call counts as yes.
+[[nodiscard]] inline bool IsLocked(int fd, std::int64_t place) {
+  struct flock range = ByteRange(F_WRLCK, place, 1);
+  return ::fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type != F_UNLCK;
+}
+
+}  // namespace iperf3_exporter

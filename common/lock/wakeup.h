@@ -1,0 +1,52 @@
+// A boost::interprocess::named_mutex that wakes waiters. It decides nothing: the mutex is a
+// counting semaphore without an owner, so a kill can lose a post or leave one behind.
+//
+// All keys of a scope share it. A post wakes one waiter, perhaps one that waits for another key,
+// and may be lost; who waits for a lock must therefore look at the lock itself now and then
+// (HostLock::WaitForOwner). Boost's exceptions end here. Internal to the lock.
+#pragma once
+
+#include <semaphore.h>
+
+#include <memory>
+#include <string>
+
+#include "common/deadline.h"
+#include "common/error.h"
+#include "common/lock/lock_key.h"
+
+namespace boost::interprocess {
+class named_mutex;
+}
+
+namespace iperf3_exporter {
+
+class Wakeup {
+ public:
+  // Opens and maps the mutex that CreateLockFiles made. Keeps no descriptor.
+  [[nodiscard]] static Result<Wakeup> Open(const std::string& name, LockScope scope);
+
+  Wakeup(Wakeup&&) noexcept;
+  ~Wakeup();
+
+  // Wakes one waiter, or the next one to come; two such posts never add up.
+  void Post() noexcept;
+
+  // Waits for a post, on the monotonic clock. False: none came, or a signal did.
+  [[nodiscard]] bool Wait(Deadline until) noexcept;
+
+ private:
+  struct Unmap {
+    void operator()(sem_t* semaphore) const;
+  };
+  using Mapping = std::unique_ptr<sem_t, Unmap>;
+
+  Wakeup(std::unique_ptr<boost::interprocess::named_mutex> mutex, Mapping semaphore);
+
+  std::unique_ptr<boost::interprocess::named_mutex> mutex_;
+  // The same semaphore, because the mutex's own timed_lock counts on the wall clock and throws when
+  // a signal comes. sem_overview(7): a named semaphore is its file's content.
+  Mapping semaphore_;
+};
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,165 @@
+// The lock's files: who makes them, whose they must be, and what is replaced.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/interprocess/sync/named_mutex.hpp>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "tests/common/lock/lock_fixture.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class LockFilesTest : public LockFixture {};
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+ino_t InodeOf(const std::string& path) {
+  struct stat info = {};
+  return ::lstat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+TEST_F(LockFilesTest, AcceptsTheDocumentedBytesOfANameOnly) {
+  EXPECT_TRUE(IsLockName("iperf3_exporter"));
+  EXPECT_TRUE(IsLockName("A.b-9_"));
+  EXPECT_TRUE(IsLockName(std::string(kMaxLockNameBytes, 'x')));
+  EXPECT_FALSE(IsLockName(""));
+  EXPECT_FALSE(IsLockName(std::string(kMaxLockNameBytes + 1, 'x')));
+  for (const char* bad : {"a/b", "a@b", "a b", "\xc3\xa4", "a\n"}) EXPECT_FALSE(IsLockName(bad));
+}
+
+TEST_F(LockFilesTest, NamesNoFileTwice) {
+  EXPECT_EQ(LockFilePath(LockFile::kLock, "n", LockScope::kHost), "/dev/shm/n@host");
+  EXPECT_EQ(LockFilePath(LockFile::kMutex, "n", LockScope::kBind), "/dev/shm/sem.n@bind");
+  EXPECT_EQ(LockFilePath(LockFile::kHolders, "n", LockScope::kTarget),
+            "/dev/shm/n@target-holders.1");
+}
+
+// Exporters of two versions share the lock: these numbers may never change.
+TEST_F(LockFilesTest, MapsATextToTheSameKeyForEver) {
+  EXPECT_EQ(MakeLockKey(""), 860922984064492332U);
+  EXPECT_EQ(MakeLockKey("host"), 33769079411002738U);
+  EXPECT_EQ(MakeLockKey("target 192.0.2.1 5201"), 2046259257417953122U);
+}
+
+TEST_F(LockFilesTest, SpreadsKeys) {
+  std::set<LockKey> keys;
+  for (int i = 0; i < 100'000; ++i) {
+    const LockKey key = MakeLockKey("target 10.0.0.1 " + std::to_string(i));
+    EXPECT_GE(key, 1U);
+    EXPECT_LE(key, kMaxLockKey);
+    keys.insert(key);
+  }
+  EXPECT_EQ(keys.size(), 100'000U);
+}
+
+TEST_F(LockFilesTest, MakesWhatBoostWouldHaveMade) {
+  namespace bip = boost::interprocess;
+  const std::string theirs = name_ + ".boost";
+  bip::named_mutex::remove(theirs.c_str());
+  { const bip::named_mutex mutex(bip::create_only, theirs.c_str()); }
+  EXPECT_EQ(ReadFile(Path(LockFile::kMutex)), ReadFile("/dev/shm/sem." + theirs));
+  bip::named_mutex::remove(theirs.c_str());
+}
+
+TEST_F(LockFilesTest, CreatesOnceWithOwnersModeWhateverTheUmask) {
+  TearDown();
+  const mode_t old_umask = ::umask(0777);
+  const Status created = CreateLockFiles(name_, kScope);
+  ::umask(old_umask);
+  ASSERT_TRUE(created) << created.error().message;
+  for (const LockFile file : kLockFiles) {
+    struct stat info = {};
+    ASSERT_EQ(::stat(Path(file).c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0600U);
+    EXPECT_EQ(info.st_nlink, 1U);
+    const ino_t inode = InodeOf(Path(file));
+    ASSERT_TRUE(CreateLockFiles(name_, kScope));
+    EXPECT_EQ(InodeOf(Path(file)), inode);
+  }
+}
+
+// By another mode or a second name somebody else may have it open, and a wrong size ends or
+// confuses who maps it.
+TEST_F(LockFilesTest, ReplacesItsOwnMalformedFiles) {
+  const auto expect_replacement = [this](LockFile file, const char* what) {
+    const std::string path = Path(file);
+    const auto lock = HostLock::Open(name_, kScope);
+    ASSERT_FALSE(lock) << what;
+    EXPECT_THAT(lock.error().message, HasSubstr(path)) << what;
+    const ino_t malformed = InodeOf(path);
+    const Status created = CreateLockFiles(name_, kScope);
+    ASSERT_TRUE(created) << what << created.error().message;
+    EXPECT_NE(InodeOf(path), malformed) << what;
+    EXPECT_TRUE(Open()->Acquire(kKey, kNobody, Past(), -1)) << what;
+  };
+  for (const LockFile file : kLockFiles) {
+    const std::string path = Path(file);
+    ASSERT_EQ(::chmod(path.c_str(), 0660), 0);
+    expect_replacement(file, "mode");
+    const std::string second = path + ".second";
+    ASSERT_EQ(::link(path.c_str(), second.c_str()), 0);
+    expect_replacement(file, "second name");
+    ::unlink(second.c_str());
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    ASSERT_EQ(::symlink("/etc/passwd", path.c_str()), 0);
+    expect_replacement(file, "symbolic link");
+    EXPECT_NE(InodeOf("/etc/passwd"), 0U);
+    if (file == LockFile::kLock) continue;
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    expect_replacement(file, "FIFO");
+    for (const off_t size : {0, 5, 1'000'000}) {
+      ASSERT_EQ(::truncate(path.c_str(), size), 0);
+      expect_replacement(file, "size");
+    }
+  }
+}
+
+TEST_F(LockFilesTest, RefusesAnotherUsersFile) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
+  for (const LockFile file : kLockFiles) {
+    ASSERT_EQ(::chown(Path(file).c_str(), 12345, 0), 0);
+    const auto says_why =
+        AllOf(HasSubstr(Path(file)), HasSubstr("user 12345"), HasSubstr("--lock.name"));
+    const Status created = CreateLockFiles(name_, kScope);
+    ASSERT_FALSE(created);
+    EXPECT_THAT(created.error().message, says_why);
+    const auto lock = HostLock::Open(name_, kScope);
+    ASSERT_FALSE(lock);
+    EXPECT_THAT(lock.error().message, says_why);
+    ASSERT_EQ(::unlink(Path(file).c_str()), 0);
+  }
+}
+
+TEST_F(LockFilesTest, OpensOnlyWhatExists) {
+  const auto lock = HostLock::Open(name_, LockScope::kHost);
+  ASSERT_FALSE(lock);
+  EXPECT_THAT(lock.error().message, HasSubstr("No such file"));
+}
+
+// Whatever a worker that was taken over does to the lock by its descriptors.
+TEST_F(LockFilesTest, TheLockItselfCanNotBeChanged) {
+  const auto fd = OpenLockFile(LockFile::kLock, name_, kScope, O_RDWR);
+  ASSERT_TRUE(fd);
+  EXPECT_NE(::ftruncate(fd->get(), 1), 0);
+  const std::string block(1 << 20, 'x');
+  EXPECT_LE(::write(fd->get(), block.data(), block.size()), 1 << 16) << "a pipe's buffer";
+  EXPECT_TRUE(CreateLockFiles(name_, kScope));
+  EXPECT_TRUE(IsAt(Path(LockFile::kLock), fd->get()));
+  EXPECT_TRUE(Open()->Acquire(kKey, kNobody, Past(), -1));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

@@ -1,0 +1,163 @@
+// What /lock-status is made from.
+#include "common/lock/lock_monitor.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "common/lock/holder_table.h"
+#include "common/lock/record_lock.h"
+#include "tests/common/lock/lock_fixture.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::hours;
+
+class LockMonitorTest : public LockFixture {
+ protected:
+  // What a rogue holder may write, into its key's cell.
+  void Forge(HolderRecord record, bool with_checksum = true) const {
+    record.key = kKey;
+    if (with_checksum) record.checksum = ChecksumOf(record);
+    const UniqueFd fd(::open(Path(LockFile::kHolders).c_str(), O_RDWR | O_CLOEXEC));
+    const auto at = static_cast<off_t>(kKey % kHolderCells * sizeof record);
+    ASSERT_EQ(::pwrite(fd.get(), &record, sizeof record, at), ssize_t{sizeof record});
+  }
+  // Holds the key without saying who it is.
+  [[nodiscard]] UniqueFd HoldSilently() const {
+    UniqueFd fd(::open(Path(LockFile::kLock).c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_EQ(TryLock(fd.get(), PlaceOf(LockRole::kOwner, kKey), F_WRLCK), LockAttempt::kAcquired);
+    return fd;
+  }
+};
+
+// The holder of the only key that is held.
+std::optional<LockHolder> OnlyHolder(const LockMonitor& monitor) {
+  const auto holders = monitor.Read().holders;
+  EXPECT_EQ(holders.size(), 1U);
+  return holders.size() == 1 ? holders.front() : std::nullopt;
+}
+
+TEST_F(LockMonitorTest, ShowsTheHolderWhileItHolds) {
+  const LockMonitor monitor = OpenMonitor();
+  const auto lock = Open();
+  EXPECT_TRUE(monitor.Read().holders.empty());
+  auto held = lock->Acquire(kKey, {.target = "server.example", .port = 5201}, Past(), -1);
+  const auto holder = OnlyHolder(monitor);
+  ASSERT_TRUE(holder);
+  EXPECT_FALSE(holder->ours) << "the parent process of who opened the lock reads as its exporter";
+  EXPECT_EQ(holder->exporter_pid, static_cast<std::uint32_t>(::getppid()));
+  EXPECT_EQ(holder->worker_pid, static_cast<std::uint32_t>(::getpid()));
+  EXPECT_EQ(holder->target, "server.example");
+  EXPECT_EQ(holder->port, 5201);
+  const auto age = std::chrono::system_clock::now() - holder->since;
+  EXPECT_LT(std::chrono::abs(age), hours(1));
+  held->Release();
+  EXPECT_TRUE(monitor.Read().holders.empty());
+}
+
+TEST_F(LockMonitorTest, ShowsHoldersThatShareACell) {
+  const LockMonitor monitor = OpenMonitor();
+  std::vector<std::unique_ptr<HostLock>> workers;
+  std::vector<HeldLock> held;
+  for (LockKey i = 0; i < 3; ++i) {
+    workers.push_back(Open());
+    held.push_back(
+        *workers.back()->Acquire(kKey + i * kHolderCells, {.target = "t", .port = 1}, Past(), -1));
+  }
+  for (const auto& holder : monitor.Read().holders) EXPECT_TRUE(holder);
+  held[1].Release();
+  EXPECT_EQ(monitor.Read().holders.size(), 2U);
+  for (const auto& holder : monitor.Read().holders) EXPECT_TRUE(holder);
+}
+
+TEST_F(LockMonitorTest, ForgetsTheDead) {
+  const LockMonitor monitor = OpenMonitor();
+  {
+    const auto dying = Open();
+    Abandon(*dying->Acquire(kKey, {.target = "old", .port = 1}, Past(), -1));
+  }
+  EXPECT_TRUE(monitor.Read().holders.empty());
+}
+
+TEST_F(LockMonitorTest, ShowsWhoHoldsWithoutSayingSo) {
+  const LockMonitor monitor = OpenMonitor();
+  const UniqueFd holder = HoldSilently();
+  EXPECT_FALSE(OnlyHolder(monitor));
+}
+
+TEST_F(LockMonitorTest, CleansForgedRecords) {
+  const LockMonitor monitor = OpenMonitor();
+  const UniqueFd rogue = HoldSilently();
+  HolderRecord record{.since_ns = 77, .port = 5201, .target_bytes = 4};
+  std::memcpy(record.target.data(), "a\"\n\xff", 4);
+  Forge(record);
+  auto holder = OnlyHolder(monitor);
+  ASSERT_TRUE(holder);
+  EXPECT_EQ(holder->target, "a???");
+
+  record.target_bytes = 0xffffffff;
+  Forge(record);
+  EXPECT_FALSE(OnlyHolder(monitor));
+
+  record.target_bytes = 4;
+  record.port = 65536;
+  Forge(record);
+  EXPECT_FALSE(OnlyHolder(monitor));
+
+  record.port = 1;
+  record.since_ns = -1;
+  Forge(record);
+  EXPECT_FALSE(OnlyHolder(monitor));
+}
+
+// As a writer leaves it that was killed inside.
+TEST_F(LockMonitorTest, IgnoresATornRecordAndWritesOverIt) {
+  const LockMonitor monitor = OpenMonitor();
+  {
+    const UniqueFd rogue = HoldSilently();
+    Forge({.since_ns = 77, .port = 1, .recoveries = 1'000}, false);
+    EXPECT_FALSE(OnlyHolder(monitor));
+    EXPECT_EQ(monitor.Read().recoveries, 0U);
+  }
+  const auto lock = Open();
+  const auto held = lock->Acquire(kKey, {.target = "next", .port = 1}, Past(), -1);
+  EXPECT_FALSE(held->recovered());
+  const auto holder = OnlyHolder(monitor);
+  ASSERT_TRUE(holder);
+  EXPECT_EQ(holder->target, "next");
+}
+
+// A hostile worker can lock as many bytes as it likes.
+TEST_F(LockMonitorTest, ListsNoMoreThanThereAreCells) {
+  const LockMonitor monitor = OpenMonitor();
+  const UniqueFd rogue(::open(Path(LockFile::kLock).c_str(), O_RDWR | O_CLOEXEC));
+  struct flock all = ByteRange(F_WRLCK, 0, 0);
+  ASSERT_EQ(::fcntl(rogue.get(), F_OFD_SETLK, &all), 0);
+  EXPECT_EQ(monitor.Read().holders.size(), kHolderCells);
+}
+
+// Whoever maps it would be ended by SIGBUS.
+TEST_F(LockMonitorTest, KnowsNobodyByATableThatWasCutOff) {
+  const LockMonitor monitor = OpenMonitor();
+  const auto lock = Open();
+  auto held = lock->Acquire(kKey, {.target = "server.example", .port = 5201}, Past(), -1);
+  ASSERT_TRUE(OnlyHolder(monitor));
+  const std::string path = Path(LockFile::kHolders);
+  for (const off_t size : {off_t{20}, off_t{8}, off_t{0}}) {
+    ASSERT_EQ(::truncate(path.c_str(), size), 0);
+    EXPECT_FALSE(OnlyHolder(monitor));
+    EXPECT_EQ(monitor.Read().recoveries, 0U);
+    EXPECT_TRUE(monitor.NeedsRepair());
+  }
+  // Its own mapping would end this process too.
+  ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(kHolderTableBytes)), 0);
+  held->Release();
+  EXPECT_TRUE(monitor.Read().holders.empty());
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
