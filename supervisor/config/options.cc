@@ -7,7 +7,7 @@
 #include <span>
 #include <utility>
 
-#include "common/lock/lock_objects.h"
+#include "common/lock/lock_files.h"
 #include "common/text.h"
 #include "supervisor/config/flags.h"
 #include "supervisor/config/program_paths.h"
