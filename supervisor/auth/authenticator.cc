@@ -18,11 +18,11 @@
 namespace iperf3_exporter {
 namespace {
 
-// Two, so that one user with a costly hash does not hold up all others.
+// Two, so that one user with a costly hash does not delay all others.
 constexpr std::size_t kThreads = 2;
-// The event loop goes first on a machine with few cores.
+// The event loop has priority on a machine with few cores.
 constexpr int kNice = 10;
-constexpr std::size_t kMaxKnownWrong = 1024;
+constexpr std::size_t kMaxRejected = 1024;
 
 // Runs on a thread of the pool.
 bool VerifyBcrypt(const std::string& password, const std::string& hash) {
@@ -32,7 +32,7 @@ bool VerifyBcrypt(const std::string& password, const std::string& hash) {
   const bool right = result != nullptr &&
                      hash == std::string_view(result).substr(0, kBcryptHashBytes) &&
                      std::string_view(result).size() == kBcryptHashBytes &&
-                     // A NUL would hide what is behind it.
+                     // crypt_r would ignore what follows a NUL.
                      password.find('\0') == std::string::npos;
   OPENSSL_cleanse(data.get(), sizeof(crypt_data));
   return right;
@@ -67,17 +67,17 @@ bool ParseBasicAuthorization(std::string_view value, Credentials& credentials) {
 
 Authenticator::Authenticator(event_base* base)
     : pool_(base,
-            // One per line.
+            // At most one task per queue.
             {.max_threads = kThreads,
              .max_queued = kMaxWaiting,
              .idle_timeout = std::chrono::seconds(30)}) {
-  // Not RAND_bytes: it would bring 2 MB of libcrypto to life where nobody uses TLS or passwords.
+  // Not RAND_bytes: it would load 2 MB of libcrypto where nobody uses TLS or passwords.
   if (::getrandom(key_.data(), key_.size(), 0) != static_cast<ssize_t>(key_.size())) std::abort();
 }
 
 void Authenticator::SetUsers(std::map<std::string, std::string> users) {
   users_ = std::move(users);
-  std::erase_if(known_right_, [this](const auto& entry) { return !users_.contains(entry.first); });
+  std::erase_if(accepted_, [this](const auto& entry) { return !users_.contains(entry.first); });
   dummies_.reset();
   if (!users_.empty()) dummies_ = std::make_unique<const DummyHashes>(users_);
 }
@@ -95,114 +95,120 @@ Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view
   return digest;
 }
 
+bool Authenticator::IsAccepted(const PendingCheck& check) const {
+  const auto known = accepted_.find(check.credentials.user);
+  return known != accepted_.end() && check.user_exists &&
+         CRYPTO_memcmp(known->second.data(), check.digest.data(), check.digest.size()) == 0;
+}
+
 void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
                           std::function<void(AuthOutcome)> done) {
   if (!dummies_) return done(AuthOutcome::kRefused);
   const auto user = users_.find(credentials.user);
-  Question question;
-  question.exists = user != users_.end();
-  const std::string dummy = dummies_->For(credentials.user);
-  question.hash = question.exists ? user->second : dummy;
-  question.digest = DigestOf({credentials.user, question.hash, credentials.password});
-  if (const auto right = known_right_.find(credentials.user);
-      right != known_right_.end() && question.exists &&
-      CRYPTO_memcmp(right->second.data(), question.digest.data(), question.digest.size()) == 0) {
-    return done(AuthOutcome::kAccepted);
-  }
-  if (known_wrong_.contains(question.digest)) return done(AuthOutcome::kRefused);
+  PendingCheck check;
+  check.user_exists = user != users_.end();
+  // Computed for a known user too, because it takes time.
+  std::string dummy = dummies_->For(credentials.user);
+  check.hash = check.user_exists ? user->second : std::move(dummy);
+  check.digest = DigestOf({credentials.user, check.hash, credentials.password});
+  check.credentials = std::move(credentials);
+  if (IsAccepted(check)) return done(AuthOutcome::kAccepted);
+  if (rejected_.contains(check.digest)) return done(AuthOutcome::kRefused);
 
-  const Digest name = DigestOf({credentials.user});
+  const Digest name = DigestOf({check.credentials.user});
   if (!HasRoom(name)) DropUnwanted();
   if (!HasRoom(name)) return done(AuthOutcome::kBusy);
-  Line& line = lines_[name];
-  question.credentials = std::move(credentials);
-  question.wanted = std::move(wanted);
-  question.done = std::move(done);
-  line.waiting.push_back(std::move(question));
+  check.wanted = std::move(wanted);
+  check.done = std::move(done);
+  NameQueue& queue = queues_[name];
+  queue.checks.push_back(std::move(check));
   ++waiting_;
-  if (line.waiting.size() == 1) Start(name);
+  if (queue.checks.size() == 1) RunNext(name);
 }
 
 bool Authenticator::HasRoom(const Digest& name) const {
   if (waiting_ >= kMaxWaiting) return false;
-  const auto line = lines_.find(name);
-  return line == lines_.end() || line->second.waiting.size() < kMaxWaitingPerName;
+  const auto queue = queues_.find(name);
+  return queue == queues_.end() || queue->second.checks.size() < kMaxWaitingPerName;
 }
 
-// Who has gone keeps no place, except the one whose password is being checked right now.
+// A client that has gone keeps no place, unless its password is being verified right now.
 void Authenticator::DropUnwanted() {
   std::vector<Digest> stopped;
-  for (auto& [name, line] : lines_) {
-    const bool begun = line.task.HasBegun();
-    const bool first_goes = !begun && !line.waiting.front().wanted();
-    const auto first = line.waiting.begin() + (begun ? 1 : 0);
-    const auto kept = std::remove_if(first, line.waiting.end(),
-                                     [](const Question& question) { return !question.wanted(); });
-    waiting_ -= static_cast<std::size_t>(line.waiting.end() - kept);
-    line.waiting.erase(kept, line.waiting.end());
+  for (auto& [name, queue] : queues_) {
+    const bool begun = queue.task.HasBegun();
+    const bool first_goes = !begun && !queue.checks.front().wanted();
+    const auto first = queue.checks.begin() + (begun ? 1 : 0);
+    const auto kept = std::remove_if(first, queue.checks.end(),
+                                     [](const PendingCheck& check) { return !check.wanted(); });
+    waiting_ -= static_cast<std::size_t>(queue.checks.end() - kept);
+    queue.checks.erase(kept, queue.checks.end());
     if (!first_goes) continue;
-    line.task.Abandon();
+    queue.task.Abandon();
     stopped.push_back(name);
   }
-  for (const Digest& name : stopped) Start(name);
+  for (const Digest& name : stopped) RunNext(name);
 }
 
-void Authenticator::Start(const Digest& name) {
-  const auto found = lines_.find(name);
-  while (found != lines_.end() && !found->second.waiting.empty()) {
-    Line& line = found->second;
-    const Question& question = line.waiting.front();
-    // What an earlier one in this line has found out need not be found out again.
-    const bool known_wrong = known_wrong_.contains(question.digest);
-    const auto right = known_right_.find(question.credentials.user);
-    const bool known_right = right != known_right_.end() && right->second == question.digest;
-    if (question.wanted() && !known_wrong && !known_right) {
-      const auto verdict = std::make_shared<bool>(false);
-      auto task = pool_.Submit([verdict, password = question.credentials.password,
-                                hash = question.hash] { *verdict = VerifyBcrypt(password, hash); },
-                               [this, name, verdict] { OnChecked(name, *verdict); });
-      if (task) {
-        line.task = std::move(*task);
-        return;
-      }
-    }
-    Question answered = std::move(line.waiting.front());
-    line.waiting.pop_front();
+// False if the pool has no room.
+bool Authenticator::SubmitFirst(const Digest& name, NameQueue& queue) {
+  const PendingCheck& check = queue.checks.front();
+  const auto right = std::make_shared<bool>(false);
+  auto task = pool_.Submit([right, password = check.credentials.password,
+                            hash = check.hash] { *right = VerifyBcrypt(password, hash); },
+                           [this, name, right] { OnVerified(name, *right); });
+  if (!task) return false;
+  queue.task = std::move(*task);
+  return true;
+}
+
+// Answers the checks at the head of a queue until one needs a bcrypt.
+void Authenticator::RunNext(const Digest& name) {
+  const auto found = queues_.find(name);
+  while (found != queues_.end() && !found->second.checks.empty()) {
+    NameQueue& queue = found->second;
+    const PendingCheck& check = queue.checks.front();
+    // An earlier check of this queue may have had the same password.
+    const bool accepted = IsAccepted(check);
+    const bool rejected = rejected_.contains(check.digest);
+    if (check.wanted() && !accepted && !rejected && SubmitFirst(name, queue)) return;
+    const PendingCheck answered = std::move(queue.checks.front());
+    queue.checks.pop_front();
     --waiting_;
     if (!answered.wanted()) continue;
-    answered.done(known_right ? AuthOutcome::kAccepted
-                              : (known_wrong ? AuthOutcome::kRefused : AuthOutcome::kBusy));
+    answered.done(accepted   ? AuthOutcome::kAccepted
+                  : rejected ? AuthOutcome::kRefused
+                             : AuthOutcome::kBusy);
   }
-  if (found != lines_.end()) lines_.erase(found);
+  if (found != queues_.end()) queues_.erase(found);
 }
 
-void Authenticator::OnChecked(const Digest& name, bool right) {
-  const Digest line_name = name;  // `name` lives in the task that is about to go.
-  Line& line = lines_[line_name];
-  Question question = std::move(line.waiting.front());
-  line.waiting.pop_front();
+void Authenticator::OnVerified(const Digest& name, bool right) {
+  const Digest queue_name = name;  // `name` belongs to the task, which RunNext replaces
+  NameQueue& queue = queues_[queue_name];
+  PendingCheck check = std::move(queue.checks.front());
+  queue.checks.pop_front();
   --waiting_;
-  Remember(question, right && question.exists);
-  Start(line_name);
-  if (question.wanted()) {
-    question.done(right && question.exists ? AuthOutcome::kAccepted : AuthOutcome::kRefused);
-  }
-  OPENSSL_cleanse(question.credentials.password.data(), question.credentials.password.size());
+  const bool accepted = right && check.user_exists;
+  Remember(check, accepted);
+  RunNext(queue_name);
+  if (check.wanted()) check.done(accepted ? AuthOutcome::kAccepted : AuthOutcome::kRefused);
+  OPENSSL_cleanse(check.credentials.password.data(), check.credentials.password.size());
 }
 
-void Authenticator::Remember(const Question& question, bool right) {
+void Authenticator::Remember(const PendingCheck& check, bool right) {
   if (right) {
-    const auto user = users_.find(question.credentials.user);
-    if (user != users_.end() && user->second == question.hash) {
-      known_right_[question.credentials.user] = question.digest;
+    const auto user = users_.find(check.credentials.user);
+    if (user != users_.end() && user->second == check.hash) {
+      accepted_[check.credentials.user] = check.digest;
     }
     return;
   }
-  if (!known_wrong_.insert(question.digest).second) return;
-  wrong_in_order_.push_back(question.digest);
-  if (wrong_in_order_.size() <= kMaxKnownWrong) return;
-  known_wrong_.erase(wrong_in_order_.front());
-  wrong_in_order_.pop_front();
+  if (!rejected_.insert(check.digest).second) return;
+  rejected_in_order_.push_back(check.digest);
+  if (rejected_in_order_.size() <= kMaxRejected) return;
+  rejected_.erase(rejected_in_order_.front());
+  rejected_in_order_.pop_front();
 }
 
 }  // namespace iperf3_exporter

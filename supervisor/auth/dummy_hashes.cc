@@ -12,7 +12,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// A salt and a sum that no password gives.
+// The size of salt and sum. As dots they match no password.
 constexpr std::size_t kSaltAndSumBytes = 53;
 // Of "$2b$10$...".
 constexpr std::size_t kCostAt = 4;

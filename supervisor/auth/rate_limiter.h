@@ -10,11 +10,12 @@ namespace iperf3_exporter {
 
 class RateLimiter {
  public:
-  // One token each `interval`, at most `burst` of them kept; full at first. Interval 0: no limit.
+  // One token per `interval`; at most `burst` of them are kept; full at first. Interval 0: no
+  // limit.
   RateLimiter(std::chrono::nanoseconds interval, int burst)
       : interval_(interval), burst_(burst), tokens_(burst) {}
 
-  // Takes a token if there is one at `now`, which must not run backwards.
+  // Takes a token if there is one at `now`, which must not decrease from call to call.
   [[nodiscard]] bool Take(Clock::time_point now) {
     if (interval_ <= std::chrono::nanoseconds::zero()) return true;
     if (last_ != Clock::time_point()) {
@@ -27,6 +28,7 @@ class RateLimiter {
     return true;
   }
 
+  // Whether this limiter was made with these.
   [[nodiscard]] bool Is(std::chrono::nanoseconds interval, int burst) const {
     return interval_ == interval && burst_ == burst;
   }
