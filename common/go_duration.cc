@@ -11,7 +11,7 @@ namespace {
 
 using Nanoseconds = std::uint64_t;
 
-// As in Go the magnitude may be 2^63, so that the least int64 can be written.
+// As in Go the magnitude may be 2^63, so that the smallest int64 can be written.
 constexpr Nanoseconds kMaxMagnitude = Nanoseconds{1} << 63;
 
 struct Unit {
@@ -48,7 +48,7 @@ std::optional<Decimal> TakeDecimal(std::string_view& text) {
   if (!text.empty() && text[0] == '.') {
     text.remove_prefix(1);
     for (; !text.empty() && IsDigit(text[0]); text.remove_prefix(1), digits = true) {
-      // Digits too many to matter are read and dropped.
+      // Further digits change nothing.
       if (decimal.fraction > (kMaxMagnitude - 1) / 10) continue;
       decimal.fraction = decimal.fraction * 10 + static_cast<Nanoseconds>(text[0] - '0');
       decimal.scale *= 10;
@@ -98,7 +98,7 @@ std::optional<Nanoseconds> ParseMagnitude(std::string_view text) {
   return sum;
 }
 
-// `value` thousandths, millionths … of a unit, without trailing zeros.
+// `value` divided by `unit`, as a decimal without trailing zeros.
 std::string FormatFraction(Nanoseconds value, Nanoseconds unit) {
   std::string text = std::to_string(value / unit);
   const Nanoseconds rest = value % unit;
@@ -131,7 +131,7 @@ Result<std::chrono::nanoseconds> ParseGoDuration(std::string_view text) {
   if (!magnitude || (*magnitude == kMaxMagnitude && !negative)) {
     return MakeError("not a duration such as 300ms, 1.5s or 1m30s");
   }
-  // Negated while unsigned: the least int64 has no positive counterpart.
+  // Negated while unsigned: the smallest int64 has no positive counterpart.
   return std::chrono::nanoseconds(
       static_cast<std::int64_t>(negative ? 0 - *magnitude : *magnitude));
 }

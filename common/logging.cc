@@ -19,7 +19,7 @@ namespace {
 std::atomic<LogLevel> min_level{LogLevel::kInfo};
 std::atomic<LogFormat> line_format{LogFormat::kLogfmt};
 
-// What Log was asked to write; the sink finds it here while glog carries the message.
+// The entry that Log is writing. The sink finds it here while glog carries the message.
 struct Entry {
   LogLevel level;
   std::initializer_list<LogField> fields;
@@ -57,7 +57,7 @@ class Line {
   }
 
   // One write(2), so that lines of several processes on one pipe stay whole. What can't be
-  // written is lost: there is nowhere to say so.
+  // written is lost: there is no other place to report it.
   void Write() {
     text_ += json_ ? "}\n" : "\n";
     std::string_view rest = text_;
@@ -98,7 +98,7 @@ class StderrSink : public google::LogSink {
     line.Add("level",
              kLogLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))],
              true);
-    // Only a library's own line says where it comes from: its text alone is rarely enough.
+    // A library's own line names its source: the text alone is rarely enough.
     if (!entry)
       line.Add("caller", std::string(base_filename) + ':' + std::to_string(line_number), true);
     line.Add("msg", std::string_view(message, message_length), true);
@@ -124,7 +124,7 @@ void InitLogging(const char* program, LogLevel level, LogFormat format) {
   line_format = format;
   static StderrSink* sink = nullptr;  // never freed: a library may log while the process ends
   if (sink != nullptr) return;
-  // Whatever GLOG_* variables say: no files, no second copy on stderr, nothing dropped.
+  // Overrides GLOG_* variables: no files, no second copy on stderr, nothing dropped.
   FLAGS_logtostderr = false;
   FLAGS_alsologtostderr = false;
   FLAGS_minloglevel = google::GLOG_INFO;
@@ -135,8 +135,8 @@ void InitLogging(const char* program, LogLevel level, LogFormat format) {
   }
   sink = new StderrSink;
   google::AddLogSink(sink);
-  // glog asks for the local time with each line, and the first time reads /etc/localtime, which
-  // a sandbox will not allow.
+  // glog computes the local time of each line; the first time it reads /etc/localtime, which a
+  // sandbox does not allow.
   ::tzset();
 }
 

@@ -1,11 +1,10 @@
-// Log lines of both programs: one line each on stderr, nothing in files. Under it is glog
-// with a single sink, so that a failed CHECK of a library ends up in the same form.
+// The log of both programs: one line per entry on stderr, nothing in files. glog carries the
+// entries to a single sink, so that a failed CHECK of a library is written in the same form.
 //
-// A line is never split and never two: every value is escaped (control bytes, quotes and
-// invalid UTF-8 included) and a long one is cut. Writing needs only write(2) on descriptor 2,
-// clock_gettime(2) and gettid(2), so a process may log after it has entered its sandbox,
-// provided that it called InitLogging before. A full pipe on stderr blocks the caller. Not
-// between fork and exec. Thread-safe.
+// An entry is always exactly one line: values are escaped (control bytes, quotes, invalid UTF-8)
+// and cut when they are long. Writing needs only write(2) on descriptor 2, clock_gettime(2) and
+// gettid(2), so a process may log after it has entered its sandbox if it called InitLogging before.
+// A full pipe on stderr blocks the caller. Not between fork and exec. Thread-safe.
 #pragma once
 
 #include <array>
@@ -44,8 +43,7 @@ struct LogField {
   bool is_text = true;
 };
 
-// Once, at start, before any other thread and before the sandbox. `program` must outlive the
-// process (a literal).
+// Once, at start, before any other thread and before the sandbox. `program`: a literal.
 void InitLogging(const char* program, LogLevel level, LogFormat format);
 
 // Whether a line of this level would be written; for values that are costly to make.

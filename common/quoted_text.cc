@@ -9,11 +9,11 @@ namespace iperf3_exporter {
 namespace {
 
 struct SequenceForm {
-  unsigned char first_least, first_most;
+  unsigned char first_min, first_max;
   std::size_t bytes;
   // The second byte has a narrower range after some first ones: no overlong forms, no
   // surrogates, nothing above U+10FFFF.
-  unsigned char second_least, second_most;
+  unsigned char second_min, second_max;
 };
 
 constexpr std::array<SequenceForm, 9> kSequenceForms = {{
@@ -34,8 +34,7 @@ unsigned char ByteAt(std::string_view text, std::size_t at) {
 
 bool FitsForm(std::string_view text, const SequenceForm& form) {
   if (text.size() < form.bytes) return false;
-  if (form.bytes > 1 &&
-      (ByteAt(text, 1) < form.second_least || ByteAt(text, 1) > form.second_most)) {
+  if (form.bytes > 1 && (ByteAt(text, 1) < form.second_min || ByteAt(text, 1) > form.second_max)) {
     return false;
   }
   for (std::size_t at = 2; at < form.bytes; ++at) {
@@ -76,7 +75,7 @@ void AppendAscii(char c, std::string& out) {
   }
 }
 
-// U+0080 to U+009F: control characters that a terminal may obey.
+// U+0080 to U+009F: control characters that a terminal may interpret.
 bool IsC1Control(std::string_view sequence) {
   return sequence.size() == 2 && ByteAt(sequence, 0) == 0xc2 && ByteAt(sequence, 1) < 0xa0;
 }
@@ -86,7 +85,7 @@ bool IsC1Control(std::string_view sequence) {
 std::size_t Utf8SequenceBytes(std::string_view text) {
   if (text.empty()) return 0;
   for (const SequenceForm& form : kSequenceForms) {
-    if (ByteAt(text, 0) >= form.first_least && ByteAt(text, 0) <= form.first_most) {
+    if (ByteAt(text, 0) >= form.first_min && ByteAt(text, 0) <= form.first_max) {
       return FitsForm(text, form) ? form.bytes : 0;
     }
   }

@@ -1,4 +1,4 @@
-// Text from a stranger, made fit to be shown on one line.
+// Untrusted text, escaped so that it can be shown on one line.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Go's names for what TLS can be told to use, and OpenSSL's. As in crypto/tls of Go 1.24.
+// Go's names of TLS settings, as in crypto/tls of Go 1.24, and OpenSSL's names for them.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@ struct CipherName {
   bool tls13 = false;
 };
 
-// Those of tls.CipherSuites(): what Go calls insecure is unknown here too.
+// Those of tls.CipherSuites(). What Go calls insecure is unknown here too.
 [[nodiscard]] std::optional<CipherName> FindCipher(std::string_view go_name);
 [[nodiscard]] std::optional<std::string_view> FindCurve(std::string_view go_name);
 [[nodiscard]] std::optional<TlsVersion> FindTlsVersion(std::string_view go_name);

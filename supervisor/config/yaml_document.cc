@@ -23,7 +23,7 @@ const char* KindOf(const YAML::Node& node) {
   return "a plain value";
 }
 
-// Records where a document begins and ignores the rest.
+// Records where documents begin and ignores everything else.
 class DocumentStarts : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark& mark) override { line = mark.line + 1; }
