@@ -10,15 +10,14 @@
 #include "common/deadline.h"
 #include "common/iperf3/failure_reason.h"
 #include "common/iperf3/measurement.h"
-#include "common/iperf3/test_options.h"
+#include "common/iperf3/option_table.h"
 #include "common/lock/lock_key.h"
+#include "common/net/host.h"
 #include "common/net/ip_address.h"
 #include "common/sandbox_layer.h"
 
 namespace iperf3_exporter {
 
-// The longest `target` that a request may name (RFC 1035: 253 bytes of host name).
-inline constexpr std::size_t kMaxTargetBytes = 253;
 inline constexpr std::size_t kMaxErrorTextBytes = 512;
 inline constexpr std::size_t kMaxVersionTextBytes = 64;
 inline constexpr std::size_t kMaxPathBytes = 1024;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/wire/frame_fields.h"
+#include "common/wire/option_fields.h"
 
 namespace iperf3_exporter::wire {
 namespace {
@@ -32,72 +33,7 @@ Frame End(Writer out) {
   return frame;
 }
 
-constexpr std::size_t kInterfaceNameBytes = 15;     // IFNAMSIZ less its NUL
-constexpr std::size_t kCongestionNameBytes = 15;    // TCP_CA_NAME_MAX less its NUL
-constexpr std::uint32_t kMaxPeriodSeconds = 86400;  // iperf3 -t
-constexpr std::uint32_t kMaxParallel = 128;         // iperf3 -P
-
 std::int64_t Nanoseconds(Deadline deadline) { return deadline.time_since_epoch().count(); }
-
-void PutAddress(Writer& out, const IpAddress& address) {
-  out.Put(static_cast<std::uint8_t>(address.is_v6));
-  for (const std::uint8_t byte : address.bytes) out.Put(byte);
-  out.Put(address.scope_id);
-}
-
-IpAddress GetAddress(Reader& in, const char* field) {
-  IpAddress address;
-  address.is_v6 = in.GetBool(field);
-  for (std::uint8_t& byte : address.bytes) byte = in.Get<std::uint8_t>(field);
-  address.scope_id = in.Get<std::uint32_t>(field);
-  return address;
-}
-
-void PutTest(Writer& out, const TestOptions& test) {
-  out.Put(static_cast<std::uint8_t>(test.protocol));
-  out.Put(static_cast<std::uint8_t>(test.direction));
-  out.Put(test.period_seconds);
-  out.Put(test.parallel);
-  out.Put(test.omit_seconds);
-  out.PutOptional(test.bitrate_bits_per_second);
-  out.PutOptional(test.burst_packets);
-  out.PutOptional(test.window_bytes);
-  out.PutOptional(test.mss_bytes);
-  out.PutOptional(test.length_bytes);
-  out.PutOptional(test.dscp);
-  out.PutOptional(test.client_port);
-  out.Put(static_cast<std::uint8_t>(test.bind_address.has_value()));
-  PutAddress(out, test.bind_address.value_or(IpAddress{}));
-  out.PutText(test.bind_device, kInterfaceNameBytes);
-  out.PutText(test.congestion, kCongestionNameBytes);
-  out.Put(static_cast<std::uint8_t>(test.no_delay));
-  out.Put(static_cast<std::uint8_t>(test.zerocopy));
-}
-
-TestOptions GetTest(Reader& in) {
-  TestOptions test;
-  test.protocol = in.GetEnum("protocol", Protocol::kUdp);
-  test.direction = in.GetEnum("direction", Direction::kBidirectional);
-  test.period_seconds = in.GetInRange<std::uint32_t>("period", 1, kMaxPeriodSeconds);
-  test.parallel = in.GetInRange<std::uint32_t>("parallel", 1, kMaxParallel);
-  test.omit_seconds = in.GetInRange<std::uint32_t>("omit", 0, kMaxPeriodSeconds);
-  test.bitrate_bits_per_second = in.GetOptional<std::uint64_t>("bitrate");
-  test.burst_packets = in.GetOptional<std::uint32_t>("burst");
-  test.window_bytes = in.GetOptional<std::uint64_t>("window");
-  test.mss_bytes = in.GetOptional<std::uint32_t>("mss");
-  test.length_bytes = in.GetOptional<std::uint32_t>("length");
-  test.dscp = in.GetOptional<std::uint32_t>("dscp");
-  in.Require(!test.dscp || *test.dscp <= 63, "dscp");
-  test.client_port = in.GetOptional<std::uint16_t>("cport");
-  const bool bound = in.GetBool("bind address");
-  const IpAddress bind_address = GetAddress(in, "bind address");
-  if (bound) test.bind_address = bind_address;
-  test.bind_device = in.GetText("bind device", kInterfaceNameBytes);
-  test.congestion = in.GetText("congestion", kCongestionNameBytes);
-  test.no_delay = in.GetBool("no_delay");
-  test.zerocopy = in.GetBool("zerocopy");
-  return test;
-}
 
 Job GetJob(Reader& in) {
   Job job;
@@ -126,13 +62,6 @@ WorkerConfig GetConfig(Reader& in) {
   return config;
 }
 
-constexpr std::array kCapabilityMembers = {
-    &Iperf3Capabilities::bidirectional, &Iperf3Capabilities::bind_device,
-    &Iperf3Capabilities::dscp,          &Iperf3Capabilities::connect_timeout,
-    &Iperf3Capabilities::zerocopy,      &Iperf3Capabilities::congestion,
-    &Iperf3Capabilities::client_port,
-};
-
 // The version and the error of a worker reach pages: printable ASCII only.
 bool IsPrintable(std::string_view text) {
   for (const char c : text) {
@@ -145,7 +74,7 @@ WorkerReady GetReady(Reader& in) {
   WorkerReady ready;
   ready.iperf3_version = in.GetText("iperf3 version", kMaxVersionTextBytes);
   in.Require(IsPrintable(ready.iperf3_version), "iperf3 version");
-  for (auto member : kCapabilityMembers) ready.capabilities.*member = in.GetBool("capability");
+  ready.capabilities = GetCapabilities(in);
   for (LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
     for (LayerState& state : *states) {
       state = in.GetEnum("sandbox layer", LayerState::kInForce);
@@ -263,9 +192,7 @@ Frame Encode(const Cancel& cancel) {
 Frame Encode(const WorkerReady& ready) {
   Writer out = Begin(Type::kReady);
   out.PutText(ready.iperf3_version, kMaxVersionTextBytes);
-  for (auto member : kCapabilityMembers) {
-    out.Put(static_cast<std::uint8_t>(ready.capabilities.*member));
-  }
+  PutCapabilities(out, ready.capabilities);
   for (const LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
     for (const LayerState state : *states) out.Put(static_cast<std::uint8_t>(state));
   }

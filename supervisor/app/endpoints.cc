@@ -5,6 +5,7 @@
 #include "common/logging.h"
 #include "supervisor/probe/probe_deadline.h"
 #include "supervisor/probe/probe_request.h"
+#include "supervisor/probe/query_string.h"
 #include "supervisor/web/pages.h"
 
 namespace iperf3_exporter {
@@ -12,6 +13,9 @@ namespace {
 
 // What a scraper is told with 503: about one short test later.
 constexpr char kRetryAfterSeconds[] = "5";
+
+// So many names of unknown parameters are remembered and logged; clients choose them.
+constexpr std::size_t kMaxWarnedParameters = 100;
 
 HttpResponse PlainText(int code, const std::string& line) {
   return {.code = code, .body = line + "\n"};
@@ -82,9 +86,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
     if (!parsed) return refuse(parsed.error());
     scrape_timeout = *parsed;
   }
-  for (const std::string& name : request->ignored_parameters) {
-    Log(LogLevel::kDebug, "parameter ignored", {{"parameter", name}, {"peer", exchange->peer()}});
-  }
+  WarnOfIgnored(request->ignored_parameters, exchange->peer());
   const ProbeDispatcher::Id id = from_.dispatcher.NextId();
   exchange->OnDisconnect([this, id] { from_.dispatcher.Cancel(id); });
   from_.dispatcher.Start(
@@ -109,6 +111,14 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
         hooks_.on_probes_changed();
       });
   hooks_.on_probes_changed();
+}
+
+void Endpoints::WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer) {
+  for (const std::string& name : names) {
+    if (warned_parameters_.size() == kMaxWarnedParameters) return;
+    if (!warned_parameters_.insert(name.substr(0, kMaxQuotedValueBytes)).second) continue;
+    Log(LogLevel::kWarn, "parameter ignored", {{"parameter", name}, {"peer", peer}});
+  }
 }
 
 void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {

@@ -5,7 +5,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "common/error.h"
 #include "common/lock/lock_monitor.h"
@@ -47,6 +49,9 @@ class Endpoints {
  private:
   void AddPage(const std::string& path, std::function<HttpResponse()> page);
 
+  // Logs each name once.
+  void WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer);
+
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
   void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
   void OnReload(const std::shared_ptr<HttpExchange>& exchange);
@@ -57,6 +62,7 @@ class Endpoints {
   const Sources from_;
   HttpServer& server_;
   const Hooks hooks_;
+  std::set<std::string> warned_parameters_;
 };
 
 }  // namespace iperf3_exporter

@@ -7,12 +7,12 @@
 #include <span>
 #include <utility>
 
+#include "common/iperf3/iperf3_units.h"
 #include "common/lock/lock_files.h"
 #include "common/text.h"
 #include "supervisor/config/flags.h"
 #include "supervisor/config/program_paths.h"
 #include "supervisor/listen/listen_address.h"
-#include "supervisor/probe/iperf3_units.h"
 
 namespace iperf3_exporter {
 namespace {

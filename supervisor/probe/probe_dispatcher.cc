@@ -87,16 +87,15 @@ void ProbeDispatcher::Cancel(Id id) {
 
 void ProbeDispatcher::Resolve(Probe& probe) {
   const ProbeRequest& request = probe.progress.request();
-  const auto target = NumericHost(request.host);
-  const auto& bind = request.test.bind_address;
-  if (target && (bind || request.bind.empty())) {
-    OnResolved(probe.id, Resolved{{*target}, {}});
+  const bool binds_name = request.bind && !request.bind->address;
+  if (request.host.address && !binds_name) {
+    OnResolved(probe.id, Resolved{{*request.host.address}, {}});
     return;
   }
   const Id id = probe.id;
-  const Status started =
-      lookups_.Start(id, request.host, bind ? std::string() : request.bind, request.ip_version,
-                     [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
+  const Status started = lookups_.Start(
+      id, request.host.text, binds_name ? request.bind->text : std::string(), request.ip_version,
+      [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
   if (!started) {
     AnswerFailed(probe, {FailureReason::kResolve, started.error().message});
     return;

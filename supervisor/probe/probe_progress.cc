@@ -39,7 +39,7 @@ std::optional<std::vector<TargetPath>> AllowedPaths(const ProbeRequest& request,
       [&](const IpAddress& address) { return policy.AllowsTarget(request.host, address); });
   if (allowed.target.empty()) return std::nullopt;
   allowed.bind = resolved.bind;
-  if (request.test.bind_address) allowed.bind = {*request.test.bind_address};
+  if (request.bind && request.bind->address) allowed.bind = {*request.bind->address};
   return BuildPaths(allowed, request.ip_version);
 }
 

@@ -1,5 +1,5 @@
 // The query of /probe as typed and bounded values. Nothing of a request goes further unless it
-// passed here. Pure; loop thread or any other.
+// passed here. Loop thread or any other.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/wire/job.h"
+#include "common/iperf3/option_table.h"
+#include "common/net/host.h"
 #include "supervisor/probe/bad_request.h"
 
 namespace iperf3_exporter {
@@ -18,28 +19,27 @@ namespace iperf3_exporter {
 struct ProbeLimits {
   std::chrono::seconds max_period{3600};
   std::uint32_t max_parallel = 128;
-  // Of all streams together, those of both directions of a bidirectional test included. With it
-  // set, a request that names no bitrate gets what fits, because TCP's own default is no limit at
-  // all.
+  // Of all streams together, in both directions. With it set, a request without a bitrate gets what
+  // fits, because TCP's own default is no limit.
   std::optional<std::uint64_t> max_bitrate_bits_per_second;
 };
 
 enum class IpVersion : std::uint8_t { kAny, kV4, kV6 };
 
 struct ProbeRequest {
-  std::string target;  // as asked for: the label
-  std::string host;    // the same without brackets: to be resolved
+  std::string target;  // as asked for, without a port: the label
+  Host host;           // the same, parsed
   std::uint16_t port = 5201;
-  // bind_address is set here only when it was given as an address.
-  TestOptions test;
-  std::string bind;  // as asked for, without brackets: address or host name; empty: none
+  TestOptions test;          // without bind_address: each path of the target has its own
+  std::optional<Host> bind;  // the source
   IpVersion ip_version = IpVersion::kAny;
-  // Names that mean nothing here, each once; for one line each at debug level.
+  // Names that are no parameter, each once.
   std::vector<std::string> ignored_parameters;
 };
 
-// `query` is what follows the `?`, still percent-encoded. Options that the installed iperf3
-// (`version`) does not have are refused.
+// `query` is what follows the `?`, still percent-encoded. Refuses options that the installed iperf3
+// (`version`) lacks or for which it has a known defect. Looks up nothing but the interface that a
+// zone of an address names.
 [[nodiscard]] RequestResult<ProbeRequest> ParseProbeRequest(std::string_view query,
                                                             const ProbeLimits& limits,
                                                             const Iperf3Capabilities& capabilities,

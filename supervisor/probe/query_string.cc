@@ -21,15 +21,16 @@ bool IsClean(std::string_view text) {
   return std::none_of(text.begin(), text.end(), IsControl) && IsUtf8(text);
 }
 
-constexpr std::string_view kTakesEncoding = "must be percent-encoded (each % with two hex digits)";
-constexpr std::string_view kTakesText = "must be UTF-8 text without control characters";
+constexpr std::string_view kExpectsEncoding =
+    "must be percent-encoded (each % with two hex digits)";
+constexpr std::string_view kExpectsText = "must be UTF-8 text without control characters";
 
-// Decodes one half of a parameter; what a fault says of it is the caller's.
+// Decodes one half of a parameter; the error is what is expected, and what was got.
 tl::expected<std::string, std::pair<std::string_view, std::string>> DecodeHalf(
     std::string_view raw) {
   std::optional<std::string> decoded = DecodeForm(raw);
-  if (!decoded) return tl::unexpected(std::pair(kTakesEncoding, std::string(raw)));
-  if (!IsClean(*decoded)) return tl::unexpected(std::pair(kTakesText, std::move(*decoded)));
+  if (!decoded) return tl::unexpected(std::pair(kExpectsEncoding, std::string(raw)));
+  if (!IsClean(*decoded)) return tl::unexpected(std::pair(kExpectsText, std::move(*decoded)));
   return std::move(*decoded);
 }
 
@@ -39,14 +40,14 @@ tl::expected<QueryParameter, QueryFault> ParseParameter(std::string_view pair) {
       equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
   auto name = DecodeHalf(pair.substr(0, equals));
   if (!name) {
-    const auto& [takes, got] = name.error();
-    return tl::unexpected(QueryFault{"the name of a parameter " + std::string(takes) + ", got " +
+    const auto& [expected, got] = name.error();
+    return tl::unexpected(QueryFault{"the name of a parameter " + std::string(expected) + ", got " +
                                      QuoteText(got, kMaxQuotedValueBytes)});
   }
   auto value = DecodeHalf(raw_value);
   if (!value) {
-    const auto& [takes, got] = value.error();
-    return tl::unexpected(QueryFault{ParameterFault(*name, takes, got)});
+    const auto& [expected, got] = value.error();
+    return tl::unexpected(QueryFault{ParameterFault(*name, expected, got)});
   }
   return QueryParameter{std::move(*name), std::move(*value)};
 }
@@ -71,11 +72,16 @@ tl::expected<std::vector<QueryParameter>, QueryFault> ParseQuery(std::string_vie
   return parameters;
 }
 
-std::string ParameterFault(std::string_view name, std::string_view takes, std::string_view value) {
-  std::string quoted_name = QuoteText(name, kMaxQuotedValueBytes);
-  quoted_name.front() = '\'';
-  quoted_name.back() = '\'';
-  return quoted_name.append(" parameter ").append(takes).append(", got ") +
+std::string ParameterFault(std::string_view name, std::string_view expected,
+                           std::string_view value) {
+  std::string subject(name);
+  if (!expected.starts_with("must provided")) {
+    subject = QuoteText(name, kMaxQuotedValueBytes);
+    subject.front() = '\'';
+    subject.back() = '\'';
+    subject += " parameter";
+  }
+  return subject.append(" ").append(expected).append(", got ") +
          QuoteText(value, kMaxQuotedValueBytes);
 }
 

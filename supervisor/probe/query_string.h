@@ -13,12 +13,12 @@ struct QueryParameter {
   std::string value;
 };
 
-// Why a query can't be read: which parameter, what it got (escaped, cut), what it takes.
+// Why a query can't be read: which parameter, what it got (escaped, cut), what is expected.
 struct QueryFault {
   std::string message;
 };
 
-// Longest query that is looked at; a longer one is refused.
+// A longer query is refused.
 inline constexpr std::size_t kMaxQueryBytes = 8192;
 // Of a value that a message quotes, before escaping.
 inline constexpr std::size_t kMaxQuotedValueBytes = 100;
@@ -29,8 +29,9 @@ inline constexpr std::size_t kMaxQuotedValueBytes = 100;
 [[nodiscard]] tl::expected<std::vector<QueryParameter>, QueryFault> ParseQuery(
     std::string_view query);
 
-// "'NAME' parameter TAKES, got "VALUE"", the value escaped and cut.
-[[nodiscard]] std::string ParameterFault(std::string_view name, std::string_view takes,
+// "'NAME' parameter EXPECTED, got "VALUE"", the value escaped and cut. The Go exporter has other
+// words for one of them, and ours begin with these: "bitrate must provided as …".
+[[nodiscard]] std::string ParameterFault(std::string_view name, std::string_view expected,
                                          std::string_view value);
 
 }  // namespace iperf3_exporter

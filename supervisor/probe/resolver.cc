@@ -73,8 +73,8 @@ Result<std::vector<IpAddress>> ResolveBlocking(const std::string& host, IpVersio
 Result<Resolved> ResolveBoth(const std::string& target, const std::string& bind,
                              IpVersion version) {
   Resolved resolved;
-  if (auto numeric = NumericHost(target); numeric) {
-    resolved.target = {*numeric};
+  if (const auto host = ParseHost(target); host && host->address) {
+    resolved.target = {*host->address};
   } else if (auto addresses = ResolveBlocking(target, version); addresses) {
     resolved.target = std::move(*addresses);
   } else {
@@ -105,14 +105,6 @@ std::vector<TargetPath> BuildPaths(const Resolved& resolved, IpVersion version) 
 
 bool Matches(IpVersion version, const IpAddress& address) {
   return version == IpVersion::kAny || address.is_v6 == (version == IpVersion::kV6);
-}
-
-std::optional<IpAddress> NumericHost(std::string_view host) {
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    auto address = ParseIpAddress(std::string(host.substr(1, host.size() - 2)));
-    return address && address->is_v6 ? address : std::nullopt;
-  }
-  return ParseIpAddress(std::string(host));
 }
 
 }  // namespace iperf3_exporter

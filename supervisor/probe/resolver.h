@@ -42,7 +42,4 @@ struct TargetPath {
 
 [[nodiscard]] bool Matches(IpVersion version, const IpAddress& address);
 
-// The address that `host` spells, with or without brackets; nothing when it is a name.
-[[nodiscard]] std::optional<IpAddress> NumericHost(std::string_view host);
-
 }  // namespace iperf3_exporter

@@ -11,16 +11,12 @@ namespace {
 constexpr unsigned kV4Bits = 32;
 constexpr unsigned kV6Bits = 128;
 constexpr std::size_t kMappedPrefixBytes = 12;
+constexpr unsigned kMappedPrefixBits = kMappedPrefixBytes * 8;
 
 // Lower case, without the final dot of a fully qualified name.
 std::string Canonical(std::string_view name) {
   if (!name.empty() && name.back() == '.') name.remove_suffix(1);
   return ToLower(name);
-}
-
-bool IsHostName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxTargetBytes && name.front() != '-' &&
-         name.front() != '.' && HasOnlyAlnumOr(name, ".-_");
 }
 
 // ::ffff:a.b.c.d as a.b.c.d: the same packets go out.
@@ -56,36 +52,44 @@ bool HasBitsBehind(const IpAddress& address, unsigned prefix_bits) {
 
 Status TargetPolicy::AddTarget(const std::string& rule) {
   const std::size_t slash = rule.find('/');
-  std::string text = rule.substr(0, slash);
-  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
-    text = text.substr(1, text.size() - 2);
+  const auto host = ParseHost(std::string_view(rule).substr(0, slash));
+  if (host && host->address && host->address->scope_id == 0) {
+    return AddNetwork(*host->address, slash == std::string::npos
+                                          ? std::nullopt
+                                          : std::optional(rule.substr(slash + 1)));
   }
-  if (const std::optional<IpAddress> address = ParseIpAddress(text);
-      address && address->scope_id == 0) {
-    const unsigned bits = address->is_v6 ? kV6Bits : kV4Bits;
-    std::optional<std::uint64_t> prefix = bits;
-    if (slash != std::string::npos) {
-      prefix = ParseInteger(std::string_view(rule).substr(slash + 1), 0, bits);
-    }
-    if (!prefix)
-      return MakeError("a prefix length from 0 to " + std::to_string(bits) + " after the /");
-    const auto prefix_bits = static_cast<unsigned>(*prefix);
-    if (HasBitsBehind(*address, prefix_bits)) {
-      return MakeError("an address without bits set behind its prefix length");
-    }
-    networks_.push_back({*address, prefix_bits});
-    return {};
+  const bool is_suffix = rule.starts_with("*.");
+  const auto name = ParseHost(std::string_view(rule).substr(is_suffix ? 2 : 0));
+  // Digits and dots alone are a wrong address, not the name of a host.
+  const bool numeric = rule.find_first_not_of("0123456789.") == std::string::npos;
+  if (numeric || !name || name->kind != HostKind::kName || name->text.front() == '.') {
+    return MakeError("a CIDR, a host name or *.suffix");
   }
-  const bool suffix = rule.starts_with("*.");
-  const std::string name = Canonical(std::string_view(rule).substr(suffix ? 2 : 0));
-  // Digits and dots alone are an address that is wrong, not the name of a host.
-  const bool numeric = name.find_first_not_of("0123456789.") == std::string::npos;
-  if (numeric || !IsHostName(name)) return MakeError("a CIDR, a host name or *.suffix");
-  if (suffix) {
-    suffixes_.push_back('.' + name);
+  if (is_suffix) {
+    suffixes_.push_back('.' + Canonical(name->text));
   } else {
-    names_.push_back(name);
+    names_.push_back(Canonical(name->text));
   }
+  return {};
+}
+
+Status TargetPolicy::AddNetwork(const IpAddress& address,
+                                const std::optional<std::string>& prefix) {
+  const unsigned bits = address.is_v6 ? kV6Bits : kV4Bits;
+  const auto number = prefix ? ParseInteger(*prefix, 0, bits) : bits;
+  if (!number) {
+    return MakeError("a prefix length from 0 to " + std::to_string(bits) + " after the /");
+  }
+  Network network{address, static_cast<unsigned>(*number)};
+  if (HasBitsBehind(network.address, network.prefix_bits)) {
+    return MakeError("an address without bits set behind its prefix length");
+  }
+  // Addresses are compared unmapped. A shorter prefix has bits set behind it.
+  const IpAddress unmapped = Unmapped(address);
+  if (unmapped.is_v6 != address.is_v6) {
+    network = {unmapped, network.prefix_bits - kMappedPrefixBits};
+  }
+  networks_.push_back(network);
   return {};
 }
 
@@ -100,27 +104,27 @@ Status TargetPolicy::AddPort(const std::string& rule) {
   return {};
 }
 
-bool TargetPolicy::AllowsName(std::string_view host) const {
-  const std::string name = Canonical(host);
-  if (std::find(names_.begin(), names_.end(), name) != names_.end()) return true;
-  return std::any_of(suffixes_.begin(), suffixes_.end(), [&](const std::string& suffix) {
+bool TargetPolicy::AllowsName(const Host& host) const {
+  if (host.kind != HostKind::kName) return false;
+  const std::string name = Canonical(host.text);
+  if (std::ranges::find(names_, name) != names_.end()) return true;
+  return std::ranges::any_of(suffixes_, [&](const std::string& suffix) {
     return name.size() > suffix.size() && name.ends_with(suffix);
   });
 }
 
-bool TargetPolicy::AllowsTarget(std::string_view host, const IpAddress& address) const {
-  if (networks_.empty() && names_.empty() && suffixes_.empty()) return true;
-  if (AllowsName(host)) return true;
+bool TargetPolicy::AllowsTarget(const Host& host, const IpAddress& address) const {
+  if (AllowsEveryTarget() || AllowsName(host)) return true;
   const IpAddress plain = Unmapped(address);
-  return std::any_of(networks_.begin(), networks_.end(), [&](const Network& network) {
+  return std::ranges::any_of(networks_, [&](const Network& network) {
     return network.address.is_v6 == plain.is_v6 &&
            SamePrefix(network.address, plain, network.prefix_bits);
   });
 }
 
-bool TargetPolicy::MayAllow(std::string_view host) const {
-  if (!networks_.empty() || (names_.empty() && suffixes_.empty())) return true;
-  return AllowsName(host);
+bool TargetPolicy::MayAllow(const Host& host) const {
+  if (host.address) return AllowsTarget(host, *host.address);
+  return AllowsEveryTarget() || !networks_.empty() || AllowsName(host);
 }
 
 bool TargetPolicy::AllowsPort(std::uint16_t port) const {

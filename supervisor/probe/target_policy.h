@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "common/error.h"
-#include "common/wire/job.h"
+#include "common/net/host.h"
 
 namespace iperf3_exporter {
 
@@ -24,15 +24,15 @@ class TargetPolicy {
   // `5201` or `5201-5210`.
   [[nodiscard]] Status AddPort(const std::string& rule);
 
-  // `host` is what was asked for (no brackets), `address` what it resolved to and what iperf3
-  // will be given. Names compare without case and without a final dot. An IPv4 address mapped
-  // into IPv6 is judged as the IPv4 address.
-  [[nodiscard]] bool AllowsTarget(std::string_view host, const IpAddress& address) const;
+  // `host` is what was asked for, `address` what it resolved to and what iperf3 gets. Names compare
+  // without case and without a final dot. An IPv4 address mapped into IPv6 counts as the IPv4
+  // address, in a rule too.
+  [[nodiscard]] bool AllowsTarget(const Host& host, const IpAddress& address) const;
   [[nodiscard]] bool AllowsPort(std::uint16_t port) const;
 
-  // Whether some address could be allowed for `host`, before it is resolved: false spares the
-  // resolver (and the outside world) a name that no rule can allow.
-  [[nodiscard]] bool MayAllow(std::string_view host) const;
+  // Whether `host` can be allowed, before it is resolved. An address is evaluated at once; a name
+  // that no rule can allow never reaches the resolver.
+  [[nodiscard]] bool MayAllow(const Host& host) const;
 
  private:
   struct Network {
@@ -40,7 +40,12 @@ class TargetPolicy {
     unsigned prefix_bits = 0;
   };
 
-  [[nodiscard]] bool AllowsName(std::string_view host) const;
+  [[nodiscard]] Status AddNetwork(const IpAddress& address,
+                                  const std::optional<std::string>& prefix);
+  [[nodiscard]] bool AllowsEveryTarget() const {
+    return networks_.empty() && names_.empty() && suffixes_.empty();
+  }
+  [[nodiscard]] bool AllowsName(const Host& host) const;
 
   std::vector<Network> networks_;
   std::vector<std::string> names_;     // lower case

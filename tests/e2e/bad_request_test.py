@@ -31,7 +31,15 @@ REFUSED = (
      "'bidirectional' parameter must not be true together with 'reverse_mode'"),
     ("target=a&bitrate=fast", "bitrate must provided as #[KMGT][/#]"),
     ("target=a&bitrate=1M/x", "bitrate must provided as #[KMGT][/#]"),
-    ("target=a&period=5", "'period' parameter must be a duration"),
+    ("target=a&period=5x", "'period' parameter must be a duration"),
+    ("target=a:5201&port=5201", "'target' parameter must be a host name"),
+    ("target=a&bytes=0", f"'bytes' {COUNT_OF_BYTES}"),
+    ("target=a&mptcp=x", f"'mptcp' {BOOLEAN}"),
+    ("target=a&gso=x", f"'gso' {BOOLEAN}"),
+    ("target=a&dont_fragment=x", f"'dont_fragment' {BOOLEAN}"),
+    ("target=a&dont_fragment=1", "'dont_fragment' parameter must be true only together with 'udp_mode'"),
+    ("target=a&skip_rx_copy=x", f"'skip_rx_copy' {BOOLEAN}"),
+    ("target=a&bind=192.0.2.1%25", "'bind' parameter must be an IP address or a host name"),
     ("target=a&period=-1s", "'period' parameter must be a duration"),
     ("target=a&period=61m", "'period' parameter must be a duration"),
     ("target=a&bind_address=-x", "'bind_address' parameter must be an IP address or a host name"),
@@ -39,7 +47,7 @@ REFUSED = (
     ("target=a&bind_device=a/b", "'bind_device' parameter must be the name of a network interface"),
     ("target=a&parallel=0", "'parallel' parameter must be an integer from 1 to 128"),
     ("target=a&parallel=129", "'parallel' parameter must be an integer from 1 to 128"),
-    ("target=a&omit=-1", "'omit' parameter must be whole seconds or a duration"),
+    ("target=a&omit=-1", "'omit' parameter must be a duration"),
     ("target=a&window=big", f"'window' {COUNT_OF_BYTES}"),
     ("target=a&mss=1", "'mss' parameter must be an integer from "),
     ("target=a&length=9G", f"'length' {COUNT_OF_BYTES}"),
@@ -132,7 +140,9 @@ class OldIperf3(unittest.TestCase):
             for name, given, option in (("bidirectional", "1", "--bidir"), ("dscp", "46", "--dscp"),
                                         ("cport", "5000", "--cport"),
                                         ("congestion", "cubic", "--congestion"),
-                                        ("zerocopy", "1", "--zerocopy")):
+                                        ("zerocopy", "1", "--zerocopy"),
+                                        ("mptcp", "1", "--mptcp"),
+                                        ("skip_rx_copy", "1", "--skip-rx-copy")):
                 with self.subTest(name):
                     answer = exporter.probe(port=1, **{name: given})
                     self.assertEqual(answer.status, 400, answer.text)

@@ -111,8 +111,21 @@ class Log(unittest.TestCase):
         messages = [entry["msg"] for entry in entries]
         self.assertGreaterEqual(len([m for m in messages if m.startswith("DIAGNOSING")]), 4)
         self.assertIn("shutting down", messages)
-        named = [entry["parameter"] for entry in entries if entry["msg"] == "parameter ignored"]
-        self.assertEqual(named, ['unknown "\\é'])
+        named = [(entry["parameter"], entry["level"]) for entry in entries if entry["msg"] == "parameter ignored"]
+        self.assertEqual(named, [('unknown "\\é', "warn")])
+
+    def test_a_client_cannot_flood_the_log_with_names(self):
+        with Exporter() as exporter:
+            names = [f"a{number}" for number in range(200)]
+            for _ in range(2):
+                for start in range(0, 200, 50):
+                    exporter.probe(port=0, target="", **dict.fromkeys(names[start:start + 50], "x"))
+                    exporter.probe(port=1, **dict.fromkeys(names[start:start + 50], "x"))
+            self.assertEqual(exporter.stop(), 0)
+            exporter.reader.join()
+            ignored = [line for line in exporter.lines if "parameter ignored" in line]
+        self.assertEqual([name for name in names[:100]],
+                         [line.partition("parameter=")[2].split()[0] for line in ignored])
 
 
 class Files(unittest.TestCase):

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/quoted_text.h"
+#include "common/wire/wire.h"
 #include "supervisor/exposition/exposition_format.h"
 #include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/probe/probe_deadline.h"
@@ -26,13 +27,18 @@ void CheckMessage(std::string_view message) {
 
 void CheckRequest(const ProbeRequest& request, const ProbeLimits& limits) {
   Require(!request.target.empty() && request.target.size() <= kMaxTargetBytes);
-  Require(!request.host.empty() && request.host.front() != '-' && request.port != 0);
+  Require(ParseHost(request.target) == request.host && request.port != 0);
   for (const char c : request.target) Require(c > ' ' && c < '\x7f' && c != '"' && c != '\\');
   const TestOptions& test = request.test;
   Require(test.period_seconds >= 1 &&
           std::chrono::seconds(test.period_seconds) <= limits.max_period);
   Require(test.parallel >= 1 && test.parallel <= limits.max_parallel);
-  Require(test.bind_device.size() <= 15 && test.congestion.size() <= 15);
+  Require(!test.bind_address);
+  // What the worker would refuse never leaves the parser.
+  Job job;
+  job.test = test;
+  const auto command = wire::DecodeCommand(wire::Encode(job));
+  Require(command && std::get<Job>(*command) == job);
   if (limits.max_bitrate_bits_per_second && test.protocol == Protocol::kTcp) {
     Require(test.bitrate_bits_per_second.value_or(0) != 0);
     Require(*test.bitrate_bits_per_second * test.parallel <= *limits.max_bitrate_bits_per_second);
@@ -50,10 +56,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace iperf3_exporter;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  constexpr Iperf3Capabilities kAll = {true, true, true, true, true, true, true};
+  constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
   const ProbeLimits limits[] = {{}, {std::chrono::seconds(1), 4, 1'000'000}};
   for (const ProbeLimits& limit : limits) {
-    const auto request = ParseProbeRequest(text, limit, kAll, "3.12");
+    const auto request = ParseProbeRequest(text, limit, kAll, "3.21");
     if (request) {
       CheckRequest(*request, limit);
     } else {

@@ -6,54 +6,53 @@
 namespace iperf3_exporter {
 namespace {
 
-class Argv {
+// The value behind an option that is set; empty: it has none.
+class ArgumentValue {
  public:
-  void Add(const char* option) { words_.emplace_back(option); }
-  void Add(const char* option, std::string value) {
-    words_.emplace_back(option);
-    words_.push_back(std::move(value));
+  explicit ArgumentValue(const TestOptions& test) : test_(test) {}
+
+  std::string operator()(const NumberOption& number) const {
+    const std::uint64_t value = GetNumber(number, test_).value_or(0);
+    // The type of service byte has the code point in its upper six bits (RFC 2474).
+    return std::to_string(number.form == NumberForm::kDscp ? value << 2U : value);
   }
-  template <typename Number>
-  void AddIfSet(const char* option, const std::optional<Number>& value) {
-    if (value) Add(option, std::to_string(*value));
+  std::string operator()(const BitrateOption&) const {
+    std::string rate = std::to_string(test_.bitrate_bits_per_second.value_or(0));
+    if (test_.burst_packets) rate += '/' + std::to_string(*test_.burst_packets);
+    return rate;
   }
-  std::vector<std::string> Take() { return std::move(words_); }
+  std::string operator()(const NameOption& name) const { return test_.*name.member; }
+  template <typename Flag>
+  std::string operator()(const Flag& /*no value*/) const {
+    return {};
+  }
 
  private:
-  std::vector<std::string> words_;
+  const TestOptions& test_;
 };
 
-void AddTraffic(Argv& argv, const TestOptions& test) {
-  if (test.protocol == Protocol::kUdp) argv.Add("-u");
-  if (test.direction == Direction::kDownload) argv.Add("-R");
-  if (test.direction == Direction::kBidirectional) argv.Add("--bidir");
-  if (test.parallel != 1) argv.Add("-P", std::to_string(test.parallel));
-  if (test.omit_seconds != 0) argv.Add("-O", std::to_string(test.omit_seconds));
-  if (test.bitrate_bits_per_second) {
-    std::string rate = std::to_string(*test.bitrate_bits_per_second);
-    if (test.burst_packets) rate += '/' + std::to_string(*test.burst_packets);
-    argv.Add("-b", std::move(rate));
+void AddOptions(std::vector<std::string>& argv, const TestOptions& test) {
+  for (const TestOption& option : kTestOptions) {
+    if (option.name == "period" || !IsSet(option, test)) continue;
+    argv.emplace_back(option.argument);
+    std::string value = std::visit(ArgumentValue(test), option.kind);
+    if (!value.empty()) argv.push_back(std::move(value));
   }
+  if (test.bind_address) argv.insert(argv.end(), {"-B", ToString(*test.bind_address)});
 }
 
-void AddSocketOptions(Argv& argv, const TestOptions& test) {
-  argv.AddIfSet("-w", test.window_bytes);
-  argv.AddIfSet("-M", test.mss_bytes);
-  argv.AddIfSet("-l", test.length_bytes);
-  // The type of service byte; unlike --dscp, every iperf3 knows it (RFC 2474: the upper six bits).
-  if (test.dscp) argv.Add("-S", std::to_string(*test.dscp << 2U));
-  argv.AddIfSet("--cport", test.client_port);
-  if (test.bind_address) argv.Add("-B", ToString(*test.bind_address));
-  if (!test.bind_device.empty()) argv.Add("--bind-dev", test.bind_device);
-  if (!test.congestion.empty()) argv.Add("-C", test.congestion);
-  if (test.no_delay) argv.Add("-N");
-  if (test.zerocopy) argv.Add("-Z");
+// The interval of a test that ends by its bytes, in seconds.
+std::string ShortInterval(std::uint32_t period_seconds) {
+  constexpr std::uint32_t kTenths = 10;
+  const std::uint32_t tenths =
+      std::clamp(period_seconds * kTenths / kMaxIntervals, 1U, kLongestIntervalSeconds * kTenths);
+  return std::to_string(tenths / kTenths) + '.' + std::to_string(tenths % kTenths);
 }
 
 }  // namespace
 
 std::uint32_t IntervalSeconds(std::uint32_t period_seconds) {
-  const std::uint32_t seconds = (period_seconds + kMostIntervals - 1) / kMostIntervals;
+  const std::uint32_t seconds = (period_seconds + kMaxIntervals - 1) / kMaxIntervals;
   return std::clamp(seconds, 1U, kLongestIntervalSeconds);
 }
 
@@ -67,22 +66,34 @@ std::optional<std::uint32_t> FittingPeriod(const TestOptions& test, std::chrono:
   return static_cast<std::uint32_t>(std::max<std::int64_t>(fits, 1));
 }
 
+std::optional<std::chrono::nanoseconds> RunLimit(const TestOptions& test,
+                                                 std::uint32_t period_seconds) {
+  if (!test.bytes) return std::nullopt;
+  return std::chrono::seconds(test.omit_seconds + period_seconds) + kFarTestOverhead;
+}
+
 std::vector<std::string> BuildIperf3Argv(const Job& job, std::uint32_t period_seconds,
                                          const Iperf3Capabilities& capabilities) {
-  Argv argv;
-  argv.Add("iperf3");
-  argv.Add("-J");
-  argv.Add(job.address.is_v6 ? "-6" : "-4");
-  argv.Add("-c", ToString(job.address));
-  argv.Add("-p", std::to_string(job.port));
-  argv.Add("-t", std::to_string(period_seconds));
-  argv.Add("-i", std::to_string(IntervalSeconds(period_seconds)));
+  const TestOptions& test = job.test;
+  std::vector<std::string> argv = {"iperf3",
+                                   "-J",
+                                   job.address.is_v6 ? "-6" : "-4",
+                                   "-c",
+                                   ToString(job.address),
+                                   "-p",
+                                   std::to_string(job.port)};
+  // iperf3 refuses -t beside -n, and from 3.16 on ends by the bytes only at an interval's end.
+  if (!test.bytes) argv.insert(argv.end(), {"-t", std::to_string(period_seconds)});
+  argv.insert(argv.end(), {"-i", test.bytes ? ShortInterval(period_seconds)
+                                            : std::to_string(IntervalSeconds(period_seconds))});
   if (capabilities.connect_timeout) {
-    argv.Add("--connect-timeout", std::to_string(job.connect_timeout.count()));
+    argv.insert(argv.end(), {"--connect-timeout", std::to_string(job.connect_timeout.count())});
   }
-  AddTraffic(argv, job.test);
-  AddSocketOptions(argv, job.test);
-  return argv.Take();
+  if (capabilities.udp_counters_64bit && test.protocol == Protocol::kUdp) {
+    argv.emplace_back("--udp-counters-64bit");
+  }
+  AddOptions(argv, test);
+  return argv;
 }
 
 }  // namespace iperf3_exporter

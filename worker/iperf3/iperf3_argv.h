@@ -13,11 +13,9 @@
 
 namespace iperf3_exporter {
 
-// The seconds between two samples of round trip time and congestion window, which
-// iperf3 takes once per interval. At most kMostIntervals of them, so that the report
-// of a long test stays small; 1 s, iperf3's own default, up to a minute of test. 60 s is
-// the longest that iperf3 takes.
-inline constexpr std::uint32_t kMostIntervals = 60;
+// iperf3 samples round-trip time and congestion window once per interval. At most kMaxIntervals of
+// them keep the report of a long test small; 1 s is iperf3's default, 60 s its maximum.
+inline constexpr std::uint32_t kMaxIntervals = 60;
 inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
 [[nodiscard]] std::uint32_t IntervalSeconds(std::uint32_t period_seconds);
 
@@ -27,9 +25,13 @@ inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
 [[nodiscard]] std::optional<std::uint32_t> FittingPeriod(const TestOptions& test,
                                                          std::chrono::nanoseconds left);
 
-// argv[0] included. `period_seconds` replaces job.test.period_seconds. Options that
-// this iperf3 does not name in its help are given all the same, so that it says which
-// one it lacks; only --connect-timeout, which nobody asked for, is then left out.
+// How long iperf3 may run from its start: only a test that ends by its bytes needs that limit.
+[[nodiscard]] std::optional<std::chrono::nanoseconds> RunLimit(const TestOptions& test,
+                                                               std::uint32_t period_seconds);
+
+// argv[0] included. `period_seconds` replaces job.test.period_seconds. Options that this iperf3
+// does not name in its help are passed all the same, so that it says which one it lacks. Those that
+// nobody asked for are left out then.
 [[nodiscard]] std::vector<std::string> BuildIperf3Argv(const Job& job, std::uint32_t period_seconds,
                                                        const Iperf3Capabilities& capabilities);
 

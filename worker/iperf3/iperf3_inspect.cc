@@ -3,29 +3,14 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
+
+#include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
 
 // The supervisor waits 5 s for the ready message; two runs must fit.
 constexpr std::chrono::seconds kInspectionTime{2};
-
-struct NamedOption {
-  std::string_view option;  // as the help text spells it
-  bool Iperf3Capabilities::*member;
-};
-
-constexpr std::array kOptions = {
-    NamedOption{"--bidir", &Iperf3Capabilities::bidirectional},
-    NamedOption{"--bind-dev", &Iperf3Capabilities::bind_device},
-    NamedOption{"--dscp", &Iperf3Capabilities::dscp},
-    NamedOption{"--connect-timeout", &Iperf3Capabilities::connect_timeout},
-    NamedOption{"--zerocopy", &Iperf3Capabilities::zerocopy},
-    NamedOption{"--congestion", &Iperf3Capabilities::congestion},
-    NamedOption{"--cport", &Iperf3Capabilities::client_port},
-};
 
 std::string DescribeEnd(const RunResult& run) {
   if (run.end == RunEnd::kNotStarted) return "can't be started: " + run.start_error;
@@ -53,22 +38,14 @@ Result<std::string> ParseIperf3Version(std::string_view text) {
   constexpr std::string_view kPrefix = "iperf ";
   if (text.substr(0, kPrefix.size()) != kPrefix) return MakeError("this program is not iperf3");
   text.remove_prefix(kPrefix.size());
-  const auto end = std::find_if(text.begin(), text.end(), [](unsigned char c) {
-    return std::isalnum(c) == 0 && c != '.' && c != '-' && c != '+';
+  const auto end = std::find_if(text.begin(), text.end(), [](char c) {
+    return !IsAlnum(c) && c != '.' && c != '-' && c != '+';
   });
   const auto length = static_cast<std::size_t>(end - text.begin());
   if (length == 0 || text[0] != '3' || length > kMaxVersionTextBytes) {
     return MakeError("this program is not iperf3: unknown version");
   }
   return std::string(text.substr(0, length));
-}
-
-Iperf3Capabilities ParseIperf3Help(std::string_view text) {
-  Iperf3Capabilities capabilities;
-  for (const NamedOption& named : kOptions) {
-    capabilities.*named.member = text.find(named.option) != std::string_view::npos;
-  }
-  return capabilities;
 }
 
 Result<Iperf3Description> RunInspection(Iperf3Process& process) {

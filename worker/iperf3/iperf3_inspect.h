@@ -19,9 +19,6 @@ struct Iperf3Description {
 // iperf3's.
 [[nodiscard]] Result<std::string> ParseIperf3Version(std::string_view text);
 
-// By the options that `iperf3 --help` names. Pure.
-[[nodiscard]] Iperf3Capabilities ParseIperf3Help(std::string_view text);
-
 // Runs both, in the sandbox: so a sandbox in which iperf3 can't work shows before any probe.
 // Blocks for at most some seconds.
 [[nodiscard]] Result<Iperf3Description> RunInspection(Iperf3Process& process);

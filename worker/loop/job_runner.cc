@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -76,9 +77,11 @@ void JobRunner::RunTest(const Job& job, const HeldLock& lock, JobResult& result)
   }
   result.period_seconds = *period;
   const std::vector<std::string> argv = BuildIperf3Argv(job, *period, capabilities_);
+  Deadline end = job.deadline - kAnswerTime - kLeaveTime;
+  if (const auto limit = RunLimit(job.test, *period)) end = std::min(end, Clock::now() + *limit);
   const RunResult run = process_.Run({
       .argv = &argv,
-      .deadline = job.deadline - kAnswerTime - kLeaveTime,
+      .deadline = end,
       .grace = kLeaveTime,
       .lease_fd = lock.lease_fd(),
       .port = job.port,

@@ -44,7 +44,8 @@ TEST(WireTest, CarriesEveryMessageUnchanged) {
   EXPECT_EQ(std::get<Job>(*wire::DecodeCommand(wire::Encode(job))), job);
   EXPECT_EQ(std::get<wire::Cancel>(*wire::DecodeCommand(wire::Encode(wire::Cancel{9}))).job_id, 9U);
   WorkerReady ready{.iperf3_version = "3.12"};
-  ready.capabilities.bidirectional = true;
+  ready.capabilities.options.set(3);
+  ready.capabilities.udp_counters_64bit = true;
   ready.sandbox.iperf3[2] = LayerState::kMissing;
   EXPECT_EQ(std::get<WorkerReady>(*wire::DecodeEvent(wire::Encode(ready))), ready);
   EXPECT_EQ(std::get<JobResult>(*wire::DecodeEvent(wire::Encode(SampleResult()))), SampleResult());

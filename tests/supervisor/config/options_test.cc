@@ -133,9 +133,9 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
   EXPECT_EQ(options.probe_limits.max_period, seconds(90));
   EXPECT_EQ(options.probe_limits.max_parallel, 8u);
   EXPECT_EQ(options.probe_limits.max_bitrate_bits_per_second, 1'000'000'000u);
-  EXPECT_TRUE(options.target_policy.MayAllow("x.example"));
-  EXPECT_TRUE(options.target_policy.AllowsTarget("10.1.1.1", *ParseIpAddress("10.1.1.1")));
-  EXPECT_FALSE(options.target_policy.AllowsTarget("11.1.1.1", *ParseIpAddress("11.1.1.1")));
+  EXPECT_TRUE(options.target_policy.MayAllow(*ParseHost("x.example")));
+  EXPECT_TRUE(options.target_policy.AllowsTarget(*ParseHost("10.1.1.1"), *ParseIpAddress("10.1.1.1")));
+  EXPECT_FALSE(options.target_policy.AllowsTarget(*ParseHost("11.1.1.1"), *ParseIpAddress("11.1.1.1")));
   EXPECT_TRUE(options.target_policy.AllowsPort(5203));
   EXPECT_FALSE(options.target_policy.AllowsPort(5204));
   EXPECT_EQ(options.probe_retries, 3u);

@@ -54,7 +54,7 @@ class ProbeDispatcherTest : public testing::Test {
   ProbeDispatcher::Id Probe(const std::string& target, nanoseconds time = seconds(30)) {
     ProbeRequest request;
     request.target = target;
-    request.host = target;
+    request.host = *ParseHost(target);
     request.test.period_seconds = 1;
     const ProbeDispatcher::Id id = dispatcher_->NextId();
     const Deadline now = Clock::now();

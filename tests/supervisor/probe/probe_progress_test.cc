@@ -204,15 +204,15 @@ TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
 
 TEST_F(ProbeProgressTest, TakesOnlyPathsThatAreAllowed) {
   ProbeRequest request;
-  request.host = "two.test";
-  request.test.bind_address = ParseIpAddress("198.51.100.1");
+  request.host = *ParseHost("two.test");
+  request.bind = ParseHost("198.51.100.1");
   const Resolved resolved{{*ParseIpAddress("2001:db8::1"), *ParseIpAddress("192.0.2.1")}, {}};
   EXPECT_EQ(AllowedPaths(request, resolved, {}),
-            (std::vector<TargetPath>{{resolved.target[1], request.test.bind_address}}));
+            (std::vector<TargetPath>{{resolved.target[1], request.bind->address}}));
   TargetPolicy policy;
   ASSERT_TRUE(policy.AddTarget("2001:db8::/32"));
   EXPECT_EQ(AllowedPaths(request, resolved, policy), std::vector<TargetPath>());
-  request.test.bind_address.reset();
+  request.bind.reset();
   EXPECT_EQ(AllowedPaths(request, resolved, policy),
             (std::vector<TargetPath>{{resolved.target[0], std::nullopt}}));
   TargetPolicy other;

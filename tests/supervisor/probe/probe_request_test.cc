@@ -19,7 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr Iperf3Capabilities kAll = {true, true, true, true, true, true, true};
+constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
 
 RequestResult<ProbeRequest> Parse(std::string_view query, const ProbeLimits& limits = {}) {
   return ParseProbeRequest(query, limits, kAll, "3.12");
@@ -48,11 +48,11 @@ TEST(ProbeRequestTest, DefaultsAreThoseOfTheContract) {
   const auto request = Parse("target=server.example");
   ASSERT_TRUE(request);
   EXPECT_EQ(request->target, "server.example");
-  EXPECT_EQ(request->host, "server.example");
+  EXPECT_EQ(request->host, *ParseHost("server.example"));
   EXPECT_EQ(request->port, 5201);
   EXPECT_EQ(request->test, TestOptions{});
   EXPECT_EQ(request->test.period_seconds, 5u);
-  EXPECT_EQ(request->bind, "");
+  EXPECT_FALSE(request->bind);
   EXPECT_EQ(request->ip_version, IpVersion::kAny);
   EXPECT_TRUE(request->ignored_parameters.empty());
 }
@@ -84,7 +84,7 @@ TEST(ProbeRequestTest, TargetForms) {
   for (const auto& c : cases) {
     const auto request = Parse("target=" + c.asked);
     ASSERT_TRUE(request) << c.asked << ": " << request.error().message;
-    EXPECT_EQ(request->host, c.host);
+    EXPECT_EQ(request->host.text, c.host);
   }
   EXPECT_EQ(Parse("target=[::1]")->target, "[::1]");
 }
@@ -94,11 +94,13 @@ TEST(ProbeRequestTest, TargetRefusals) {
     EXPECT_THAT(Refusal(query), StartsWith("'target' parameter must be specified")) << query;
   }
   for (const std::string value :
-       {"-h",         "a b",           "a/b",      "a%22b",      "a'b",
-        "a;b",        "a%5Cb",         "h:5201",   "[h]",        "[1.2.3.4]",
-        "[]",         "[::1",          "::1]",     "::g",        "1::2::3",
-        "fe80::1%25", "fe80::1%25a/b", "h%25eth0", "[::1]:5201", "gr%C3%B6sse",
-        "%24(id)",    "a%26b",         "--help",   "*"}) {
+       {"-h",         "a b",           "a/b",      "a%22b",  "a'b",
+        "a;b",        "a%5Cb",         "h:",       "[h]",    "[1.2.3.4]",
+        "[]",         "[::1",          "::1]",     "::g",    "1::2::3",
+        "fe80::1%25", "fe80::1%25a/b", "h%25eth0", "[::1]:", "gr%C3%B6sse",
+        "%24(id)",    "a%26b",         "--help",   "*",      "h:0",
+        "h:65536",    "h:x",           "[h]:80",   ":80",    "h:80:80",
+        "[::1]80",    "h:-1",          "h:+1"}) {
     EXPECT_THAT(Refusal("target=" + value),
                 StartsWith("'target' parameter must be a host name, an IPv4 address or an IPv6"))
         << value;
@@ -120,6 +122,27 @@ TEST(ProbeRequestTest, Port) {
             "'port' parameter must be an integer from 1 to 65535, got \"70000\"");
 }
 
+TEST(ProbeRequestTest, ThePortMayStandInTheTarget) {
+  struct {
+    std::string asked, target, host;
+  } const cases[] = {{"h:5300", "h", "h"},
+                     {"192.0.2.1:5300", "192.0.2.1", "192.0.2.1"},
+                     {"[2001:db8::1]:5300", "[2001:db8::1]", "2001:db8::1"}};
+  for (const auto& c : cases) {
+    for (const std::string rest : {"", "&port=", "&port=0"}) {
+      const auto request = Parse("target=" + c.asked + rest);
+      ASSERT_TRUE(request) << c.asked << ": " << request.error().message;
+      EXPECT_EQ(request->target, c.target);
+      EXPECT_EQ(request->host.text, c.host);
+      EXPECT_EQ(request->port, 5300);
+    }
+    EXPECT_THAT(Refusal("target=" + c.asked + "&port=5300"),
+                HasSubstr("with :port only if 'port' is not given"));
+  }
+  // The longest name, and a port.
+  EXPECT_TRUE(Parse("target=" + std::string(253, 'a') + ":5201"));
+}
+
 TEST(ProbeRequestTest, BooleansAreGos) {
   struct {
     std::string name;
@@ -131,6 +154,8 @@ TEST(ProbeRequestTest, BooleansAreGos) {
       {"udp_mode", [](const auto& r) { return r.test.protocol == Protocol::kUdp; }},
       {"no_delay", [](const auto& r) { return r.test.no_delay; }},
       {"zerocopy", [](const auto& r) { return r.test.zerocopy; }},
+      {"mptcp", [](const auto& r) { return r.test.mptcp; }},
+      {"skip_rx_copy", [](const auto& r) { return r.test.skip_rx_copy; }},
   };
   for (const auto& flag : flags) {
     for (const std::string value : {"1", "t", "T", "TRUE", "true", "True"}) {
@@ -215,15 +240,15 @@ TEST(ProbeRequestTest, Period) {
   struct {
     std::string text;
     std::uint32_t period_seconds;
-  } const cases[] = {{"5s", 5},     {"0", 5},      {"0s", 5},   {"10s", 10},
-                     {"1m30s", 90}, {"300ms", 1},  {"1.5s", 2}, {"1ns", 1},
-                     {"1h", 3600},  {"60m", 3600}, {"-0", 5}};
+  } const cases[] = {{"5s", 5},    {"0", 5},    {"0s", 5},  {"10s", 10},   {"1m30s", 90},
+                     {"300ms", 1}, {"1.5s", 2}, {"1ns", 1}, {"1h", 3600},  {"60m", 3600},
+                     {"-0", 5},    {"5", 5},    {"90", 90}, {"3600", 3600}};
   for (const auto& c : cases) {
     Accepts("period=" + c.text,
             [&](const auto& r) { return r.test.period_seconds == c.period_seconds; });
   }
-  for (const std::string value :
-       {"5", "abc", "-1s", "3601s", "1h1ns", "1d", "5 s", "9999999999h", "+5s"}) {
+  for (const std::string value : {"abc", "-1s", "3601s", "1h1ns", "1d", "5 s", "9999999999h", "+5s",
+                                  "-5", "3601", "5.5", "99999999999999999999"}) {
     Refuses("period=" + value, "'period' parameter must be a duration");
   }
   Accepts("period=2s", [](const auto& r) { return r.test.period_seconds == 2; },
@@ -235,14 +260,12 @@ TEST(ProbeRequestTest, Period) {
 
 TEST(ProbeRequestTest, Bind) {
   for (const std::string name : {"bind", "bind_address"}) {
-    Accepts(name + "=192.0.2.7", [](const auto& r) {
-      return r.bind == "192.0.2.7" && ToString(*r.test.bind_address) == "192.0.2.7";
-    });
+    Accepts(name + "=192.0.2.7",
+            [](const auto& r) { return r.bind == ParseHost("192.0.2.7") && !r.test.bind_address; });
     Accepts(name + "=[::1]", [](const auto& r) {
-      return r.bind == "::1" && ToString(*r.test.bind_address) == "::1";
+      return r.bind->text == "::1" && ToString(*r.bind->address) == "::1";
     });
-    Accepts(name + "=gw.example",
-            [](const auto& r) { return r.bind == "gw.example" && !r.test.bind_address; });
+    Accepts(name + "=gw.example", [](const auto& r) { return r.bind == ParseHost("gw.example"); });
     for (const std::string value : {"-x", "a b", "1.2.3.4:80", "%3B", "a/24"}) {
       Refuses(std::string(name).append("=").append(value),
               std::string("'").append(name).append("' parameter must be an IP address or a host "
@@ -250,7 +273,52 @@ TEST(ProbeRequestTest, Bind) {
     }
   }
   Accepts("bind=192.0.2.1&bind_address=192.0.2.2",
-          [](const auto& r) { return r.bind == "192.0.2.1"; });
+          [](const auto& r) { return r.bind->text == "192.0.2.1"; });
+}
+
+TEST(ProbeRequestTest, BindMayNameTheDeviceToo) {
+  for (const std::string query : {"bind=192.0.2.1%25eth0", "bind_address=192.0.2.1%25eth0",
+                                  "bind=192.0.2.1%25eth0&bind_device=eth0"}) {
+    Accepts(query, [](const auto& r) {
+      return r.bind == ParseHost("192.0.2.1") && r.test.bind_device == "eth0";
+    });
+  }
+  Accepts("bind=2001:db8::1%25eth0", [](const auto& r) {
+    return r.bind->text == "2001:db8::1" && r.test.bind_device == "eth0";
+  });
+  // There it is a zone.
+  Accepts("bind=fe80::1%25eth0", [](const auto& r) {
+    return r.bind->text == "fe80::1%eth0" && r.test.bind_device.empty();
+  });
+  for (const std::string value :
+       {"192.0.2.1%25", "192.0.2.1%25a/b", "gw.example%25eth0", "192.0.2.1%251234567890123456",
+        "192.0.2.1%25eth0&bind_device=eth1"}) {
+    Refuses("bind=" + value, "'bind' parameter must be an IP address or a host name");
+  }
+  const auto old = ParseProbeRequest("target=h&bind=192.0.2.1%25eth0", {}, {}, "3.9");
+  ASSERT_FALSE(old);
+  EXPECT_THAT(old.error().message,
+              StartsWith("'bind' parameter needs an iperf3 that knows --bind-dev"));
+}
+
+TEST(ProbeRequestTest, EndsAfterBytes) {
+  Accepts("bytes=20M", [](const auto& r) { return r.test.bytes == 20U << 20; });
+  Accepts("bytes=1", [](const auto& r) { return r.test.bytes == 1U; });
+  Accepts("bytes=1.5k&period=30",
+          [](const auto& r) { return r.test.bytes == 1536U && r.test.period_seconds == 30; });
+  for (const std::string value : {"0", "-1", "x", "1P", "1025T"}) {
+    Refuses("bytes=" + value, "'bytes' parameter must be a number of bytes as #[KMGT] from 1 to");
+  }
+}
+
+TEST(ProbeRequestTest, SomeOptionsNeedOneProtocol) {
+  Accepts("gso=1&udp_mode=1", [](const auto& r) { return r.test.gso; });
+  Accepts("dont_fragment=1&udp_mode=1", [](const auto& r) { return r.test.dont_fragment; });
+  Accepts("gso=0&dont_fragment=0", [](const auto& r) { return !r.test.gso; });
+  Accepts("mptcp=0&udp_mode=1", [](const auto& r) { return !r.test.mptcp; });
+  Refuses("gso=1", "'gso' parameter must be true only together with 'udp_mode'");
+  Refuses("dont_fragment=1", "'dont_fragment' parameter must be true only together with");
+  Refuses("mptcp=1&udp_mode=1", "'mptcp' parameter must not be true together with 'udp_mode'");
 }
 
 TEST(ProbeRequestTest, BindDevice) {
@@ -326,7 +394,8 @@ TEST(ProbeRequestTest, FurtherRefusals) {
 
 TEST(ProbeRequestTest, NeedsWhatTheInstalledIperf3Has) {
   for (const std::string query : {"bidirectional=1", "bind_device=eth0", "dscp=1", "zerocopy=1",
-                                  "congestion=bbr", "cport=5300"}) {
+                                  "congestion=bbr", "cport=5300", "mptcp=1", "gso=1&udp_mode=1",
+                                  "dont_fragment=1&udp_mode=1", "skip_rx_copy=1"}) {
     const auto request = ParseProbeRequest("target=h&" + query, {}, Iperf3Capabilities{}, "3.1.3");
     ASSERT_FALSE(request) << query;
     EXPECT_THAT(request.error().message, StartsWith('\'' + query.substr(0, query.find('=')) +
@@ -335,6 +404,19 @@ TEST(ProbeRequestTest, NeedsWhatTheInstalledIperf3Has) {
   }
   EXPECT_TRUE(ParseProbeRequest("target=h&udp_mode=1&reverse_mode=1&parallel=2&zerocopy=0", {},
                                 Iperf3Capabilities{}, "3.1.3"));
+}
+
+TEST(ProbeRequestTest, RefusesWhatTheInstalledIperf3DoesWrong) {
+  const auto message = [](const std::string& query, std::string_view version) {
+    const auto request = ParseProbeRequest("target=h&" + query, {}, kAll, version);
+    return request ? std::string() : request.error().message;
+  };
+  EXPECT_EQ(message("bitrate=5M/20", "3.18"),
+            "'bitrate' parameter can't be used with the installed iperf3, version \"3.18\": a "
+            "bitrate with a burst is not limited, got \"5M/20\"");
+  EXPECT_EQ(message("bitrate=5M", "3.18"), "");
+  EXPECT_EQ(message("bitrate=5M/20", "3.12"), "");
+  EXPECT_THAT(message("omit=1&udp_mode=1", "3.9"), StartsWith("'omit' parameter can't be used"));
 }
 
 TEST(ProbeRequestTest, FirstOfRepeatedCounts) {

@@ -5,17 +5,6 @@
 namespace iperf3_exporter {
 namespace {
 
-TEST(ResolverTest, ReadsNumericHostsWithAndWithoutBrackets) {
-  EXPECT_EQ(ToString(*NumericHost("127.0.0.1")), "127.0.0.1");
-  EXPECT_EQ(ToString(*NumericHost("::1")), "::1");
-  EXPECT_EQ(ToString(*NumericHost("[2001:db8::1]")), "2001:db8::1");
-  EXPECT_EQ(ToString(*NumericHost("fe80::1%lo")), "fe80::1%1");
-  for (const char* name :
-       {"localhost", "[127.0.0.1]", "[]", "[::1", "::1]", "1.2.3", "", "fe80::1%nosuch"}) {
-    EXPECT_FALSE(NumericHost(name)) << name;
-  }
-}
-
 TEST(ResolverTest, FindsLocalhostOnceInTheFamilyAskedFor) {
   const auto v4 = ResolveBlocking("localhost", IpVersion::kV4);
   ASSERT_TRUE(v4) << v4.error().message;

@@ -17,13 +17,13 @@ TargetPolicy Policy(const std::vector<std::string>& targets,
 }
 
 bool Allows(const TargetPolicy& policy, const std::string& host, const std::string& address) {
-  return policy.AllowsTarget(host, *ParseIpAddress(address));
+  return policy.AllowsTarget(ParseHost(host).value_or(Host{}), *ParseIpAddress(address));
 }
 
 TEST(TargetPolicyTest, EmptyAllowsAll) {
   const TargetPolicy policy;
   EXPECT_TRUE(Allows(policy, "anything", "203.0.113.9"));
-  EXPECT_TRUE(policy.MayAllow("anything"));
+  EXPECT_TRUE(policy.MayAllow(*ParseHost("anything")));
   EXPECT_TRUE(policy.AllowsPort(1));
 }
 
@@ -38,7 +38,7 @@ TEST(TargetPolicyTest, NetworksJudgeTheAddressNotTheName) {
   EXPECT_FALSE(Allows(policy, "x", "198.51.100.6"));
   EXPECT_TRUE(Allows(policy, "x", "2001:db8:7fff::1"));
   EXPECT_FALSE(Allows(policy, "x", "2001:db8:8000::1"));
-  EXPECT_TRUE(policy.MayAllow("any.name"));
+  EXPECT_TRUE(policy.MayAllow(*ParseHost("any.name")));
 }
 
 TEST(TargetPolicyTest, RefusesAnAddressThatIsWrong) {
@@ -68,8 +68,37 @@ TEST(TargetPolicyTest, Names) {
   for (const std::string host : {"lab.example", "xlab.example", "a.lab.example.com",
                                  "x.probe.example.org", "example.org", ".lab.example", ""}) {
     EXPECT_FALSE(Allows(policy, host, "203.0.113.9")) << host;
-    EXPECT_FALSE(policy.MayAllow(host)) << host;
+    EXPECT_FALSE(policy.MayAllow(ParseHost(host).value_or(Host{}))) << host;
   }
+}
+
+TEST(TargetPolicyTest, AZoneIsNotTheEndOfAName) {
+  const TargetPolicy policy = Policy({"*.corp", "lan.example"});
+  for (const char* text : {"fe80::1%vlan.corp", "fe80::1%lan.example"}) {
+    Host host = *ParseHost(text);
+    EXPECT_FALSE(policy.MayAllow(host)) << text;
+    host.address = ParseIpAddress("fe80::1");  // as if there were such an interface
+    EXPECT_FALSE(policy.MayAllow(host)) << text;
+    EXPECT_FALSE(policy.AllowsTarget(host, *host.address)) << text;
+  }
+}
+
+TEST(TargetPolicyTest, ARuleOfMappedAddressesIsTheIpv4Rule) {
+  const TargetPolicy policy = Policy({"::ffff:10.0.0.0/104", "::ffff:192.0.2.1"});
+  EXPECT_TRUE(Allows(policy, "x", "10.255.255.255"));
+  EXPECT_TRUE(Allows(policy, "x", "::ffff:10.1.2.3"));
+  EXPECT_TRUE(Allows(policy, "x", "192.0.2.1"));
+  EXPECT_FALSE(Allows(policy, "x", "11.0.0.0"));
+  EXPECT_FALSE(Allows(policy, "x", "192.0.2.2"));
+  EXPECT_TRUE(Allows(Policy({"::ffff:0:0/96"}), "x", "203.0.113.9"));
+  EXPECT_FALSE(TargetPolicy::Parse({"::ffff:0:0/95"}, {}));
+}
+
+TEST(TargetPolicyTest, AnAddressIsEvaluatedBeforeAnyLookup) {
+  const TargetPolicy policy = Policy({"10.0.0.0/8"});
+  EXPECT_TRUE(policy.MayAllow(*ParseHost("10.1.2.3")));
+  EXPECT_FALSE(policy.MayAllow(*ParseHost("192.0.2.1")));
+  EXPECT_TRUE(policy.MayAllow(*ParseHost("some.name")));
 }
 
 TEST(TargetPolicyTest, Ports) {

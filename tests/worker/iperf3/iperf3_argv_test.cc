@@ -8,7 +8,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Not;
 
 Job JobTo(const char* address) {
   Job job;
@@ -18,13 +20,14 @@ Job JobTo(const char* address) {
   return job;
 }
 
-constexpr Iperf3Capabilities kAll = {true, true, true, true, true, true, true};
+constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
 
 // The words behind the ones that every command line has.
 std::vector<std::string> Extra(const TestOptions& test) {
   Job job = JobTo("192.0.2.1");
   job.test = test;
-  std::vector<std::string> argv = BuildIperf3Argv(job, test.period_seconds, kAll);
+  std::vector<std::string> argv =
+      BuildIperf3Argv(job, test.period_seconds, {.connect_timeout = true});
   argv.erase(argv.begin(), argv.begin() + 13);
   return argv;
 }
@@ -61,6 +64,33 @@ TEST(Iperf3ArgvTest, BuildsEachOptionFromItsField) {
   EXPECT_THAT(Extra({.congestion = "cubic"}), ElementsAre("-C", "cubic"));
   EXPECT_THAT(Extra({.no_delay = true}), ElementsAre("-N"));
   EXPECT_THAT(Extra({.zerocopy = true}), ElementsAre("-Z"));
+  EXPECT_THAT(Extra({.mptcp = true}), ElementsAre("--mptcp"));
+  EXPECT_THAT(Extra({.dont_fragment = true}), ElementsAre("--dont-fragment"));
+  EXPECT_THAT(Extra({.gso = true}), ElementsAre("--gsro"));
+  EXPECT_THAT(Extra({.skip_rx_copy = true}), ElementsAre("--skip-rx-copy"));
+}
+
+TEST(Iperf3ArgvTest, EndsByBytesInsteadOfByTime) {
+  Job job = JobTo("192.0.2.1");
+  job.test.bytes = 1U << 20;
+  EXPECT_THAT(BuildIperf3Argv(job, 5, {}), ElementsAre("iperf3", "-J", "-4", "-c", "192.0.2.1",
+                                                       "-p", "5202", "-i", "0.1", "-n", "1048576"));
+  EXPECT_EQ(BuildIperf3Argv(job, 90, {})[8], "1.5");
+  EXPECT_EQ(BuildIperf3Argv(job, 86400, {})[8], "60.0");
+}
+
+TEST(Iperf3ArgvTest, OnlyATestThatEndsByBytesNeedsALimit) {
+  EXPECT_EQ(RunLimit({}, 5), std::nullopt);
+  EXPECT_EQ(RunLimit({.omit_seconds = 2, .bytes = 1}, 5), seconds(7) + kFarTestOverhead);
+}
+
+TEST(Iperf3ArgvTest, CountsUdpPacketsIn64BitsWhereIperf3Can) {
+  Job job = JobTo("192.0.2.1");
+  job.test.protocol = Protocol::kUdp;
+  EXPECT_THAT(BuildIperf3Argv(job, 1, kAll), Contains("--udp-counters-64bit"));
+  EXPECT_THAT(BuildIperf3Argv(job, 1, {}), Not(Contains("--udp-counters-64bit")));
+  job.test.protocol = Protocol::kTcp;
+  EXPECT_THAT(BuildIperf3Argv(job, 1, kAll), Not(Contains("--udp-counters-64bit")));
 }
 
 TEST(Iperf3ArgvTest, KeepsTheReportOfALongTestSmall) {

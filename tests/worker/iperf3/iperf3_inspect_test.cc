@@ -20,14 +20,5 @@ TEST(Iperf3InspectTest, RefusesAnotherProgram) {
   EXPECT_FALSE(ParseIperf3Version("iperf 3" + std::string(100, '1')));
 }
 
-TEST(Iperf3InspectTest, FindsOptionsInTheHelpText) {
-  const Iperf3Capabilities some = ParseIperf3Help("  --bidir   run\n  --cport <port>\n");
-  EXPECT_TRUE(some.bidirectional);
-  EXPECT_TRUE(some.client_port);
-  EXPECT_FALSE(some.bind_device);
-  EXPECT_FALSE(some.connect_timeout);
-  EXPECT_EQ(ParseIperf3Help(""), Iperf3Capabilities{});
-}
-
 }  // namespace
 }  // namespace iperf3_exporter

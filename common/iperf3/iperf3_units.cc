@@ -1,10 +1,11 @@
-#include "supervisor/probe/iperf3_units.h"
+#include "common/iperf3/iperf3_units.h"
 
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <string>
 
+#include "common/go_duration.h"
 #include "common/text.h"
 
 namespace iperf3_exporter {
@@ -39,19 +40,19 @@ std::optional<double> ParseDecimal(std::string_view text) {
   return value;
 }
 
-std::optional<std::uint64_t> ParseScaled(std::string_view text, double kilo, double most) {
+std::optional<std::uint64_t> ParseScaled(std::string_view text, double kilo, double max) {
   const int power = TakePower(text);
   std::optional<double> value = ParseDecimal(text);
   if (!value) return std::nullopt;
   for (int i = 0; i < power; ++i) *value *= kilo;
-  if (*value > most) return std::nullopt;
+  if (*value > max) return std::nullopt;
   // 0.1 M is meant to be 100000, whatever the nearest double says.
   return static_cast<std::uint64_t>(std::llround(*value));
 }
 
 struct DscpClass {
   std::string_view name;
-  std::uint32_t value;
+  std::uint64_t value;
 };
 
 constexpr std::array<DscpClass, 21> kDscpClasses = {{
@@ -67,9 +68,8 @@ std::optional<Bitrate> ParseBitrate(std::string_view text) {
   Bitrate bitrate;
   const std::size_t slash = text.find('/');
   if (slash != std::string_view::npos) {
-    const auto burst = ParseInteger(text.substr(slash + 1), 1, kMaxBurstPackets);
-    if (!burst) return std::nullopt;
-    bitrate.burst_packets = static_cast<std::uint32_t>(*burst);
+    bitrate.burst_packets = ParseInteger(text.substr(slash + 1), 1, kMaxBurstPackets);
+    if (!bitrate.burst_packets) return std::nullopt;
   }
   const auto bits =
       ParseScaled(text.substr(0, slash), 1000, static_cast<double>(kMaxBitsPerSecond64));
@@ -79,17 +79,23 @@ std::optional<Bitrate> ParseBitrate(std::string_view text) {
 }
 
 std::optional<std::uint64_t> ParseByteCount(std::string_view text) {
-  constexpr double kMost = 1ULL << 50;
-  return ParseScaled(text, 1024, kMost);
+  return ParseScaled(text, 1024, static_cast<double>(kMaxByteCount));
 }
 
-std::optional<std::uint32_t> ParseDscp(std::string_view text) {
-  if (const auto number = ParseInteger(text, 0, 63)) return static_cast<std::uint32_t>(*number);
+std::optional<std::uint64_t> ParseDscp(std::string_view text) {
+  if (const auto number = ParseInteger(text, 0, 63)) return number;
   const std::string lower = ToLower(text);
   for (const DscpClass& dscp : kDscpClasses) {
     if (dscp.name == lower) return dscp.value;
   }
   return std::nullopt;
+}
+
+std::optional<std::uint64_t> ParseWholeSeconds(std::string_view text) {
+  if (const auto seconds = ParseInteger(text)) return seconds;
+  const auto duration = ParseGoDuration(text);
+  if (!duration || duration->count() < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(*duration).count());
 }
 
 }  // namespace iperf3_exporter

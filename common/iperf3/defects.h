@@ -1,0 +1,42 @@
+// Known defects of iperf3's versions, and what the exporter does about each. A test compares the
+// rows with docs/REFERENCE.md. Pure.
+#pragma once
+
+#include <compare>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "common/iperf3/test_options.h"
+
+namespace iperf3_exporter {
+
+struct Iperf3Version {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned patch = 0;
+
+  auto operator<=>(const Iperf3Version&) const = default;
+};
+
+// The numbers that `text` begins with: "3.17.1+" is 3.17.1, "3.9" is 3.9.0.
+[[nodiscard]] std::optional<Iperf3Version> ParseIperf3VersionNumber(std::string_view text);
+
+struct Iperf3Defect {
+  Iperf3Version first;
+  Iperf3Version fixed;        // the first version without it
+  std::string_view versions;  // the same for people
+  std::string_view defect;
+  std::string_view response;
+  // The tests that are refused, and the parameter that is named then; nullptr: none.
+  bool (*affects)(const TestOptions& test) = nullptr;
+  std::string_view parameter = {};
+};
+
+[[nodiscard]] std::span<const Iperf3Defect> Iperf3Defects();
+
+// The first defect of that version for which `test` has to be refused, or nullptr. A version that
+// is not known counts as one without defects.
+[[nodiscard]] const Iperf3Defect* FindDefect(std::string_view version, const TestOptions& test);
+
+}  // namespace iperf3_exporter

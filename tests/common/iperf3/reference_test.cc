@@ -1,0 +1,99 @@
+// docs/REFERENCE.md has one row for each row of the tables, with the same words.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "common/iperf3/defects.h"
+#include "common/iperf3/option_table.h"
+#include "common/overloaded.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// The rows of the table in the section that begins with `heading`, without its two head rows.
+std::vector<std::string> RowsOf(const std::string& heading) {
+  std::ifstream file(TEST_SOURCE_DIR "/docs/REFERENCE.md");
+  std::vector<std::string> rows;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("#")) inside = line == heading;
+    if (inside && line.starts_with("|")) rows.push_back(line);
+  }
+  if (rows.size() > 2) rows.erase(rows.begin(), rows.begin() + 2);
+  return rows;
+}
+
+// As a request may spell it.
+std::string FormatByteCount(std::uint64_t bytes) {
+  std::size_t power = 0;
+  for (; power < 4 && bytes % 1024 == 0; ++power) bytes /= 1024;
+  const std::string_view unit = std::string_view("KMGT").substr(power == 0 ? 4 : power - 1, 1);
+  return std::to_string(bytes).append(unit);
+}
+
+std::string DescribeNumber(const NumberOption& number) {
+  const auto format = [&number](std::uint64_t value) {
+    return number.form == NumberForm::kBytes ? FormatByteCount(value) : std::to_string(value);
+  };
+  const auto range = [&format](const Bounds& bounds) {
+    return format(bounds.min) + " to " + format(bounds.max);
+  };
+  std::string text = range(number.bounds);
+  if (number.form == NumberForm::kBytes) text = "`#[KMGT]` bytes, " + text;
+  if (number.form == NumberForm::kSeconds) text = "duration, rounded up, or whole seconds, " + text;
+  if (number.form == NumberForm::kDscp) text += ", or a class such as cs1, af41, ef";
+  if (number.udp_bounds) text += " (UDP: " + range(*number.udp_bounds) + ")";
+  return text;
+}
+
+std::string DescribeKind(const OptionKind& kind) {
+  return std::visit(
+      Overloaded{
+          [](const RequestValue&) { return std::string(); },
+          [](const BitrateOption&) {
+            return std::string(
+                "`#[KMGT][/#]`, bits per second (0: unlimited) and packets in a burst");
+          },
+          [](const NameOption& name) {
+            return std::string(name.expected).append(", at most ") +
+                   std::to_string(kMaxKernelNameBytes) + " bytes";
+          },
+          [](const NumberOption& number) { return DescribeNumber(number); },
+          [](const auto& /*flag or mode*/) { return std::string("boolean"); },
+      },
+      kind);
+}
+
+std::string RowOf(const TestOption& option) {
+  std::string row = "| `" + std::string(option.name) + "`";
+  if (!option.alias.empty()) row += ", `" + std::string(option.alias) + "`";
+  row += " |";
+  if (!option.reference_default.empty()) row += " " + std::string(option.reference_default);
+  std::string accepted = DescribeKind(option.kind);
+  if (!option.reference_accepted.empty()) {
+    if (!accepted.empty()) accepted += ": ";
+    accepted += option.reference_accepted;
+  }
+  return row + " | " + accepted + " |";
+}
+
+TEST(ReferenceTest, HasEachParameterOfTheTable) {
+  std::vector<std::string> expected;
+  for (const TestOption& option : kTestOptions) expected.push_back(RowOf(option));
+  EXPECT_THAT(RowsOf("## Parameters of `/probe`"), testing::ElementsAreArray(expected));
+}
+
+TEST(ReferenceTest, HasEachDefectOfTheTable) {
+  std::vector<std::string> expected;
+  for (const Iperf3Defect& defect : Iperf3Defects()) {
+    expected.push_back("| " + std::string(defect.versions) + " | " + std::string(defect.defect) +
+                       " | " + std::string(defect.response) + " |");
+  }
+  EXPECT_THAT(RowsOf("### Known defects of iperf3"), testing::ElementsAreArray(expected));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
