@@ -91,7 +91,7 @@ TEST(TargetPolicyTest, ARuleOfMappedAddressesIsTheIpv4Rule) {
   EXPECT_FALSE(Allows(policy, "x", "11.0.0.0"));
   EXPECT_FALSE(Allows(policy, "x", "192.0.2.2"));
   EXPECT_TRUE(Allows(Policy({"::ffff:0:0/96"}), "x", "203.0.113.9"));
-  EXPECT_FALSE(TargetPolicy::Parse({"::ffff:0:0/95"}, {}));
+  EXPECT_FALSE(TargetPolicy().AddTarget("::ffff:0:0/95"));
 }
 
 TEST(TargetPolicyTest, AnAddressIsEvaluatedBeforeAnyLookup) {
