@@ -59,7 +59,7 @@ inline int Main(int argc, char** argv, std::span<const Attempt> attempts) {
     return 0;
   }
   g_targets = {.port = std::atoi(Option(argc, argv, "-p")),
-               .other_port = std::atoi(Option(argc, argv, "-M")),
+               .other_port = std::atoi(Option(argc, argv, "-l")),
                .worker = std::atoi(Option(argc, argv, "-w")),
                .other_worker = std::atoi(Option(argc, argv, "-b"))};
   const char* word = Option(argc, argv, "--bind-dev");

@@ -104,7 +104,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     job.test.period_seconds = 1;
     job.test.bind_device = word;
     // tests/helpers/stand_in.h takes them for what they are.
-    job.test.mss_bytes = elsewhere_.port();
+    job.test.length_bytes = elsewhere_.port();
     job.test.window_bytes = worker_.pid();
     job.test.bitrate_bits_per_second = other_worker_.pid();
     job.lock_key = MakeLockKey("host");
