@@ -43,7 +43,7 @@ std::optional<HolderTable::Entry> HolderTable::Add(HolderRecord record,
     const std::size_t cell = (record.key + i) % kHolderCells;
     const HolderRecord old = Read(cell);
     const bool predecessor_died = old.key == record.key;
-    if (old.key != kNoLock && !predecessor_died && is_held(old.key)) continue;
+    if (old.key != kNoLock && is_held(old.key)) continue;
     record.recoveries = old.recoveries + (predecessor_died ? 1 : 0);
     Write(cell, record);
     return Entry{.cell = cell, .predecessor_died = predecessor_died};

@@ -153,6 +153,21 @@ TEST_F(HostLockTest, PassesOnAWakeupThatItDoesNotNeed) {
   ::sem_close(semaphore);
 }
 
+// Otherwise it would go round among the waiters until the next release.
+TEST_F(HostLockTest, ConsumesAWakeupThatNobodyNeeds) {
+  const auto holder = Open();
+  const auto waiter = Open();
+  const auto held = holder->Acquire(kKey, kNobody, Past(), -1);
+  ASSERT_TRUE(held);
+  sem_t* semaphore = OpenSemaphore();
+  ::sem_post(semaphore);
+  EXPECT_FALSE(waiter->Acquire(kKey, kNobody, In(milliseconds(100)), -1));
+  int posts = 0;
+  ::sem_getvalue(semaphore, &posts);
+  EXPECT_EQ(posts, 0);
+  ::sem_close(semaphore);
+}
+
 TEST_F(HostLockTest, WaitsForTheLeaseOfTheDead) {
   UniqueFd iperf3;  // as a child that outlives the worker
   {

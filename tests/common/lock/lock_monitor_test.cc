@@ -63,11 +63,12 @@ TEST_F(LockMonitorTest, ShowsHoldersThatShareACell) {
   const LockMonitor monitor = OpenMonitor();
   std::vector<std::unique_ptr<HostLock>> workers;
   std::vector<HeldLock> held;
-  for (LockKey i = 0; i < 3; ++i) {
+  for (const LockKey i : {1U, 0U, 2U}) {  // the kernel returns them in this order
     workers.push_back(Open());
     held.push_back(
         *workers.back()->Acquire(kKey + i * kHolderCells, {.target = "t", .port = 1}, Past(), -1));
   }
+  EXPECT_EQ(monitor.Read().holders.size(), 3U);
   for (const auto& holder : monitor.Read().holders) EXPECT_TRUE(holder);
   held[1].Release();
   EXPECT_EQ(monitor.Read().holders.size(), 2U);
