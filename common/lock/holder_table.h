@@ -51,8 +51,8 @@ class HolderTable {
     bool predecessor_died;  // the key's last holder has left its record
   };
 
-  // Enters the holder of `record.key`. `is_held` says whether another process holds a key now. Returns
-  // nothing if all cells are in use.
+  // Enters the holder of `record.key`. `is_held` says whether another process holds a key now.
+  // Returns nothing if all cells are in use.
   [[nodiscard]] std::optional<Entry> Add(HolderRecord record,
                                          const std::function<bool(LockKey)>& is_held);
 

@@ -126,32 +126,17 @@ HostLock::Acquired HostLock::CheckLimits(const Limits& limits) const {
 }
 
 HostLock::Acquired HostLock::PassTurnstile(LockKey key, const Limits& limits) {
-  for (;;) {
-    switch (TryLock(file_.get(), PlaceOf(LockRole::kTurnstile, key), F_WRLCK)) {
-      case LockAttempt::kAcquired:
-        return {};
-      case LockAttempt::kError:
-        return tl::unexpected(AcquireError::kLockGone);
-      case LockAttempt::kBusy:
-        break;
-    }
+  while (!TryLock(file_.get(), PlaceOf(LockRole::kTurnstile, key), F_WRLCK)) {
     if (Acquired within = CheckLimits(limits); !within) return within;
     Sleep(kTurnstilePoll, limits.deadline, limits.cancel_fd);
   }
+  return {};
 }
 
 HostLock::Acquired HostLock::WaitForOwner(LockKey key, const Limits& limits) {
   bool woken = false;
   bool passed_on = false;  // the last wakeup, and it was not needed here
-  for (;;) {
-    switch (TryLock(file_.get(), PlaceOf(LockRole::kOwner, key), F_WRLCK)) {
-      case LockAttempt::kAcquired:
-        return {};
-      case LockAttempt::kError:
-        return tl::unexpected(AcquireError::kLockGone);
-      case LockAttempt::kBusy:
-        break;
-    }
+  while (!TryLock(file_.get(), PlaceOf(LockRole::kOwner, key), F_WRLCK)) {
     passed_on = woken && !passed_on;
     if (passed_on) {
       wakeup_.Post();
@@ -160,6 +145,7 @@ HostLock::Acquired HostLock::WaitForOwner(LockKey key, const Limits& limits) {
     if (Acquired within = CheckLimits(limits); !within) return within;
     woken = wakeup_.Wait(Clock::now() + std::min(kSlice, TimeLeft(limits.deadline)));
   }
+  return {};
 }
 
 HostLock::Acquired HostLock::TakeLease(LockKey key, const Limits& limits) {
@@ -169,9 +155,7 @@ HostLock::Acquired HostLock::TakeLease(LockKey key, const Limits& limits) {
     if (Acquired within = CheckLimits(limits); !within) return within;
     Sleep(kLeasePoll, limits.deadline, limits.cancel_fd);
   }
-  if (TryLock(lease_.get(), place, F_RDLCK) != LockAttempt::kAcquired) {
-    return tl::unexpected(AcquireError::kLockGone);
-  }
+  if (!TryLock(lease_.get(), place, F_RDLCK)) return tl::unexpected(AcquireError::kLockGone);
   if (!HasLink(file_.get()) || !HasLink(table_file_.get())) {
     Unlock(lease_.get(), place);
     return tl::unexpected(AcquireError::kLockGone);

@@ -56,7 +56,7 @@ struct LockUser {
 enum class AcquireError : std::uint8_t {
   kTimeout,    // not acquired before the deadline
   kCancelled,  // cancel_fd became readable or was hung up
-  kLockGone,   // a file was deleted (or can't be locked any more): open a new HostLock
+  kLockGone,   // a file was deleted: open a new HostLock
 };
 
 class HostLock;

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 
-#include <cerrno>
 #include <cstdint>
 
 #include "common/lock/lock_key.h"
@@ -26,8 +25,6 @@ inline constexpr std::int64_t kRoleRange = std::int64_t{1} << kLockKeyBits;
   return static_cast<std::int64_t>(role) * kRoleRange + static_cast<std::int64_t>(key);
 }
 
-enum class LockAttempt : std::uint8_t { kAcquired, kBusy, kError };
-
 [[nodiscard]] inline struct flock ByteRange(short type, std::int64_t from, std::int64_t bytes) {
   struct flock range = {};  // l_pid must be 0
   range.l_type = type;
@@ -38,11 +35,9 @@ enum class LockAttempt : std::uint8_t { kAcquired, kBusy, kError };
 }
 
 // `type`: F_WRLCK (the description must be open for writing) or F_RDLCK.
-[[nodiscard]] inline LockAttempt TryLock(int fd, std::int64_t place, short type) {
+[[nodiscard]] inline bool TryLock(int fd, std::int64_t place, short type) {
   struct flock range = ByteRange(type, place, 1);
-  if (::fcntl(fd, F_OFD_SETLK, &range) == 0) return LockAttempt::kAcquired;
-  const bool is_busy = errno == EAGAIN || errno == EACCES || errno == EINTR;
-  return is_busy ? LockAttempt::kBusy : LockAttempt::kError;
+  return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
 }
 
 inline void Unlock(int fd, std::int64_t place) {
