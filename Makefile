@@ -2,11 +2,11 @@
 # missing (as root or through sudo), and says which.
 
 BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-dev libboost-dev \
-	nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev zlib1g-dev \
+	nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev libdeflate-dev \
 	libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
 RUN_PACKAGES := iperf3 curl
-BENCH_PACKAGES := libbenchmark-dev nlohmann-json3-dev iperf3 python3
-TEST_PACKAGES := ccache libgtest-dev libgmock-dev python3 python3-yaml curl openssl iperf3 procps iproute2 \
+BENCH_PACKAGES := libbenchmark-dev zlib1g-dev nlohmann-json3-dev iperf3 python3
+TEST_PACKAGES := ccache zlib1g-dev libgtest-dev libgmock-dev python3 python3-yaml curl openssl iperf3 procps iproute2 \
 	nftables prometheus slowhttptest wrk sslscan systemd lintian dpkg-dev file man-db shellcheck
 SYSTEMD_PACKAGES := debootstrap systemd-container util-linux dpkg-dev file python3
 CONTAINER_PACKAGES := debootstrap buildah podman python3

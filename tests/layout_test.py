@@ -77,8 +77,9 @@ OWNERS = {
                  "supervisor/auth/dummy_hashes."),
     "crypt.h": ("supervisor/auth/authenticator.",),
     "systemd/": ("supervisor/app/service_manager.", "supervisor/listen/listening_socket."),
-    "event2/": ("supervisor/app/exporter.", "supervisor/http/", "supervisor/loop/", "supervisor/auth/tls_context."),
-    "zlib.h": ("supervisor/http/compression.",),
+    "event2/": ("supervisor/app/exporter.", "supervisor/http/", "supervisor/listen/acceptor.", "supervisor/loop/",
+                "supervisor/auth/tls_context."),
+    "libdeflate.h": ("supervisor/http/compression.",),
     "glog/": ("common/logging.",),
 }
 # What common/ must not know, whoever owns it.

@@ -33,8 +33,8 @@ ExpositionFormat FormatFor(const HttpExchange& exchange) {
 
 }  // namespace
 
-Endpoints::Endpoints(Sources sources, HttpServer& server, Hooks hooks)
-    : from_(sources), server_(server), hooks_(std::move(hooks)) {}
+Endpoints::Endpoints(Context context, HttpServer& server, Hooks hooks)
+    : context_(context), server_(server), hooks_(std::move(hooks)) {}
 
 void Endpoints::AddPage(const std::string& path, std::function<HttpResponse()> page) {
   server_.AddRoute(
@@ -45,21 +45,16 @@ void Endpoints::AddPage(const std::string& path, std::function<HttpResponse()> p
 }
 
 void Endpoints::AddRoutes() {
-  server_.AddRoute({.path = from_.options.probe_path,
-                    .handler = [this](auto exchange) { OnProbe(exchange); },
-                    .head_answer =
-                        [](const HttpExchange& exchange) {
-                          return HttpResponse{.content_type =
-                                                  std::string(ContentType(FormatFor(exchange)))};
-                        }});
-  server_.AddRoute({.path = from_.options.telemetry_path,
-                    .handler = [this](auto exchange) { OnMetrics(exchange); }});
-  server_.AddRoute({.path = "/-/reload", .methods = {"POST"}, .handler = [this](auto exchange) {
-                      OnReload(exchange);
-                    }});
+  server_.AddRoute({.path = context_.options.probe_path,
+                    .handler = [this](const auto& exchange) { OnProbe(exchange); }});
+  server_.AddRoute({.path = context_.options.telemetry_path,
+                    .handler = [this](const auto& exchange) { OnMetrics(exchange); }});
+  server_.AddRoute({.path = "/-/reload",
+                    .methods = {"POST"},
+                    .handler = [this](const auto& exchange) { OnReload(exchange); }});
   AddPage("/", [this] {
     return HttpResponse{.content_type = "text/html; charset=utf-8",
-                        .body = BuildLandingPage(from_.options, from_.pool.latest_ready())};
+                        .body = BuildLandingPage(context_.options, context_.pool.latest_ready())};
   });
   for (const char* path : {"/health", "/-/healthy"}) AddPage(path, [this] { return HealthPage(); });
   for (const char* path : {"/ready", "/-/ready"}) AddPage(path, [this] { return ReadyPage(); });
@@ -67,17 +62,21 @@ void Endpoints::AddRoutes() {
 }
 
 void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
+  if (exchange->method() == "HEAD") {  // Runs no test, so that nobody knows the length.
+    return exchange->Reply(
+        {.content_type = std::string(ContentType(FormatFor(*exchange))), .length_known = false});
+  }
   const Deadline received = exchange->received_at();
-  const WorkerReady* worker = from_.pool.latest_ready();
+  const WorkerReady* worker = context_.pool.latest_ready();
   const auto refuse = [&](const BadRequest& bad) {
-    from_.metrics.OnProbe(ProbeResult::kBadRequest, Clock::now() - received);
+    context_.metrics.OnProbe(ProbeResult::kBadRequest, Clock::now() - received);
     exchange->Reply(PlainText(400, bad.message));
   };
   if (worker == nullptr) {
-    from_.metrics.OnProbe(ProbeResult::kNoWorker, Clock::now() - received);
+    context_.metrics.OnProbe(ProbeResult::kNoWorker, Clock::now() - received);
     return exchange->Reply(Unavailable("no worker is alive yet"));
   }
-  auto request = ParseProbeRequest(exchange->query(), from_.options.probe_limits,
+  auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
                                    worker->capabilities, worker->iperf3_version);
   if (!request) return refuse(request.error());
   std::optional<std::chrono::nanoseconds> scrape_timeout;
@@ -87,18 +86,18 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
     scrape_timeout = *parsed;
   }
   WarnOfIgnored(request->ignored_parameters, exchange->peer());
-  const ProbeDispatcher::Id id = from_.dispatcher.NextId();
-  exchange->OnDisconnect([this, id] { from_.dispatcher.Cancel(id); });
-  from_.dispatcher.Start(
+  const ProbeDispatcher::Id id = context_.dispatcher.NextId();
+  exchange->OnDisconnect([this, id] { context_.dispatcher.Cancel(id); });
+  context_.dispatcher.Start(
       id, std::move(*request), received,
-      ProbeDeadline(received, scrape_timeout, from_.options.probe_times),
+      ProbeDeadline(received, scrape_timeout, context_.options.probe_times),
       [this, exchange](const ProbeAnswer& answer) {
         switch (answer.kind) {
           case ProbeAnswer::Kind::kTested: {
             const ExpositionFormat format = FormatFor(*exchange);
             exchange->Reply(
                 {.content_type = std::string(ContentType(format)),
-                 .body = BuildProbePage(answer.outcome, from_.options.failure_values, format)});
+                 .body = BuildProbePage(answer.outcome, context_.options.failure_values, format)});
             break;
           }
           case ProbeAnswer::Kind::kForbidden:
@@ -123,16 +122,19 @@ void Endpoints::WarnOfIgnored(const std::vector<std::string>& names, const std::
 
 void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   LiveState state;
-  state.probes_in_flight = from_.dispatcher.CountRunning();
-  state.queue_length = from_.dispatcher.CountWaiting();
+  state.probes_in_flight = context_.dispatcher.CountRunning();
+  state.queue_length = context_.dispatcher.CountWaiting();
   for (std::size_t i = 0; i < state.workers.size(); ++i) {
-    state.workers[i] = static_cast<std::uint32_t>(from_.pool.CountIn(static_cast<WorkerState>(i)));
+    state.workers[i] =
+        static_cast<std::uint32_t>(context_.pool.CountIn(static_cast<WorkerState>(i)));
   }
-  state.sandbox = from_.pool.WeakestSandbox();
-  state.supervisor_sandbox = from_.supervisor_layers;
+  state.sandbox = context_.pool.WeakestSandbox();
+  state.supervisor_sandbox = context_.supervisor_layers;
+  state.last_reload_successful = context_.web_config.last_reload_successful();
+  state.last_reload_success_seconds = context_.web_config.last_reload_success_seconds();
   const ExpositionFormat format = FormatFor(*exchange);
   exchange->Reply({.content_type = std::string(ContentType(format)),
-                   .body = from_.metrics.Page(format, state, server_.statistics())});
+                   .body = *context_.metrics.Page(format, state, server_.statistics())});
 }
 
 void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
@@ -142,13 +144,13 @@ void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
 }
 
 HttpResponse Endpoints::HealthPage() const {
-  if (from_.pool.AnyAlive()) return PlainText(200, "OK");
-  const std::string& why = from_.pool.latest_error();
+  if (context_.pool.AnyAlive()) return PlainText(200, "OK");
+  const std::string& why = context_.pool.latest_error();
   return PlainText(503, why.empty() ? "no worker is alive" : "no worker is alive: " + why);
 }
 
 HttpResponse Endpoints::ReadyPage() const {
-  switch (from_.phase) {
+  switch (context_.phase) {
     case LifePhase::kStarting:
       return PlainText(503, "starting");
     case LifePhase::kDraining:
@@ -161,11 +163,11 @@ HttpResponse Endpoints::ReadyPage() const {
 
 HttpResponse Endpoints::LockStatusPage() const {
   LockStatus status;
-  status.scope = from_.options.lock_scope;
-  status.name = from_.options.lock_name;
-  status.queue_size = from_.dispatcher.CountWaiting();
-  status.waiting = from_.dispatcher.ListWaiting(kMaxListedWaiting);
-  if (from_.lock_monitor) status.lock = from_.lock_monitor->Read();
+  status.scope = context_.options.lock_scope;
+  status.name = context_.options.lock_name;
+  status.queue_size = context_.dispatcher.CountWaiting();
+  status.waiting = context_.dispatcher.ListWaiting(kMaxListedWaiting);
+  if (context_.lock_monitor) status.lock = context_.lock_monitor->Read();
   return {.content_type = "application/json",
           .body = BuildLockStatus(status, std::chrono::system_clock::now())};
 }

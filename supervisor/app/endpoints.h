@@ -1,5 +1,5 @@
-// The paths of the exporter and what each of them answers. Loop thread only; nothing here blocks,
-// but that a reload reads files.
+// The paths of the exporter and the response of each. Loop thread only. Nothing here blocks, except
+// that a reload reads files.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "common/lock/lock_monitor.h"
 #include "supervisor/config/options.h"
+#include "supervisor/config/reloadable_file.h"
 #include "supervisor/exposition/exporter_metrics.h"
 #include "supervisor/http/http_server.h"
 #include "supervisor/probe/probe_dispatcher.h"
@@ -24,8 +25,8 @@ enum class LifePhase { kStarting, kReady, kDraining };
 
 class Endpoints {
  public:
-  // What the answers are made from; all of it must outlive the server's last answer.
-  struct Sources {
+  // What the responses are made from; all of it must outlive the server's last response.
+  struct Context {
     const Options& options;
     const LifePhase& phase;
     const LayerStates& supervisor_layers;
@@ -33,13 +34,14 @@ class Endpoints {
     WorkerPool& pool;
     ProbeDispatcher& dispatcher;
     ExporterMetrics& metrics;
+    const ReloadableFile& web_config;
   };
   struct Hooks {
     std::function<Status()> reload;           // reads the web configuration again
     std::function<void()> on_probes_changed;  // one has come or gone
   };
 
-  Endpoints(Sources sources, HttpServer& server, Hooks hooks);
+  Endpoints(Context context, HttpServer& server, Hooks hooks);
   Endpoints(const Endpoints&) = delete;
   Endpoints& operator=(const Endpoints&) = delete;
 
@@ -59,7 +61,7 @@ class Endpoints {
   [[nodiscard]] HttpResponse ReadyPage() const;
   [[nodiscard]] HttpResponse LockStatusPage() const;
 
-  const Sources from_;
+  const Context context_;
   HttpServer& server_;
   const Hooks hooks_;
   std::set<std::string> warned_parameters_;

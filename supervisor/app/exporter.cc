@@ -78,7 +78,8 @@ void LogSandbox(const char* process, const LayerStates& states, const std::strin
 Exporter::Exporter(Options options)
     : options_(std::move(options)),
       base_(CreateEventBase()),
-      server_(base_.get(), ServerLimits(options_)),
+      web_access_(base_.get()),
+      server_(base_.get(), ServerLimits(options_), web_access_.Hooks()),
       pool_(base_.get(), PoolSettings(options_),
             {.on_idle = [this] { dispatcher_.Dispatch(); },
              .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); },
@@ -92,7 +93,8 @@ Exporter::Exporter(Options options)
                   .lock_monitor = lock_monitor_,
                   .pool = pool_,
                   .dispatcher = dispatcher_,
-                  .metrics = metrics_},
+                  .metrics = metrics_,
+                  .web_config = web_access_.config_file()},
                  server_,
                  {.reload = [this] { return ReloadWebConfig(); },
                   .on_probes_changed = [this] { service_manager_.TellStatusSoon(); }}),
@@ -119,7 +121,8 @@ Status Exporter::Start() {
   if (Status status = PrepareLock(); !status) return status;
   endpoints_.AddRoutes();
   if (!options_.web_config_file.empty()) {
-    if (Status status = server_.LoadWebConfig(options_.web_config_file); !status) return status;
+    if (Status status = web_access_.config_file().LoadFirst(options_.web_config_file); !status)
+      return status;
   }
   if (Status status = AwaitWorker(); !status) return status;
   if (phase_ == LifePhase::kDraining) return {};  // told to stop before it had begun
@@ -209,7 +212,7 @@ bool Exporter::RecreateLock() {
 
 Status Exporter::ReloadWebConfig() {
   if (phase_ == LifePhase::kReady) service_manager_.TellReloading();
-  Status status = server_.Reload();
+  Status status = web_access_.config_file().Reload();
   if (phase_ == LifePhase::kReady) service_manager_.TellReady();
   return status;
 }

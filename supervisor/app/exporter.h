@@ -10,6 +10,7 @@
 #include "common/lock/lock_monitor.h"
 #include "supervisor/app/endpoints.h"
 #include "supervisor/app/service_manager.h"
+#include "supervisor/app/web_access.h"
 #include "supervisor/config/options.h"
 #include "supervisor/exposition/exporter_metrics.h"
 #include "supervisor/http/http_server.h"
@@ -52,6 +53,7 @@ class Exporter {
   Options options_;
   EventBase base_;
   ExporterMetrics metrics_;
+  WebAccess web_access_;
   HttpServer server_;
   WorkerPool pool_;
   ProbeDispatcher dispatcher_;

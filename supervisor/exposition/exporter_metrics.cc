@@ -80,6 +80,13 @@ std::vector<MetricFamily> LiveFamilies(const LiveState& state) {
            static_cast<double>(state.probes_in_flight));
   AddGauge(add("iperf3_exporter_queue_length", "Probes that wait for their turn."), {},
            static_cast<double>(state.queue_length));
+  AddGauge(add("iperf3_exporter_config_last_reload_successful",
+               "Whether the last reading of the web configuration succeeded: 1 or 0."),
+           {}, state.last_reload_successful ? 1 : 0);
+  AddGauge(
+      add("iperf3_exporter_config_last_reload_success_timestamp_seconds",
+          "When the web configuration was last read with success, since unix epoch in seconds."),
+      {}, state.last_reload_success_seconds);
   MetricFamily& workers = add("iperf3_exporter_workers", "Worker processes by state.");
   for (std::size_t i = 0; i < kWorkerStateNames.size(); ++i) {
     AddGauge(workers, {{"state", std::string(kWorkerStateNames[i])}}, state.workers[i]);
@@ -99,7 +106,7 @@ std::vector<MetricFamily> LiveFamilies(const LiveState& state) {
 
 std::vector<MetricFamily> HttpFamilies(const HttpStatistics& http) {
   std::vector<MetricFamily> families;
-  families.reserve(5);
+  families.reserve(3);
   MetricFamily& requests =
       families.emplace_back(BuildFamily(MetricType::Counter, "iperf3_exporter_http_requests_total",
                                         "Answered requests by path and status code."));
@@ -117,12 +124,6 @@ std::vector<MetricFamily> HttpFamilies(const HttpStatistics& http) {
                                                "iperf3_exporter_http_connections_rejected_total",
                                                "Connections that were closed because of a limit.")),
              {}, static_cast<double>(http.connections_rejected));
-  add("iperf3_exporter_config_last_reload_successful",
-      "Whether the last reading of the web configuration succeeded: 1 or 0.",
-      http.last_reload_successful ? 1 : 0);
-  add("iperf3_exporter_config_last_reload_success_timestamp_seconds",
-      "When the web configuration was last read with success, since unix epoch in seconds.",
-      http.last_reload_success_seconds);
   return families;
 }
 

@@ -71,6 +71,9 @@ struct LiveState {
   // The supervisor's own; of those that are kNotOffered, which it does not have by design, there is
   // no sample.
   LayerStates supervisor_sandbox{};
+  // Of the web configuration; the time is Unix seconds.
+  bool last_reload_successful = true;
+  double last_reload_success_seconds = 0;
 
   bool operator==(const LiveState&) const = default;
 };

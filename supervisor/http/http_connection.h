@@ -1,117 +1,118 @@
-// One client connection: the gate in front of evhttp, its clock, and what happens around a request.
+// One client connection, from accept to close: its requests one after another, its time limits, and
+// its orderly end.
 //
-// evhttp reads and writes requests; this class decides what evhttp gets to see and when it ends. No
-// byte of a head reaches evhttp before the whole head was found right (request_head.h). While a
-// request waits for its answer the connection is still read, so that a client that goes away is
-// noticed, but nothing is done with the bytes until the answer is out; a client that sends more
-// than HttpLimits::max_header_bytes of them is cut off, because behind bytes that are not read its
-// end would be hidden. A deadline of our own runs in every phase but that one, because libevent's
-// time-outs start again with each byte.
+// Phases of a request: the head arrives, the body arrives, the handler works, the response is
+// written; then the next. While the handler works the connection is still read, so that a client
+// that goes away is noticed. TCP does not tell a client that has closed from one that has closed
+// its sending half: either counts as gone while the handler works, and gets its response once that
+// is being written. No further request is looked at before the response to the last one is with the
+// kernel.
 #pragma once
 
 #include <event2/bufferevent.h>
-#include <event2/event.h>
 
-#include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "common/deadline.h"
-#include "supervisor/http/http_types.h"
+#include "common/unique_fd.h"
+#include "supervisor/http/http_response.h"
 #include "supervisor/http/request_head.h"
-
-struct evbuffer_cb_info;
-struct evhttp_connection;
-struct evhttp_request;
+#include "supervisor/loop/event_loop.h"
 
 namespace iperf3_exporter {
 
-class EvhttpExchange;
-class Refusal;
-struct ServerState;
+class HttpExchange;
+class TlsContext;
+struct HttpContext;
 
 class HttpConnection {
  public:
-  // `bev` has just been given to evhttp, which owns it through `connection`; neither has seen any
-  // byte. The object must live until ServerState::on_closed names it.
-  HttpConnection(ServerState* state, bufferevent* bev, evhttp_connection* connection);
+  // `fd` is a connected stream socket, non-blocking. `tls` null: plain HTTP. When the connection
+  // has ended, HttpContext::on_closed is called. Returns null when memory is short.
+  [[nodiscard]] static std::unique_ptr<HttpConnection> Create(HttpContext* context, UniqueFd fd,
+                                                              std::string peer,
+                                                              const TlsContext* tls);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
-  // From evhttp's request callback: a whole request is there.
-  void OnRequest(evhttp_request* request);
-  // Answers the request in hand; the connection may be gone afterwards.
-  void Send(evhttp_request* request, HttpResponse response, const std::string& method,
-            const std::string& path, bool gzip);
-  // Ends the connection now; destroys this object.
+  // Ends the connection now; destroys this object through HttpContext::on_closed.
   void Close();
-  // See ServerState::defer.
-  void OnDeferred();
 
+  // A request has arrived and its response is not yet completely written. A stream does not count.
   [[nodiscard]] bool HasRequest() const;
-  [[nodiscard]] evhttp_connection* key() const { return connection_; }
+  // It is the client's turn: nothing would be lost but what it has not sent completely.
+  [[nodiscard]] bool IsWaitingForClient() const;
+  // When the last response was sent; the accept, before the first.
+  [[nodiscard]] Deadline idle_since() const { return idle_since_; }
+  // The last request was authorized.
+  [[nodiscard]] bool authorized() const { return authorized_; }
+  [[nodiscard]] const std::string& peer() const { return peer_; }
+
+  // From the exchange.
+  void MarkAuthorized() { authorized_ = true; }
+  void Respond(const HttpResponse& response, const std::string& path, ResponseOptions options);
+  void BeginStream(HttpResponse response, const std::string& path);
+  void Append(std::string_view bytes);
+  void EndStream();
 
  private:
   enum class Phase {
-    kHead,       // No request, or part of a head (the TLS handshake comes before the first).
-    kRewriting,  // The head is right, but evhttp gets another request line.
-    kBody,       // evhttp has the head and reads the body.
-    kHandling,   // The handler has it.
-    kWriting,    // The answer is on its way.
-    kDone,       // It is out; the next head is looked at when libevent's callbacks are over.
-    kRefused,    // A fault was found and will be answered.
-    kLingering   // refusal_ has it.
+    kHandshake,  // of TLS
+    kIdle,       // no byte of the next request
+    kHead,       // the first request, or part of a head
+    kBody,       // the head is complete, the body is not
+    kHandling,   // the handler has the exchange
+    kStreaming,  // the handler adds to the response
+    kWriting,    // the response is complete and on its way
+    kLingering   // the last response is out, the client has to close
   };
-  struct EventDeleter {
-    void operator()(event* e) const { event_free(e); }
+  struct BuffereventDeleter {
+    void operator()(bufferevent* bev) const { bufferevent_free(bev); }
   };
+  using Bufferevent = std::unique_ptr<bufferevent, BuffereventDeleter>;
 
-  static void OnInput(evbuffer* buffer, const evbuffer_cb_info* info, void* self) noexcept;
-  static void OnTimer(evutil_socket_t fd, short what, void* self) noexcept;
-  static void OnComplete(evhttp_request* request, void* self) noexcept;
-  static void OnClosed(evhttp_connection* connection, void* self) noexcept;
-  static void OnHandshake(bufferevent* bev, short what, void* self) noexcept;
+  HttpConnection(HttpContext* context, Bufferevent bev, std::string peer, bool is_tls);
 
-  void CloseGate();
-  void InspectHead();
-  [[nodiscard]] bool TakeTarget(std::string_view head);
-  void RewriteRequestLine();
-  void GiveToEvhttp();
-  [[nodiscard]] bool TooMuchWaitsBehind() const;
-  void RefuseHandshake();
-  void Refuse(const HeadFault& fault);
-  void AnswerFault();
-  void WatchForDisconnect();
-  void WriteAtOnce();
-  void FinishTls();
-  void SetDeadline(std::chrono::milliseconds from_now);
-  void ClearDeadline() { deadline_ = Deadline::max(); }
-  void Expire();
+  static void OnReadable(bufferevent* bev, void* self) noexcept;
+  static void OnWritten(bufferevent* bev, void* self) noexcept;
+  static void OnEvent(bufferevent* bev, short what, void* self) noexcept;
 
-  ServerState* const state_;
-  bufferevent* const bev_;
-  evhttp_connection* const connection_;
-  // evhttp's own callbacks.
-  bufferevent_data_cb evhttp_read_ = nullptr;
-  bufferevent_data_cb evhttp_write_ = nullptr;
-  bufferevent_event_cb evhttp_event_ = nullptr;
+  void ReadHead();
+  void ReadBody();
+  void CloseAtEof();
+  void HandleRequest();
+  void CheckBacklog();
+  void Refuse(const HeadError& error);
+  void AfterResponse();
+  void OnEof();
+  void OnFailedHandshake();
+  void Linger();
+  void DropInput();
+  void OnTimeout();
+  void EndTlsSession();
+  [[nodiscard]] std::size_t InputBytes() const;
+  [[nodiscard]] std::size_t OutputBytes() const;
 
-  std::unique_ptr<event, EventDeleter> timer_;
-  Deadline deadline_ = Deadline::max();
-  Deadline timer_at_ = Deadline::max();
+  HttpContext* const context_;
+  const std::string peer_;
+  const bool is_tls_;
+  const Bufferevent bev_;
+  Timer timer_;
 
-  Phase phase_ = Phase::kHead;
-  bool head_begun_ = true;  // The first request's time began with the accept.
-  HeadScanner scanner_;
-  RequestTarget target_;
-  std::string rewritten_;           // method and target for evhttp, empty: as they came
-  std::size_t replaced_bytes_ = 0;  // what stands in their place
-  HeadFault fault_;
-  std::unique_ptr<Refusal> refusal_;    // While kLingering.
-  EvhttpExchange* exchange_ = nullptr;  // While kHandling.
-  std::string peer_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Phase phase_;
+  RequestHead head_;            // while kBody
+  std::size_t seen_bytes_ = 0;  // of an incomplete head
+  bool at_eof_ = false;         // nothing more will arrive
+  bool keep_alive_ = false;     // another request may follow the response
+  bool authorized_ = false;
+  Deadline idle_since_ = Clock::now();
+  HttpExchange* exchange_ = nullptr;  // while kHandling or kStreaming
+  std::unique_ptr<ReadWatch> linger_watch_;
+  std::size_t dropped_bytes_ = 0;
 };
 
 }  // namespace iperf3_exporter

@@ -1,18 +1,17 @@
-// One HTTP request and its one answer.
+// One HTTP request and its one response.
 //
-// A handler is given a shared_ptr and may keep it as long as it needs to answer. Everything here
-// belongs on the loop thread. An exchange that is dropped unanswered is answered with 500, so that
-// no client waits for ever.
+// A handler is given a shared_ptr and keeps it until it has answered. Loop thread only. An exchange
+// that is dropped unanswered is answered with 500, so that no client waits for ever.
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/deadline.h"
-#include "supervisor/http/http_types.h"
+#include "supervisor/http/http_response.h"
+#include "supervisor/http/request_head.h"
 
 namespace iperf3_exporter {
 
@@ -20,46 +19,62 @@ class HttpConnection;
 
 class HttpExchange {
  public:
-  virtual ~HttpExchange() = default;
+  // `connection` must live until Reply, EndStream or OnConnectionClosed.
+  HttpExchange(HttpConnection* connection, RequestHead head, std::string body);
+  ~HttpExchange();
   HttpExchange(const HttpExchange&) = delete;
   HttpExchange& operator=(const HttpExchange&) = delete;
 
-  // "GET", "HEAD", "POST": one of the route's.
-  [[nodiscard]] const std::string& method() const { return method_; }
-  // Percent-decoded, without the query. Equal to the route's path.
-  [[nodiscard]] const std::string& path() const { return path_; }
-  // After the `?`, raw and undecoded; empty when there is none. Without spaces and control
-  // bytes, but there may be any bytes above ASCII.
-  [[nodiscard]] const std::string& query() const { return query_; }
-  // When the whole request had come; what was done with it since (checking a password) included in
-  // whatever counts from here.
+  // "GET", "HEAD", "POST": in a handler, one of the route's.
+  [[nodiscard]] const std::string& method() const { return head_.method; }
+  // Percent-decoded, without the query. In a handler, the route's path.
+  [[nodiscard]] const std::string& path() const { return head_.target.path; }
+  // What follows the `?`, not decoded; empty without one. Free of spaces and control bytes; bytes
+  // above ASCII are possible.
+  [[nodiscard]] const std::string& query() const { return head_.target.query; }
+  // At most HttpLimits::max_body_bytes.
+  [[nodiscard]] const std::string& body() const { return body_; }
+  // When the whole request had arrived: before its password was checked.
   [[nodiscard]] Deadline received_at() const { return received_at_; }
-  // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix"; for log lines.
+  // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix".
   [[nodiscard]] const std::string& peer() const { return peer_; }
-  // The first header field of that name, in any case of letters. Valid until Reply or disconnect.
-  [[nodiscard]] virtual std::optional<std::string_view> Header(const char* name) const = 0;
-  // False once replied to or once the client has gone.
-  [[nodiscard]] virtual bool IsPending() const = 0;
+  // The first header field of that name, in any case of letters. Valid as long as this.
+  [[nodiscard]] std::optional<std::string_view> Header(std::string_view name) const {
+    return head_.Field(name);
+  }
+  // False once the request is answered or the client has gone; true while a stream is open.
+  [[nodiscard]] bool IsPending() const { return connection_ != nullptr; }
 
-  // Sends the answer, at most once; does nothing when the client has gone. Content-Length is set
-  // when it is known; the body is left out for HEAD and compressed when the client accepts gzip and
-  // it pays.
-  virtual void Reply(HttpResponse response) = 0;
+  // The request is authorized. Its connection is then among the last to make room for new ones.
+  void MarkAuthorized();
 
-  // `callback` runs at most once, when the client goes away before Reply, or when the server ends;
-  // never after Reply and never inside this call. Destroying the exchange in it is allowed. It is
-  // dropped, with all it holds, when it has run or at Reply.
-  virtual void OnDisconnect(std::function<void()> callback) = 0;
+  // Sends the response, at most once; does nothing when the client has gone.
+  void Reply(const HttpResponse& response);
 
- protected:
-  HttpExchange() = default;
+  // Sends the header fields and `response.body`, and keeps the response open (server-sent events).
+  // Without a length, it ends with its connection: at EndStream or when this is destroyed.
+  void BeginStream(HttpResponse response);
+  // Sends more of a stream. When the client has not accepted
+  // HttpLimits::max_stream_backlog_bytes, it is disconnected: OnDisconnect follows, not inside this
+  // call. Does nothing when the client has gone.
+  void Append(std::string_view bytes);
+  void EndStream();
 
-  std::string method_;
-  std::string path_;
-  std::string query_;
-  std::string peer_;
+  // `callback` runs at most once: when the client goes away before Reply or EndStream, or when the
+  // server ends. Never inside a call of this class. It may destroy the exchange. It is dropped,
+  // with all that it holds, when it has run or at Reply or EndStream.
+  void OnDisconnect(std::function<void()> callback);
+
+  // From the connection, once: the client has gone.
+  void OnConnectionClosed();
 
  private:
+  HttpConnection* connection_;
+  RequestHead head_;
+  std::string body_;
+  std::string peer_;
+  std::function<void()> on_disconnect_;
+  bool streaming_ = false;
   const Deadline received_at_ = Clock::now();
 };
 

@@ -1,72 +1,89 @@
-// The front door: listeners, TLS, who may come in, and what a bad client can do.
+// The HTTP server: listening sockets, connections, limits, and the routes of the exporter.
 //
-// Every request reaches a handler only after it was found well formed, within the limits, allowed
-// by the rate limit and authenticated. Nothing here blocks, except Listen, AdoptSystemdSockets and
-// the reading of the web configuration file. Loop thread only; TaskPool threads run bcrypt.
+// A request reaches a handler only after it was found well-formed, within the limits, and allowed
+// by HttpHooks::authorize. Nothing here blocks, except Listen and AdoptSystemdSockets. Loop thread
+// only.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/error.h"
+#include "common/unique_fd.h"
+#include "supervisor/http/http_connection.h"
+#include "supervisor/http/http_context.h"
 #include "supervisor/http/http_exchange.h"
 #include "supervisor/http/http_types.h"
+#include "supervisor/listen/acceptor.h"
 #include "supervisor/listen/listen_address.h"
 
 struct event_base;
 
 namespace iperf3_exporter {
 
+class TlsContext;
+
 struct HttpRoute {
   std::string path;
-  // HEAD comes with GET: the handler is called for it too and the answer goes out without its body.
-  // Any other method is answered with 405.
-  std::vector<std::string> methods = {"GET"};
-  std::function<void(std::shared_ptr<HttpExchange>)> handler;
-  // If set, HEAD is answered with this and the handler is not called: for a GET that does work. The
-  // answer is marked as one of unknown length.
-  std::function<HttpResponse(const HttpExchange&)> head_answer;
+  // Any other is answered with 405. The handler is called for HEAD as for GET; the response then
+  // goes out without its body.
+  std::vector<std::string> methods = {"GET", "HEAD"};
+  std::function<void(const std::shared_ptr<HttpExchange>&)> handler;
+};
+
+// What the web configuration decides. Each is called on the loop and must not block for long.
+struct HttpHooks {
+  // For the next connection; null: plain HTTP. The context is used at once and not kept.
+  std::function<const TlsContext*()> tls = [] { return nullptr; };
+  // Calls `admitted`, now or later, if the request may be handled; otherwise replies.
+  std::function<void(const std::shared_ptr<HttpExchange>& exchange, std::function<void()> admitted)>
+      authorize = [](const auto&, const auto& admitted) { admitted(); };
+  // Fields to add to every response; may return null.
+  std::function<std::shared_ptr<const HttpHeaders>()> response_headers = [] { return nullptr; };
 };
 
 class HttpServer {
  public:
   // Ignores SIGPIPE in this process and sends libevent's warnings to the log.
-  HttpServer(event_base* base, HttpLimits limits);
-  // Stops listening; pending exchanges are dropped: their OnDisconnect runs, their connections
-  // close.
+  HttpServer(event_base* base, HttpLimits limits, HttpHooks hooks);
+  // Stops listening and closes every connection; OnDisconnect of pending exchanges runs.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
   void AddRoute(HttpRoute route);
 
-  // Reads and checks --web.config.file and puts it in force; to be called before Listen. The file
-  // and those it names are watched from then on. The error says file, line and reason.
-  [[nodiscard]] Status LoadWebConfig(const std::string& file);
-  // Reads the file again (SIGHUP, POST /-/reload); on failure the old configuration stays in force.
-  // Success when there is no file. Logs and counts in statistics().
-  [[nodiscard]] Status Reload();
-
   // Opens a listening socket. A stale unix socket file is replaced only if nobody listens on it.
   [[nodiscard]] Status Listen(const ListenAddress& address);
-  // Takes the sockets of LISTEN_FDS (sd_listen_fds(3)); an error when there is none.
+  // Uses the sockets of LISTEN_FDS (sd_listen_fds(3)); an error when there is none.
   [[nodiscard]] Status AdoptSystemdSockets();
   // "127.0.0.1:9579" and so on, the real port in place of 0.
-  [[nodiscard]] std::vector<std::string> ListeningOn() const;
+  [[nodiscard]] std::vector<std::string> ListeningOn() const { return acceptor_.ListeningOn(); }
 
-  // Closes the listening sockets. Connections stay, so that requests in hand are answered and a
-  // kept one can still ask /ready; each answer from now on is followed by a close.
+  // Closes the listening sockets. Connections stay, so that pending requests are answered and a
+  // kept connection can still ask for /ready; each response from now on ends its connection.
   void StopAccepting();
-  // Requests whose answer is not yet completely written.
+  // Requests whose response is not yet completely written. Streams do not count.
   [[nodiscard]] std::size_t PendingRequests() const;
 
-  [[nodiscard]] const HttpStatistics& statistics() const;
+  [[nodiscard]] const HttpStatistics& statistics() const { return context_.statistics; }
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  void OnConnection(UniqueFd fd, std::string peer);
+  // False if every connection has a request in hand.
+  [[nodiscard]] bool MakeRoom();
+  void OnClosed(HttpConnection* connection);
+  void Dispatch(const std::shared_ptr<HttpExchange>& exchange);
+  [[nodiscard]] const HttpRoute* FindRoute(const std::string& path) const;
+
+  const HttpHooks hooks_;
+  std::vector<HttpRoute> routes_;
+  HttpContext context_;
+  std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
+  Acceptor acceptor_;
 };
 
 }  // namespace iperf3_exporter

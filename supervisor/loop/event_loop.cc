@@ -32,10 +32,6 @@ EventBase CreateEventBase() {
                                                                        &::event_config_free);
   if (config == nullptr) std::abort();
   ::event_config_set_flag(config.get(), EVENT_BASE_FLAG_PRECISE_TIMER);
-  // evhttp switches reading and writing on and off six times per request; this makes one change of
-  // them, a fifth of the server's time. No descriptor here is watched under two numbers, which is
-  // what it does not bear.
-  ::event_config_set_flag(config.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
   EventBase base(::event_base_new_with_config(config.get()));
   if (base == nullptr) std::abort();
   return base;

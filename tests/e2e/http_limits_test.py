@@ -21,22 +21,51 @@ from front_door import FrontDoor, WAIT_SECONDS, read_response, read_to_end, requ
 ATTACK_SECONDS = int(os.environ.get("FRONT_DOOR_ATTACK_SECONDS", "5"))
 
 
+def ask(client, path):
+    client.sendall(request(path))
+    return read_response(client)[2]
+
+
 class LimitsTest(unittest.TestCase):
     def test_connections_beyond_the_limit_are_closed_and_counted(self):
         with FrontDoor("--max-connections=4") as door:
-            kept = [door.connect() for _ in range(3)]
-            watcher = door.connect()
-            watcher.sendall(request("/statistics"))
+            # Each has a request in hand: none of them makes room.
+            kept = [door.connect() for _ in range(4)]
+            for client in kept[:3]:
+                client.sendall(request("/probe"))
+            watcher = kept[3]
+            wait_until(lambda: b'"pending": 3' in ask(watcher, "/statistics"), "probes pending")
+            watcher.sendall(request("/statistics") + request("/probe"))
             self.assertIn(b'"connections": 4', read_response(watcher)[2])
             for _ in range(5):
                 self.assertEqual(b"", door.exchange(request("/metrics")))
-            watcher.sendall(request("/statistics"))
-            self.assertIn(b'"rejected": 5', read_response(watcher)[2])
             self.assertLessEqual(door.log().count("too many connections"), 2, "more than one line a second")
             kept.pop().close()
             wait_until(lambda: door.exchange(request("/metrics", "Connection: close")), "room again")
-            for client in [*kept, watcher]:
+            self.assertEqual(5, door.statistics()["rejected"])
+            for client in kept:
                 client.close()
+
+    def test_the_longest_idle_connection_makes_room(self):
+        with FrontDoor("--max-connections=4") as door:
+            idle = [door.connect() for _ in range(3)]
+            for client in idle:
+                self.assertIn(b"reload_ok", ask(client, "/statistics"))
+            silent = door.connect()  # Never asks, so that it goes first, though the others are older.
+            self.assertEqual(b"", self.read_after_newcomer(door, silent))
+            self.assertEqual(b"", self.read_after_newcomer(door, idle[0]))
+            self.assertIn(b'"rejected": 2', ask(idle[1], "/statistics"))
+            # Now the third has been idle longest.
+            self.assertEqual(b"", self.read_after_newcomer(door, idle[2]))
+            self.assertIn(b'"rejected": 3', ask(idle[1], "/statistics"))
+            idle[1].close()
+
+    def read_after_newcomer(self, door, expected_to_end):
+        """What comes from a connection after one more has been served that stays open."""
+        newcomer = door.connect()
+        self.addCleanup(newcomer.close)
+        self.assertIn(b"reload_ok", ask(newcomer, "/statistics"))
+        return read_to_end(expected_to_end)
 
     def test_time_from_accept_to_the_end_of_the_head(self):
         with FrontDoor("--request-timeout-ms=600") as door:

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/logging.h"
+#include "supervisor/app/web_access.h"
 #include "supervisor/http/http_server.h"
 
 namespace {
@@ -30,6 +31,7 @@ constexpr int kExitRefused = 3;
 
 struct Fixture {
   event_base* base = event_base_new();
+  std::unique_ptr<WebAccess> access;
   std::unique_ptr<HttpServer> server;
   std::vector<std::shared_ptr<HttpExchange>> probes;
   int probes_seen = 0;
@@ -75,11 +77,7 @@ bool ParseArguments(int argc, char** argv, Arguments& arguments) {
   return true;
 }
 
-HttpResponse Text(std::string text) {
-  HttpResponse response;
-  response.body = std::move(text);
-  return response;
-}
+HttpResponse Text(std::string text) { return {.body = std::move(text)}; }
 
 std::string MetricsPage() {
   std::string page;
@@ -97,7 +95,8 @@ std::string StatisticsPage(const Fixture& fixture) {
                      ", \"pending\": " + std::to_string(fixture.probes.size()) +
                      ", \"probes\": " + std::to_string(fixture.probes_seen) +
                      ", \"disconnects\": " + std::to_string(fixture.disconnects) +
-                     ", \"reload_ok\": " + (statistics.last_reload_successful ? "true" : "false") +
+                     ", \"reload_ok\": " +
+                     (fixture.access->config_file().last_reload_successful() ? "true" : "false") +
                      ", \"requests\": {";
   bool first = true;
   for (const auto& [key, count] : statistics.requests) {
@@ -126,7 +125,7 @@ void OnRelease(Fixture& fixture, const std::shared_ptr<HttpExchange>& exchange) 
 }
 
 void OnReload(Fixture& fixture, const std::shared_ptr<HttpExchange>& exchange) {
-  const auto status = fixture.server->Reload();
+  const auto status = fixture.access->config_file().Reload();
   HttpResponse response = Text(status ? "" : status.error().message + "\n");
   response.code = status ? 200 : 500;
   exchange->Reply(std::move(response));
@@ -135,22 +134,21 @@ void OnReload(Fixture& fixture, const std::shared_ptr<HttpExchange>& exchange) {
 void AddRoutes(Fixture& fixture) {
   using Exchange = std::shared_ptr<HttpExchange>;
   HttpServer& server = *fixture.server;
-  const auto page = std::make_shared<const std::string>(MetricsPage());
-  server.AddRoute({"/metrics", {"GET"}, [page](const Exchange& exchange) {
-                     HttpResponse response;
-                     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                     response.body = page;
-                     exchange->Reply(std::move(response));
+  const std::vector<std::string> get = {"GET", "HEAD"};
+  server.AddRoute({"/metrics", get, [page = MetricsPage()](const Exchange& exchange) {
+                     exchange->Reply({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                      .body = page});
                    }});
-  server.AddRoute({"/probe",
-                   {"GET"},
-                   [&fixture](const Exchange& exchange) { OnProbe(fixture, exchange); },
-                   [](const HttpExchange&) { return Text(""); }});
-  server.AddRoute({"/release", {"GET"}, [&fixture](const Exchange& exchange) {
-                     OnRelease(fixture, exchange);
+  server.AddRoute({"/probe", get, [&fixture](const Exchange& exchange) {
+                     if (exchange->method() == "HEAD") {
+                       return exchange->Reply({.length_known = false});
+                     }
+                     OnProbe(fixture, exchange);
                    }});
-  server.AddRoute({"/drop", {"GET"}, [](const Exchange&) {}});
-  server.AddRoute({"/statistics", {"GET"}, [&fixture](const Exchange& exchange) {
+  server.AddRoute(
+      {"/release", get, [&fixture](const Exchange& exchange) { OnRelease(fixture, exchange); }});
+  server.AddRoute({"/drop", get, [](const Exchange&) {}});
+  server.AddRoute({"/statistics", get, [&fixture](const Exchange& exchange) {
                      exchange->Reply(Text(StatisticsPage(fixture)));
                    }});
   server.AddRoute({"/-/reload", {"POST"}, [&fixture](const Exchange& exchange) {
@@ -160,7 +158,8 @@ void AddRoutes(Fixture& fixture) {
 
 Status Open(Fixture& fixture, const Arguments& arguments) {
   if (!arguments.config.empty()) {
-    if (auto loaded = fixture.server->LoadWebConfig(arguments.config); !loaded) return loaded;
+    if (auto loaded = fixture.access->config_file().LoadFirst(arguments.config); !loaded)
+      return loaded;
   }
   for (const std::string& text : arguments.listen) {
     const auto address = ParseListenAddress(text);
@@ -179,7 +178,8 @@ void OnStdin(evutil_socket_t, short, void* fixture) {
 }
 
 void OnHangup(evutil_socket_t, short, void* fixture) {
-  [[maybe_unused]] const auto status = static_cast<Fixture*>(fixture)->server->Reload();
+  [[maybe_unused]] const auto status =
+      static_cast<Fixture*>(fixture)->access->config_file().Reload();
 }
 
 void OnTerminate(evutil_socket_t, short, void* fixture) {
@@ -193,7 +193,9 @@ int main(int argc, char** argv) {
   if (!ParseArguments(argc, argv, arguments)) return kExitUsage;
   InitLogging("http_fixture", LogLevel::kInfo, LogFormat::kLogfmt);
   Fixture fixture;
-  fixture.server = std::make_unique<HttpServer>(fixture.base, arguments.limits);
+  fixture.access = std::make_unique<WebAccess>(fixture.base);
+  fixture.server =
+      std::make_unique<HttpServer>(fixture.base, arguments.limits, fixture.access->Hooks());
   AddRoutes(fixture);
   if (const auto opened = Open(fixture, arguments); !opened) {
     std::fprintf(stderr, "%s\n", opened.error().message.c_str());
@@ -211,6 +213,7 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
   event_base_dispatch(fixture.base);
   fixture.server.reset();
+  fixture.access.reset();
   for (event* e : {stdin_event, hangup, terminate}) event_free(e);
   event_base_loop(fixture.base, EVLOOP_NONBLOCK);
   event_base_free(fixture.base);

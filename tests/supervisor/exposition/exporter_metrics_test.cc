@@ -148,7 +148,7 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
   own(SandboxLayer::kRlimits) = LayerState::kInForce;
   own(SandboxLayer::kNotDumpable) = LayerState::kMissing;
   http.requests[{"/probe", 400}] = 2;
-  http.last_reload_successful = false;
+  state.last_reload_successful = false;
   page = *metrics.Page(ExpositionFormat::kText, state, http);
   EXPECT_EQ(Value(page, "iperf3_exporter_queue_length"), "9");
   EXPECT_EQ(Value(page, "iperf3_exporter_sandbox_layer{process=\"supervisor\",layer=\"rlimits\"}"),

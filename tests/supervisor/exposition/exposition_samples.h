@@ -76,6 +76,7 @@ namespace iperf3_exporter {
   state.probes_in_flight = 2;
   state.queue_length = 3;
   state.workers = {0, 2, 2, 0};
+  state.last_reload_success_seconds = 1700000000.25;
   state.sandbox.emplace();
   state.sandbox->worker.fill(LayerState::kInForce);
   state.sandbox->iperf3.fill(LayerState::kInForce);
@@ -89,7 +90,6 @@ namespace iperf3_exporter {
   http.connections_rejected = 1;
   http.requests = {
       {{"/metrics", 200}, 10}, {{"/probe", 200}, 5}, {{"/probe", 400}, 1}, {{"other", 404}, 2}};
-  http.last_reload_success_seconds = 1700000000.25;
   return http;
 }
 

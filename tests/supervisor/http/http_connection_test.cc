@@ -1,0 +1,519 @@
+#include "supervisor/http/http_connection.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "tests/supervisor/http/connection_fixture.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+// Long enough for a loaded machine, never waited for.
+constexpr milliseconds kNever{60'000};
+
+class HttpConnectionTest : public ConnectionFixture {
+ protected:
+  HttpConnectionTest() {
+    context_.limits.request_timeout = kNever;
+    context_.limits.idle_timeout = kNever;
+    context_.limits.write_timeout = kNever;
+    context_.limits.linger_timeout = kNever;
+  }
+
+  void ReplyAtOnce() {
+    on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
+      exchange->Reply({.body = "body of " + exchange->path() + "\n"});
+    };
+  }
+  // A response that no socket buffer holds.
+  void ReplyTooMuchAtOnce() {
+    on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
+      exchange->Reply({.body = std::string(kLargeBytes, 'x') + "end"});
+    };
+  }
+  [[nodiscard]] bool RunUntilRequests(std::size_t count) {
+    return RunUntil([&] { return paths_.size() == count; });
+  }
+  [[nodiscard]] bool RunUntilReceived(TestClient& client, std::string_view text) {
+    return RunUntil([&] {
+      client.Read();
+      return client.Has(text);
+    });
+  }
+  [[nodiscard]] bool RunUntilEnded(TestClient& client) {
+    return RunUntil([&] {
+      client.Read();
+      return client.ended() || client.reset();
+    });
+  }
+
+  static constexpr std::size_t kLargeBytes = std::size_t{4} << 20;
+};
+
+// ---- Requests and responses
+
+TEST_F(HttpConnectionTest, AnswersARequest) {
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilReceived(client, "body of /a\n"));
+  EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nContent-Length: 11\r\n"));
+  EXPECT_THAT(client.received(), Not(HasSubstr("Connection:")));
+  EXPECT_THAT(codes_, ElementsAre(200));
+  EXPECT_FALSE(connection_->HasRequest());
+}
+
+TEST_F(HttpConnectionTest, ReadsAHeadBytewise) {
+  ReplyAtOnce();
+  auto client = Connect();
+  for (const char c : Get("/a")) {
+    client.Send({&c, 1});
+    RunTurns(2);
+  }
+  EXPECT_TRUE(RunUntilReceived(client, "body of /a\n"));
+}
+
+TEST_F(HttpConnectionTest, ReadsABodyInPieces) {
+  auto client = Connect();
+  client.Send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
+  RunTurns();
+  EXPECT_THAT(paths_, IsEmpty());
+  EXPECT_TRUE(connection_->IsWaitingForClient());
+  client.Send("67890" + Get("/b"));
+  ASSERT_TRUE(RunUntilRequests(1));
+  EXPECT_EQ(exchanges_[0]->body(), "1234567890");
+  exchanges_[0]->Reply({});
+  ASSERT_TRUE(RunUntilRequests(2));
+  EXPECT_EQ(exchanges_[1]->body(), "");
+}
+
+TEST_F(HttpConnectionTest, ReadsTheLargestBody) {
+  const std::size_t size = context_.limits.max_body_bytes;
+  auto client = Connect();
+  client.Send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(size) +
+              "\r\n\r\n" + std::string(size, 'b'));
+  ASSERT_TRUE(RunUntilRequests(1));
+  EXPECT_EQ(exchanges_[0]->body(), std::string(size, 'b'));
+}
+
+TEST_F(HttpConnectionTest, ServesPipelinedRequestsOneAfterAnother) {
+  auto client = Connect();
+  client.Send(Get("/a") + Get("/b") + Get("/c"));
+  for (std::size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(RunUntilRequests(i + 1));
+    RunTurns();
+    EXPECT_EQ(paths_.size(), i + 1) << "the last request is still pending";
+    exchanges_[i]->Reply({.body = exchanges_[i]->path() + "."});
+  }
+  ASSERT_TRUE(RunUntilReceived(client, "/c."));
+  EXPECT_LT(client.received().find("/a."), client.received().find("/b."));
+  EXPECT_THAT(paths_, ElementsAre("/a", "/b", "/c"));
+}
+
+TEST_F(HttpConnectionTest, ManyPipelinedRequestsDoNotKeepOutOtherClients) {
+  constexpr std::size_t kRequests = 200;
+  auto other = Connect();
+  on_request_ = [&](const std::shared_ptr<HttpExchange>& exchange) {
+    if (paths_.size() == 10) other.Send(Get("/other"));
+    exchange->Reply({});
+  };
+  auto client = Connect();
+  std::string requests;
+  for (std::size_t i = 0; i < kRequests; ++i) requests += Get("/a");
+  client.Send(requests);
+  ASSERT_TRUE(RunUntilRequests(kRequests + 1));
+  EXPECT_LT(std::find(paths_.begin(), paths_.end(), "/other") - paths_.begin(), 100);
+}
+
+TEST_F(HttpConnectionTest, HandlesNoRequestWhileAResponseIsOnItsWay) {
+  ReplyTooMuchAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a") + Get("/b"));
+  ASSERT_TRUE(RunUntilRequests(1));
+  client.Send(Get("/c"));
+  RunTurns();
+  EXPECT_TRUE(connection_->HasRequest());
+  EXPECT_THAT(paths_, ElementsAre("/a"));
+  ASSERT_TRUE(RunUntil([&] {
+    client.Read();
+    return paths_.size() == 3;
+  }));
+  EXPECT_GT(client.received().size(), 2 * kLargeBytes);
+}
+
+TEST_F(HttpConnectionTest, ClosesWhenTheClientAsksForIt) {
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a", "Connection: keep-alive, close\r\n"));
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_TRUE(client.ended());
+  EXPECT_THAT(client.received(), HasSubstr("\r\nConnection: close\r\n"));
+  EXPECT_THAT(client.received(), EndsWith("body of /a\n"));
+  EXPECT_FALSE(Closed()) << "the client has to close first";
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return Closed(); }));
+}
+
+TEST_F(HttpConnectionTest, KeepsAnHttp10ConnectionThatAsksForIt) {
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send("GET /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+  ASSERT_TRUE(RunUntilReceived(client, "body of /a\n"));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nConnection: keep-alive\r\n"));
+  client.Send("GET /b HTTP/1.0\r\n\r\n");
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_THAT(client.received(), EndsWith("body of /b\n"));
+}
+
+TEST_F(HttpConnectionTest, ClosesAfterEachResponseWhileDraining) {
+  ReplyAtOnce();
+  context_.draining = true;
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nConnection: close\r\n"));
+}
+
+TEST_F(HttpConnectionTest, LeavesTheBodyOutForHead) {
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send("HEAD /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nContent-Length: 11\r\n"));
+  EXPECT_THAT(client.received(), EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpConnectionTest, AnswersAnExchangeThatIsDropped) {
+  on_request_ = [](const auto&) {};
+  auto client = Connect();
+  client.Send(Get("/a"));
+  EXPECT_TRUE(RunUntilReceived(client, "HTTP/1.1 500 "));
+}
+
+TEST_F(HttpConnectionTest, RemembersWhetherTheLastRequestWasAuthorized) {
+  on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
+    if (exchange->path() == "/a") exchange->MarkAuthorized();
+    exchange->Reply({.body = exchange->path() + "."});
+  };
+  auto client = Connect();
+  EXPECT_FALSE(connection_->authorized());
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilReceived(client, "/a."));
+  EXPECT_TRUE(connection_->authorized());
+  client.Send(Get("/b"));
+  ASSERT_TRUE(RunUntilReceived(client, "/b."));
+  EXPECT_FALSE(connection_->authorized());
+}
+
+// ---- Time limits
+
+TEST_F(HttpConnectionTest, LimitsTheTimeOfTheFirstHead) {
+  context_.limits.request_timeout = milliseconds(5);
+  auto client = Connect();
+  ASSERT_TRUE(RunUntil([&] { return Closed(); }));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+TEST_F(HttpConnectionTest, ABytesNowAndThenDoesNotExtendTheTimeOfAHead) {
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilReceived(client, "body of /a\n"));
+  context_.limits.request_timeout = milliseconds(10);
+  client.Send("GET /");
+  ASSERT_TRUE(RunUntil([&] {
+    client.Send("b");
+    return Closed();
+  }));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+TEST_F(HttpConnectionTest, LimitsTheTimeOfABody) {
+  context_.limits.request_timeout = milliseconds(10);
+  auto client = Connect();
+  client.Send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+  ASSERT_TRUE(RunUntil([&] {
+    client.Send("b");
+    return Closed();
+  }));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+TEST_F(HttpConnectionTest, LimitsTheTimeOfAResponse) {
+  context_.limits.write_timeout = milliseconds(10);
+  ReplyTooMuchAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntil([&] {
+    client.Read(100);  // A little now and then does not extend it.
+    return Closed();
+  }));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+TEST_F(HttpConnectionTest, LimitsTheTimeBetweenRequestsWithoutCounting) {
+  context_.limits.idle_timeout = milliseconds(5);
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_THAT(client.received(), EndsWith("body of /a\n"));
+  EXPECT_TRUE(Closed());
+  EXPECT_EQ(rejected(), 0U);
+}
+
+TEST_F(HttpConnectionTest, DoesNotLimitTheTimeOfAHandler) {
+  context_.limits.request_timeout = milliseconds(1);
+  context_.limits.idle_timeout = milliseconds(1);
+  context_.limits.write_timeout = milliseconds(1);
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilRequests(1));
+  const Deadline later = Clock::now() + milliseconds(20);
+  ASSERT_TRUE(RunUntil([&] { return Clock::now() > later; }));
+  ASSERT_TRUE(exchanges_[0]->IsPending());
+  exchanges_[0]->Reply({.body = "late\n"});
+  EXPECT_TRUE(RunUntilReceived(client, "late\n"));
+}
+
+TEST_F(HttpConnectionTest, LimitsTheTimeOfLingering) {
+  context_.limits.linger_timeout = milliseconds(5);
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a", "Connection: close\r\n"));
+  ASSERT_TRUE(RunUntil([&] { return Closed(); }));
+  EXPECT_EQ(rejected(), 0U);
+}
+
+// ---- Clients that go away
+
+TEST_F(HttpConnectionTest, NoticesAClientThatGoesAwayWhileARequestIsPending) {
+  for (const bool half : {false, true}) {
+    paths_.clear();
+    int gone = 0;
+    auto client = Connect();
+    client.Send(Get("/a"));
+    ASSERT_TRUE(RunUntilRequests(1));
+    exchanges_.back()->OnDisconnect([&] { ++gone; });
+    half ? client.HalfClose() : client.Close();
+    ASSERT_TRUE(RunUntil([&] { return gone == 1; })) << half;
+    EXPECT_TRUE(Closed());
+    EXPECT_FALSE(exchanges_.back()->IsPending());
+    exchanges_.back()->Reply({.body = "too late"});  // does nothing
+  }
+  EXPECT_THAT(codes_, IsEmpty());
+}
+
+TEST_F(HttpConnectionTest, NoticesItBehindPipelinedBytes) {
+  int gone = 0;
+  auto client = Connect();
+  client.Send(Get("/a") + Get("/b") + "GET /c");
+  ASSERT_TRUE(RunUntilRequests(1));
+  exchanges_[0]->OnDisconnect([&] { ++gone; });
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return gone == 1; }));
+}
+
+TEST_F(HttpConnectionTest, TheCallbackMayDestroyTheExchange) {
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilRequests(1));
+  exchanges_[0]->OnDisconnect([this] { exchanges_.clear(); });
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return exchanges_.empty(); }));
+}
+
+TEST_F(HttpConnectionTest, DropsTheCallbackAtReply) {
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilRequests(1));
+  const auto held = std::make_shared<int>(1);
+  exchanges_[0]->OnDisconnect([held] { FAIL(); });
+  exchanges_[0]->Reply({});
+  EXPECT_EQ(held.use_count(), 1);
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return Closed(); }));
+}
+
+TEST_F(HttpConnectionTest, AnswersAClientThatHalfClosesAfterItsRequests) {
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a") + Get("/b") + Get("/c"));
+  client.HalfClose();
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_THAT(client.received(), EndsWith("body of /c\n"));
+  EXPECT_THAT(codes_, ElementsAre(200, 200, 200));
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(HttpConnectionTest, AHalfCloseDoesNotCutAResponse) {
+  ReplyTooMuchAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilRequests(1));
+  client.HalfClose();
+  RunTurns();
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_THAT(client.received(), EndsWith("xend"));
+}
+
+TEST_F(HttpConnectionTest, ClosesOnAHalfHeadAtTheEnd) {
+  auto client = Connect();
+  client.Send("GET /a HTTP/1.1\r\n");
+  client.HalfClose();
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_EQ(client.received(), "");
+}
+
+TEST_F(HttpConnectionTest, AResetWhileAResponseIsOnItsWayEndsIt) {
+  ReplyTooMuchAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilRequests(1));
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return Closed(); }));
+}
+
+// ---- Bad clients
+
+TEST_F(HttpConnectionTest, AClientThatStillSendsGetsItsRefusal) {
+  auto client = Connect();
+  client.Send("GET / HTTP/9.9\r\n" + std::string(100'000, 'x'));
+  ASSERT_TRUE(RunUntil([&] {
+    client.Send(std::string(1000, 'x'));
+    client.Read();
+    return client.ended() || client.reset();
+  }));
+  EXPECT_TRUE(client.ended());
+  EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 505 "));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nConnection: close\r\n"));
+  EXPECT_EQ(rejected(), 0U);
+}
+
+TEST_F(HttpConnectionTest, AClientThatSendsWithoutEndIsCutOff) {
+  auto client = Connect();
+  std::size_t sent = 0;
+  ASSERT_TRUE(RunUntil([&] {
+    sent += client.Send(std::string(100'000, '?'));
+    return Closed();
+  }));
+  EXPECT_LT(sent, std::size_t{4} << 20);
+}
+
+TEST_F(HttpConnectionTest, RefusesTooLongAHead) {
+  auto client = Connect();
+  client.Send("GET / HTTP/1.1\r\nX: " + std::string(context_.limits.max_header_bytes, 'x'));
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(codes_, ElementsAre(431));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+TEST_F(HttpConnectionTest, LimitsWhatWaitsBehindAPendingRequest) {
+  const std::size_t limit = context_.limits.max_header_bytes;
+  auto client = Connect();
+  client.Send(Get("/a") + std::string(limit, 'x'));
+  ASSERT_TRUE(RunUntilRequests(1));
+  RunTurns();
+  EXPECT_FALSE(Closed());
+  int gone = 0;
+  exchanges_[0]->OnDisconnect([&] { ++gone; });
+  client.Send("x");
+  ASSERT_TRUE(RunUntil([&] { return gone == 1; }));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+// ---- Streams
+
+class HttpStreamTest : public HttpConnectionTest {
+ protected:
+  void BeginStream(TestClient& client) {
+    client.Send(Get("/events"));
+    ASSERT_TRUE(RunUntilRequests(1));
+    exchanges_[0]->OnDisconnect([this] { ++gone_; });
+    exchanges_[0]->BeginStream({.content_type = "text/event-stream", .body = "data: 1\n\n"});
+  }
+
+  int gone_ = 0;
+};
+
+TEST_F(HttpStreamTest, SendsWhatIsAppended) {
+  auto client = Connect();
+  BeginStream(client);
+  ASSERT_TRUE(RunUntilReceived(client, "data: 1\n\n"));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nContent-Type: text/event-stream\r\n"));
+  EXPECT_THAT(client.received(), Not(HasSubstr("Content-Length")));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nConnection: close\r\n"));
+  exchanges_[0]->Append("data: 2\n\n");
+  ASSERT_TRUE(RunUntilReceived(client, "data: 2\n\n"));
+  EXPECT_TRUE(exchanges_[0]->IsPending());
+  EXPECT_FALSE(connection_->HasRequest());
+  EXPECT_FALSE(connection_->IsWaitingForClient());
+  exchanges_.clear();  // ends it
+  ASSERT_TRUE(RunUntilEnded(client));
+  EXPECT_EQ(gone_, 0);
+  EXPECT_THAT(codes_, ElementsAre(200));
+}
+
+TEST_F(HttpStreamTest, OutlivesTheTimeLimits) {
+  context_.limits.write_timeout = milliseconds(1);
+  context_.limits.idle_timeout = milliseconds(1);
+  auto client = Connect();
+  BeginStream(client);
+  const Deadline later = Clock::now() + milliseconds(20);
+  ASSERT_TRUE(RunUntil([&] { return Clock::now() > later; }));
+  exchanges_[0]->Append("data: 2\n\n");
+  EXPECT_TRUE(RunUntilReceived(client, "data: 2\n\n"));
+}
+
+TEST_F(HttpStreamTest, NoticesAWatcherThatGoesAway) {
+  auto client = Connect();
+  BeginStream(client);
+  client.Close();
+  ASSERT_TRUE(RunUntil([&] { return gone_ == 1; }));
+  EXPECT_TRUE(Closed());
+  exchanges_[0]->Append("too late");  // does nothing
+  exchanges_[0]->EndStream();
+}
+
+TEST_F(HttpStreamTest, DropsAWatcherThatDoesNotRead) {
+  auto client = Connect();
+  BeginStream(client);
+  const std::string event(10'000, 'x');
+  std::size_t appended = 0;
+  while (gone_ == 0 && appended < kLargeBytes) {
+    exchanges_[0]->Append(event);
+    EXPECT_EQ(gone_, 0) << "called inside Append";
+    appended += event.size();
+    RunTurns(2);
+  }
+  EXPECT_EQ(gone_, 1);
+  EXPECT_TRUE(Closed());
+  EXPECT_EQ(rejected(), 1U);
+  // The bound, and what the kernel holds of a socket pair.
+  EXPECT_LT(appended, context_.limits.max_stream_backlog_bytes + (std::size_t{1} << 20));
+}
+
+TEST_F(HttpStreamTest, LimitsTheTimeOfItsEnd) {
+  context_.limits.write_timeout = milliseconds(5);
+  context_.limits.max_stream_backlog_bytes = 2 * kLargeBytes;
+  auto client = Connect();
+  BeginStream(client);
+  exchanges_[0]->Append(std::string(kLargeBytes, 'x'));
+  exchanges_[0]->EndStream();
+  ASSERT_TRUE(RunUntil([&] { return Closed(); }));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter

@@ -1,0 +1,172 @@
+// Connections under TLS, with a client of OpenSSL in the same loop.
+#include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
+#include <gmock/gmock.h>
+#include <openssl/ssl.h>
+
+#include "supervisor/auth/tls_context.h"
+#include "supervisor/config/web_config.h"
+#include "tests/supervisor/http/connection_fixture.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class TlsClient {
+ public:
+  TlsClient(event_base* base, TestClient socket) : socket_(std::move(socket)) {
+    SSL* session = SSL_new(context_.get());
+    bev_.reset(bufferevent_openssl_socket_new(base, socket_.fd(), session,
+                                              BUFFEREVENT_SSL_CONNECTING, /*options=*/0));
+    session_.reset(session);
+    bufferevent_setcb(bev_.get(), nullptr, nullptr, OnEvent, this);
+    bufferevent_enable(bev_.get(), EV_READ | EV_WRITE);
+  }
+
+  void Send(const std::string& text) { bufferevent_write(bev_.get(), text.data(), text.size()); }
+  [[nodiscard]] std::string Received() {
+    evbuffer* input = bufferevent_get_input(bev_.get());
+    const std::size_t size = evbuffer_get_length(input);
+    return {reinterpret_cast<const char*>(evbuffer_pullup(input, -1)), size};
+  }
+  // The server has said goodbye (close_notify).
+  [[nodiscard]] bool ended() const { return ended_; }
+  void StopReading() { bufferevent_disable(bev_.get(), EV_READ); }
+  void SayGoodbye() { SSL_shutdown(session_.get()); }
+  void Close() {
+    bev_.reset();
+    socket_.Close();
+  }
+
+ private:
+  template <auto kFree>
+  struct Deleter {
+    template <typename T>
+    void operator()(T* handle) const {
+      kFree(handle);
+    }
+  };
+
+  static void OnEvent(bufferevent*, short what, void* self) {
+    if ((what & BEV_EVENT_EOF) != 0) static_cast<TlsClient*>(self)->ended_ = true;
+  }
+
+  TestClient socket_;
+  std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>> context_{SSL_CTX_new(TLS_client_method())};
+  std::unique_ptr<SSL, Deleter<SSL_free>> session_;
+  std::unique_ptr<bufferevent, Deleter<bufferevent_free>> bev_;
+  bool ended_ = false;
+};
+
+class HttpConnectionTlsTest : public ConnectionFixture {
+ protected:
+  HttpConnectionTlsTest() {
+    const std::string pem = TEST_DATA_DIR "/web_config/pem/";
+    WatchedFiles files;
+    TlsConfig config;
+    config.cert = {*files.Read(pem + "server.pem"), 1};
+    config.key = {*files.Read(pem + "server.key"), 1};
+    tls_ = *TlsContext::Create(config);
+  }
+
+  TlsClient ConnectTls() { return {base(), Connect(tls_.get())}; }
+  [[nodiscard]] bool RunUntilReceived(TlsClient& client, const std::string& text) {
+    return RunUntil([&] { return client.Received().find(text) != std::string::npos; });
+  }
+
+  std::shared_ptr<const TlsContext> tls_;
+};
+
+TEST_F(HttpConnectionTlsTest, LimitsTheTimeOfTheHandshake) {
+  context_.limits.request_timeout = milliseconds(5);
+  auto client = Connect(tls_.get());
+  client.Send("\x16\x03\x01");
+  ASSERT_TRUE(RunUntil([&] { return Closed(); }));
+  EXPECT_EQ(rejected(), 1U);
+}
+
+TEST_F(HttpConnectionTlsTest, TheTimeOfTheHandshakeIsInTheTimeOfTheHead) {
+  context_.limits.request_timeout = milliseconds(300);
+  const Deadline start = Clock::now();
+  auto client = ConnectTls();
+  client.Send("GET /");
+  ASSERT_TRUE(RunUntil([&] { return Closed(); }));
+  EXPECT_EQ(rejected(), 1U);
+  EXPECT_GE(Clock::now() - start, milliseconds(300));
+}
+
+TEST_F(HttpConnectionTlsTest, ServesAndSaysGoodbye) {
+  on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
+    exchange->Reply({.body = exchange->path() + "."});
+  };
+  auto client = ConnectTls();
+  client.Send(Get("/a") + Get("/b"));
+  ASSERT_TRUE(RunUntilReceived(client, "/b."));
+  client.Send(Get("/c", "Connection: close\r\n"));
+  ASSERT_TRUE(RunUntil([&] { return client.ended(); }));
+  EXPECT_THAT(client.Received(), StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(client.Received(), EndsWith("/c."));
+}
+
+TEST_F(HttpConnectionTlsTest, SendsAResponseThatNoBufferHolds) {
+  on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
+    exchange->Reply({.body = std::string(4 << 20, 'x') + "end"});
+  };
+  auto client = ConnectTls();
+  client.Send(Get("/a") + Get("/b", "Connection: close\r\n"));
+  ASSERT_TRUE(RunUntil([&] { return client.ended(); }));
+  EXPECT_THAT(client.Received(), EndsWith("xend"));
+  EXPECT_EQ(paths_.size(), 2U);
+}
+
+TEST_F(HttpConnectionTlsTest, NoticesAClientThatGoesAwayWhileARequestIsPending) {
+  for (const bool goodbye : {false, true}) {
+    paths_.clear();
+    int gone = 0;
+    auto client = ConnectTls();
+    client.Send(Get("/a"));
+    ASSERT_TRUE(RunUntil([&] { return paths_.size() == 1; }));
+    exchanges_.back()->OnDisconnect([&] { ++gone; });
+    goodbye ? client.SayGoodbye() : client.Close();
+    ASSERT_TRUE(RunUntil([&] { return gone == 1; })) << goodbye;
+    EXPECT_TRUE(Closed());
+  }
+}
+
+TEST_F(HttpConnectionTlsTest, StreamsAndDropsAWatcherThatDoesNotRead) {
+  auto client = ConnectTls();
+  client.Send(Get("/events"));
+  ASSERT_TRUE(RunUntil([&] { return paths_.size() == 1; }));
+  exchanges_[0]->BeginStream({.body = "data: 1\n\n"});
+  exchanges_[0]->Append("data: 2\n\n");
+  ASSERT_TRUE(RunUntilReceived(client, "data: 2\n\n"));
+  int gone = 0;
+  exchanges_[0]->OnDisconnect([&] { ++gone; });
+  client.StopReading();
+  for (int i = 0; i < 400 && gone == 0; ++i) {
+    exchanges_[0]->Append(std::string(10'000, 'x'));
+    RunTurns(2);
+  }
+  EXPECT_EQ(gone, 1);
+  EXPECT_TRUE(Closed());
+}
+
+TEST_F(HttpConnectionTlsTest, TellsAClientOfPlainHttp) {
+  auto client = Connect(tls_.get());
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntil([&] {
+    client.Read();
+    return client.ended() || client.reset();
+  }));
+  EXPECT_TRUE(client.ended());
+  EXPECT_THAT(client.received(), HasSubstr("Client sent an HTTP request to an HTTPS server."));
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return Closed(); }));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
