@@ -22,6 +22,16 @@ void SetOption(int fd, int level, int option, int value) {
   [[maybe_unused]] const int ignored = ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
+// Options that accepted TCP sockets inherit. Sockets of the unix family do not, and need neither.
+void SetInheritedOptions(int fd) {
+  // Without it each TLS response waits for a delayed ACK.
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  // Without it the kernel buffers megabytes for a client that does not read. It suffices for the
+  // usual page, so that a slow client does not keep us writing.
+  constexpr int kSendBufferBytes = 64 << 10;
+  SetOption(fd, SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
+}
+
 UniqueFd MakeSocket(int family) {
   return UniqueFd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
@@ -72,12 +82,11 @@ Result<ListeningSocket> ListeningSocket::Open(const ListenAddress& address) {
   if (!fd) return ErrnoError(what);
   if (!address.IsUnix()) {
     SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-    // Inherited by accepted sockets; without it each TLS answer waits for a delayed ACK.
-    SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   }
   if (address.address.ss_family == AF_INET6) {
     SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, address.any_family ? 0 : 1);
   }
+  SetInheritedOptions(fd.get());
   if (!Bind(fd.get(), address)) {
     if (errno == EADDRNOTAVAIL && address.any_family) return Open(AnyIpv4(address));
     return ErrnoError(what);
@@ -113,7 +122,7 @@ Result<std::vector<ListeningSocket>> ListeningSocket::AdoptFromSystemd() {
         ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
       return ErrnoError("fcntl on a socket from systemd");
     }
-    SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    SetInheritedOptions(fd);
     sockets.push_back(ListeningSocket(UniqueFd(fd)));
   }
   return sockets;
