@@ -35,13 +35,13 @@ void CountBytes(benchmark::State& state, std::size_t page_bytes) {
 
 void ProbePage(benchmark::State& state, Protocol protocol, Direction direction,
                ExpositionFormat format) {
-  const ProbeOutcome outcome = SampleOutcome(protocol, direction);
-  const std::string page = BuildProbePage(outcome, FailureValues::kZero, format);
+  const ProbeReport report = SampleReport(protocol, direction);
+  const std::string page = BuildProbePage(report, FailureValues::kZero, format);
   Require(Has(page, "iperf3_up{target=\"[2001:db8::1]\",port=\"5201\"} 1"), "iperf3_up");
   Require(Has(page, "iperf3_probe_duration_seconds{target=\"[2001:db8::1]\",port=\"5201\"} 5.034"),
           "iperf3_probe_duration_seconds");
   for (auto _ : state) {
-    benchmark::DoNotOptimize(BuildProbePage(outcome, FailureValues::kZero, format));
+    benchmark::DoNotOptimize(BuildProbePage(report, FailureValues::kZero, format));
   }
   CountBytes(state, page.size());
 }
@@ -56,7 +56,7 @@ BENCHMARK_CAPTURE(ProbePage, tcp_openmetrics, Protocol::kTcp, Direction::kUpload
 void MetricsPage(benchmark::State& state, ExpositionFormat format) {
   ExporterMetrics metrics;
   metrics.SetIperf3Version("3.12");
-  metrics.OnProbe(ProbeResult::kSuccess, std::chrono::seconds(5));
+  metrics.OnReport(SampleReport(Protocol::kTcp, Direction::kUpload));
   const LiveState live = SampleState();
   HttpStatistics http = SampleHttp();
   Require(Has(*metrics.Page(format, live, http),

@@ -39,8 +39,9 @@ class Worker {
     WorkerConfig config;
     config.iperf3_path = kProgram;
     config.sandbox = SandboxMode::kRequire;
-    const auto ready = std::get<WorkerReady>(Ask(wire::Encode(config)));
-    if (!ready.error.empty()) Die(ready.error);
+    Send(wire::Encode(config));
+    const auto event = Receive();
+    if (const auto* failed = std::get_if<wire::SetUpFailed>(&event)) Die(failed->why);
   }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -49,19 +50,24 @@ class Worker {
     ::waitpid(pid_, nullptr, 0);
   }
 
-  JobResult Run() {
+  TestResult Run() {
     Job job;
     job.id = ++last_id_;
     job.address = ParseIpAddress("127.0.0.1").value();
     job.test.period_seconds = 1;
-    job.deadline = Clock::now() + std::chrono::minutes(1);
-    job.lock_deadline = job.deadline;
-    return std::get<JobResult>(Ask(wire::Encode(job)));
+    const Deadline end = Clock::now() + std::chrono::minutes(1);
+    job.times = {end, end, end, end, end, end};
+    Send(wire::Encode(job));
+    static_cast<void>(std::get<wire::Started>(Receive()));
+    return std::get<wire::Finished>(Receive()).result;
   }
 
  private:
-  wire::Event Ask(const wire::Frame& question) {
-    if (!SendFrame(link_.get(), question)) Die("the worker is gone");
+  void Send(const wire::Frame& frame) {
+    if (!SendFrame(link_.get(), frame)) Die("the worker is gone");
+  }
+
+  wire::Event Receive() {
     pollfd readable = {link_.get(), POLLIN, 0};
     ::poll(&readable, 1, -1);
     wire::Frame frame;
@@ -95,7 +101,7 @@ double Microseconds(std::chrono::nanoseconds time) {
 // The time per iteration is that of the job; the counters are medians.
 void BM_ProbeInSandbox(benchmark::State& state) {
   Worker worker;
-  if (worker.Run().outcome != JobOutcome::kSucceeded) Die("the probe does not succeed");
+  if (!worker.Run()) Die("the probe does not succeed");
   std::vector<double> sandboxed;
   std::vector<double> bare;
   for (auto _ : state) {

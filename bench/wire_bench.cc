@@ -8,28 +8,25 @@
 namespace iperf3_exporter::bench {
 namespace {
 
-JobResult SampleResult() {
-  JobResult result;
-  result.job_id = 7;
-  result.outcome = JobOutcome::kSucceeded;
+wire::Finished SampleResult() {
+  Measurement measurement;
   DirectionMeasurement direction;
   for (const DirectionField& field : kDirectionFields) direction.*field.member = field.max / 3;
-  result.measurement.upload = direction;
-  result.measurement.download = direction;
-  result.measurement.local_cpu = {0.5, 0.25, 0.25};
-  result.measurement.remote_cpu = result.measurement.local_cpu;
-  result.period_seconds = 5;
-  return result;
+  measurement.upload = direction;
+  measurement.download = direction;
+  measurement.local_cpu = {0.5, 0.25, 0.25};
+  measurement.remote_cpu = measurement.local_cpu;
+  return {7, measurement};
 }
 
 void VerifyOrDie() {
   const auto event = wire::DecodeEvent(wire::Encode(SampleResult()));
-  const auto* result = event ? std::get_if<JobResult>(&*event) : nullptr;
+  const auto* result = event ? std::get_if<wire::Finished>(&*event) : nullptr;
   if (result == nullptr || *result != SampleResult()) Die("a result changes on its way");
 }
 
 void BenchEncodeResult(benchmark::State& state) {
-  const JobResult result = SampleResult();
+  const wire::Finished result = SampleResult();
   for (auto _ : state) benchmark::DoNotOptimize(wire::Encode(result));
 }
 

@@ -33,6 +33,9 @@ inline constexpr std::size_t kSandboxLayerCount = kSandboxLayerNames.size();
   return kSandboxLayerNames[static_cast<std::size_t>(layer)];
 }
 
+// --sandbox; kDiagnose names the refused system calls.
+enum class SandboxMode : std::uint8_t { kRequire, kBestEffort, kDiagnose };
+
 // From weak to strong. The first one is what a report says of a layer that nobody spoke of.
 enum class LayerState : std::uint8_t {
   kNotOffered,  // the kernel lacks it, or our rights do not reach that far

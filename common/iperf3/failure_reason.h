@@ -35,6 +35,9 @@ inline constexpr std::array<std::string_view, 16> kFailureReasonNames = {
     "killed",      "sandbox_violation",  "worker_lost",      "invalid_option",
 };
 
+inline constexpr FailureReason kLastFailureReason =
+    static_cast<FailureReason>(kFailureReasonNames.size() - 1);
+
 [[nodiscard]] constexpr std::string_view Name(FailureReason reason) {
   return kFailureReasonNames[static_cast<std::size_t>(reason)];
 }

@@ -1,6 +1,7 @@
 // The options of one iperf3 run, as typed values.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,6 +40,10 @@ struct TestOptions {
 
   bool operator==(const TestOptions&) const = default;
 };
+
+// Of the installed iperf3.
+inline constexpr std::size_t kMaxVersionTextBytes = 64;
+inline constexpr std::size_t kMaxPathBytes = 1024;
 
 // Streams of both directions together.
 [[nodiscard]] constexpr std::uint32_t CountStreams(const TestOptions& test) {

@@ -1,6 +1,7 @@
 // How a test ended: what it measured, or why it measured nothing.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <tl/expected.hpp>
 
@@ -9,9 +10,14 @@
 
 namespace iperf3_exporter {
 
+// The detail of a failure is cut to this length.
+inline constexpr std::size_t kMaxErrorTextBytes = 512;
+
 struct TestFailure {
   FailureReason reason = FailureReason::kWorkerLost;
-  std::string detail;  // for the log and for people, never for a label; may be empty
+  // For the log and for people, never for a label: raw bytes of iperf3 or of its peer; may be
+  // empty.
+  std::string detail;
 
   bool operator==(const TestFailure&) const = default;
 };

@@ -1,6 +1,6 @@
-// The fields that a message is made of: written one after another without padding, in the machine's
-// own byte order (both ends run on one machine), each text in a field of fixed size behind its
-// length. Pure; the reader takes no byte on trust.
+// The fields of a message: written one after another without padding, in the machine's own byte
+// order (both ends run on one machine). A text is its length and a field of fixed size. Pure; the
+// reader checks every byte.
 #pragma once
 
 #include <cmath>
@@ -19,7 +19,7 @@ namespace iperf3_exporter::wire {
 
 class Writer {
  public:
-  // Makes room for `max_bytes` at once; it does not keep to them.
+  // Allocates `max_bytes` at once; this is not a limit.
   explicit Writer(std::size_t max_bytes) { bytes_.reserve(max_bytes); }
 
   template <typename T>
@@ -38,15 +38,15 @@ class Writer {
     Put(value.value_or(T{}));
   }
 
-  // What was written; nothing may be put afterwards.
+  // Returns what was written and ends the writer's use.
   [[nodiscard]] std::vector<std::byte> Take() { return std::move(bytes_); }
 
  private:
   std::vector<std::byte> bytes_;
 };
 
-// Reads what Writer wrote. After the first wrong field every read gives zero and
-// the name of that field is kept: first cause wins.
+// Reads what Writer wrote. After the first wrong field every read returns zero, and the name of
+// that field is kept: the first cause wins.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
@@ -60,16 +60,16 @@ class Reader {
   }
 
   template <typename T>
-  T GetInRange(const char* field, T least, T most) {
+  T GetInRange(const char* field, T min, T max) {
     const T value = Get<T>(field);
-    if (value < least || value > most) Fail(field);
-    return failed_ == nullptr ? value : least;
+    if (value < min || value > max) Fail(field);
+    return failed_ == nullptr ? value : min;
   }
 
   template <typename E>
-  E GetEnum(const char* field, E most) {
+  E GetEnum(const char* field, E last) {
     using Number = std::underlying_type_t<E>;
-    return static_cast<E>(GetInRange<Number>(field, 0, static_cast<Number>(most)));
+    return static_cast<E>(GetInRange<Number>(field, 0, static_cast<Number>(last)));
   }
 
   bool GetBool(const char* field) { return GetInRange<std::uint8_t>(field, 0, 1) == 1; }
@@ -95,7 +95,7 @@ class Reader {
     if (!condition) Fail(field);
   }
 
-  // The name of the first wrong field, or nullptr; bytes left over are one.
+  // The name of the first wrong field, or nullptr. Bytes that are left over count as one.
   const char* Finish() {
     if (!rest_.empty()) Fail("trailing bytes");
     return failed_;

@@ -3,8 +3,9 @@
 #include <utility>
 
 #include "common/logging.h"
-#include "supervisor/probe/probe_deadline.h"
+#include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/probe/probe_request.h"
+#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/query_string.h"
 #include "supervisor/web/pages.h"
 
@@ -53,12 +54,29 @@ void Endpoints::AddRoutes() {
                     .methods = {"POST"},
                     .handler = [this](const auto& exchange) { OnReload(exchange); }});
   AddPage("/", [this] {
+    const WorkerReady* worker = context_.pool.latest_ready();
+    const std::string version = worker == nullptr ? "" : worker->iperf3_version;
     return HttpResponse{.content_type = "text/html; charset=utf-8",
-                        .body = BuildLandingPage(context_.options, context_.pool.latest_ready())};
+                        .body = BuildLandingPage(context_.options, version,
+                                                 worker == nullptr ? nullptr : &worker->sandbox)};
   });
   for (const char* path : {"/health", "/-/healthy"}) AddPage(path, [this] { return HealthPage(); });
   for (const char* path : {"/ready", "/-/ready"}) AddPage(path, [this] { return ReadyPage(); });
   AddPage("/lock-status", [this] { return LockStatusPage(); });
+}
+
+void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
+  switch (refusal.reason) {
+    case RefusalReason::kBadRequest:
+      exchange.Reply(PlainText(400, refusal.text));
+      break;
+    case RefusalReason::kForbidden:
+      exchange.Reply(PlainText(403, refusal.text));
+      break;
+    default:
+      exchange.Reply(Unavailable(refusal.text));
+  }
+  context_.metrics.OnRefusal(refusal.reason, Clock::now() - exchange.received_at());
 }
 
 void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
@@ -69,12 +87,10 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   const Deadline received = exchange->received_at();
   const WorkerReady* worker = context_.pool.latest_ready();
   const auto refuse = [&](const BadRequest& bad) {
-    context_.metrics.OnProbe(ProbeResult::kBadRequest, Clock::now() - received);
-    exchange->Reply(PlainText(400, bad.message));
+    Refuse(*exchange, {RefusalReason::kBadRequest, bad.message});
   };
   if (worker == nullptr) {
-    context_.metrics.OnProbe(ProbeResult::kNoWorker, Clock::now() - received);
-    return exchange->Reply(Unavailable("no worker is alive yet"));
+    return Refuse(*exchange, {RefusalReason::kNoWorker, "no worker is alive yet"});
   }
   auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
                                    worker->capabilities, worker->iperf3_version);
@@ -87,29 +103,22 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   }
   WarnOfIgnored(request->ignored_parameters, exchange->peer());
   const ProbeDispatcher::Id id = context_.dispatcher.NextId();
-  exchange->OnDisconnect([this, id] { context_.dispatcher.Cancel(id); });
+  exchange->OnDisconnect([this, id, received] {
+    if (context_.dispatcher.Cancel(id)) context_.metrics.OnCancelled(Clock::now() - received);
+  });
   context_.dispatcher.Start(
       id, std::move(*request), received,
       ProbeDeadline(received, scrape_timeout, context_.options.probe_times),
-      [this, exchange](const ProbeAnswer& answer) {
-        switch (answer.kind) {
-          case ProbeAnswer::Kind::kTested: {
-            const ExpositionFormat format = FormatFor(*exchange);
-            exchange->Reply(
-                {.content_type = std::string(ContentType(format)),
-                 .body = BuildProbePage(answer.outcome, context_.options.failure_values, format)});
-            break;
-          }
-          case ProbeAnswer::Kind::kForbidden:
-            exchange->Reply(PlainText(403, answer.reason));
-            break;
-          case ProbeAnswer::Kind::kUnavailable:
-            exchange->Reply(Unavailable(answer.reason));
-            break;
-        }
-        hooks_.on_probes_changed();
-      });
-  hooks_.on_probes_changed();
+      [this, exchange](const ProbeAnswer& answer) { Answer(*exchange, answer); });
+}
+
+void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {
+  if (!answer) return Refuse(exchange, answer.error());
+  const ExpositionFormat format = FormatFor(exchange);
+  exchange.Reply({.content_type = std::string(ContentType(format)),
+                  .body = BuildProbePage(*answer, context_.options.failure_values, format)});
+  // Counted once the answer is on its way.
+  context_.metrics.OnReport(*answer);
 }
 
 void Endpoints::WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer) {

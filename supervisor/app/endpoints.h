@@ -37,8 +37,7 @@ class Endpoints {
     const ReloadableFile& web_config;
   };
   struct Hooks {
-    std::function<Status()> reload;           // reads the web configuration again
-    std::function<void()> on_probes_changed;  // one has come or gone
+    std::function<Status()> reload;  // reads the web configuration again
   };
 
   Endpoints(Context context, HttpServer& server, Hooks hooks);
@@ -55,6 +54,9 @@ class Endpoints {
   void WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
+  // Reply, and count.
+  void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
+  void Refuse(HttpExchange& exchange, const Refusal& refusal);
   void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
   void OnReload(const std::shared_ptr<HttpExchange>& exchange);
   [[nodiscard]] HttpResponse HealthPage() const;

@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "common/build_info.h"
@@ -82,10 +81,15 @@ Exporter::Exporter(Options options)
       server_(base_.get(), ServerLimits(options_), web_access_.Hooks()),
       pool_(base_.get(), PoolSettings(options_),
             {.on_idle = [this] { dispatcher_.Dispatch(); },
+             .on_job_event = [this](const JobEvent& event) { dispatcher_.OnJobEvent(event); },
              .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); },
-             .renew_lock = [this] { return RecreateLock(); }}),
-      dispatcher_(base_.get(), options_, pool_, metrics_,
-                  [this](LockKey key) { return HoldsLock(key); }),
+             .on_lock_gone = [this] { CheckLock(); }}),
+      dispatcher_(
+          base_.get(), options_, pool_,
+          {.on_change = [this] { service_manager_.TellStatusSoon(); },
+           .on_lock_wait = [this](std::chrono::nanoseconds wait) { metrics_.OnLockWait(wait); },
+           .on_lock_timeout = [this] { metrics_.OnLockTimeout(); },
+           .on_lock_recovery = [this] { metrics_.OnLockRecovery(); }}),
       service_manager_(base_.get(), [this] { return StatusText(); }),
       endpoints_({.options = options_,
                   .phase = phase_,
@@ -95,9 +99,7 @@ Exporter::Exporter(Options options)
                   .dispatcher = dispatcher_,
                   .metrics = metrics_,
                   .web_config = web_access_.config_file()},
-                 server_,
-                 {.reload = [this] { return ReloadWebConfig(); },
-                  .on_probes_changed = [this] { service_manager_.TellStatusSoon(); }}),
+                 server_, {.reload = [this] { return ReloadWebConfig(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_answers_(base_.get(), [this] { AwaitLastAnswers(); }) {}
 
@@ -189,25 +191,16 @@ Status Exporter::Listen() {
   return {};
 }
 
-bool Exporter::HoldsLock(LockKey key) const {
-  if (!lock_monitor_) return false;
-  const auto holders = lock_monitor_->Read().holders;
-  return std::ranges::any_of(
-      holders, [key](const auto& holder) { return holder && holder->ours && holder->key == key; });
-}
-
-bool Exporter::RecreateLock() {
-  if (!lock_monitor_ || !lock_monitor_->NeedsRepair()) return false;
+void Exporter::CheckLock() {
+  if (!lock_monitor_ || !lock_monitor_->NeedsRepair()) return pool_.OnLockIntact();
   Log(LogLevel::kError,
-      "the lock was deleted under us and is created anew; a test that still "
+      "the lock was deleted under us and is created again; a test that still "
       "runs under the deleted one may overlap with the next",
       {{"name", options_.lock_name}});
-  dispatcher_.OnLockLost();
   if (const Status status = PrepareLock(); !status) {
     Log(LogLevel::kError, "cannot create the lock", {{"detail", status.error().message}});
   }
-  pool_.Renew();
-  return true;
+  pool_.OnLockRecreated();
 }
 
 Status Exporter::ReloadWebConfig() {

@@ -40,9 +40,8 @@ class Exporter {
   [[nodiscard]] Status Listen();
   void TellReady();
 
-  [[nodiscard]] bool HoldsLock(LockKey key) const;
-  // False when it is still there.
-  [[nodiscard]] bool RecreateLock();
+  // A worker reports that the lock's files are gone.
+  void CheckLock();
   [[nodiscard]] Status ReloadWebConfig();
   [[nodiscard]] std::string StatusText() const;
 

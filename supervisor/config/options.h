@@ -10,9 +10,9 @@
 
 #include "common/lock/lock_key.h"
 #include "common/logging.h"
-#include "common/wire/job.h"
+#include "common/sandbox_layer.h"
 #include "supervisor/exposition/failure_values.h"
-#include "supervisor/probe/probe_deadline.h"
+#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/target_policy.h"
 

@@ -140,18 +140,37 @@ class ExporterMetrics::Impl {
         .Set(1);
   }
 
-  void OnProbe(ProbeResult result, std::chrono::nanoseconds duration) {
-    results_[static_cast<std::size_t>(result)]->Increment();
-    // A request that was refused for what it asked is no probe; it would only pull the mean down.
-    if (result != ProbeResult::kBadRequest && result != ProbeResult::kForbidden) {
-      duration_.Observe(ToSeconds(duration));
+  void OnReport(const ProbeReport& report) {
+    duration_.Observe(ToSeconds(report.duration));
+    if (report.result) {
+      success_.Increment();
+      implausible_.Increment(report.result->implausible_values);
+    } else {
+      failure_.Increment();
+      errors_.Increment();
+      failures_[static_cast<std::size_t>(report.result.error().reason)]->Increment();
     }
-    if (result != ProbeResult::kSuccess && result != ProbeResult::kCancelled) errors_.Increment();
     events_.Expire();
   }
 
-  void Count(Counter& counter, double by = 1) {
-    counter.Increment(by);
+  void OnRefusal(RefusalReason reason, std::chrono::nanoseconds duration) {
+    refusals_[static_cast<std::size_t>(reason)]->Increment();
+    errors_.Increment();
+    // A request that was refused for what it asked is no probe; it would only lower the mean.
+    if (reason != RefusalReason::kBadRequest && reason != RefusalReason::kForbidden) {
+      duration_.Observe(ToSeconds(duration));
+    }
+    events_.Expire();
+  }
+
+  void OnCancelled(std::chrono::nanoseconds duration) {
+    cancelled_.Increment();
+    duration_.Observe(ToSeconds(duration));
+    events_.Expire();
+  }
+
+  void Count(Counter& counter) {
+    counter.Increment();
     events_.Expire();
   }
 
@@ -194,11 +213,9 @@ class ExporterMetrics::Impl {
     return page;
   }
 
-  Counter& failure(FailureReason reason) { return *failures_[static_cast<std::size_t>(reason)]; }
   Counter& restart(WorkerRestart reason) { return *restarts_[static_cast<std::size_t>(reason)]; }
   Counter& lock_timeouts() { return lock_timeouts_; }
   Counter& lock_recoveries() { return lock_recoveries_; }
-  Counter& implausible() { return implausible_; }
 
  private:
   // For numbers that got longer since the last page.
@@ -227,9 +244,13 @@ class ExporterMetrics::Impl {
   Counter& errors_ = CounterFamily("iperf3_exporter_errors_total",
                                    "Requests for a probe that gave no measurement.")
                          .Add({});
-  std::array<Counter*, kProbeResultNames.size()> results_ = AddCounters(
-      CounterFamily("iperf3_exporter_probes_total", "Requests for a probe by how they ended."),
-      "result", kProbeResultNames);
+  prometheus::Family<Counter>& probes_ =
+      CounterFamily("iperf3_exporter_probes_total", "Requests for a probe by how they ended.");
+  Counter& success_ = probes_.Add({{"result", "success"}});
+  Counter& failure_ = probes_.Add({{"result", "failure"}});
+  Counter& cancelled_ = probes_.Add({{"result", "cancelled"}});
+  std::array<Counter*, kRefusalReasonNames.size()> refusals_ =
+      AddCounters(probes_, "result", kRefusalReasonNames);
   std::array<Counter*, kFailureReasonNames.size()> failures_ = AddCounters(
       CounterFamily("iperf3_exporter_probe_failures_total",
                     "Probes that gave no measurement though they were allowed, by reason."),
@@ -274,18 +295,18 @@ class ExporterMetrics::Impl {
 ExporterMetrics::ExporterMetrics() : impl_(std::make_unique<Impl>()) {}
 ExporterMetrics::~ExporterMetrics() = default;
 
-void ExporterMetrics::OnProbe(ProbeResult result, std::chrono::nanoseconds duration) {
-  impl_->OnProbe(result, duration);
+void ExporterMetrics::OnReport(const ProbeReport& report) { impl_->OnReport(report); }
+void ExporterMetrics::OnRefusal(RefusalReason reason, std::chrono::nanoseconds duration) {
+  impl_->OnRefusal(reason, duration);
 }
-void ExporterMetrics::OnProbeFailure(FailureReason reason) { impl_->Count(impl_->failure(reason)); }
+void ExporterMetrics::OnCancelled(std::chrono::nanoseconds duration) {
+  impl_->OnCancelled(duration);
+}
 void ExporterMetrics::OnLockWait(std::chrono::nanoseconds wait) { impl_->OnLockWait(wait); }
 void ExporterMetrics::OnLockTimeout() { impl_->Count(impl_->lock_timeouts()); }
 void ExporterMetrics::OnLockRecovery() { impl_->Count(impl_->lock_recoveries()); }
 void ExporterMetrics::OnWorkerRestart(WorkerRestart reason) {
   impl_->Count(impl_->restart(reason));
-}
-void ExporterMetrics::OnImplausibleValues(std::uint32_t count) {
-  impl_->Count(impl_->implausible(), count);
 }
 void ExporterMetrics::SetIperf3Version(std::string_view version) {
   impl_->SetIperf3Version(version);

@@ -156,21 +156,21 @@ double Scaled(double value, double scale) {
 // much.
 class ProbePage {
  public:
-  ProbePage(const ProbeOutcome& outcome, FailureValues failure_values, ExpositionFormat format,
+  ProbePage(const ProbeReport& report, FailureValues failure_values, ExpositionFormat format,
             std::string& text)
-      : outcome_(outcome), failure_values_(failure_values), format_(format), text_(text) {
+      : report_(report), failure_values_(failure_values), format_(format), text_(text) {
     family_.type = prometheus::MetricType::Gauge;
-    metric_.label = {{"target", outcome.target}, {"port", std::to_string(outcome.port)}};
+    metric_.label = {{"target", report.target}, {"port", std::to_string(report.port)}};
   }
 
   void Append() {
-    Add("iperf3_up", "Whether the test succeeded: 1 or 0.", outcome_.failure ? 0 : 1);
-    if (!outcome_.failure || failure_values_ == FailureValues::kZero) AddPlain();
-    if (!outcome_.failure) AddResults();
-    if (!outcome_.failure || failure_values_ == FailureValues::kZero) AddAboutProbe();
-    if (outcome_.failure) {
+    Add("iperf3_up", "Whether the test succeeded: 1 or 0.", report_.result ? 1 : 0);
+    if (report_.result || failure_values_ == FailureValues::kZero) AddPlain();
+    if (report_.result) AddResults();
+    if (report_.result || failure_values_ == FailureValues::kZero) AddAboutProbe();
+    if (!report_.result) {
       Begin("iperf3_probe_failure", "1, with the reason why the test failed.");
-      Sample(1, {{"reason", Name(*outcome_.failure)}});
+      Sample(1, {{"reason", Name(report_.result.error().reason)}});
     }
   }
 
@@ -206,20 +206,19 @@ class ProbePage {
   }
 
   bool Applies(When when) const {
-    const bool udp = outcome_.protocol == Protocol::kUdp;
+    const bool udp = report_.test.protocol == Protocol::kUdp;
     return when == When::kAlways || (when == When::kUdp) == udp;
   }
 
   const std::optional<DirectionMeasurement>& Of(Direction direction) const {
-    return direction == Direction::kUpload ? outcome_.measurement.upload
-                                           : outcome_.measurement.download;
+    return direction == Direction::kUpload ? report_.result->upload : report_.result->download;
   }
 
   // The directions that were tested: one, or upload and download.
   std::span<const Direction> Directions() const {
     static constexpr std::array kBoth = {Direction::kUpload, Direction::kDownload};
-    if (outcome_.direction == Direction::kBidirectional) return kBoth;
-    return {&outcome_.direction, 1};
+    if (report_.test.direction == Direction::kBidirectional) return kBoth;
+    return {&report_.test.direction, 1};
   }
 
   static std::string_view DirectionName(Direction direction) {
@@ -233,13 +232,13 @@ class ProbePage {
   }
 
   void AddPlain() {
-    const bool both = outcome_.direction == Direction::kBidirectional;
+    const bool both = report_.test.direction == Direction::kBidirectional;
     for (const PlainRow& row : kPlainRows) {
       if (!Applies(row.when)) continue;
       Begin(row.name, row.help);
       for (const Direction direction : Directions()) {
         const std::optional<double> value =
-            outcome_.failure ? 0 : Value(direction, row.field, row.scale);
+            report_.result ? Value(direction, row.field, row.scale) : 0;
         if (value) Sample(*value, {{both ? "direction" : "", DirectionName(direction)}});
       }
     }
@@ -282,8 +281,7 @@ class ProbePage {
       if (value) Sample(*value, {{"host", host}, {"mode", mode}});
     };
     for (const bool local : {true, false}) {
-      const CpuUtilization& cpu =
-          local ? outcome_.measurement.local_cpu : outcome_.measurement.remote_cpu;
+      const CpuUtilization& cpu = local ? report_.result->local_cpu : report_.result->remote_cpu;
       const char* const host = local ? "local" : "remote";
       add(host, "total", cpu.total);
       add(host, "user", cpu.user);
@@ -292,16 +290,17 @@ class ProbePage {
   }
 
   void AddAboutProbe() {
-    Add("iperf3_streams", "Parallel streams of the test.", outcome_.streams);
-    Add("iperf3_test_period_seconds", "Length of the test as it was run.", outcome_.period_seconds);
+    Add("iperf3_streams", "Parallel streams of the test.", report_.test.parallel);
+    Add("iperf3_test_period_seconds", "Length of the test as it was run.",
+        report_.test.period_seconds);
     Add("iperf3_probe_duration_seconds", "Time from the request to its answer.",
-        ToSeconds(outcome_.duration));
+        ToSeconds(report_.duration));
     Add("iperf3_lock_wait_seconds", "Time that the probe waited for the lock.",
-        ToSeconds(outcome_.lock_wait));
-    Add("iperf3_probe_attempts", "Tests that were started for this probe.", outcome_.attempts);
+        ToSeconds(report_.lock_wait));
+    Add("iperf3_probe_attempts", "Tests that were started for this probe.", report_.attempts);
   }
 
-  const ProbeOutcome& outcome_;
+  const ProbeReport& report_;
   const FailureValues failure_values_;
   const ExpositionFormat format_;
   std::string& text_;
@@ -312,12 +311,12 @@ class ProbePage {
 
 }  // namespace
 
-std::string BuildProbePage(const ProbeOutcome& outcome, FailureValues failure_values,
+std::string BuildProbePage(const ProbeReport& report, FailureValues failure_values,
                            ExpositionFormat format) {
   constexpr std::size_t kUsualPageBytes = 6144;
   std::string page;
   page.reserve(kUsualPageBytes);
-  ProbePage(outcome, failure_values, format, page).Append();
+  ProbePage(report, failure_values, format, page).Append();
   AppendEnd(format, page);
   return page;
 }

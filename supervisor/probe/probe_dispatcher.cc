@@ -1,27 +1,21 @@
 #include "supervisor/probe/probe_dispatcher.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "common/logging.h"
 #include "supervisor/probe/probe_progress.h"
+#include "supervisor/probe/probe_timing.h"
+#include "supervisor/probe/refusal_text.h"
 
 namespace iperf3_exporter {
 namespace {
 
 using std::chrono::nanoseconds;
-using std::chrono::seconds;
-
-// How long a probe that finds no worker alive waits for one: what replacing a worker takes. A
-// start-up of a moment then costs no probe, and workers that do not come back cost it no more.
-constexpr seconds kReplacementTime{2};
 
 }  // namespace
 
 struct ProbeDispatcher::Probe {
-  enum class State { kResolving, kQueued, kRunning, kPausing };
-
   Probe(Id probe_id, ProbeProgress its_progress, Done on_done, event_base* base,
         std::function<void()> on_timer)
       : id(probe_id),
@@ -29,22 +23,20 @@ struct ProbeDispatcher::Probe {
         done(std::move(on_done)),
         timer(base, std::move(on_timer)) {}
 
+  [[nodiscard]] bool HasWorker() const {
+    return state == State::kAtLock || state == State::kTesting;
+  }
+
   Id id;
   ProbeProgress progress;
-  Done done;  // null once the scraper has gone
+  Done done;  // null once it is answered, or its scraper has hung up
   State state = State::kResolving;
-  bool holds_lost_lock = false;
-  Timer timer;  // of the state: the end of the lookup, of the wait, or of the pause
+  Timer timer;  // the end of the state: of the lookup, the wait or the back-off; or the deadline
 };
 
 ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
-                                 ExporterMetrics& metrics, HoldsLock holds_lock)
-    : base_(base),
-      options_(options),
-      pool_(pool),
-      metrics_(metrics),
-      holds_lock_(std::move(holds_lock)),
-      lookups_(base) {}
+                                 Hooks hooks)
+    : base_(base), options_(options), pool_(pool), hooks_(std::move(hooks)), lookups_(base) {}
 
 ProbeDispatcher::~ProbeDispatcher() = default;
 
@@ -56,14 +48,14 @@ void ProbeDispatcher::Start(Id id, ProbeRequest request, Deadline received, Dead
   probes_.emplace(id, std::move(owned));
   const ProbeRequest& asked = probe.progress.request();
   if (draining_) {
-    AnswerUnavailable(probe, ProbeResult::kDraining);
+    AnswerUnavailable(probe, RefusalReason::kDraining);
   } else if (!options_.target_policy.AllowsPort(asked.port)) {
-    Finish(probe, BuildForbidden(kPortForbidden));
+    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kPortForbidden}));
   } else if (!options_.target_policy.MayAllow(asked.host)) {
-    Finish(probe, BuildForbidden(kTargetForbidden));
+    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
   } else if (!pool_.AnyAlive() && !pool_.latest_error().empty()) {
     // Those that start now will find what the latest one found.
-    AnswerUnavailable(probe, ProbeResult::kNoWorker);
+    AnswerUnavailable(probe, RefusalReason::kNoWorker);
   } else if (Clock::now() > probe.progress.last_start()) {
     AnswerFailed(probe, {FailureReason::kDeadline, "no second of test fits before the deadline"});
   } else {
@@ -71,18 +63,19 @@ void ProbeDispatcher::Start(Id id, ProbeRequest request, Deadline received, Dead
   }
 }
 
-void ProbeDispatcher::Cancel(Id id) {
+bool ProbeDispatcher::Cancel(Id id) {
   const auto found = probes_.find(id);
-  if (found == probes_.end()) return;
+  if (found == probes_.end() || !found->second->done) return false;
   Probe& probe = *found->second;
   probe.done = nullptr;
-  metrics_.OnProbe(ProbeResult::kCancelled, Clock::now() - probe.progress.received());
-  if (probe.state == Probe::State::kRunning) {
-    pool_.Cancel(id);  // OnResult forgets it
-    return;
+  if (probe.HasWorker()) {
+    probe.timer.Stop();
+    pool_.Cancel(id, WorkerGiveUpTime(Clock::now()));  // the job's last event forgets the probe
+  } else {
+    queue_.Remove(id);
+    Forget(id);
   }
-  queue_.Remove(id);
-  Forget(id);
+  return true;
 }
 
 void ProbeDispatcher::Resolve(Probe& probe) {
@@ -111,7 +104,7 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   }
   auto paths = AllowedPaths(probe.progress.request(), *resolved, options_.target_policy);
   if (!paths) {
-    Finish(probe, BuildForbidden(kTargetForbidden));
+    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
     return;
   }
   if (paths->empty()) {
@@ -121,19 +114,19 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   }
   probe.progress.SetPaths(std::move(*paths));
   Enqueue(probe);
-  // Only who would have to wait can be one too many; who comes back to the queue was let in before.
+  // Only a probe that has to wait can be one too many. One that comes back to the queue can't.
   if (queue_.size() > options_.max_queued && queue_.Remove(id)) {
-    AnswerUnavailable(probe, ProbeResult::kQueueFull);
+    AnswerUnavailable(probe, RefusalReason::kQueueFull);
   }
 }
 
 void ProbeDispatcher::Enqueue(Probe& probe) {
   ProbeProgress& progress = probe.progress;
-  probe.state = Probe::State::kQueued;
   progress.BeginWait(Clock::now(), options_.lock_scope, options_.lock_timeout);
-  const nanoseconds wait = TimeLeft(progress.leave_queue());
-  probe.timer.Start(pool_.AnyAlive() ? wait : std::min<nanoseconds>(wait, kReplacementTime));
+  const nanoseconds wait = TimeLeft(progress.queue_deadline());
+  probe.timer.Start(pool_.AnyAlive() ? wait : std::min<nanoseconds>(wait, kWorkerReplacementTime));
   queue_.Push(probe.id, progress.lock_key());
+  Enter(probe, State::kQueued);
   Dispatch();
 }
 
@@ -149,92 +142,124 @@ void ProbeDispatcher::Dispatch() {
   }
 }
 
-void ProbeDispatcher::OnTimer(Id id) {
-  Probe& probe = *probes_.at(id);
-  switch (probe.state) {
-    case Probe::State::kResolving:
-      AnswerFailed(probe, {FailureReason::kResolve, "no answer from the resolver in time"});
-      return;
-    case Probe::State::kQueued:
-      OnWaitOver(probe);
-      return;
-    case Probe::State::kPausing:
-      Enqueue(probe);
-      return;
-    case Probe::State::kRunning:
-      return;  // the pool watches it
-  }
-}
-
-void ProbeDispatcher::OnWaitOver(Probe& probe) {
-  if (!pool_.AnyAlive()) {
-    LeaveQueue(probe);
-    AnswerUnavailable(probe, ProbeResult::kNoWorker);
-    return;
-  }
-  // The worker that was waited for has come, only to be taken by an earlier probe.
-  if (const nanoseconds left = TimeLeft(probe.progress.leave_queue()); left > nanoseconds::zero()) {
-    probe.timer.Start(left);
-    return;
-  }
-  const bool only_a_worker_was_missing = queue_.IsRunnable(probe.id);
-  LeaveQueue(probe);
-  AnswerUnavailable(
-      probe, only_a_worker_was_missing ? ProbeResult::kWorkerTimeout : ProbeResult::kLockTimeout);
-}
-
 void ProbeDispatcher::Run(Probe& probe) {
   ProbeProgress& progress = probe.progress;
   const Deadline now = Clock::now();
-  if (!pool_.TryRun(progress.BuildJob(probe.id, now),
-                    [this, id = probe.id](const JobResult& result) { OnResult(id, result); })) {
+  if (!pool_.TryRun(progress.BuildJob(probe.id, now), WorkerGiveUpTime(progress.deadline()))) {
     // The worker that was idle had died: back to its place.
     queue_.Finish(progress.lock_key());
     queue_.Push(probe.id, progress.lock_key());
     return;
   }
-  probe.timer.Stop();
-  probe.state = Probe::State::kRunning;
-  probe.holds_lost_lock = false;
   progress.EndWait(now);
-  running_.insert(probe.id);
+  probe.timer.Start(TimeLeft(progress.deadline()));
+  Enter(probe, State::kAtLock);
 }
 
-void ProbeDispatcher::OnResult(Id id, const JobResult& result) {
+void ProbeDispatcher::OnTimer(Id id) {
   Probe& probe = *probes_.at(id);
-  ProbeProgress& progress = probe.progress;
-  running_.erase(id);
-  queue_.Finish(progress.lock_key());
-  if (result.recovered_lock) metrics_.OnLockRecovery();
-  metrics_.OnImplausibleValues(result.measurement.implausible_values);
-  progress.EndJob(result, Clock::now());
-  if (probe.done == nullptr) {
-    Forget(id);
-  } else if (result.outcome == JobOutcome::kSucceeded) {
-    AnswerSucceeded(probe, result);
-  } else if (result.outcome == JobOutcome::kLockTimeout) {
-    AnswerUnavailable(probe, ProbeResult::kLockTimeout);
-  } else if (result.outcome == JobOutcome::kLockGone) {
+  switch (probe.state) {
+    case State::kResolving:
+      AnswerFailed(probe, {FailureReason::kResolve, "no answer from the resolver in time"});
+      return;
+    case State::kQueued:
+      OnQueueTimeout(probe);
+      return;
+    case State::kBackoff:
+      Enqueue(probe);
+      return;
+    case State::kAtLock:
+    case State::kTesting:
+      OnDeadline(probe);
+      return;
+  }
+}
+
+void ProbeDispatcher::OnQueueTimeout(Probe& probe) {
+  if (!pool_.AnyAlive()) {
+    LeaveQueue(probe);
+    AnswerUnavailable(probe, RefusalReason::kNoWorker);
+    return;
+  }
+  // The worker that was waited for has come, but an earlier probe has it.
+  if (const nanoseconds left = TimeLeft(probe.progress.queue_deadline());
+      left > nanoseconds::zero()) {
+    probe.timer.Start(left);
+    return;
+  }
+  const bool only_a_worker_was_missing = queue_.IsRunnable(probe.id);
+  LeaveQueue(probe);
+  AnswerUnavailable(probe, only_a_worker_was_missing ? RefusalReason::kWorkerTimeout
+                                                     : RefusalReason::kLockTimeout);
+}
+
+// The worker hangs. Until the pool has killed it, its lock stays occupied.
+void ProbeDispatcher::OnDeadline(Probe& probe) {
+  const auto& earlier = probe.progress.last_failure();
+  if (probe.state == State::kAtLock && earlier) {
+    AnswerFailed(probe, *earlier);
+  } else {
+    AnswerFailed(probe, {FailureReason::kDeadline, "the worker had not answered at the deadline"});
+  }
+}
+
+void ProbeDispatcher::OnJobEvent(const JobEvent& event) {
+  std::visit([this](const auto& of_job) { On(*probes_.at(of_job.job_id), of_job); }, event);
+}
+
+void ProbeDispatcher::On(Probe& probe, const wire::Started& started) {
+  probe.progress.OnStarted(started, Clock::now());
+  if (started.recovered_lock) hooks_.on_lock_recovery();
+  Enter(probe, State::kTesting);
+}
+
+void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
+  using Why = wire::NotStarted::Why;
+  LeaveWorker(probe);
+  probe.progress.OnNotStarted(Clock::now());
+  if (!probe.done) {
+    Forget(probe.id);
+  } else if (not_started.why == Why::kLockTimeout) {
+    AnswerUnavailable(probe, RefusalReason::kLockTimeout);
+  } else if (not_started.why == Why::kLockGone) {
     OnLockGone(probe);
-  } else if (draining_ && result.reason == FailureReason::kCancelled && !WasTried(result)) {
-    AnswerUnavailable(probe, ProbeResult::kDraining);
-  } else if (!progress.last_failure()) {
-    AnswerFailed(probe, {result.reason, result.error_text, result.period_seconds});
-  } else if (!TryAgain(probe)) {
-    AnswerFailed(probe, *progress.last_failure());
+  } else if (not_started.why == Why::kNoTime) {
+    AnswerOrTryAgain(probe, {FailureReason::kDeadline, "no whole second of test was left"});
+  } else if (draining_) {
+    AnswerUnavailable(probe, RefusalReason::kDraining);
+  } else {
+    AnswerOrTryAgain(probe, {FailureReason::kCancelled, ""});
   }
   Dispatch();
 }
 
-// The pool has seen to it that it was true and that there is a new one.
+void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
+  LeaveWorker(probe);
+  probe.progress.OnFinished(finished.result);
+  if (!probe.done) {
+    Forget(probe.id);
+  } else if (finished.result) {
+    AnswerSucceeded(probe, *finished.result);
+  } else {
+    AnswerOrTryAgain(probe, finished.result.error());
+  }
+  Dispatch();
+}
+
+// The lock exists again.
 void ProbeDispatcher::OnLockGone(Probe& probe) {
   if (draining_) {
-    AnswerUnavailable(probe, ProbeResult::kDraining);
-  } else if (TimeLeft(probe.progress.leave_queue()) == nanoseconds::zero()) {
-    AnswerUnavailable(probe, ProbeResult::kLockTimeout);
+    AnswerUnavailable(probe, RefusalReason::kDraining);
+  } else if (TimeLeft(probe.progress.queue_deadline()) == nanoseconds::zero()) {
+    AnswerUnavailable(probe, RefusalReason::kLockTimeout);
   } else {
     Enqueue(probe);
   }
+}
+
+void ProbeDispatcher::AnswerOrTryAgain(Probe& probe, TestFailure failure) {
+  if (TryAgain(probe)) return;
+  AnswerFailed(probe, probe.progress.last_failure().value_or(std::move(failure)));
 }
 
 bool ProbeDispatcher::TryAgain(Probe& probe) {
@@ -244,8 +269,8 @@ bool ProbeDispatcher::TryAgain(Probe& probe) {
   if (*pause == nanoseconds::zero()) {
     Enqueue(probe);
   } else {
-    probe.state = Probe::State::kPausing;
     probe.timer.Start(*pause);
+    Enter(probe, State::kBackoff);
   }
   return true;
 }
@@ -255,73 +280,68 @@ void ProbeDispatcher::Drain(std::function<void()> drained) {
   drained_ = std::move(drained);
   std::vector<Id> waiting;
   for (const auto& [id, probe] : probes_) {
-    if (probe->state != Probe::State::kRunning) {
-      waiting.push_back(id);
-    } else if (IsAtLock(*probe)) {
-      // Its worker knows whether it has begun meanwhile: OnResult answers it.
-      pool_.Cancel(id);
+    if (!probe->HasWorker()) waiting.push_back(id);
+  }
+  for (const Id id : at_lock_) {
+    // Without a lock iperf3 starts at once. With one, its worker may be about to report that it has
+    // started: the events of its job say what the answer is.
+    if (probes_.at(id)->progress.lock_key() != kNoLock) {
+      pool_.Cancel(id, WorkerGiveUpTime(Clock::now()));
     }
   }
   for (const Id id : waiting) {
     Probe& probe = *probes_.at(id);
     LeaveQueue(probe);
-    AnswerUnavailable(probe, ProbeResult::kDraining);
+    AnswerUnavailable(probe, RefusalReason::kDraining);
   }
   if (probes_.empty() && drained_) std::exchange(drained_, nullptr)();
 }
 
 void ProbeDispatcher::CancelRunning() {
   for (const auto& [id, probe] : probes_) {
-    if (probe->state == Probe::State::kRunning) pool_.Cancel(id);
+    if (probe->HasWorker()) pool_.Cancel(id, WorkerGiveUpTime(Clock::now()));
   }
 }
 
-bool ProbeDispatcher::IsAtLock(const Probe& probe) const {
-  const LockKey key = probe.progress.lock_key();
-  return probe.state == Probe::State::kRunning && key != kNoLock && !probe.holds_lost_lock &&
-         !holds_lock_(key);
-}
-
-void ProbeDispatcher::OnLockLost() {
-  for (const Id id : running_) {
-    Probe& probe = *probes_.at(id);
-    probe.holds_lost_lock = !IsAtLock(probe);
-  }
-}
-
-std::size_t ProbeDispatcher::CountAtLock() const {
-  return static_cast<std::size_t>(std::count_if(
-      running_.begin(), running_.end(), [this](Id id) { return IsAtLock(*probes_.at(id)); }));
-}
-
-std::size_t ProbeDispatcher::CountWaiting() const { return queue_.size() + CountAtLock(); }
-
-std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t most) const {
-  std::vector<Id> ids;
-  std::copy_if(running_.begin(), running_.end(), std::back_inserter(ids),
-               [this](Id id) { return IsAtLock(*probes_.at(id)); });
+std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t max) const {
+  std::vector<Id> ids(at_lock_.begin(), at_lock_.end());
   std::size_t queued = 0;
   for (const auto& [id, key] : queue_.waiting()) {
-    if (queued++ == most) break;
+    if (queued++ == max) break;
     ids.push_back(id);
   }
   std::sort(ids.begin(), ids.end());
-  ids.resize(std::min(ids.size(), most));
+  ids.resize(std::min(ids.size(), max));
   std::vector<WaitingProbe> list;
   list.reserve(ids.size());
   const auto now = Clock::now();
   for (const Id id : ids) {
     const ProbeProgress& progress = probes_.at(id)->progress;
     list.push_back({progress.request().target, progress.request().port, now - progress.queued(),
-                    TimeLeft(progress.leave_queue())});
+                    TimeLeft(progress.queue_deadline())});
   }
   return list;
 }
 
-void ProbeDispatcher::AnswerSucceeded(Probe& probe, const JobResult& result) {
+void ProbeDispatcher::Enter(Probe& probe, State state) {
+  at_lock_.erase(probe.id);
+  testing_.erase(probe.id);
+  probe.state = state;
+  if (state == State::kAtLock) at_lock_.insert(probe.id);
+  if (state == State::kTesting) testing_.insert(probe.id);
+  hooks_.on_change();
+}
+
+// The job's last event has come: the next probe may have its lock.
+void ProbeDispatcher::LeaveWorker(Probe& probe) {
+  queue_.Finish(probe.progress.lock_key());
+  Enter(probe, State::kBackoff);
+}
+
+void ProbeDispatcher::AnswerSucceeded(Probe& probe, const Measurement& measurement) {
   const ProbeRequest& request = probe.progress.request();
   Log(LogLevel::kDebug, "probe succeeded", {{"target", request.target}, {"port", request.port}});
-  Finish(probe, BuildSuccess(probe.progress, result, Clock::now()));
+  Finish(probe, probe.progress.BuildReport(measurement, Clock::now()));
 }
 
 void ProbeDispatcher::AnswerFailed(Probe& probe, const TestFailure& failure) {
@@ -330,32 +350,36 @@ void ProbeDispatcher::AnswerFailed(Probe& probe, const TestFailure& failure) {
       {{"target", request.target},
        {"port", request.port},
        {"reason", Name(failure.reason)},
-       {"detail", failure.text}});
-  Finish(probe, BuildFailure(probe.progress, failure, Clock::now()));
+       {"detail", failure.detail}});
+  Finish(probe, probe.progress.BuildReport(tl::unexpected(failure), Clock::now()));
 }
 
-void ProbeDispatcher::AnswerUnavailable(Probe& probe, ProbeResult result) {
-  if (result == ProbeResult::kLockTimeout) metrics_.OnLockTimeout();
+void ProbeDispatcher::AnswerUnavailable(Probe& probe, RefusalReason reason) {
+  if (reason == RefusalReason::kLockTimeout) hooks_.on_lock_timeout();
   if (const auto& failure = probe.progress.last_failure(); failure) {
     AnswerFailed(probe, *failure);
   } else {
-    Finish(probe, BuildUnavailable(result, options_.max_queued, pool_.latest_error()));
+    const std::string text = UnavailableText(reason, options_.max_queued, pool_.latest_error());
+    Finish(probe, tl::unexpected(Refusal{reason, text}));
   }
 }
 
 void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {
-  const Deadline now = Clock::now();
+  const bool waited = probe.progress.lock_key() != kNoLock &&
+                      (answer || answer.error().reason == RefusalReason::kLockTimeout);
+  const nanoseconds lock_wait = probe.progress.lock_wait();
   const Done done = std::exchange(probe.done, nullptr);
-  const ProbeProgress progress = std::move(probe.progress);
-  Forget(probe.id);
-  if (done) done(answer);
-  // It is on its way by now.
-  CountAnswer(progress, answer, now, metrics_);
+  // While a worker has the job the probe stays: its lock is occupied until the job's last event.
+  if (!probe.HasWorker()) Forget(probe.id);
+  done(answer);
+  // Counted once the answer is on its way.
+  if (waited) hooks_.on_lock_wait(lock_wait);
 }
 
 void ProbeDispatcher::Forget(Id id) {
   lookups_.Abandon(id);
   probes_.erase(id);
+  hooks_.on_change();
   if (probes_.empty() && draining_ && drained_) std::exchange(drained_, nullptr)();
 }
 

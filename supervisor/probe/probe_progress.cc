@@ -4,20 +4,14 @@
 #include <iterator>
 #include <utility>
 
+#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/retry_delay.h"
 #include "supervisor/probe/route.h"
 
 namespace iperf3_exporter {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
-using std::chrono::seconds;
-
-// Connecting takes no longer than this, so that a silent host does not keep the lock for
-// a whole scrape: the first SYN and two retransmissions (after 1 and 3 s) fit.
-constexpr milliseconds kMaxConnectTimeout{5000};
-constexpr milliseconds kMinConnectTimeout{100};
 
 bool MayTryNextAddress(FailureReason reason) {
   return reason == FailureReason::kConnectionRefused || reason == FailureReason::kUnreachable ||
@@ -43,19 +37,11 @@ std::optional<std::vector<TargetPath>> AllowedPaths(const ProbeRequest& request,
   return BuildPaths(allowed, request.ip_version);
 }
 
-bool WasTried(const JobResult& result) {
-  if (result.outcome == JobOutcome::kSucceeded) return true;
-  if (result.outcome != JobOutcome::kFailed) return false;
-  return result.period_seconds != 0 || result.reason == FailureReason::kExec ||
-         result.reason == FailureReason::kWorkerLost;
-}
-
 ProbeProgress::ProbeProgress(ProbeRequest request, Deadline received, Deadline deadline)
-    : request_(std::move(request)), received_(received), deadline_(deadline) {}
-
-Deadline ProbeProgress::last_start() const {
-  return deadline_ - (seconds(1) + seconds(request_.test.omit_seconds) + kTestOverhead);
-}
+    : request_(std::move(request)),
+      received_(received),
+      deadline_(deadline),
+      last_start_(LastStart(request_.test, deadline)) {}
 
 LockKey ProbeProgress::KeyIn(LockScope scope) const {
   const TargetPath& path = paths_[next_path_];
@@ -76,11 +62,12 @@ void ProbeProgress::BeginWait(Deadline now, LockScope scope, nanoseconds lock_ti
   lock_key_ = KeyIn(scope);
   queued_ = now;
   const nanoseconds budget = std::max(nanoseconds::zero(), lock_timeout - lock_wait_);
-  leave_queue_ = std::min(last_start(), now + budget);
+  queue_deadline_ = std::min(last_start_, now + budget);
 }
 
 Job ProbeProgress::BuildJob(std::uint64_t id, Deadline now) {
   handed_over_ = now;
+  started_ = false;
   const TargetPath& path = paths_[next_path_];
   Job job;
   job.id = id;
@@ -90,28 +77,33 @@ Job ProbeProgress::BuildJob(std::uint64_t id, Deadline now) {
   job.test = request_.test;
   job.test.bind_address = path.source;
   job.lock_key = lock_key_;
-  job.deadline = deadline_;
-  job.lock_deadline = leave_queue_;
-  const auto paths_left = static_cast<int>(paths_.size() - next_path_);
-  const nanoseconds spare = std::max(nanoseconds::zero(), nanoseconds(last_start() - now));
-  job.connect_timeout = std::clamp(std::chrono::duration_cast<milliseconds>(spare / paths_left),
-                                   kMinConnectTimeout, kMaxConnectTimeout);
+  job.times = BuildJobTimes(request_.test, deadline_, queue_deadline_);
+  job.connect_timeout = ConnectTimeout(now, last_start_, paths_.size() - next_path_);
   return job;
 }
 
-void ProbeProgress::EndJob(const JobResult& result, Deadline now) {
-  // A worker says it, and it counts against the probe's budget: no more than can be true.
-  lock_wait_ += std::clamp(result.lock_wait, nanoseconds::zero(), nanoseconds(now - handed_over_));
-  if (!WasTried(result)) return;
+void ProbeProgress::OnStarted(const wire::Started& started, Deadline now) {
+  started_ = true;
   ++attempts_;
-  if (result.outcome == JobOutcome::kFailed) {
-    last_failure_ = TestFailure{result.reason, result.error_text, result.period_seconds};
+  period_seconds_ = started.period_seconds;
+  // A worker reports it, and it counts against the probe's budget: no more than can be true.
+  lock_wait_ += std::clamp(started.lock_wait, nanoseconds::zero(), nanoseconds(now - handed_over_));
+}
+
+void ProbeProgress::OnNotStarted(Deadline now) { lock_wait_ += now - handed_over_; }
+
+void ProbeProgress::OnFinished(const TestResult& result) {
+  if (!started_) {
+    // iperf3 could not be executed, or its worker was lost, perhaps just after it had started.
+    ++attempts_;
+    period_seconds_ = 0;
   }
+  if (!result) last_failure_ = result.error();
 }
 
 std::optional<nanoseconds> ProbeProgress::NextTry(Deadline now, std::uint32_t retries,
                                                   std::minstd_rand& random) {
-  if (!last_failure_ || now >= last_start()) return std::nullopt;
+  if (!last_failure_ || now >= last_start_) return std::nullopt;
   const FailureReason reason = last_failure_->reason;
   if (MayTryNextAddress(reason) && next_path_ + 1 < paths_.size()) {
     ++next_path_;
@@ -119,23 +111,23 @@ std::optional<nanoseconds> ProbeProgress::NextTry(Deadline now, std::uint32_t re
   }
   if (!MayRetry(reason) || retries_ >= retries) return std::nullopt;
   const nanoseconds delay = RetryDelay(retries_, random);
-  if (now + delay >= last_start()) return std::nullopt;
+  if (now + delay >= last_start_) return std::nullopt;
   ++retries_;
   next_path_ = 0;
   return delay;
 }
 
-ProbeOutcome ProbeProgress::Outcome(Deadline now) const {
-  ProbeOutcome outcome;
-  outcome.target = request_.target;
-  outcome.port = request_.port;
-  outcome.protocol = request_.test.protocol;
-  outcome.direction = request_.test.direction;
-  outcome.streams = request_.test.parallel;
-  outcome.duration = now - received_;
-  outcome.lock_wait = lock_wait_;
-  outcome.attempts = attempts_;
-  return outcome;
+ProbeReport ProbeProgress::BuildReport(TestResult result, Deadline now) const {
+  ProbeReport report;
+  report.target = request_.target;
+  report.port = request_.port;
+  report.test = request_.test;
+  report.test.period_seconds = period_seconds_;
+  report.attempts = attempts_;
+  report.duration = now - received_;
+  report.lock_wait = lock_wait_;
+  report.result = std::move(result);
+  return report;
 }
 
 }  // namespace iperf3_exporter

@@ -1,5 +1,5 @@
 // What one probe has been through and what is left for it: its addresses, its waits, its tests,
-// its time. Pure: whoever calls says what time it is.
+// its time. Pure: the caller passes the current time.
 #pragma once
 
 #include <chrono>
@@ -7,64 +7,57 @@
 #include <cstdint>
 #include <optional>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "common/deadline.h"
-#include "common/wire/job.h"
+#include "common/iperf3/test_result.h"
+#include "common/wire/messages.h"
 #include "supervisor/config/options.h"
-#include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/resolver.h"
+#include "supervisor/results/probe_report.h"
 
 namespace iperf3_exporter {
-
-struct TestFailure {
-  FailureReason reason = FailureReason::kWorkerLost;
-  std::string text;  // for the log
-  std::uint32_t period_seconds = 0;
-};
 
 class ProbeProgress {
  public:
   ProbeProgress(ProbeRequest request, Deadline received, Deadline deadline);
 
   [[nodiscard]] const ProbeRequest& request() const { return request_; }
-  [[nodiscard]] Deadline received() const { return received_; }
   [[nodiscard]] Deadline deadline() const { return deadline_; }
   // The last moment at which one second of test still fits.
-  [[nodiscard]] Deadline last_start() const;
+  [[nodiscard]] Deadline last_start() const { return last_start_; }
 
-  // At least one; the first is tried first.
+  // Not empty; the first is tried first.
   void SetPaths(std::vector<TargetPath> paths) { paths_ = std::move(paths); }
 
   // Begins to wait for the lock of the path to be tried, no longer than what earlier waits have
-  // left of `lock_timeout`. A budget that is used up still allows a lock that is free.
+  // left of `lock_timeout`. A budget that is used up still allows to acquire a free lock.
   void BeginWait(Deadline now, LockScope scope, std::chrono::nanoseconds lock_timeout);
   void EndWait(Deadline now) { lock_wait_ += now - queued_; }
-  // Of the wait that was begun last: the lock it is for (kNoLock: none, or none begun yet), since
-  // when, and until when.
+  // Of the latest wait: the lock (kNoLock: none, or no wait yet), its begin and its end.
   [[nodiscard]] LockKey lock_key() const { return lock_key_; }
   [[nodiscard]] Deadline queued() const { return queued_; }
-  [[nodiscard]] Deadline leave_queue() const { return leave_queue_; }
+  [[nodiscard]] Deadline queue_deadline() const { return queue_deadline_; }
   [[nodiscard]] std::chrono::nanoseconds lock_wait() const { return lock_wait_; }
 
-  // The test of the path to be tried, given to a worker at `now`.
+  // The test of the path to be tried, handed to a worker at `now`.
   [[nodiscard]] Job BuildJob(std::uint64_t id, Deadline now);
-  // A worker gave the job back.
-  void EndJob(const JobResult& result, Deadline now);
+  // What its worker reports of that job, in this order: Started, perhaps, and one of the others.
+  void OnStarted(const wire::Started& started, Deadline now);
+  void OnNotStarted(Deadline now);
+  void OnFinished(const TestResult& result);
 
   // After a failed test: how long to pause before the next one (zero: at once, to the next
-  // address), which is the path to be tried from now on. Nothing when that failure is final or
-  // the time is over.
+  // address), which is the path to be tried from now on. Empty when that failure is final or
+  // no time is left.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> NextTry(Deadline now, std::uint32_t retries,
                                                                 std::minstd_rand& random);
 
   // Of the last test that was tried and failed; a probe that has one is answered with it.
   [[nodiscard]] const std::optional<TestFailure>& last_failure() const { return last_failure_; }
 
-  // All but how it ended.
-  [[nodiscard]] ProbeOutcome Outcome(Deadline now) const;
+  [[nodiscard]] ProbeReport BuildReport(TestResult result, Deadline now) const;
 
  private:
   [[nodiscard]] LockKey KeyIn(LockScope scope) const;
@@ -72,13 +65,16 @@ class ProbeProgress {
   ProbeRequest request_;
   Deadline received_;
   Deadline deadline_;
+  Deadline last_start_;
   std::vector<TargetPath> paths_;
   std::size_t next_path_ = 0;
   LockKey lock_key_ = kNoLock;
   Deadline queued_;
-  Deadline leave_queue_;
+  Deadline queue_deadline_;
   Deadline handed_over_;
   std::chrono::nanoseconds lock_wait_{0};
+  bool started_ = false;              // the latest job
+  std::uint32_t period_seconds_ = 0;  // of the last test that was tried
   std::uint32_t attempts_ = 0;
   std::uint32_t retries_ = 0;
   std::optional<TestFailure> last_failure_;
@@ -89,8 +85,5 @@ class ProbeProgress {
 [[nodiscard]] std::optional<std::vector<TargetPath>> AllowedPaths(const ProbeRequest& request,
                                                                   const Resolved& resolved,
                                                                   const TargetPolicy& policy);
-
-// Whether iperf3 was started for that job, or may have been.
-[[nodiscard]] bool WasTried(const JobResult& result);
 
 }  // namespace iperf3_exporter

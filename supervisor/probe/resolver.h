@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/error.h"
-#include "common/wire/job.h"
+#include "common/net/ip_address.h"
 #include "supervisor/probe/probe_request.h"
 
 namespace iperf3_exporter {

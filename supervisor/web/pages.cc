@@ -109,12 +109,13 @@ void AppendAllWaiting(const std::vector<WaitingProbe>& waiting, std::string& out
 
 }  // namespace
 
-std::string BuildLandingPage(const Options& options, const WorkerReady* ready) {
+std::string BuildLandingPage(const Options& options, std::string_view iperf3_version,
+                             const SandboxReport* sandbox) {
   std::string html =
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"
       "<title>iperf3 exporter</title></head>\n<body>\n<h1>iperf3 exporter</h1>\n<p>Version " +
       std::string(kVersion) + ", revision " + kRevision + ", with iperf3 " +
-      (ready != nullptr ? EscapeHtml(ready->iperf3_version) : "(not known yet)") + ".</p>\n<ul>\n";
+      (iperf3_version.empty() ? "(not known yet)" : EscapeHtml(iperf3_version)) + ".</p>\n<ul>\n";
   html += Link(options.telemetry_path, "The exporter's own metrics");
   html += Link(options.probe_path, "Probe an iperf3 server: name it in <code>target</code>",
                "?target=127.0.0.1&amp;period=1s");
@@ -122,7 +123,7 @@ std::string BuildLandingPage(const Options& options, const WorkerReady* ready) {
   html += Link("/ready", "Readiness");
   html += Link("/lock-status", "Lock status");
   html += "</ul>\n";
-  if (ready != nullptr) html += SandboxTable(ready->sandbox);
+  if (sandbox != nullptr) html += SandboxTable(*sandbox);
   return html + "</body>\n</html>\n";
 }
 

@@ -3,17 +3,20 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/lock/lock_monitor.h"
-#include "common/wire/job.h"
+#include "common/sandbox_layer.h"
 #include "supervisor/config/options.h"
 #include "supervisor/probe/probe_dispatcher.h"
 
 namespace iperf3_exporter {
 
-// HTML; every value that is not ours is escaped. `ready` is null before the first worker was.
-[[nodiscard]] std::string BuildLandingPage(const Options& options, const WorkerReady* ready);
+// HTML; every value that is not ours is escaped. Before the first worker is ready the version is
+// empty and the sandbox null.
+[[nodiscard]] std::string BuildLandingPage(const Options& options, std::string_view iperf3_version,
+                                           const SandboxReport* sandbox);
 
 // So many of those that wait are listed, so that the page costs the same however long the queue is:
 // it is asked for most when the queue is long.

@@ -8,7 +8,7 @@
 #include "common/wire/wire.h"
 #include "supervisor/exposition/exposition_format.h"
 #include "supervisor/exposition/probe_exposition.h"
-#include "supervisor/probe/probe_deadline.h"
+#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/query_string.h"
 
@@ -43,9 +43,9 @@ void CheckRequest(const ProbeRequest& request, const ProbeLimits& limits) {
     Require(test.bitrate_bits_per_second.value_or(0) != 0);
     Require(*test.bitrate_bits_per_second * test.parallel <= *limits.max_bitrate_bits_per_second);
   }
-  ProbeOutcome outcome;
-  outcome.target = request.target;
-  Require(IsUtf8(BuildProbePage(outcome, FailureValues::kZero, ExpositionFormat::kOpenMetrics)));
+  ProbeReport report;
+  report.target = request.target;
+  Require(IsUtf8(BuildProbePage(report, FailureValues::kZero, ExpositionFormat::kOpenMetrics)));
 }
 
 }  // namespace

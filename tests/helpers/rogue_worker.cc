@@ -23,31 +23,40 @@ constexpr int kSocketFd = 3;
 constexpr int kExitCannotExecute = 2;
 
 // Targets by which tests tell any rogue what to do: to behave, to behave when it is told to cancel,
-// or never to answer.
+// never to end a test that it has started, or never to start one.
 constexpr char kGoodTarget[] = "127.0.0.2";
 constexpr char kSilentTarget[] = "127.0.0.3";
 constexpr char kGoodAfterCancelTarget[] = "127.0.0.4";
+constexpr char kAtLockTarget[] = "127.0.0.5";
 
 // What a page, a log line or a terminal must not get as it is.
 constexpr char kHostileText[] = "\"}\n# x\r\n\x1b[31m\xff<script>";
 
 void Send(const wire::Frame& frame) { (void)SendFrame(kSocketFd, frame); }
 
+template <typename Message>
+void Say(const Message& message) {
+  Send(wire::Encode(message));
+}
+
 [[noreturn]] void Silence() {
   for (;;) ::pause();
 }
 
-JobResult GoodResult(const Job& job) {
-  JobResult result;
-  result.job_id = job.id;
-  result.outcome = JobOutcome::kSucceeded;
-  result.period_seconds = 1;
+wire::Started StartedJob(const Job& job) { return {.job_id = job.id, .period_seconds = 1}; }
+
+wire::Finished GoodEnd(const Job& job) {
+  Measurement measurement;
   DirectionMeasurement direction;
   direction.sent_bytes = 1000;
   direction.received_bytes = 1000;
-  if (job.test.direction != Direction::kDownload) result.measurement.upload = direction;
-  if (job.test.direction != Direction::kUpload) result.measurement.download = direction;
-  return result;
+  if (job.test.direction != Direction::kDownload) measurement.upload = direction;
+  if (job.test.direction != Direction::kUpload) measurement.download = direction;
+  return {job.id, measurement};
+}
+
+wire::Finished Failed(const Job& job, FailureReason reason, const std::string& detail = {}) {
+  return {job.id, tl::unexpected(TestFailure{reason, detail})};
 }
 
 // Frames that a decoder must not take, made from a good one.
@@ -64,9 +73,7 @@ WorkerReady Ready(const std::string& mode, std::uint32_t index) {
   if (mode == "weak_second" && index == 1) {
     ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
   }
-  if (mode == "cannot_work") ready.error = "no such iperf3";
   if (mode == "ready_hostile_version") ready.iperf3_version = kHostileText;
-  if (mode == "ready_hostile_error") ready.error = kHostileText;
   return ready;
 }
 
@@ -78,7 +85,7 @@ WorkerReady Ready(const std::string& mode, std::uint32_t index) {
     auto opened = HostLock::Open(config.lock_name, config.lock_scope);
     if (!opened) std::abort();
     host_lock = std::move(*opened);
-    held = std::move(host_lock->Acquire(job.lock_key, {}, job.deadline, -1).value());
+    held = std::move(host_lock->Acquire(job.lock_key, {}, job.times.kill_at, -1).value());
   }
   // The worker's filter allows this one kind of process.
   // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork)
@@ -86,50 +93,64 @@ WorkerReady Ready(const std::string& mode, std::uint32_t index) {
   Silence();
 }
 
-// Frames that no decoder may take; empty for a mode that sends none.
-wire::Frame BadFrame(const std::string& mode, JobResult result) {
+// Ends of a job that started, which the supervisor must not take; empty for a mode that has none.
+wire::Frame BadEnd(const std::string& mode, const Job& job) {
+  wire::Finished end = GoodEnd(job);
+  Measurement& measurement = *end.result;
   if (mode == "garbage") return wire::Frame(100, std::byte{0x5a});
   if (mode == "oversize") return wire::Frame(100'000, std::byte{0});
-  if (mode == "wrong_version") return WithByte(wire::Encode(result), 4, wire::kVersion + 1);
-  if (mode == "out_of_range") {
-    result.measurement.upload->lost_ratio = 7;
-  } else if (mode == "not_a_number") {
-    result.measurement.upload->sent_bytes = std::numeric_limits<double>::quiet_NaN();
-  } else if (mode == "other_job") {
-    result.job_id += 1;
-  } else if (mode == "other_direction") {
-    result.measurement.download = result.measurement.upload;
-  } else if (mode == "ready_again") {
-    return wire::Encode(WorkerReady{.iperf3_version = "3.12"});
-  } else if (mode == "endless_text") {
-    wire::Frame frame = wire::Encode(result);
+  if (mode == "wrong_version") return WithByte(wire::Encode(end), 4, wire::kVersion + 1);
+  if (mode == "ready_again") return wire::Encode(WorkerReady{.iperf3_version = "3.12"});
+  if (mode == "cannot_work_after_all") return wire::Encode(wire::SetUpFailed{"changed my mind"});
+  if (mode == "started_twice") return wire::Encode(StartedJob(job));
+  if (mode == "not_started_after_all") {
+    return wire::Encode(wire::NotStarted{job.id, wire::NotStarted::Why::kCancelled});
+  }
+  if (mode == "endless_text") {
+    wire::Frame frame = wire::Encode(Failed(job, FailureReason::kServerError));
     frame[frame.size() - kMaxErrorTextBytes - 1] = std::byte{0xff};
     frame[frame.size() - kMaxErrorTextBytes - 2] = std::byte{0xff};
     return frame;
+  }
+  if (mode == "out_of_range") {
+    measurement.upload->lost_ratio = 7;
+  } else if (mode == "not_a_number") {
+    measurement.upload->sent_bytes = std::numeric_limits<double>::quiet_NaN();
+  } else if (mode == "other_job") {
+    end.job_id += 1;
+  } else if (mode == "other_direction") {
+    measurement.download = measurement.upload;
   } else {
     return {};
   }
-  return wire::Encode(result);
+  return wire::Encode(end);
 }
 
-// Answers that are in order as frames, but not true.
-JobResult Lie(const std::string& mode, JobResult result) {
-  JobResult lie;
-  lie.job_id = result.job_id;
-  if (mode == "lock_gone") {
-    lie.outcome = JobOutcome::kLockGone;
-  } else if (mode == "lock_timeout") {
-    lie.outcome = JobOutcome::kLockTimeout;
-  } else if (mode == "busy") {
-    lie.reason = FailureReason::kServerBusy;
-    lie.period_seconds = result.period_seconds;
-  } else if (mode == "hostile_text") {
-    lie.reason = FailureReason::kServerError;
-    lie.error_text = std::string(kHostileText) + '\0' + std::string(kMaxErrorTextBytes, 'x');
+// First messages about a job that the supervisor must not take; empty for a mode that has none.
+wire::Frame BadStart(const std::string& mode, const Job& job) {
+  wire::Started started = StartedJob(job);
+  if (mode == "finished_unstarted") return wire::Encode(GoodEnd(job));
+  if (mode == "failed_unstarted") return wire::Encode(Failed(job, FailureReason::kServerError));
+  if (mode == "other_start") {
+    started.job_id += 1;
+  } else if (mode == "long_period") {
+    started.period_seconds = job.test.period_seconds + 1;
+  } else if (mode == "recovered_no_lock") {
+    started.recovered_lock = true;
   } else {
-    return result;
+    return {};
   }
-  return lie;
+  return wire::Encode(started);
+}
+
+// Ends that are in order as messages, but not true.
+wire::Finished Lie(const std::string& mode, const Job& job) {
+  if (mode == "busy") return Failed(job, FailureReason::kServerBusy);
+  if (mode == "hostile_text") {
+    return Failed(job, FailureReason::kServerError,
+                  std::string(kHostileText) + '\0' + std::string(kMaxErrorTextBytes, 'x'));
+  }
+  return GoodEnd(job);
 }
 
 class Rogue {
@@ -147,7 +168,7 @@ class Rogue {
       } else if (const auto* job = std::get_if<Job>(&*command)) {
         OnJob(*job);
       } else if (held_back_) {
-        Send(wire::Encode(*std::exchange(held_back_, std::nullopt)));
+        Say(*std::exchange(held_back_, std::nullopt));
       }
     }
     return 0;
@@ -157,32 +178,63 @@ class Rogue {
   void SayReady() const {
     if (mode_ == "crash_at_start") std::abort();
     if (mode_ == "silent_start") Silence();
-    if (mode_ == "unasked_result") Send(wire::Encode(JobResult{}));
-    Send(wire::Encode(Ready(mode_, config_.index)));
+    if (mode_ == "unasked_result") Say(wire::Finished{});
+    if (mode_ == "unasked_start") Say(wire::Started{.period_seconds = 1});
+    if (mode_ == "cannot_work") return Say(wire::SetUpFailed{"no such iperf3"});
+    if (mode_ == "ready_hostile_error") return Say(wire::SetUpFailed{kHostileText});
+    Say(Ready(mode_, config_.index));
   }
 
   void OnJob(const Job& job) {
-    const JobResult good = GoodResult(job);
-    if (job.target == kGoodTarget) return Send(wire::Encode(good));
+    const wire::Finished good = GoodEnd(job);
+    if (job.target == kAtLockTarget) Silence();
+    const bool behaves = job.target == kGoodTarget || job.target == kSilentTarget ||
+                         job.target == kGoodAfterCancelTarget;
+    if (!behaves && (SendBad(BadStart(mode_, job)) || SaysNotStarted(job))) return;
+    // Its second end of the first job, where the start of the next should be.
+    if (!behaves && mode_ == "twice_late" && last_) return Say(*last_);
+    if (!behaves) MisbehaveAtStart(job);
+    Say(StartedJob(job));
+    if (job.target == kGoodTarget) return Say(good);
     if (job.target == kSilentTarget) Silence();
     if (job.target == kGoodAfterCancelTarget) {
       held_back_ = good;
       return;
     }
-    if (const wire::Frame frame = BadFrame(mode_, good); !frame.empty()) return Send(frame);
-    Misbehave(job);
-    // Its second answer to the first job, where the one to the next should be.
-    if (mode_ == "twice_late" && last_) return Send(wire::Encode(*last_));
+    if (SendBad(BadEnd(mode_, job))) return;
+    Misbehave();
     last_ = good;
-    Send(wire::Encode(Lie(mode_, good)));
-    if (mode_ == "twice") Send(wire::Encode(good));
+    Say(Lie(mode_, job));
+    if (mode_ == "twice") Say(good);
   }
 
-  void Misbehave(const Job& job) {
+  static bool SendBad(const wire::Frame& frame) {
+    if (frame.empty()) return false;
+    Send(frame);
+    return true;
+  }
+
+  [[nodiscard]] bool SaysNotStarted(const Job& job) const {
+    using Why = wire::NotStarted::Why;
+    if (mode_ == "lock_gone") {
+      Say(wire::NotStarted{job.id, Why::kLockGone});
+    } else if (mode_ == "lock_timeout") {
+      Say(wire::NotStarted{job.id, Why::kLockTimeout});
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  void MisbehaveAtStart(const Job& job) {
+    if (mode_ == "silence_at_lock") Silence();
+    if (mode_ == "orphan") LeaveOrphans(config_, job);
+  }
+
+  void Misbehave() {
     if (mode_ == "silence") Silence();
     if (mode_ == "close") std::exit(0);
     if (mode_ == "crash") std::abort();
-    if (mode_ == "orphan") LeaveOrphans(config_, job);
     if (mode_ == "close_and_live") {
       ::close(kSocketFd);
       Silence();
@@ -191,8 +243,8 @@ class Rogue {
 
   std::string mode_;
   WorkerConfig config_;
-  std::optional<JobResult> held_back_;
-  std::optional<JobResult> last_;
+  std::optional<wire::Finished> held_back_;
+  std::optional<wire::Finished> last_;
 };
 
 // The first message stays where it is, for the program that we may become.

@@ -56,22 +56,6 @@ std::uint32_t IntervalSeconds(std::uint32_t period_seconds) {
   return std::clamp(seconds, 1U, kLongestIntervalSeconds);
 }
 
-std::optional<std::uint32_t> FittingPeriod(const TestOptions& test, std::chrono::nanoseconds left) {
-  using std::chrono::floor;
-  using std::chrono::seconds;
-  const auto spare = left - seconds(test.omit_seconds);
-  if (spare >= seconds(test.period_seconds) + kTestOverhead) return test.period_seconds;
-  if (spare < seconds(1) + kTestOverhead) return std::nullopt;
-  const auto fits = floor<seconds>(spare - kFarTestOverhead).count();
-  return static_cast<std::uint32_t>(std::max<std::int64_t>(fits, 1));
-}
-
-std::optional<std::chrono::nanoseconds> RunLimit(const TestOptions& test,
-                                                 std::uint32_t period_seconds) {
-  if (!test.bytes) return std::nullopt;
-  return std::chrono::seconds(test.omit_seconds + period_seconds) + kFarTestOverhead;
-}
-
 std::vector<std::string> BuildIperf3Argv(const Job& job, std::uint32_t period_seconds,
                                          const Iperf3Capabilities& capabilities) {
   const TestOptions& test = job.test;

@@ -12,24 +12,27 @@ namespace {
 // The supervisor waits 5 s for the ready message; two runs must fit.
 constexpr std::chrono::seconds kInspectionTime{2};
 
-std::string DescribeEnd(const RunResult& run) {
-  if (run.end == RunEnd::kNotStarted) return "can't be started: " + run.start_error;
-  if (run.end == RunEnd::kDeadline) return "did not end in time";
-  if (run.end == RunEnd::kOutputTooLarge) return "prints without end";
-  if (WIFSIGNALED(run.wait_status)) {
-    return "was ended by signal " + std::to_string(WTERMSIG(run.wait_status));
-  }
-  return "exited with status " + std::to_string(WEXITSTATUS(run.wait_status));
+std::string DescribeEnd(int status) {
+  if (WIFSIGNALED(status)) return "was ended by signal " + std::to_string(WTERMSIG(status));
+  return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
 
 // The text that `iperf3 OPTION` prints, wherever it prints it.
 Result<std::string> RunWith(Iperf3Process& process, const char* option) {
   const std::vector<std::string> argv = {"iperf3", option};
-  const RunResult run = process.Run({.argv = &argv, .deadline = Clock::now() + kInspectionTime});
-  if (run.end != RunEnd::kExited || !WIFEXITED(run.wait_status)) {
-    return MakeError("iperf3 " + std::string(option) + " " + DescribeEnd(run));
-  }
-  return std::string(process.output()) + std::string(process.errors());
+  const Deadline end = Clock::now() + kInspectionTime;
+  const auto fail = [option](const std::string& how) {
+    return MakeError("iperf3 " + std::string(option) + " " + how);
+  };
+  const auto started =
+      process.Start({.argv = &argv, .terminate_at = end, .kill_at = end + kTermGrace});
+  if (!started) return fail("can't be started: " + started.error().detail);
+  const auto status = process.Wait().status;
+  if (!status) return fail("failed: " + status.error().detail);
+  if (!WIFEXITED(*status)) return fail(DescribeEnd(*status));
+  std::string text(process.output());
+  text += process.errors();
+  return text;
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "common/error.h"
-#include "common/wire/job.h"
+#include "common/iperf3/option_table.h"
 #include "worker/process/iperf3_process.h"
 
 namespace iperf3_exporter {

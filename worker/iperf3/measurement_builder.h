@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/iperf3/measurement.h"
-#include "common/wire/job.h"
+#include "common/iperf3/test_options.h"
 #include "worker/iperf3/report_values.h"
 
 namespace iperf3_exporter {

@@ -21,7 +21,8 @@
 #include <string_view>
 
 #include "common/iperf3/measurement.h"
-#include "common/wire/job.h"
+#include "common/iperf3/test_options.h"
+#include "common/iperf3/test_result.h"
 
 namespace iperf3_exporter {
 

@@ -8,7 +8,8 @@
 
 #include "common/iperf3/failure_reason.h"
 #include "common/iperf3/measurement.h"
-#include "common/wire/job.h"
+#include "common/iperf3/test_options.h"
+#include "common/iperf3/test_result.h"
 #include "worker/iperf3/report_parser.h"
 
 namespace iperf3_exporter {

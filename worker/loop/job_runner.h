@@ -1,13 +1,22 @@
-// One job from the lock to the result.
+// One job from the lock to its result.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
 #include "common/lock/host_lock.h"
-#include "common/wire/job.h"
+#include "common/wire/messages.h"
 #include "worker/iperf3/report_parser.h"
 #include "worker/loop/supervisor_link.h"
 #include "worker/process/iperf3_process.h"
 
 namespace iperf3_exporter {
+
+// The period, in seconds, of a test that starts at `now`: the one asked for, or the whole seconds
+// that are left. Empty when not even one is. Pure.
+[[nodiscard]] std::optional<std::uint32_t> FittingPeriod(std::uint32_t period_seconds,
+                                                         const JobTimes& times, Deadline now);
 
 class JobRunner {
  public:
@@ -16,15 +25,16 @@ class JobRunner {
             Iperf3Capabilities capabilities)
       : host_lock_(host_lock), process_(process), link_(link), capabilities_(capabilities) {}
 
-  // Takes the lock, runs iperf3, parses its report. Gives the result a little before the job's
-  // deadline, or kTermGrace after a cancel, at the latest. Nothing is held and nothing runs when it
-  // returns.
-  [[nodiscard]] JobResult Run(const Job& job);
+  // Acquires the lock, runs iperf3 (and sends Started then), evaluates its report. Blocks until the
+  // job's `kill_at`, or until kTermGrace after a cancel, at the latest. Returns the message that
+  // ends the job: Finished or NotStarted. Nothing is held and nothing runs any more then.
+  [[nodiscard]] wire::Event Run(const Job& job);
 
  private:
-  [[nodiscard]] tl::expected<HeldLock, AcquireError> TakeLock(const Job& job);
-  void RunTest(const Job& job, const HeldLock& lock, JobResult& result);
-  void Conclude(const Job& job, const RunResult& run, JobResult& result);
+  [[nodiscard]] tl::expected<HeldLock, AcquireError> AcquireLock(const Job& job);
+  [[nodiscard]] wire::Event RunTest(const Job& job, const HeldLock& lock,
+                                    std::chrono::nanoseconds lock_wait);
+  [[nodiscard]] TestResult Evaluate(const Job& job, const RunResult& run);
 
   HostLock* host_lock_;
   Iperf3Process& process_;

@@ -18,9 +18,9 @@ Result<WorkerConfig> SupervisorLink::ReceiveConfig() {
 }
 
 Result<std::optional<Job>> SupervisorLink::ReceiveJob() {
-  while (!gone_) {
+  for (;;) {
     const ReceiveOutcome outcome = ReceiveFrame(fd_, frame_, false);
-    if (outcome == ReceiveOutcome::kClosed) break;
+    if (outcome == ReceiveOutcome::kClosed) return std::optional<Job>();
     if (outcome != ReceiveOutcome::kFrame) return MakeError("the supervisor's socket failed");
     auto command = wire::DecodeCommand(frame_);
     if (!command) return tl::unexpected(std::move(command.error()));
@@ -29,23 +29,11 @@ Result<std::optional<Job>> SupervisorLink::ReceiveJob() {
       return MakeError("the supervisor configured twice");
     }
   }
-  return std::optional<Job>();
 }
 
-JobInterest SupervisorLink::TryReadInterest(std::uint64_t job_id) {
-  while (!gone_) {
-    const ReceiveOutcome outcome = ReceiveFrame(fd_, frame_, true);
-    if (outcome == ReceiveOutcome::kNothingYet) return JobInterest::kWanted;
-    gone_ = outcome != ReceiveOutcome::kFrame;
-    if (gone_) break;
-    const auto command = wire::DecodeCommand(frame_);
-    const auto* cancel = command ? std::get_if<wire::Cancel>(&*command) : nullptr;
-    gone_ = cancel == nullptr;
-    if (!gone_ && cancel->job_id == job_id) return JobInterest::kCancelled;
-  }
-  return JobInterest::kGone;
+Status SupervisorLink::Send(const wire::Event& event) const {
+  return SendFrame(fd_,
+                   std::visit([](const auto& message) { return wire::Encode(message); }, event));
 }
-
-Status SupervisorLink::Send(const wire::Frame& frame) const { return SendFrame(fd_, frame); }
 
 }  // namespace iperf3_exporter

@@ -30,8 +30,8 @@ namespace {
 
 constexpr int kExitFailure = 1;
 
-// Everything that a job needs, in the order in which it is set up. Not movable: the parts
-// point at each other.
+// Everything that a job needs, in the order in which it is set up. Not movable: the parts refer to
+// each other.
 class Worker {
  public:
   explicit Worker(int link_fd) : link_(link_fd) {}
@@ -41,20 +41,21 @@ class Worker {
     if (!config) return Fail(config.error());
     InitLogging("iperf3_exporter_worker", static_cast<LogLevel>(config->log_level),
                 config->log_json ? LogFormat::kJson : LogFormat::kLogfmt);
-    WorkerReady ready;
-    const Status set_up = SetUp(*config, ready);
-    if (!set_up) ready.error = ToPrintable(set_up.error().message);
+    const auto ready = SetUp(*config);
     // Building the filters took more memory than a worker ever needs again.
     ::malloc_trim(0);
-    if (const Status sent = link_.Send(wire::Encode(ready)); !sent) return Fail(sent.error());
-    if (!set_up) return kExitFailure;
-    const Status served = Serve(ready.capabilities);
+    if (!ready) {
+      static_cast<void>(link_.Send(wire::SetUpFailed{ToPrintable(ready.error().message)}));
+      return kExitFailure;
+    }
+    if (const Status sent = link_.Send(*ready); !sent) return Fail(sent.error());
+    const Status served = Serve(ready->capabilities);
     return served ? 0 : Fail(served.error());
   }
 
  private:
-  Status SetUp(const WorkerConfig& config, WorkerReady& ready) {
-    if (Status raised = RaiseDescriptorLimit(); !raised) return raised;
+  Result<WorkerReady> SetUp(const WorkerConfig& config) {
+    if (Status raised = RaiseDescriptorLimit(); !raised) return tl::unexpected(raised.error());
     if (config.lock_scope != LockScope::kNone) {
       auto lock = HostLock::Open(config.lock_name, config.lock_scope, kLowestLockFd);
       if (!lock) return tl::unexpected(lock.error());
@@ -69,16 +70,15 @@ class Worker {
                                          .program_path = config.iperf3_path});
     if (!sandbox) return tl::unexpected(sandbox.error());
     sandbox_.emplace(std::move(*sandbox));
-    ready.sandbox = sandbox_->report();
-    auto process = Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3(), &link_);
+    auto process = Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3());
     if (!process) return tl::unexpected(process.error());
     process_.emplace(std::move(*process));
     auto description = RunInspection(*process_);
     if (!description) return tl::unexpected(description.error());
-    process_->Renew();
-    ready.iperf3_version = std::move(description->version);
-    ready.capabilities = description->capabilities;
-    return {};
+    process_->PrepareNext();
+    return WorkerReady{.iperf3_version = std::move(description->version),
+                       .capabilities = description->capabilities,
+                       .sandbox = sandbox_->report()};
   }
 
   Status Serve(const Iperf3Capabilities& capabilities) {
@@ -87,13 +87,12 @@ class Worker {
       auto job = link_.ReceiveJob();
       if (!job) return tl::unexpected(job.error());
       if (!*job) return {};
-      const JobResult result = runner.Run(**job);
-      // The supervisor may be gone; then ReceiveJob says so.
-      static_cast<void>(link_.Send(wire::Encode(result)));
-      // The supervisor was woken on this processor, as a rule, and shall not wait for what follows.
+      // A supervisor that is gone is noticed by ReceiveJob.
+      static_cast<void>(link_.Send(runner.Run(**job)));
+      // As a rule the supervisor was woken on this processor. It must not wait for what follows.
       ::sched_yield();
-      process_->Renew();
-      // Only then, because it takes as long as iperf3 has left files.
+      process_->PrepareNext();
+      // Last, because it takes longer the more files iperf3 has left.
       sandbox_->CleanTemporaryFolder();
     }
   }

@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <optional>
 #include <utility>
 
 #include "worker/sandbox/diagnosis.h"
@@ -20,48 +19,37 @@ namespace {
 // What simdjson may read behind a document (SIMDJSON_PADDING is 32 or 64).
 constexpr std::size_t kParserPaddingBytes = 256;
 
-// Between two looks into the folder that has no bound of its own. In that time little more can be
-// written than is accepted.
-constexpr std::chrono::milliseconds kFolderLook{100};
+// How often a temporary directory that has no bound of its own is checked. In that time iperf3 can
+// write little more than is accepted.
+constexpr std::chrono::milliseconds kQuotaInterval{100};
 
-// Watches one running iperf3 until it has ended, and ends it when it must.
+// Watches one running iperf3 until it has ended, and stops it when it must.
 class Watch {
  public:
-  Watch(Iperf3Child& child, const RunRequest& request, SupervisorLink* link)
-      : child_(child),
-        deadline_(request.deadline),
-        last_kill_at_(request.deadline + request.grace),
-        link_(link),
-        job_id_(request.job_id) {
+  Watch(const RunRequest& request, const Iperf3Child& child, int watched_fd, UniqueFd listener)
+      : request_(request), child_(child), watched_fd_(watched_fd), listener_(std::move(listener)) {
     fds_[kPidfd] = {child.pidfd(), POLLIN, 0};
-    fds_[kListener] = {-1, POLLIN, 0};
-    fds_[kLink] = {link != nullptr ? link->fd() : -1, POLLIN, 0};
+    fds_[kCancel] = {request.cancel_fd, POLLIN, 0};
+    fds_[kListener] = {listener_.get(), POLLIN, 0};
+    if (watched_fd >= 0) check_quota_at_ = Clock::now() + kQuotaInterval;
   }
 
-  // Ends iperf3 when this folder (-1: none) holds too much.
-  void LookInto(int folder_fd) {
-    folder_fd_ = folder_fd;
-    if (folder_fd >= 0) look_at_ = Clock::now() + kFolderLook;
-  }
-
-  // Takes the listener of a diagnosing sandbox.
-  void Diagnose(UniqueFd listener) {
-    listener_ = std::move(listener);
-    fds_[kListener].fd = listener_.get();
-  }
-
-  // Reads into both buffers until iperf3 has ended. Gives why it ended.
-  RunEnd WaitForEnd(OutputBuffer& output, int output_fd, OutputBuffer& errors, int errors_fd) {
+  // Reads into both buffers until iperf3 has ended. Returns why it was stopped, if it was.
+  std::optional<TestFailure> WaitForEnd(OutputBuffer& output, int output_fd, OutputBuffer& errors,
+                                        int errors_fd) {
     fds_[kOutput] = {output_fd, POLLIN, 0};
     fds_[kErrors] = {errors_fd, POLLIN, 0};
     for (;;) {
-      // A signal: what it leaves in revents is from the last time.
+      // After a signal `revents` is that of the previous call.
       if (::poll(fds_.data(), fds_.size(), PollMilliseconds(NextTimer())) < 0) continue;
       const bool ended = fds_[kPidfd].revents != 0;
       ReadReady(fds_[kOutput], output, ended);
       ReadReady(fds_[kErrors], errors, ended);
-      if (ended) return end_;
-      if (fds_[kLink].revents != 0) OnLink();
+      if (ended) return std::move(failure_);
+      if (fds_[kCancel].revents != 0) {
+        fds_[kCancel].fd = -1;
+        Stop(FailureReason::kCancelled, "");
+      }
       if (fds_[kListener].revents != 0 && !AnswerRefusedCall(listener_.get())) {
         // Whoever still waits for an answer gets ENOSYS.
         fds_[kListener].fd = -1;
@@ -72,10 +60,10 @@ class Watch {
   }
 
  private:
-  enum Slot : std::size_t { kPidfd, kLink, kOutput, kErrors, kListener, kSlots };
+  enum Slot : std::size_t { kPidfd, kCancel, kOutput, kErrors, kListener, kSlots };
 
-  // After the end everything that is still in the pipe, otherwise one read at a time: both
-  // pipes and the cancel get their turn.
+  // After the end of iperf3, everything that is still in the pipe. Otherwise one read at a time, so
+  // that both pipes and the cancel get their turn.
   void ReadReady(pollfd& from, OutputBuffer& to, bool ended) {
     if (from.fd < 0 || (from.revents == 0 && !ended)) return;
     OutputBuffer::Progress progress = OutputBuffer::Progress::kMore;
@@ -86,33 +74,30 @@ class Watch {
     } while (ended && progress == OutputBuffer::Progress::kMore && to.Text().size() != before);
     if (progress == OutputBuffer::Progress::kMore) return;
     from.fd = -1;
-    if (progress == OutputBuffer::Progress::kFull) Stop(RunEnd::kOutputTooLarge);
-  }
-
-  void OnLink() {
-    const JobInterest interest = link_->TryReadInterest(job_id_);
-    if (interest == JobInterest::kWanted) return;
-    fds_[kLink].fd = -1;
-    Stop(interest == JobInterest::kCancelled ? RunEnd::kCancelled : RunEnd::kSupervisorGone);
+    if (progress == OutputBuffer::Progress::kFull) {
+      Stop(FailureReason::kOutputTooLarge, "iperf3 printed more than is accepted");
+    }
   }
 
   void OnTimer() {
     const Deadline now = Clock::now();
     if (killed_) return;
-    if (now >= look_at_) OnLook(now);
-    if (now < LifeTimer()) return;
-    if (end_ == RunEnd::kExited) {
-      Stop(RunEnd::kDeadline);
+    if (now >= check_quota_at_) CheckQuota(now);
+    if (killed_ || now < LifeTimer()) return;
+    if (!failure_) {
+      Stop(FailureReason::kDeadline, "iperf3 had not ended at the deadline");
     } else {
+      failure_->detail +=
+          failure_->detail.empty() ? "iperf3 ignored SIGTERM" : ", it ignored SIGTERM";
       Kill();
     }
   }
 
-  void OnLook(Deadline now) {
-    look_at_ = now + kFolderLook;
-    if (!HoldsTooMuch(folder_fd_)) return;
-    // At once: in its grace it could write as much again.
-    Stop(RunEnd::kOutputTooLarge);
+  void CheckQuota(Deadline now) {
+    check_quota_at_ = now + kQuotaInterval;
+    if (!HoldsTooMuch(watched_fd_)) return;
+    Stop(FailureReason::kOutputTooLarge, "iperf3 left more in files than is accepted");
+    // At once: until SIGTERM takes effect it could write as much again.
     Kill();
   }
 
@@ -121,33 +106,28 @@ class Watch {
     killed_ = true;
   }
 
-  [[nodiscard]] Deadline LifeTimer() const {
-    return end_ == RunEnd::kExited ? deadline_ : kill_at_;
-  }
+  [[nodiscard]] Deadline LifeTimer() const { return failure_ ? kill_at_ : request_.terminate_at; }
 
   [[nodiscard]] Deadline NextTimer() const {
-    return killed_ ? Deadline::max() : std::min(look_at_, LifeTimer());
+    return killed_ ? Deadline::max() : std::min(check_quota_at_, LifeTimer());
   }
 
-  // The first reason counts.
-  void Stop(RunEnd why) {
-    if (end_ != RunEnd::kExited) return;
-    end_ = why;
-    kill_at_ = std::min(Clock::now() + kTermGrace, last_kill_at_);
+  // The first cause counts.
+  void Stop(FailureReason reason, const char* detail) {
+    if (failure_) return;
+    failure_ = TestFailure{reason, detail};
+    kill_at_ = std::min(Clock::now() + kTermGrace, request_.kill_at);
     child_.Signal(SIGTERM);
   }
 
-  Iperf3Child& child_;
-  Deadline deadline_;
-  Deadline last_kill_at_;
-  SupervisorLink* link_;
-  std::uint64_t job_id_;
-  std::array<pollfd, kSlots> fds_{};
+  const RunRequest& request_;
+  const Iperf3Child& child_;
+  int watched_fd_;
   UniqueFd listener_;
-  RunEnd end_ = RunEnd::kExited;
-  Deadline kill_at_;
-  int folder_fd_ = -1;
-  Deadline look_at_ = Deadline::max();
+  std::array<pollfd, kSlots> fds_{};
+  std::optional<TestFailure> failure_;
+  Deadline kill_at_;  // once there is a failure
+  Deadline check_quota_at_ = Deadline::max();
   bool killed_ = false;
 };
 
@@ -159,21 +139,14 @@ std::vector<char*> Pointers(const std::vector<std::string>& words) {
   return pointers;
 }
 
-RunResult NotStarted(const Error& error) {
-  RunResult result;
-  result.start_error = error.message;
-  return result;
-}
-
 }  // namespace
 
-Result<Iperf3Process> Iperf3Process::Create(int program_fd, const Iperf3Sandbox* sandbox,
-                                            SupervisorLink* link) {
+Result<Iperf3Process> Iperf3Process::Create(int program_fd, const Iperf3Sandbox* sandbox) {
   auto output = OutputBuffer::Create(kMaxReportBytes, kParserPaddingBytes);
   if (!output) return tl::unexpected(output.error());
   auto errors = OutputBuffer::Create(kMaxStderrBytes, kParserPaddingBytes);
   if (!errors) return tl::unexpected(errors.error());
-  return Iperf3Process(program_fd, sandbox, link, std::move(*output), std::move(*errors));
+  return Iperf3Process(program_fd, sandbox, std::move(*output), std::move(*errors));
 }
 
 Result<Iperf3Process::Pipe> Iperf3Process::CreatePipe() {
@@ -192,13 +165,14 @@ Result<Iperf3Process::Pipes> Iperf3Process::CreatePipes() {
   return Pipes{std::move(*output), std::move(*errors)};
 }
 
-Result<Iperf3Process::Started> Iperf3Process::Start(const RunRequest& request) {
-  auto pipes = std::exchange(next_pipes_, MakeError("a run without Renew before it"));
+Result<Iperf3Process::Running> Iperf3Process::Launch(const RunRequest& request) {
+  const Deadline started_at = Clock::now();
+  auto pipes = std::exchange(next_pipes_, MakeError("a run without PrepareNext before it"));
   if (!pipes) return tl::unexpected(pipes.error());
   const std::vector<char*> argv = Pointers(*request.argv);
   const std::vector<char*> environment = Pointers(sandbox_->environment());
   auto restrictions =
-      sandbox_->PrepareJob(request.port, request.binds_port, TimeLeft(request.deadline));
+      sandbox_->PrepareJob(request.port, request.binds_port, TimeLeft(request.terminate_at));
   if (!restrictions) return tl::unexpected(restrictions.error());
   auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
                                    .argv = argv.data(),
@@ -209,35 +183,43 @@ Result<Iperf3Process::Started> Iperf3Process::Start(const RunRequest& request) {
                                    .sandbox = sandbox_,
                                    .restrictions = restrictions->view()});
   if (!child) return tl::unexpected(child.error());
-  return Started{std::move(*restrictions), std::move(pipes->output.read_end),
-                 std::move(pipes->errors.read_end), std::move(*child)};
+  UniqueFd listener;
+  if (restrictions->diagnosis) {
+    auto received = ReceiveListener(restrictions->diagnosis.get());
+    if (!received) return tl::unexpected(received.error());
+    listener = std::move(*received);
+  }
+  return Running{request,
+                 started_at,
+                 std::move(*restrictions),
+                 std::move(pipes->output.read_end),
+                 std::move(pipes->errors.read_end),
+                 std::move(listener),
+                 std::move(*child)};
 }
 
-RunResult Iperf3Process::Run(const RunRequest& request) {
-  const Deadline start = Clock::now();
-  if (!next_pipes_) Renew();
-  auto started = Start(request);
-  if (!started) return NotStarted(started.error());
-  last_.emplace(std::move(*started));
-
-  RunResult result;
-  Watch watch(last_->child, request, link_);
-  watch.LookInto(sandbox_->watched_fd());
-  if (last_->restrictions.diagnosis) {
-    auto listener = ReceiveListener(last_->restrictions.diagnosis.get());
-    if (!listener) {
-      Renew();
-      return NotStarted(listener.error());
-    }
-    watch.Diagnose(std::move(*listener));
+tl::expected<void, TestFailure> Iperf3Process::Start(const RunRequest& request) {
+  if (!next_pipes_) PrepareNext();
+  auto running = Launch(request);
+  if (!running) {
+    return tl::unexpected(TestFailure{FailureReason::kExec, std::move(running.error().message)});
   }
-  result.end = watch.WaitForEnd(output_, last_->output.get(), errors_, last_->errors.get());
-  result.wait_status = last_->child.WaitForEnd();
-  result.run_time = Clock::now() - start;
+  last_.emplace(std::move(*running));
+  return {};
+}
+
+RunResult Iperf3Process::Wait() {
+  Running& run = *last_;
+  Watch watch(run.request, run.child, sandbox_->watched_fd(), std::move(run.listener));
+  auto failure = watch.WaitForEnd(output_, run.output.get(), errors_, run.errors.get());
+  RunResult result;
+  result.status = run.child.WaitForEnd();
+  result.run_time = Clock::now() - run.started_at;
+  if (failure) result.status = tl::unexpected(std::move(*failure));
   return result;
 }
 
-void Iperf3Process::Renew() {
+void Iperf3Process::PrepareNext() {
   last_.reset();
   output_.Clear();
   errors_.Clear();

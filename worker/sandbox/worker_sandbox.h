@@ -8,7 +8,6 @@
 #include "common/error.h"
 #include "common/sandbox_layer.h"
 #include "common/unique_fd.h"
-#include "common/wire/job.h"
 #include "worker/sandbox/iperf3_sandbox.h"
 #include "worker/sandbox/temporary_folder.h"
 

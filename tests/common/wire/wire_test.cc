@@ -7,6 +7,9 @@
 namespace iperf3_exporter {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
 Job SampleJob() {
   Job job;
   job.id = 7;
@@ -19,78 +22,121 @@ Job SampleJob() {
   job.test.bind_address = ParseIpAddress("127.0.0.1");
   job.test.bind_device = "lo";
   job.lock_key = kMaxLockKey;
-  job.deadline = Clock::now();
-  job.lock_deadline = job.deadline;
+  const Deadline now = Clock::now();
+  job.times = {now,
+               now + seconds(1),
+               now + seconds(2),
+               now + seconds(3),
+               now + seconds(4),
+               now + seconds(5)};
   return job;
 }
 
-JobResult SampleResult() {
-  JobResult result;
-  result.job_id = 7;
-  result.outcome = JobOutcome::kSucceeded;
-  result.measurement.upload = DirectionMeasurement{.sent_bytes = 1e12, .lost_ratio = 0.5};
-  result.measurement.remote_cpu.user = 0.25;
-  result.period_seconds = 5;
-  result.lock_wait = std::chrono::milliseconds(3);
-  result.error_text = std::string("a\0b\xff", 4);
-  return result;
+wire::Started SampleStarted() {
+  return {.job_id = 7, .period_seconds = 5, .lock_wait = milliseconds(3), .recovered_lock = true};
 }
 
-TEST(WireTest, CarriesEveryMessageUnchanged) {
+wire::Finished SampleMeasured() {
+  Measurement measurement;
+  measurement.upload = DirectionMeasurement{.sent_bytes = 1e12, .lost_ratio = 0.5};
+  measurement.remote_cpu.user = 0.25;
+  measurement.implausible_values = 2;
+  return {7, measurement};
+}
+
+wire::Finished SampleFailed() {
+  return {7, tl::unexpected(TestFailure{FailureReason::kServerBusy, std::string("a\0b\xff", 4)})};
+}
+
+template <typename Message>
+void ExpectCarried(const Message& message) {
+  const auto event = wire::DecodeEvent(wire::Encode(message));
+  ASSERT_TRUE(event) << event.error().message;
+  EXPECT_EQ(std::get<Message>(*event), message);
+}
+
+TEST(WireTest, CarriesEveryCommandUnchanged) {
   const WorkerConfig config{
       .lock_name = "iperf3_exporter", .lock_scope = LockScope::kBind, .iperf3_path = "/usr/bin/iperf3"};
   EXPECT_EQ(std::get<WorkerConfig>(*wire::DecodeCommand(wire::Encode(config))), config);
   const Job job = SampleJob();
   EXPECT_EQ(std::get<Job>(*wire::DecodeCommand(wire::Encode(job))), job);
-  EXPECT_EQ(std::get<wire::Cancel>(*wire::DecodeCommand(wire::Encode(wire::Cancel{9}))).job_id, 9U);
+  EXPECT_TRUE(
+      std::holds_alternative<wire::Cancel>(*wire::DecodeCommand(wire::Encode(wire::Cancel{}))));
+}
+
+TEST(WireTest, CarriesEveryEventUnchanged) {
   WorkerReady ready{.iperf3_version = "3.12"};
   ready.capabilities.options.set(3);
   ready.capabilities.udp_counters_64bit = true;
   ready.sandbox.iperf3[2] = LayerState::kMissing;
-  EXPECT_EQ(std::get<WorkerReady>(*wire::DecodeEvent(wire::Encode(ready))), ready);
-  EXPECT_EQ(std::get<JobResult>(*wire::DecodeEvent(wire::Encode(SampleResult()))), SampleResult());
+  ExpectCarried(ready);
+  ExpectCarried(wire::SetUpFailed{"no such iperf3"});
+  ExpectCarried(SampleStarted());
+  ExpectCarried(SampleMeasured());
+  ExpectCarried(SampleFailed());
+  ExpectCarried(wire::NotStarted{.job_id = 7, .why = wire::NotStarted::Why::kNoTime});
 }
 
 TEST(WireTest, RefusesEveryTruncationAndExtension) {
-  const wire::Frame frame = wire::Encode(SampleResult());
-  for (std::size_t length = 0; length < frame.size(); ++length) {
-    EXPECT_FALSE(wire::DecodeEvent(wire::Bytes(frame).first(length))) << length;
+  for (const wire::Frame& frame :
+       {wire::Encode(SampleStarted()), wire::Encode(SampleMeasured()), wire::Encode(SampleFailed()),
+        wire::Encode(wire::NotStarted{}), wire::Encode(wire::SetUpFailed{})}) {
+    for (std::size_t length = 0; length < frame.size(); ++length) {
+      EXPECT_FALSE(wire::DecodeEvent(wire::Bytes(frame).first(length))) << length;
+    }
+    wire::Frame longer = frame;
+    longer.push_back(std::byte{0});
+    EXPECT_FALSE(wire::DecodeEvent(longer));
   }
-  wire::Frame longer = frame;
-  longer.push_back(std::byte{0});
-  EXPECT_FALSE(wire::DecodeEvent(longer));
 }
 
 TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
-  wire::Frame frame = wire::Encode(SampleResult());
+  wire::Frame frame = wire::Encode(SampleMeasured());
   EXPECT_FALSE(wire::DecodeCommand(frame));
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(SampleJob())));
   frame[4] = std::byte{wire::kVersion + 1};
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "wrong frame: version 2, not 1");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "wrong frame: version 3, not 2");
 }
 
 TEST(WireTest, RefusesNumbersThatCannotBeTrue) {
   for (const double value : {-1.0, std::numeric_limits<double>::quiet_NaN(),
                              std::numeric_limits<double>::infinity(), 1e300}) {
-    JobResult result = SampleResult();
-    result.measurement.upload->sent_bytes = value;
-    EXPECT_FALSE(wire::DecodeEvent(wire::Encode(result))) << value;
+    wire::Finished finished = SampleMeasured();
+    finished.result->upload->sent_bytes = value;
+    EXPECT_FALSE(wire::DecodeEvent(wire::Encode(finished))) << value;
   }
-  JobResult result = SampleResult();
-  result.measurement.upload->lost_ratio = 1.5;
-  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(result)));
-  result = SampleResult();
-  result.lock_wait = std::chrono::nanoseconds(-1);
-  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(result)));
+  wire::Finished finished = SampleMeasured();
+  finished.result->upload->lost_ratio = 1.5;
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(finished)));
+  wire::Started started = SampleStarted();
+  started.lock_wait = std::chrono::nanoseconds(-1);
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(started)));
+  for (const std::uint32_t period : {0U, 86401U}) {
+    started = SampleStarted();
+    started.period_seconds = period;
+    EXPECT_FALSE(wire::DecodeEvent(wire::Encode(started))) << period;
+  }
 }
 
-TEST(WireTest, RefusesAVersionTextThatIsNotPrintable) {
+TEST(WireTest, RefusesReasonsThatDoNotExist) {
+  const auto past = static_cast<FailureReason>(kFailureReasonNames.size());
+  EXPECT_FALSE(
+      wire::DecodeEvent(wire::Encode(wire::Finished{7, tl::unexpected(TestFailure{past, ""})})));
+  const auto why = static_cast<wire::NotStarted::Why>(4);
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::NotStarted{7, why})));
+}
+
+TEST(WireTest, RefusesTextsOfTheSetUpThatAreNotPrintable) {
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(WorkerReady{.iperf3_version = "3.12\n"})));
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::SetUpFailed{"\x1b[31m"})));
 }
 
 TEST(WireTest, CutsTextsToTheirFields) {
-  JobResult result = SampleResult();
-  result.error_text = std::string(10'000, 'x');
-  EXPECT_EQ(std::get<JobResult>(*wire::DecodeEvent(wire::Encode(result))).error_text,
+  const wire::Finished finished{
+      7, tl::unexpected(TestFailure{FailureReason::kServerError, std::string(10'000, 'x')})};
+  const auto event = wire::DecodeEvent(wire::Encode(finished));
+  EXPECT_EQ(std::get<wire::Finished>(*event).result.error().detail,
             std::string(kMaxErrorTextBytes, 'x'));
 }
 

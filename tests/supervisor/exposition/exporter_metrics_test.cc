@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <string>
+#include <vector>
 
 #include "common/build_info.h"
 #include "common/unique_fd.h"
@@ -36,6 +37,20 @@ std::string Value(const std::string& page, const std::string& sample) {
   return page.substr(begin, page.find('\n', begin) - begin);
 }
 
+ProbeReport Success(std::chrono::nanoseconds duration, std::uint32_t implausible_values = 0) {
+  ProbeReport report;
+  report.duration = duration;
+  report.result->implausible_values = implausible_values;
+  return report;
+}
+
+ProbeReport Failure(FailureReason reason, std::chrono::nanoseconds duration) {
+  ProbeReport report;
+  report.duration = duration;
+  report.result = tl::unexpected(TestFailure{reason, ""});
+  return report;
+}
+
 TEST(ExporterMetricsTest, EverySeriesIsThereFromTheStart) {
   ExporterMetrics metrics;
   const std::string page = Page(metrics);
@@ -46,7 +61,9 @@ TEST(ExporterMetricsTest, EverySeriesIsThereFromTheStart) {
   EXPECT_EQ(Value(page, "iperf3_exporter_lock_recoveries_total"), "0");
   EXPECT_EQ(Value(page, "iperf3_exporter_implausible_values_total"), "0");
   EXPECT_EQ(Value(page, "iperf3_exporter_lock_wait_seconds_bucket{le=\"+Inf\"}"), "0");
-  for (const std::string_view result : kProbeResultNames) {
+  std::vector<std::string_view> results(kRefusalReasonNames.begin(), kRefusalReasonNames.end());
+  results.insert(results.end(), {"success", "failure", "cancelled"});
+  for (const std::string_view result : results) {
     EXPECT_EQ(Value(page, "iperf3_exporter_probes_total{result=\"" + std::string(result) + "\"}"),
               "0");
   }
@@ -69,16 +86,14 @@ TEST(ExporterMetricsTest, EverySeriesIsThereFromTheStart) {
 TEST(ExporterMetricsTest, EventsAreCounted) {
   ExporterMetrics metrics;
   Page(metrics);
-  metrics.OnProbe(ProbeResult::kSuccess, milliseconds(1500));
-  metrics.OnProbe(ProbeResult::kCancelled, milliseconds(500));
-  metrics.OnProbe(ProbeResult::kFailure, seconds(2));
-  metrics.OnProbe(ProbeResult::kBadRequest, seconds(0));
-  metrics.OnProbeFailure(FailureReason::kServerBusy);
+  metrics.OnReport(Success(milliseconds(1500), 3));
+  metrics.OnCancelled(milliseconds(500));
+  metrics.OnReport(Failure(FailureReason::kServerBusy, seconds(2)));
+  metrics.OnRefusal(RefusalReason::kBadRequest, seconds(9));
   metrics.OnLockWait(milliseconds(30));
   metrics.OnLockTimeout();
   metrics.OnLockRecovery();
   metrics.OnWorkerRestart(WorkerRestart::kProtocol);
-  metrics.OnImplausibleValues(3);
   for (const ExpositionFormat format : {ExpositionFormat::kText, ExpositionFormat::kOpenMetrics}) {
     const std::string page = Page(metrics, format);
     EXPECT_EQ(Value(page, "iperf3_exporter_duration_seconds_count"), "3");
@@ -108,16 +123,20 @@ TEST(ExporterMetricsTest, EveryEventShowsOnAPageThatWasWrittenBefore) {
       EXPECT_NE(Value(Page(metrics, format), sample), before) << sample;
     }
   };
-  changes("iperf3_exporter_duration_seconds_count",
-          [&] { metrics.OnProbe(ProbeResult::kSuccess, seconds(1)); });
+  changes("iperf3_exporter_duration_seconds_count", [&] { metrics.OnReport(Success(seconds(1))); });
+  changes("iperf3_exporter_probes_total{result=\"draining\"}",
+          [&] { metrics.OnRefusal(RefusalReason::kDraining, seconds(1)); });
+  changes("iperf3_exporter_probes_total{result=\"cancelled\"}",
+          [&] { metrics.OnCancelled(seconds(1)); });
   changes("iperf3_exporter_probe_failures_total{reason=\"exec\"}",
-          [&] { metrics.OnProbeFailure(FailureReason::kExec); });
+          [&] { metrics.OnReport(Failure(FailureReason::kExec, seconds(1))); });
   changes("iperf3_exporter_lock_wait_seconds_count", [&] { metrics.OnLockWait(seconds(1)); });
   changes("iperf3_exporter_lock_timeouts_total", [&] { metrics.OnLockTimeout(); });
   changes("iperf3_exporter_lock_recoveries_total", [&] { metrics.OnLockRecovery(); });
   changes("iperf3_exporter_worker_restarts_total{reason=\"hung\"}",
           [&] { metrics.OnWorkerRestart(WorkerRestart::kHung); });
-  changes("iperf3_exporter_implausible_values_total", [&] { metrics.OnImplausibleValues(1); });
+  changes("iperf3_exporter_implausible_values_total",
+          [&] { metrics.OnReport(Success(seconds(1), 1)); });
 }
 
 TEST(ExporterMetricsTest, StatesAreAsGiven) {

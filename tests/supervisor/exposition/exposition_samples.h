@@ -1,4 +1,4 @@
-// Outcomes and states that the tests of the pages share.
+// Reports and states that the tests of the pages share.
 #pragma once
 
 #include <string>
@@ -43,32 +43,33 @@ namespace iperf3_exporter {
   return udp;
 }
 
-[[nodiscard]] inline ProbeOutcome SampleOutcome(Protocol protocol, Direction direction) {
-  ProbeOutcome outcome;
-  outcome.target = "[2001:db8::1]";
-  outcome.port = 5201;
-  outcome.protocol = protocol;
-  outcome.direction = direction;
-  outcome.streams = 2;
-  outcome.period_seconds = 5;
-  outcome.duration = std::chrono::milliseconds(5034);
-  outcome.lock_wait = std::chrono::microseconds(1500);
+[[nodiscard]] inline ProbeReport SampleReport(Protocol protocol, Direction direction) {
+  ProbeReport report;
+  report.target = "[2001:db8::1]";
+  report.port = 5201;
+  report.test.protocol = protocol;
+  report.test.direction = direction;
+  report.test.parallel = 2;
+  report.test.period_seconds = 5;
+  report.attempts = 1;
+  report.duration = std::chrono::milliseconds(5034);
+  report.lock_wait = std::chrono::microseconds(1500);
   const DirectionMeasurement measured =
       protocol == Protocol::kTcp ? SampleTcpDirection() : SampleUdpDirection();
-  if (direction != Direction::kDownload) outcome.measurement.upload = measured;
-  if (direction != Direction::kUpload) outcome.measurement.download = measured;
-  if (direction == Direction::kBidirectional) outcome.measurement.download->sent_bytes = 42;
-  outcome.measurement.local_cpu = {0.5, 0.125, 0.375};
-  outcome.measurement.remote_cpu = {1.25, 0.25, 1};
-  return outcome;
+  Measurement& measurement = *report.result;
+  if (direction != Direction::kDownload) measurement.upload = measured;
+  if (direction != Direction::kUpload) measurement.download = measured;
+  if (direction == Direction::kBidirectional) measurement.download->sent_bytes = 42;
+  measurement.local_cpu = {0.5, 0.125, 0.375};
+  measurement.remote_cpu = {1.25, 0.25, 1};
+  return report;
 }
 
-[[nodiscard]] inline ProbeOutcome SampleFailure(Protocol protocol, Direction direction) {
-  ProbeOutcome outcome = SampleOutcome(protocol, direction);
-  outcome.measurement = {};
-  outcome.failure = FailureReason::kConnectionRefused;
-  outcome.period_seconds = 0;
-  return outcome;
+[[nodiscard]] inline ProbeReport SampleFailure(Protocol protocol, Direction direction) {
+  ProbeReport report = SampleReport(protocol, direction);
+  report.result = tl::unexpected(TestFailure{FailureReason::kConnectionRefused, ""});
+  report.test.period_seconds = 0;
+  return report;
 }
 
 [[nodiscard]] inline LiveState SampleState() {

@@ -19,9 +19,9 @@ using testing::Not;
 
 constexpr char kLabels[] = "{target=\"[2001:db8::1]\",port=\"5201\"";
 
-std::string Page(const ProbeOutcome& outcome, FailureValues values = FailureValues::kZero,
+std::string Page(const ProbeReport& report, FailureValues values = FailureValues::kZero,
                  ExpositionFormat format = ExpositionFormat::kText) {
-  return BuildProbePage(outcome, values, format);
+  return BuildProbePage(report, values, format);
 }
 
 // The value of the sample with these further labels (such as `,side="sender"`), as text; empty
@@ -45,22 +45,22 @@ void ExpectGolden(const std::string& name, const std::string& page) {
 }
 
 TEST(ProbeExpositionTest, GoldenPages) {
-  ExpectGolden("tcp_upload.prom", Page(SampleOutcome(Protocol::kTcp, Direction::kUpload)));
-  ExpectGolden("udp_download.prom", Page(SampleOutcome(Protocol::kUdp, Direction::kDownload)));
+  ExpectGolden("tcp_upload.prom", Page(SampleReport(Protocol::kTcp, Direction::kUpload)));
+  ExpectGolden("udp_download.prom", Page(SampleReport(Protocol::kUdp, Direction::kDownload)));
   ExpectGolden("tcp_bidirectional.prom",
-               Page(SampleOutcome(Protocol::kTcp, Direction::kBidirectional)));
+               Page(SampleReport(Protocol::kTcp, Direction::kBidirectional)));
   ExpectGolden("tcp_failure_zero.prom", Page(SampleFailure(Protocol::kTcp, Direction::kUpload)));
   ExpectGolden("udp_failure_zero_bidirectional.prom",
                Page(SampleFailure(Protocol::kUdp, Direction::kBidirectional)));
   ExpectGolden("failure_absent.prom",
                Page(SampleFailure(Protocol::kTcp, Direction::kUpload), FailureValues::kAbsent));
   ExpectGolden("tcp_upload.openmetrics",
-               Page(SampleOutcome(Protocol::kTcp, Direction::kUpload), FailureValues::kZero,
+               Page(SampleReport(Protocol::kTcp, Direction::kUpload), FailureValues::kZero,
                     ExpositionFormat::kOpenMetrics));
 }
 
 TEST(ProbeExpositionTest, TcpValues) {
-  const std::string page = Page(SampleOutcome(Protocol::kTcp, Direction::kUpload));
+  const std::string page = Page(SampleReport(Protocol::kTcp, Direction::kUpload));
   EXPECT_THAT(page, testing::StartsWith("# HELP iperf3_up "));
   EXPECT_EQ(Value(page, "iperf3_up"), "1");
   EXPECT_EQ(Value(page, "iperf3_sent_bytes"), "3145728000");
@@ -85,7 +85,7 @@ TEST(ProbeExpositionTest, TcpValues) {
 }
 
 TEST(ProbeExpositionTest, UdpValuesAreTheReceivers) {
-  const std::string page = Page(SampleOutcome(Protocol::kUdp, Direction::kDownload));
+  const std::string page = Page(SampleReport(Protocol::kUdp, Direction::kDownload));
   EXPECT_EQ(Value(page, "iperf3_sent_packets"), "100");
   EXPECT_EQ(Value(page, "iperf3_received_packets"), "95");
   for (const char* name :
@@ -103,17 +103,17 @@ TEST(ProbeExpositionTest, UdpValuesAreTheReceivers) {
 }
 
 TEST(ProbeExpositionTest, TotalLossReadsAsAHundredPercent) {
-  ProbeOutcome outcome = SampleOutcome(Protocol::kUdp, Direction::kUpload);
-  outcome.measurement.upload->lost_ratio = 1;
-  outcome.measurement.upload->jitter_seconds.reset();
-  const std::string page = Page(outcome);
+  ProbeReport report = SampleReport(Protocol::kUdp, Direction::kUpload);
+  report.result->upload->lost_ratio = 1;
+  report.result->upload->jitter_seconds.reset();
+  const std::string page = Page(report);
   EXPECT_EQ(Value(page, "iperf3_lost_percent"), "100");
   EXPECT_EQ(Value(page, "iperf3_packet_loss_upload_percent"), "100");
   EXPECT_THAT(page, Not(HasSubstr("jitter")));
 }
 
 TEST(ProbeExpositionTest, BidirectionalGivesEachDirection) {
-  const std::string page = Page(SampleOutcome(Protocol::kTcp, Direction::kBidirectional));
+  const std::string page = Page(SampleReport(Protocol::kTcp, Direction::kBidirectional));
   EXPECT_EQ(Value(page, "iperf3_sent_bytes", ",direction=\"upload\""), "3145728000");
   EXPECT_EQ(Value(page, "iperf3_sent_bytes", ",direction=\"download\""), "42");
   EXPECT_EQ(Value(page, "iperf3_sent_bytes"), "");
@@ -123,13 +123,13 @@ TEST(ProbeExpositionTest, BidirectionalGivesEachDirection) {
 }
 
 TEST(ProbeExpositionTest, WhatIsUnknownIsAbsent) {
-  ProbeOutcome outcome = SampleOutcome(Protocol::kTcp, Direction::kDownload);
-  outcome.measurement.download.emplace();
-  outcome.measurement.download->received_bytes = 1;
-  outcome.measurement.local_cpu = {};
-  outcome.measurement.remote_cpu = {};
+  ProbeReport report = SampleReport(Protocol::kTcp, Direction::kDownload);
+  report.result->download.emplace();
+  report.result->download->received_bytes = 1;
+  report.result->local_cpu = {};
+  report.result->remote_cpu = {};
   std::set<std::string> names;
-  std::istringstream lines(Page(outcome));
+  std::istringstream lines(Page(report));
   for (std::string line; std::getline(lines, line);) {
     if (line[0] != '#') names.insert(line.substr(0, line.find('{')));
   }
@@ -141,10 +141,10 @@ TEST(ProbeExpositionTest, WhatIsUnknownIsAbsent) {
 
 TEST(ProbeExpositionTest, EveryReasonHasItsLabel) {
   for (std::size_t i = 0; i < kFailureReasonNames.size(); ++i) {
-    ProbeOutcome outcome = SampleFailure(Protocol::kTcp, Direction::kUpload);
-    outcome.failure = static_cast<FailureReason>(i);
+    ProbeReport report = SampleFailure(Protocol::kTcp, Direction::kUpload);
+    report.result.error().reason = static_cast<FailureReason>(i);
     for (const FailureValues values : {FailureValues::kZero, FailureValues::kAbsent}) {
-      const std::string page = Page(outcome, values);
+      const std::string page = Page(report, values);
       EXPECT_EQ(Value('\n' + page, "iperf3_up"), "0");
       EXPECT_EQ(Value(page, "iperf3_probe_failure",
                       ",reason=\"" + std::string(kFailureReasonNames[i]) + '"'),
@@ -157,10 +157,10 @@ TEST(ProbeExpositionTest, MillisecondsComeBackAsTheyWerePrinted) {
   for (int thousandths = 0; thousandths < 100'000; thousandths += 7) {
     const std::string printed = std::to_string(thousandths / 1000) + '.' +
                                 std::to_string(1000 + thousandths % 1000).substr(1);
-    ProbeOutcome outcome = SampleOutcome(Protocol::kUdp, Direction::kUpload);
+    ProbeReport report = SampleReport(Protocol::kUdp, Direction::kUpload);
     const double milliseconds = std::strtod(printed.c_str(), nullptr);
-    outcome.measurement.upload->jitter_seconds = milliseconds / 1000;
-    ASSERT_EQ(std::strtod(Value(Page(outcome), "iperf3_sent_jitter_ms").c_str(), nullptr),
+    report.result->upload->jitter_seconds = milliseconds / 1000;
+    ASSERT_EQ(std::strtod(Value(Page(report), "iperf3_sent_jitter_ms").c_str(), nullptr),
               milliseconds);
   }
 }

@@ -62,7 +62,7 @@ class PromtoolTest : public testing::Test {
 TEST_F(PromtoolTest, AcceptsTheExportersPage) {
   ExporterMetrics metrics;
   metrics.SetIperf3Version("3.12");
-  metrics.OnProbe(ProbeResult::kSuccess, std::chrono::seconds(1));
+  metrics.OnReport(SampleReport(Protocol::kTcp, Direction::kUpload));
   const Verdict verdict =
       Check(*metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp()));
   EXPECT_EQ(verdict.status, kClean) << verdict.output;
@@ -73,10 +73,10 @@ TEST_F(PromtoolTest, AcceptsProbePages) {
   for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
     for (const Direction direction :
          {Direction::kUpload, Direction::kDownload, Direction::kBidirectional}) {
-      for (const ProbeOutcome& outcome :
-           {SampleOutcome(protocol, direction), SampleFailure(protocol, direction)}) {
+      for (const ProbeReport& report :
+           {SampleReport(protocol, direction), SampleFailure(protocol, direction)}) {
         const Verdict verdict =
-            Check(BuildProbePage(outcome, FailureValues::kZero, ExpositionFormat::kText));
+            Check(BuildProbePage(report, FailureValues::kZero, ExpositionFormat::kText));
         EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice)
             << verdict.output;
         std::istringstream lines(verdict.output);
@@ -92,7 +92,7 @@ TEST_F(PromtoolTest, AcceptsProbePages) {
 }
 
 TEST_F(PromtoolTest, RefusesAPageThatIsCut) {
-  const std::string page = BuildProbePage(SampleOutcome(Protocol::kTcp, Direction::kUpload),
+  const std::string page = BuildProbePage(SampleReport(Protocol::kTcp, Direction::kUpload),
                                           FailureValues::kZero, ExpositionFormat::kText);
   const Verdict verdict = Check(page.substr(0, page.rfind('"')));
   EXPECT_NE(verdict.status, kClean);

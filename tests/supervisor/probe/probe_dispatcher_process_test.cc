@@ -1,14 +1,17 @@
 // The dispatcher with a real pool of rogue workers, which answer at once and as told: 127.0.0.1 as
-// their mode says, 127.0.0.2 well, 127.0.0.3 never.
+// their mode says, 127.0.0.2 well; a test of 127.0.0.3 never ends, one of 127.0.0.5 never starts.
 #include "supervisor/probe/probe_dispatcher.h"
 
 #include <event2/event.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <fstream>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "supervisor/probe/retry_delay.h"
 #include "tests/helpers/rogue_worker_link.h"
@@ -23,6 +26,7 @@ using std::chrono::seconds;
 constexpr char kMisbehaves[] = "127.0.0.1";
 constexpr char kGood[] = "127.0.0.2";
 constexpr char kSilent[] = "127.0.0.3";
+constexpr char kAtLock[] = "127.0.0.5";
 
 class ProbeDispatcherTest : public testing::Test {
  protected:
@@ -40,11 +44,21 @@ class ProbeDispatcherTest : public testing::Test {
     settings.count = options_.worker_count;
     pool_ = std::make_unique<WorkerPool>(
         base_.get(), settings,
-        WorkerPool::Hooks{.on_idle = [this] { dispatcher_->Dispatch(); },
-                          .on_restart = [this](WorkerRestart) { ++restarts_; },
-                          .renew_lock = [] { return false; }});
-    dispatcher_ = std::make_unique<ProbeDispatcher>(base_.get(), options_, *pool_, metrics_,
-                                                    [this](std::uint32_t) { return lock_held_; });
+        WorkerPool::Hooks{
+            .on_idle = [this] { dispatcher_->Dispatch(); },
+            .on_job_event = [this](const JobEvent& event) { dispatcher_->OnJobEvent(event); },
+            .on_restart = [this](WorkerRestart) { ++restarts_; },
+            .on_lock_gone = [this] { pool_->OnLockIntact(); }});
+    dispatcher_ = std::make_unique<ProbeDispatcher>(
+        base_.get(), options_, *pool_,
+        ProbeDispatcher::Hooks{
+            .on_change =
+                [this] {
+                  status_ = {dispatcher_->CountRunning(), dispatcher_->CountWaiting()};
+                },
+            .on_lock_wait = [this](nanoseconds wait) { lock_waits_.push_back(wait); },
+            .on_lock_timeout = [this] { ++lock_timeouts_; },
+            .on_lock_recovery = [] {}});
     ASSERT_TRUE(pool_->Start());
     if (wait_until_idle) {
       LoopUntil([this] { return pool_->CountIn(WorkerState::kIdle) == options_.worker_count; });
@@ -65,25 +79,42 @@ class ProbeDispatcherTest : public testing::Test {
 
   const ProbeAnswer& AnswerOf(ProbeDispatcher::Id id) {
     LoopUntil([&] { return answers_.contains(id); });
-    return answers_[id];
+    return answers_.at(id);
   }
 
-  void ExpectFailed(const ProbeAnswer& answer, FailureReason reason) {
-    EXPECT_EQ(answer.kind, ProbeAnswer::Kind::kTested) << answer.reason;
-    EXPECT_EQ(answer.outcome.failure, reason);
+  static void ExpectSuccess(const ProbeAnswer& answer) {
+    ASSERT_TRUE(answer) << answer.error().text;
+    EXPECT_TRUE(answer->result);
   }
 
-  void ExpectUnavailable(const ProbeAnswer& answer, const std::string& words) {
-    EXPECT_EQ(answer.kind, ProbeAnswer::Kind::kUnavailable);
-    EXPECT_NE(answer.reason.find(words), std::string::npos) << answer.reason;
+  static void ExpectFailed(const ProbeAnswer& answer, FailureReason reason) {
+    ASSERT_TRUE(answer) << answer.error().text;
+    ASSERT_FALSE(answer->result);
+    EXPECT_EQ(answer->result.error().reason, reason);
   }
 
-  std::string Sample(const std::string& name) {
-    const auto page = metrics_.Page(ExpositionFormat::kText, {}, {});
-    const std::size_t at = page->find("\n" + name + " ");
-    if (at == std::string::npos) return "absent";
-    const std::size_t begin = at + name.size() + 2;
-    return page->substr(begin, page->find('\n', begin) - begin);
+  static void ExpectRefused(const ProbeAnswer& answer, RefusalReason reason,
+                            const std::string& words) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().reason, reason);
+    EXPECT_NE(answer.error().text.find(words), std::string::npos) << answer.error().text;
+  }
+
+  // Waits until so many tests run, and probes wait.
+  void AwaitCounts(std::size_t running, std::size_t waiting) {
+    LoopUntil([&] {
+      return dispatcher_->CountRunning() == running && dispatcher_->CountWaiting() == waiting;
+    });
+    // Its owner was told.
+    EXPECT_EQ(status_, std::pair(running, waiting));
+  }
+
+  // The worker processes, to be stopped and gone on with.
+  std::vector<pid_t> Workers() {
+    std::ifstream file("/proc/thread-self/children");
+    std::vector<pid_t> pids;
+    for (pid_t pid = 0; file >> pid;) pids.push_back(pid);
+    return pids;
   }
 
   // A probe that failed once and now pauses before it tries again.
@@ -107,48 +138,93 @@ class ProbeDispatcherTest : public testing::Test {
 
   Options options_;
   EventBase base_ = CreateEventBase();
-  ExporterMetrics metrics_;
   std::unique_ptr<RogueWorkerLink> rogue_;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<ProbeDispatcher> dispatcher_;
   std::map<ProbeDispatcher::Id, ProbeAnswer> answers_;
   int restarts_ = 0;
-  bool lock_held_ = true;
+  std::pair<std::size_t, std::size_t> status_;  // running and waiting, at the latest change
+  std::vector<nanoseconds> lock_waits_;
+  int lock_timeouts_ = 0;
 };
 
 TEST_F(ProbeDispatcherTest, AnswersWithTheMeasurement) {
   StartWith("busy");
   const ProbeAnswer& answer = AnswerOf(Probe(kGood));
-  EXPECT_EQ(answer.kind, ProbeAnswer::Kind::kTested);
-  EXPECT_FALSE(answer.outcome.failure);
-  EXPECT_EQ(answer.outcome.attempts, 1U);
-  EXPECT_EQ(Sample("iperf3_exporter_lock_wait_seconds_count"), "1");
+  ExpectSuccess(answer);
+  EXPECT_EQ(answer->attempts, 1U);
+  EXPECT_EQ(answer->test.period_seconds, 1U);
+  EXPECT_EQ(lock_waits_.size(), 1U);
 }
 
-TEST_F(ProbeDispatcherTest, ATestUnderALostLockIsATest) {
+TEST_F(ProbeDispatcherTest, WhatRunsAndWhatWaitsIsKnownFromTheWorkersMessages) {
+  options_.worker_count = 2;
+  options_.lock_scope = LockScope::kTarget;
   StartWith("busy");
-  const auto tested = Probe(kSilent);
-  dispatcher_->OnLockLost();
-  lock_held_ = false;
-  EXPECT_EQ(dispatcher_->CountRunning(), 1U);
-  EXPECT_EQ(dispatcher_->CountWaiting(), 0U);
-  bool drained = false;
-  dispatcher_->Drain([&] { drained = true; });
-  EXPECT_FALSE(drained);
-  EXPECT_FALSE(answers_.contains(tested));
-  EXPECT_EQ(dispatcher_->CountRunning(), 1U);
+  Probe(kSilent);
+  Probe(kAtLock);
+  AwaitCounts(1, 1);
+  EXPECT_EQ(dispatcher_->ListWaiting(9).at(0).target, kAtLock);
 }
 
-TEST_F(ProbeDispatcherTest, AProbeThatWaitedForALostLockStillWaits) {
-  lock_held_ = false;
+TEST_F(ProbeDispatcherTest, AProbeThatWaitsAtItsWorkersLockLeavesAtShutdown) {
   StartWith("busy");
-  const auto waiting = Probe(kSilent);
-  dispatcher_->OnLockLost();
-  EXPECT_EQ(dispatcher_->CountRunning(), 0U);
-  EXPECT_EQ(dispatcher_->CountWaiting(), 1U);
-  // Taken back, which this worker does not obey.
+  const auto waiting = Probe(kAtLock);
+  AwaitCounts(0, 1);
+  // Cancelled, which this worker does not obey.
   dispatcher_->Drain([] {});
   ExpectFailed(AnswerOf(waiting), FailureReason::kWorkerLost);
+}
+
+TEST_F(ProbeDispatcherTest, ACancelledProbeRunsUntilItsWorkerHasEndedIt) {
+  StartWith("silence");
+  const auto id = Probe(kSilent);
+  AwaitCounts(1, 0);
+  EXPECT_TRUE(dispatcher_->Cancel(id));
+  EXPECT_FALSE(dispatcher_->Cancel(id));
+  EXPECT_EQ(dispatcher_->CountRunning(), 1U);
+  AwaitCounts(0, 0);
+  EXPECT_EQ(restarts_, 1);
+  EXPECT_FALSE(answers_.contains(id));
+}
+
+// FAULTS B3.
+TEST_F(ProbeDispatcherTest, AStoppedWorkerDoesNotDelayTheAnswer) {
+  StartWith("good");
+  const auto workers = Workers();
+  ASSERT_EQ(workers.size(), 1U);
+  ASSERT_EQ(::kill(workers[0], SIGSTOP), 0);
+  const Deadline start = Clock::now();
+  const auto id = Probe(kGood, seconds(2));
+  const auto next = Probe(kGood, seconds(30));
+  const ProbeAnswer& answer = AnswerOf(id);
+  // Within the offset that is kept for the answer (--probe.timeout-offset, 500 ms).
+  EXPECT_LT(Clock::now() - start, seconds(2) + milliseconds(500));
+  ExpectFailed(answer, FailureReason::kDeadline);
+  // Until the worker has been killed it may hold the lock.
+  EXPECT_EQ(restarts_, 0);
+  EXPECT_EQ(dispatcher_->CountWaiting(), 2U);
+  EXPECT_FALSE(answers_.contains(next));
+  ExpectSuccess(AnswerOf(next));
+  EXPECT_EQ(restarts_, 1);
+  AwaitCounts(0, 0);
+}
+
+TEST_F(ProbeDispatcherTest, AWorkerThatHangsInItsTestKeepsItsLockUntilItIsKilled) {
+  options_.worker_count = 2;
+  StartWith("silence");
+  const auto hung = Probe(kMisbehaves, seconds(2));
+  const auto next = Probe(kGood, seconds(30));
+  const ProbeAnswer& answer = AnswerOf(hung);
+  ExpectFailed(answer, FailureReason::kDeadline);
+  EXPECT_EQ(answer->attempts, 1U);
+  EXPECT_EQ(answer->test.period_seconds, 1U);
+  // The other worker is idle, but the lock is not free.
+  EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U);
+  EXPECT_EQ(dispatcher_->CountRunning(), 1U);
+  EXPECT_FALSE(answers_.contains(next));
+  ExpectSuccess(AnswerOf(next));
+  EXPECT_EQ(restarts_, 1);
 }
 
 TEST_F(ProbeDispatcherTest, AProbeThatWasTriedIsNotOneTooManyInTheQueue) {
@@ -159,11 +235,11 @@ TEST_F(ProbeDispatcherTest, AProbeThatWasTriedIsNotOneTooManyInTheQueue) {
   const auto running = Probe(kSilent);
   const auto waiting = Probe(kGood);
   LoopUntil([this] { return dispatcher_->CountWaiting() == 2; });
-  ExpectUnavailable(AnswerOf(Probe(kGood)), "the queue is full");
+  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kQueueFull, "the queue is full");
   dispatcher_->Cancel(running);
   ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
-  EXPECT_EQ(answers_[tried].outcome.attempts, 2U);
-  EXPECT_EQ(AnswerOf(waiting).kind, ProbeAnswer::Kind::kTested);
+  EXPECT_EQ(answers_.at(tried)->attempts, 2U);
+  ExpectSuccess(AnswerOf(waiting));
 }
 
 TEST_F(ProbeDispatcherTest, AProbeThatWasTriedAndDidNotGetTheLockAgainIsAnsweredWithItsTest) {
@@ -172,8 +248,8 @@ TEST_F(ProbeDispatcherTest, AProbeThatWasTriedAndDidNotGetTheLockAgainIsAnswered
   const auto tried = PausingProbe(seconds(3));
   Probe(kSilent);
   ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
-  EXPECT_EQ(answers_[tried].outcome.attempts, 1U);
-  EXPECT_EQ(Sample("iperf3_exporter_lock_timeouts_total"), "1");
+  EXPECT_EQ(answers_.at(tried)->attempts, 1U);
+  EXPECT_EQ(lock_timeouts_, 1);
 }
 
 TEST_F(ProbeDispatcherTest, AProbeThatWasTriedIsAnsweredWithItsTestAtShutdown) {
@@ -183,7 +259,7 @@ TEST_F(ProbeDispatcherTest, AProbeThatWasTriedIsAnsweredWithItsTestAtShutdown) {
   bool drained = false;
   dispatcher_->Drain([&] { drained = true; });
   ASSERT_TRUE(answers_.contains(tried));
-  ExpectFailed(answers_[tried], FailureReason::kServerBusy);
+  ExpectFailed(answers_.at(tried), FailureReason::kServerBusy);
   EXPECT_TRUE(drained);
 }
 
@@ -193,24 +269,26 @@ TEST_F(ProbeDispatcherTest, RetriesAreNotLimitedByTheLocksTimeOut) {
   StartWith("busy");
   const ProbeAnswer& answer = AnswerOf(Probe(kMisbehaves));
   ExpectFailed(answer, FailureReason::kServerBusy);
-  EXPECT_EQ(answer.outcome.attempts, 3U);
+  EXPECT_EQ(answer->attempts, 3U);
 }
 
 TEST_F(ProbeDispatcherTest, ALockTimeOutIsCountedAndItsWaitObserved) {
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
   Probe(kSilent);
-  ExpectUnavailable(AnswerOf(Probe(kGood)), "the lock was not had in time");
-  EXPECT_EQ(Sample("iperf3_exporter_lock_timeouts_total"), "1");
-  EXPECT_EQ(Sample("iperf3_exporter_lock_wait_seconds_count"), "1");
-  EXPECT_GE(std::stod(Sample("iperf3_exporter_lock_wait_seconds_sum")), 0.2);
+  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kLockTimeout,
+                "the lock was not acquired in time");
+  EXPECT_EQ(lock_timeouts_, 1);
+  ASSERT_EQ(lock_waits_.size(), 1U);
+  EXPECT_GE(lock_waits_[0], milliseconds(200));
 }
 
 TEST_F(ProbeDispatcherTest, AWorkersLockTimeOutIsCountedAndItsWaitObserved) {
   StartWith("lock_timeout");
-  ExpectUnavailable(AnswerOf(Probe(kMisbehaves)), "the lock was not had in time");
-  EXPECT_EQ(Sample("iperf3_exporter_lock_timeouts_total"), "1");
-  EXPECT_EQ(Sample("iperf3_exporter_lock_wait_seconds_count"), "1");
+  ExpectRefused(AnswerOf(Probe(kMisbehaves)), RefusalReason::kLockTimeout,
+                "the lock was not acquired in time");
+  EXPECT_EQ(lock_timeouts_, 1);
+  ASSERT_EQ(lock_waits_.size(), 1U);
 }
 
 TEST_F(ProbeDispatcherTest, WithoutALockThereIsNoWaitForItAndNoTimeOut) {
@@ -219,10 +297,10 @@ TEST_F(ProbeDispatcherTest, WithoutALockThereIsNoWaitForItAndNoTimeOut) {
   StartWith("busy");
   AnswerOf(Probe(kGood));
   Probe(kSilent);
-  ExpectUnavailable(AnswerOf(Probe(kGood)), "no worker was free in time");
-  EXPECT_EQ(Sample("iperf3_exporter_lock_timeouts_total"), "0");
-  EXPECT_EQ(Sample("iperf3_exporter_lock_wait_seconds_count"), "0");
-  EXPECT_EQ(Sample("iperf3_exporter_probes_total{result=\"worker_timeout\"}"), "1");
+  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kWorkerTimeout,
+                "no worker was free in time");
+  EXPECT_EQ(lock_timeouts_, 0);
+  EXPECT_TRUE(lock_waits_.empty());
 }
 
 TEST_F(ProbeDispatcherTest, WaitingForAWorkerWithALockOfItsOwnIsNoLockTimeOut) {
@@ -230,22 +308,23 @@ TEST_F(ProbeDispatcherTest, WaitingForAWorkerWithALockOfItsOwnIsNoLockTimeOut) {
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
   Probe(kSilent);
-  ExpectUnavailable(AnswerOf(Probe(kGood)), "no worker was free in time");
-  EXPECT_EQ(Sample("iperf3_exporter_lock_timeouts_total"), "0");
+  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kWorkerTimeout,
+                "no worker was free in time");
+  EXPECT_EQ(lock_timeouts_, 0);
 }
 
 TEST_F(ProbeDispatcherTest, AWorkerThatStartsIsWaitedFor) {
   StartWith("good", false);
   ASSERT_FALSE(pool_->AnyAlive());
-  EXPECT_FALSE(AnswerOf(Probe(kGood)).outcome.failure);
+  ExpectSuccess(AnswerOf(Probe(kGood)));
 }
 
 TEST_F(ProbeDispatcherTest, WorkersThatDoNotStartAreNotWaitedForToTheEnd) {
   StartWith("silent_start", false);
   const Deadline start = Clock::now();
-  ExpectUnavailable(AnswerOf(Probe(kGood)), "no worker is alive");
+  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kNoWorker, "no worker is alive");
   EXPECT_LT(Clock::now() - start, seconds(10));
-  EXPECT_EQ(Sample("iperf3_exporter_lock_timeouts_total"), "0");
+  EXPECT_EQ(lock_timeouts_, 0);
 }
 
 TEST_F(ProbeDispatcherTest, WorkersThatCannotWorkAreNotWaitedForAtAll) {
@@ -253,25 +332,27 @@ TEST_F(ProbeDispatcherTest, WorkersThatCannotWorkAreNotWaitedForAtAll) {
   LoopUntil([this] { return !pool_->latest_error().empty(); });
   const auto id = Probe(kGood);
   ASSERT_TRUE(answers_.contains(id));
-  ExpectUnavailable(answers_[id], "no worker is alive: no such iperf3");
+  ExpectRefused(answers_.at(id), RefusalReason::kNoWorker, "no worker is alive: no such iperf3");
 }
 
 TEST_F(ProbeDispatcherTest, AWorkerThatInventsALossOfTheLockLosesItsProbeAndNoMore) {
   StartWith("lock_gone");
   ExpectFailed(AnswerOf(Probe(kMisbehaves)), FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, 1);
-  EXPECT_FALSE(AnswerOf(Probe(kGood)).outcome.failure);
+  ExpectSuccess(AnswerOf(Probe(kGood)));
 }
 
 TEST_F(ProbeDispatcherTest, AtShutdownTheRunningGoOnAndTheWaitingLeave) {
   StartWith("silence");
-  Probe(kSilent);
+  const auto running = Probe(kSilent);
   const auto queued = Probe(kGood);
+  AwaitCounts(1, 1);
   bool drained = false;
   dispatcher_->Drain([&] { drained = true; });
   ASSERT_TRUE(answers_.contains(queued));
-  ExpectUnavailable(answers_[queued], "shutting down");
+  ExpectRefused(answers_.at(queued), RefusalReason::kDraining, "shutting down");
   EXPECT_EQ(dispatcher_->CountRunning(), 1U);
+  EXPECT_FALSE(answers_.contains(running));
   EXPECT_FALSE(drained);
 }
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/retry_delay.h"
 
 namespace iperf3_exporter {
@@ -26,12 +27,16 @@ ProbeProgress ProgressTo(std::vector<TargetPath> paths, ProbeRequest request = {
 
 ProbeProgress Progress() { return ProgressTo({PathTo("192.0.2.1")}); }
 
-JobResult Failed(FailureReason reason, std::uint32_t period_seconds = 1) {
-  JobResult result;
-  result.outcome = JobOutcome::kFailed;
-  result.reason = reason;
-  result.period_seconds = period_seconds;
-  return result;
+TestResult Failed(FailureReason reason) { return tl::unexpected(TestFailure{reason, ""}); }
+
+wire::Started Started(nanoseconds lock_wait = nanoseconds(0)) {
+  return {.job_id = 1, .period_seconds = 1, .lock_wait = lock_wait};
+}
+
+// iperf3 starts, and its test fails.
+void EndJob(ProbeProgress& progress, FailureReason reason, Deadline now = kStart) {
+  progress.OnStarted(Started(), now);
+  progress.OnFinished(Failed(reason));
 }
 
 class ProbeProgressTest : public testing::Test {
@@ -39,7 +44,7 @@ class ProbeProgressTest : public testing::Test {
   // Runs the job at `now`, which fails for `reason` at once.
   void Fail(ProbeProgress& progress, FailureReason reason, Deadline now = kStart) {
     (void)progress.BuildJob(1, now);
-    progress.EndJob(Failed(reason), now);
+    EndJob(progress, reason, now);
   }
 
   std::optional<nanoseconds> Next(ProbeProgress& progress, std::uint32_t retries,
@@ -53,8 +58,8 @@ class ProbeProgressTest : public testing::Test {
 TEST_F(ProbeProgressTest, WaitsNoLongerThanTheLocksTimeOut) {
   ProbeProgress progress = Progress();
   progress.BeginWait(kStart, LockScope::kHost, seconds(2));
-  EXPECT_EQ(progress.leave_queue(), kStart + seconds(2));
-  EXPECT_EQ(progress.BuildJob(1, kStart).lock_deadline, kStart + seconds(2));
+  EXPECT_EQ(progress.queue_deadline(), kStart + seconds(2));
+  EXPECT_EQ(progress.BuildJob(1, kStart).times.lock_by, kStart + seconds(2));
 }
 
 TEST_F(ProbeProgressTest, WaitsNoLongerThanASecondOfTestStillFits) {
@@ -62,8 +67,8 @@ TEST_F(ProbeProgressTest, WaitsNoLongerThanASecondOfTestStillFits) {
   request.test.omit_seconds = 3;
   ProbeProgress progress = ProgressTo({PathTo("192.0.2.1")}, request);
   progress.BeginWait(kStart, LockScope::kHost, seconds(80));
-  EXPECT_EQ(progress.leave_queue(), kEnd - seconds(4) - kTestOverhead);
-  EXPECT_EQ(progress.leave_queue(), progress.last_start());
+  EXPECT_EQ(progress.queue_deadline(), kEnd - seconds(4) - kTestOverhead);
+  EXPECT_EQ(progress.queue_deadline(), progress.last_start());
 }
 
 TEST_F(ProbeProgressTest, TheLocksTimeOutCountsWaitingAndNothingElse) {
@@ -72,17 +77,16 @@ TEST_F(ProbeProgressTest, TheLocksTimeOutCountsWaitingAndNothingElse) {
   progress.EndWait(kStart + milliseconds(500));
   // A test of three seconds, for which its worker waited 500 ms too, and a pause.
   (void)progress.BuildJob(1, kStart + milliseconds(500));
-  JobResult result = Failed(FailureReason::kServerBusy);
-  result.lock_wait = milliseconds(500);
-  progress.EndJob(result, kStart + seconds(4));
+  progress.OnStarted(Started(milliseconds(500)), kStart + seconds(1));
+  progress.OnFinished(Failed(FailureReason::kServerBusy));
   const Deadline again = kStart + seconds(5);
   progress.BeginWait(again, LockScope::kHost, seconds(2));
-  EXPECT_EQ(progress.leave_queue(), again + seconds(1));
+  EXPECT_EQ(progress.queue_deadline(), again + seconds(1));
   progress.EndWait(again + seconds(1));
   EXPECT_EQ(progress.lock_wait(), seconds(2));
   // Nothing of the budget is left: a lock that is free may still be taken.
   progress.BeginWait(again + seconds(2), LockScope::kHost, seconds(2));
-  EXPECT_EQ(progress.leave_queue(), again + seconds(2));
+  EXPECT_EQ(progress.queue_deadline(), again + seconds(2));
 }
 
 TEST_F(ProbeProgressTest, BelievesAWorkersWaitOnlyAsFarAsItCanBe) {
@@ -90,9 +94,7 @@ TEST_F(ProbeProgressTest, BelievesAWorkersWaitOnlyAsFarAsItCanBe) {
     ProbeProgress progress = Progress();
     progress.BeginWait(kStart, LockScope::kHost, seconds(2));
     (void)progress.BuildJob(1, kStart);
-    JobResult result = Failed(FailureReason::kServerBusy);
-    result.lock_wait = claimed;
-    progress.EndJob(result, kStart + milliseconds(100));
+    progress.OnStarted(Started(claimed), kStart + milliseconds(100));
     EXPECT_EQ(progress.lock_wait(), claimed.count() > 0 ? milliseconds(100) : milliseconds(0));
   }
 }
@@ -134,12 +136,12 @@ TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndARetryBeginsAnew) {
   Fail(progress, FailureReason::kConnectionRefused);
   EXPECT_EQ(Next(progress, 1), nanoseconds::zero());
   EXPECT_EQ(progress.BuildJob(1, kStart).address, *ParseIpAddress("192.0.2.2"));
-  progress.EndJob(Failed(FailureReason::kConnectionRefused), kStart);
+  EndJob(progress, FailureReason::kConnectionRefused);
   EXPECT_GT(Next(progress, 1), nanoseconds::zero());
   EXPECT_EQ(progress.BuildJob(1, kStart).address, *ParseIpAddress("192.0.2.1"));
-  progress.EndJob(Failed(FailureReason::kServerBusy), kStart);
+  EndJob(progress, FailureReason::kServerBusy);
   EXPECT_EQ(Next(progress, 1), std::nullopt);
-  EXPECT_EQ(progress.Outcome(kStart).attempts, 3U);
+  EXPECT_EQ(progress.BuildReport(Measurement{}, kStart).attempts, 3U);
 }
 
 TEST_F(ProbeProgressTest, LocksTheTargetThatIsTried) {
@@ -170,7 +172,7 @@ TEST_F(ProbeProgressTest, BindsAndLocksTheSourceOfTheAddressThatIsTried) {
   progress.BeginWait(kStart, LockScope::kBind, seconds(1));
   const LockKey first = progress.lock_key();
   EXPECT_EQ(progress.BuildJob(1, kStart).test.bind_address, v6);
-  progress.EndJob(Failed(FailureReason::kUnreachable), kStart);
+  EndJob(progress, FailureReason::kUnreachable);
   ASSERT_TRUE(Next(progress, 0));
   progress.BeginWait(kStart, LockScope::kBind, seconds(1));
   EXPECT_NE(progress.lock_key(), first);
@@ -179,27 +181,37 @@ TEST_F(ProbeProgressTest, BindsAndLocksTheSourceOfTheAddressThatIsTried) {
 
 TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
   ProbeProgress progress = Progress();
-  for (const JobOutcome outcome : {JobOutcome::kLockTimeout, JobOutcome::kLockGone}) {
-    JobResult result;
-    result.outcome = outcome;
-    progress.EndJob(result, kStart);
-  }
-  progress.EndJob(Failed(FailureReason::kDeadline, 0), kStart);
-  progress.EndJob(Failed(FailureReason::kCancelled, 0), kStart);
-  EXPECT_EQ(progress.Outcome(kStart).attempts, 0U);
+  const auto report = [&] { return progress.BuildReport(Measurement{}, kStart); };
+  (void)progress.BuildJob(1, kStart);
+  progress.OnNotStarted(kStart);
+  EXPECT_EQ(report().attempts, 0U);
+  EXPECT_EQ(report().test.period_seconds, 0U);
   EXPECT_FALSE(progress.last_failure());
-  progress.EndJob(Failed(FailureReason::kServerBusy), kStart);
-  progress.EndJob(Failed(FailureReason::kWorkerLost, 0), kStart);
-  EXPECT_EQ(progress.Outcome(kStart).attempts, 2U);
+  Fail(progress, FailureReason::kServerBusy);
+  EXPECT_EQ(report().attempts, 1U);
+  EXPECT_EQ(report().test.period_seconds, 1U);
+  // Its iperf3 may have been started a moment ago.
+  (void)progress.BuildJob(1, kStart);
+  progress.OnFinished(Failed(FailureReason::kWorkerLost));
+  EXPECT_EQ(report().attempts, 2U);
+  EXPECT_EQ(report().test.period_seconds, 0U);
   EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
   // What was not tried does not take the place of what was.
-  progress.EndJob(Failed(FailureReason::kDeadline, 0), kStart);
+  (void)progress.BuildJob(1, kStart);
+  progress.OnNotStarted(kStart);
   EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
-  JobResult good;
-  good.outcome = JobOutcome::kSucceeded;
-  good.period_seconds = 1;
-  progress.EndJob(good, kStart);
-  EXPECT_EQ(progress.Outcome(kStart).attempts, 3U);
+  (void)progress.BuildJob(1, kStart);
+  progress.OnStarted(Started(), kStart);
+  progress.OnFinished(Measurement{});
+  EXPECT_EQ(report().attempts, 3U);
+}
+
+TEST_F(ProbeProgressTest, AWaitInVainForTheLockCounts) {
+  ProbeProgress progress = Progress();
+  progress.BeginWait(kStart, LockScope::kHost, seconds(2));
+  (void)progress.BuildJob(1, kStart);
+  progress.OnNotStarted(kStart + milliseconds(300));
+  EXPECT_EQ(progress.lock_wait(), milliseconds(300));
 }
 
 TEST_F(ProbeProgressTest, TakesOnlyPathsThatAreAllowed) {
@@ -221,7 +233,7 @@ TEST_F(ProbeProgressTest, TakesOnlyPathsThatAreAllowed) {
 }
 
 TEST_F(ProbeProgressTest, CountsItsTimeFromTheRequest) {
-  EXPECT_EQ(Progress().Outcome(kStart + seconds(2)).duration, seconds(2));
+  EXPECT_EQ(Progress().BuildReport(Measurement{}, kStart + seconds(2)).duration, seconds(2));
 }
 
 }  // namespace

@@ -152,14 +152,13 @@ TEST(PagesTest, LockStatusIsJsonWhateverTheTextsHold) {
 TEST(PagesTest, LandingPageEscapesWhatIsNotOurs) {
   Options options;
   options.telemetry_path = "/<m>\"'&";
-  WorkerReady ready;
-  ready.iperf3_version = "<script>";
-  const std::string page = BuildLandingPage(options, &ready);
+  const SandboxReport sandbox;
+  const std::string page = BuildLandingPage(options, "<script>", &sandbox);
   EXPECT_EQ(page.find("<script>"), std::string::npos);
   EXPECT_EQ(page.find("<m>"), std::string::npos);
   EXPECT_NE(page.find("&lt;script&gt;"), std::string::npos);
   EXPECT_NE(page.find("/&lt;m&gt;&quot;&#39;&amp;"), std::string::npos);
-  EXPECT_NE(BuildLandingPage(options, nullptr).find("not known yet"), std::string::npos);
+  EXPECT_NE(BuildLandingPage(options, "", nullptr).find("not known yet"), std::string::npos);
 }
 
 }  // namespace

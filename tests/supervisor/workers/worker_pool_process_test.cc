@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -21,8 +23,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What makes any rogue behave: at once, or when its job is cancelled.
+// What makes any rogue behave: at once, never ending its test, or ending it when it is cancelled.
 constexpr char kGood[] = "127.0.0.2";
+constexpr char kSilent[] = "127.0.0.3";
 constexpr char kGoodAfterCancel[] = "127.0.0.4";
 
 class WorkerPoolTest : public testing::Test {
@@ -33,19 +36,45 @@ class WorkerPoolTest : public testing::Test {
     settings.path = rogue_->path();
     settings.config = config;
     settings.count = count;
-    pool_ = std::make_unique<WorkerPool>(base_.get(), settings,
-                                         WorkerPool::Hooks{.on_idle = [this] { Break(); },
-                                                           .on_restart =
-                                                               [this](WorkerRestart reason) {
-                                                                 restarts_.push_back(reason);
-                                                                 Break();
-                                                               },
-                                                           .renew_lock =
-                                                               [this] {
-                                                                 if (lock_gone_) pool_->Renew();
-                                                                 return lock_gone_;
-                                                               }});
+    pool_ = std::make_unique<WorkerPool>(
+        base_.get(), settings,
+        WorkerPool::Hooks{.on_idle = [this] { Break(); },
+                          .on_job_event = [this](const JobEvent& event) { OnJobEvent(event); },
+                          .on_restart =
+                              [this](WorkerRestart reason) {
+                                restarts_.push_back(reason);
+                                Break();
+                              },
+                          .on_lock_gone = [this] { OnLockGone(); }});
     ASSERT_TRUE(pool_->Start());
+  }
+
+  void OnJobEvent(const JobEvent& event) {
+    if (const auto* started = std::get_if<wire::Started>(&event)) {
+      EXPECT_FALSE(IsOver(started->job_id));
+      EXPECT_TRUE(started_.insert(started->job_id).second) << "started twice";
+    } else if (const auto* finished = std::get_if<wire::Finished>(&event)) {
+      EXPECT_FALSE(IsOver(finished->job_id)) << "answered twice";
+      results_.emplace(finished->job_id, finished->result);
+    } else {
+      const auto& not_started = std::get<wire::NotStarted>(event);
+      EXPECT_FALSE(IsOver(not_started.job_id)) << "answered twice";
+      not_started_.emplace(not_started.job_id, not_started.why);
+    }
+  }
+
+  void OnLockGone() {
+    ++lock_gone_reports_;
+    if (lock_gone_) {
+      pool_->OnLockRecreated();
+      lock_gone_ = false;
+    } else {
+      pool_->OnLockIntact();
+    }
+  }
+
+  [[nodiscard]] bool IsOver(std::uint64_t job_id) const {
+    return results_.contains(job_id) || not_started_.contains(job_id);
   }
 
   void Break() { ::event_base_loopbreak(base_.get()); }
@@ -74,37 +103,45 @@ class WorkerPoolTest : public testing::Test {
     job.id = next_id_++;
     job.target = target;
     job.address = *ParseIpAddress("127.0.0.1");
-    job.deadline = Clock::now() + seconds(20);
-    job.lock_deadline = job.deadline;
     return job;
   }
 
-  // Runs one job on the first idle worker and gives its result.
-  JobResult RunJob(const Job& job) {
+  // Hands the job to an idle worker, which has so much time for it.
+  [[nodiscard]] bool TryRun(const Job& job, std::chrono::nanoseconds time = seconds(90)) {
+    return pool_->TryRun(job, Clock::now() + time);
+  }
+
+  // Runs one job on the first idle worker and returns its result.
+  TestResult RunJob(const Job& job, std::chrono::nanoseconds time = seconds(20)) {
     AwaitIdle(1);
-    std::optional<JobResult> got;
-    EXPECT_TRUE(pool_->TryRun(job, [&](const JobResult& result) {
-      EXPECT_FALSE(got) << "answered twice";
-      got = result;
-    }));
-    LoopUntil([&] { return got.has_value(); });
-    return *got;
+    EXPECT_TRUE(TryRun(job, time));
+    LoopUntil([&] { return IsOver(job.id); });
+    EXPECT_TRUE(results_.contains(job.id)) << "it was not started";
+    return results_[job.id];
+  }
+
+  static FailureReason ReasonOf(const TestResult& result) {
+    EXPECT_FALSE(result);
+    return result ? FailureReason::kCancelled : result.error().reason;
   }
 
   EventBase base_ = CreateEventBase();
   std::unique_ptr<RogueWorkerLink> rogue_;
   std::unique_ptr<WorkerPool> pool_;
   std::vector<WorkerRestart> restarts_;
-  bool lock_gone_ = false;  // what its owner finds when a worker says so
+  std::set<std::uint64_t> started_;
+  std::map<std::uint64_t, TestResult> results_;
+  std::map<std::uint64_t, wire::NotStarted::Why> not_started_;
+  bool lock_gone_ = false;  // what its owner finds when a worker reports it
+  int lock_gone_reports_ = 0;
   std::uint64_t next_id_ = 1;
 };
 
 TEST_F(WorkerPoolTest, GivesTheResultOfAGoodWorker) {
   StartPool("good", 2);
   const Job job = MakeJob();
-  const auto result = RunJob(job);
-  EXPECT_EQ(result.job_id, job.id);
-  EXPECT_EQ(result.outcome, JobOutcome::kSucceeded);
+  EXPECT_TRUE(RunJob(job));
+  EXPECT_TRUE(started_.contains(job.id));
   EXPECT_TRUE(restarts_.empty());
   EXPECT_EQ(pool_->latest_ready()->iperf3_version, "3.12");
 }
@@ -132,22 +169,18 @@ class WorkerPoolBreachTest : public WorkerPoolTest, public testing::WithParamInt
 TEST_P(WorkerPoolBreachTest, CostsItsJobAndTheWorkerOnly) {
   StartPool(GetParam().mode, 2);
   AwaitIdle(2);
-  std::optional<JobResult> other;
-  Job in_flight = MakeJob(kGoodAfterCancel);
-  in_flight.deadline = Clock::now() + seconds(90);
-  ASSERT_TRUE(pool_->TryRun(in_flight, [&](const JobResult& result) { other = result; }));
-  Job job = MakeJob();
-  if (GetParam().restart == WorkerRestart::kHung) job.deadline = Clock::now() + milliseconds(50);
-  const JobResult lost = RunJob(job);
-  EXPECT_EQ(lost.outcome, JobOutcome::kFailed);
-  EXPECT_EQ(lost.reason, FailureReason::kWorkerLost);
+  const Job in_flight = MakeJob(kGoodAfterCancel);
+  ASSERT_TRUE(TryRun(in_flight));
+  const bool hangs = GetParam().restart == WorkerRestart::kHung;
+  const TestResult lost = RunJob(MakeJob(), hangs ? milliseconds(50) : milliseconds(20'000));
+  EXPECT_EQ(ReasonOf(lost), FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{GetParam().restart});
   // The one that takes its place works, and the other one has not noticed.
-  EXPECT_EQ(RunJob(MakeJob(kGood)).outcome, JobOutcome::kSucceeded);
-  EXPECT_FALSE(other);
-  pool_->Cancel(in_flight.id);
-  LoopUntil([&] { return other.has_value(); });
-  EXPECT_EQ(other->outcome, JobOutcome::kSucceeded);
+  EXPECT_TRUE(RunJob(MakeJob(kGood)));
+  EXPECT_FALSE(IsOver(in_flight.id));
+  pool_->Cancel(in_flight.id, Clock::now() + seconds(30));
+  LoopUntil([&] { return IsOver(in_flight.id); });
+  EXPECT_TRUE(results_[in_flight.id]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, WorkerPoolBreachTest,
@@ -160,7 +193,18 @@ INSTANTIATE_TEST_SUITE_P(Modes, WorkerPoolBreachTest,
                                          Breach{"other_job", WorkerRestart::kProtocol},
                                          Breach{"other_direction", WorkerRestart::kProtocol},
                                          Breach{"ready_again", WorkerRestart::kProtocol},
+                                         Breach{"cannot_work_after_all", WorkerRestart::kProtocol},
+                                         Breach{"started_twice", WorkerRestart::kProtocol},
+                                         Breach{"not_started_after_all", WorkerRestart::kProtocol},
+                                         Breach{"finished_unstarted", WorkerRestart::kProtocol},
+                                         Breach{"failed_unstarted", WorkerRestart::kProtocol},
+                                         Breach{"other_start", WorkerRestart::kProtocol},
+                                         Breach{"long_period", WorkerRestart::kProtocol},
+                                         Breach{"recovered_no_lock", WorkerRestart::kProtocol},
+                                         Breach{"lock_timeout", WorkerRestart::kProtocol},
+                                         Breach{"lock_gone", WorkerRestart::kProtocol},
                                          Breach{"silence", WorkerRestart::kHung},
+                                         Breach{"silence_at_lock", WorkerRestart::kHung},
                                          Breach{"orphan", WorkerRestart::kHung},
                                          Breach{"close", WorkerRestart::kCrashed},
                                          Breach{"close_and_live", WorkerRestart::kCrashed},
@@ -169,23 +213,23 @@ INSTANTIATE_TEST_SUITE_P(Modes, WorkerPoolBreachTest,
 
 TEST_F(WorkerPoolTest, ASecondAnswerIsABreach) {
   StartPool("twice", 1);
-  EXPECT_EQ(RunJob(MakeJob()).outcome, JobOutcome::kSucceeded);
+  EXPECT_TRUE(RunJob(MakeJob()));
   LoopUntil([this] { return !restarts_.empty(); });
   EXPECT_EQ(restarts_.front(), WorkerRestart::kProtocol);
 }
 
 TEST_F(WorkerPoolTest, ASecondAnswerIsNotTakenForTheNextOne) {
   StartPool("twice_late", 1);
-  EXPECT_EQ(RunJob(MakeJob()).outcome, JobOutcome::kSucceeded);
-  EXPECT_EQ(RunJob(MakeJob()).reason, FailureReason::kWorkerLost);
+  EXPECT_TRUE(RunJob(MakeJob()));
+  EXPECT_EQ(ReasonOf(RunJob(MakeJob())), FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kProtocol});
 }
 
 TEST_F(WorkerPoolTest, AnErrorTextIsHandedOnCutButUnread) {
   StartPool("hostile_text", 1);
-  const JobResult result = RunJob(MakeJob());
-  EXPECT_EQ(result.reason, FailureReason::kServerError);
-  EXPECT_EQ(result.error_text.size(), kMaxErrorTextBytes);
+  const TestResult result = RunJob(MakeJob());
+  EXPECT_EQ(ReasonOf(result), FailureReason::kServerError);
+  EXPECT_EQ(result.error().detail.size(), kMaxErrorTextBytes);
   EXPECT_TRUE(restarts_.empty());
 }
 
@@ -203,6 +247,7 @@ TEST_P(WorkerPoolStartTest, NothingIsTakenFromAWorkerThatIsNotReady) {
 
 INSTANTIATE_TEST_SUITE_P(Modes, WorkerPoolStartTest,
                          testing::Values(Breach{"unasked_result", WorkerRestart::kProtocol},
+                                         Breach{"unasked_start", WorkerRestart::kProtocol},
                                          Breach{"ready_hostile_version", WorkerRestart::kProtocol},
                                          Breach{"ready_hostile_error", WorkerRestart::kProtocol},
                                          Breach{"silent_start", WorkerRestart::kNotReady},
@@ -236,8 +281,8 @@ TEST_F(WorkerPoolTest, AnOrphanDoesNotKeepTheLock) {
   StartPool("orphan", 1, lock.config());
   Job job = MakeJob();
   job.lock_key = MakeLockKey("host");
-  job.deadline = Clock::now() + milliseconds(500);
-  EXPECT_EQ(RunJob(job).reason, FailureReason::kWorkerLost);
+  job.times.kill_at = Clock::now() + seconds(20);
+  EXPECT_EQ(ReasonOf(RunJob(job, milliseconds(500))), FailureReason::kWorkerLost);
   // The first orphan's child becomes ours when the orphan has died, which the loop is told.
   std::optional<bool> acquired;
   LoopUntil([&] {
@@ -253,11 +298,13 @@ TEST_F(WorkerPoolTest, StopEndsWhatAHungWorkerHadStarted) {
   AwaitIdle(1);
   Job job = MakeJob();
   job.lock_key = MakeLockKey("host");
-  ASSERT_TRUE(pool_->TryRun(job, [](const JobResult&) { ADD_FAILURE(); }));
+  job.times.kill_at = Clock::now() + seconds(20);
+  ASSERT_TRUE(TryRun(job));
   const auto monitor = LockMonitor::Open(lock.config().lock_name, lock.config().lock_scope);
   ASSERT_TRUE(monitor);
   LoopUntil([&] { return !monitor->Read().holders.empty(); });
   pool_->Stop();
+  EXPECT_FALSE(IsOver(job.id));
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
   EXPECT_TRUE(lock.CanAcquire());
@@ -275,61 +322,89 @@ TEST_F(WorkerPoolTest, AWorkerThatDiesAtStartIsTriedAgainLaterAndLater) {
 TEST_F(WorkerPoolTest, AJobThatFindsNoIdleWorkerIsNotTaken) {
   StartPool("good", 1);
   AwaitIdle(1);
-  ASSERT_TRUE(pool_->TryRun(MakeJob(kGoodAfterCancel), [](const JobResult&) {}));
-  EXPECT_FALSE(pool_->TryRun(MakeJob(), [](const JobResult&) { ADD_FAILURE(); }));
+  ASSERT_TRUE(TryRun(MakeJob(kGoodAfterCancel)));
+  EXPECT_FALSE(TryRun(MakeJob()));
+}
+
+TEST_F(WorkerPoolTest, ReportsTheStartOfAJobBeforeItsEnd) {
+  StartPool("good", 1);
+  AwaitIdle(1);
+  const Job job = MakeJob(kSilent);
+  ASSERT_TRUE(TryRun(job));
+  LoopUntil([&] { return started_.contains(job.id); });
+  EXPECT_FALSE(IsOver(job.id));
+}
+
+TEST_F(WorkerPoolTest, AJobThatIsNotStartedCostsNoWorker) {
+  StartPool("lock_timeout", 1);
+  AwaitIdle(1);
+  Job job = MakeJob();
+  job.lock_key = MakeLockKey("host");
+  ASSERT_TRUE(TryRun(job));
+  LoopUntil([&] { return IsOver(job.id); });
+  EXPECT_EQ(not_started_.at(job.id), wire::NotStarted::Why::kLockTimeout);
+  EXPECT_TRUE(RunJob(MakeJob(kGood)));
+  EXPECT_TRUE(restarts_.empty());
 }
 
 TEST_F(WorkerPoolTest, ACancelThatIsNotHeardEndsTheWorker) {
   StartPool("silence", 1);
   AwaitIdle(1);
-  std::optional<JobResult> got;
   const Job job = MakeJob();
-  ASSERT_TRUE(pool_->TryRun(job, [&](const JobResult& result) { got = result; }));
-  pool_->Cancel(job.id);
-  LoopUntil([&] { return got.has_value(); });
-  EXPECT_EQ(got->reason, FailureReason::kWorkerLost);
+  ASSERT_TRUE(TryRun(job));
+  pool_->Cancel(job.id, Clock::now() + milliseconds(200));
+  LoopUntil([&] { return IsOver(job.id); });
+  EXPECT_EQ(ReasonOf(results_[job.id]), FailureReason::kWorkerLost);
   LoopUntil([this] { return !restarts_.empty(); });
   EXPECT_EQ(restarts_.front(), WorkerRestart::kHung);
 }
 
-TEST_F(WorkerPoolTest, RenewReplacesIdleWorkersNowAndBusyOnesAfterTheirJob) {
-  StartPool("silence", 2);
+TEST_F(WorkerPoolTest, ACancelGivesNoWorkerMoreTime) {
+  StartPool("silence", 1);
+  AwaitIdle(1);
+  const Job job = MakeJob();
+  ASSERT_TRUE(TryRun(job, milliseconds(200)));
+  pool_->Cancel(job.id, Clock::now() + seconds(90));
+  LoopUntil([&] { return IsOver(job.id); });
+  EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kHung});
+}
+
+TEST_F(WorkerPoolTest, ANewLockReplacesIdleWorkersNowAndBusyOnesAfterTheirJob) {
+  StartPool("good", 2);
   AwaitIdle(2);
-  std::optional<JobResult> got;
-  Job job = MakeJob();
-  job.deadline = Clock::now() + milliseconds(200);
-  ASSERT_TRUE(pool_->TryRun(job, [&](const JobResult& result) { got = result; }));
-  pool_->Renew();
+  const Job job = MakeJob(kGoodAfterCancel);
+  ASSERT_TRUE(TryRun(job));
+  pool_->OnLockRecreated();
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kLockGone});
   EXPECT_EQ(pool_->CountIn(WorkerState::kBusy), 1U);
   EXPECT_EQ(pool_->CountIn(WorkerState::kDown), 0U);
-  LoopUntil([&] { return got.has_value(); });
+  pool_->Cancel(job.id, Clock::now() + seconds(30));
+  LoopUntil([&] { return IsOver(job.id); });
+  EXPECT_TRUE(results_[job.id]);
+  EXPECT_EQ(restarts_, std::vector<WorkerRestart>(2, WorkerRestart::kLockGone));
 }
 
 TEST_F(WorkerPoolTest, AWorkerThatInventsALossOfTheLockBreaksTheProtocol) {
   StartPool("lock_gone", 1);
   Job job = MakeJob();
   job.lock_key = MakeLockKey("host");
-  EXPECT_EQ(RunJob(job).reason, FailureReason::kWorkerLost);
+  EXPECT_EQ(ReasonOf(RunJob(job)), FailureReason::kWorkerLost);
+  EXPECT_EQ(lock_gone_reports_, 1);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kProtocol});
 }
 
-TEST_F(WorkerPoolTest, ATrueLossOfTheLockRenewsEveryWorkerOnce) {
+TEST_F(WorkerPoolTest, ALossOfTheLockReplacesEveryWorkerOnce) {
   StartPool("lock_gone", 2);
   lock_gone_ = true;
   AwaitIdle(2);
-  std::vector<JobResult> results;
+  // The second reports the same deletion, perhaps when nothing is gone any more.
   for (int i = 0; i < 2; ++i) {
     Job job = MakeJob();
     job.lock_key = MakeLockKey("host");
-    ASSERT_TRUE(pool_->TryRun(job, [&](const JobResult& result) {
-      results.push_back(result);
-      // The second tells of the same deletion, when nothing is gone any more.
-      lock_gone_ = false;
-    }));
+    ASSERT_TRUE(TryRun(job));
   }
-  LoopUntil([&] { return results.size() == 2; });
-  for (const JobResult& result : results) EXPECT_EQ(result.outcome, JobOutcome::kLockGone);
+  LoopUntil([&] { return not_started_.size() == 2; });
+  for (const auto& [id, why] : not_started_) EXPECT_EQ(why, wire::NotStarted::Why::kLockGone);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>(2, WorkerRestart::kLockGone));
 }
 

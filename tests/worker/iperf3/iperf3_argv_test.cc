@@ -79,11 +79,6 @@ TEST(Iperf3ArgvTest, EndsByBytesInsteadOfByTime) {
   EXPECT_EQ(BuildIperf3Argv(job, 86400, {})[8], "60.0");
 }
 
-TEST(Iperf3ArgvTest, OnlyATestThatEndsByBytesNeedsALimit) {
-  EXPECT_EQ(RunLimit({}, 5), std::nullopt);
-  EXPECT_EQ(RunLimit({.omit_seconds = 2, .bytes = 1}, 5), seconds(7) + kFarTestOverhead);
-}
-
 TEST(Iperf3ArgvTest, CountsUdpPacketsIn64BitsWhereIperf3Can) {
   Job job = JobTo("192.0.2.1");
   job.test.protocol = Protocol::kUdp;
@@ -99,37 +94,6 @@ TEST(Iperf3ArgvTest, KeepsTheReportOfALongTestSmall) {
   EXPECT_EQ(IntervalSeconds(61), 2U);
   EXPECT_EQ(IntervalSeconds(3600), 60U);
   EXPECT_EQ(IntervalSeconds(86400), 60U);
-}
-
-TEST(Iperf3ArgvTest, KeepsThePeriodThatFits) {
-  const TestOptions test{.period_seconds = 5};
-  EXPECT_EQ(FittingPeriod(test, seconds(10)), 5U);
-  EXPECT_EQ(FittingPeriod(test, seconds(5) + kTestOverhead), 5U);
-}
-
-TEST(Iperf3ArgvTest, CutsThePeriodToWhatAFarPathNeeds) {
-  const TestOptions test{.period_seconds = 5};
-  EXPECT_EQ(FittingPeriod(test, seconds(5) + kTestOverhead - milliseconds(1)), 4U);
-  EXPECT_EQ(FittingPeriod(test, seconds(4) + kFarTestOverhead), 4U);
-  EXPECT_EQ(FittingPeriod(test, seconds(4) + kFarTestOverhead - milliseconds(1)), 3U);
-  EXPECT_EQ(FittingPeriod(test, seconds(2) + kFarTestOverhead), 2U);
-  // Six round trips of 150 ms fit beside it.
-  EXPECT_GT(kFarTestOverhead, 6 * milliseconds(150));
-}
-
-TEST(Iperf3ArgvTest, CutsToOneSecondRatherThanToNone) {
-  const TestOptions test{.period_seconds = 5};
-  EXPECT_EQ(FittingPeriod(test, seconds(2) + kFarTestOverhead - milliseconds(1)), 1U);
-  EXPECT_EQ(FittingPeriod(test, seconds(1) + kTestOverhead), 1U);
-  EXPECT_EQ(FittingPeriod(test, seconds(1) + kTestOverhead - milliseconds(1)), std::nullopt);
-  EXPECT_EQ(FittingPeriod(test, seconds(0)), std::nullopt);
-}
-
-TEST(Iperf3ArgvTest, CountsTheOmittedSeconds) {
-  const TestOptions test{.period_seconds = 5, .omit_seconds = 3};
-  EXPECT_EQ(FittingPeriod(test, seconds(8) + kTestOverhead), 5U);
-  EXPECT_EQ(FittingPeriod(test, seconds(6) + kFarTestOverhead), 3U);
-  EXPECT_EQ(FittingPeriod(test, seconds(3) + kTestOverhead), std::nullopt);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using Why = wire::NotStarted::Why;
 
 class WorkerLoopTest : public ::testing::Test {
  protected:
@@ -39,8 +40,8 @@ class WorkerLoopTest : public ::testing::Test {
     job.test.period_seconds = 1;
     job.test.bind_device = mode;
     job.lock_key = MakeLockKey("host");
-    job.deadline = Clock::now() + time;
-    job.lock_deadline = job.deadline;
+    const Deadline deadline = Clock::now() + time;
+    job.times = BuildJobTimes(job.test, deadline, deadline);
     return job;
   }
 
@@ -66,7 +67,7 @@ class WorkerLoopTest : public ::testing::Test {
 
 TEST_F(WorkerLoopTest, SaysWhatItsIperf3Is) {
   WorkerUnderTest worker;
-  const WorkerReady ready = worker.Configure(config_);
+  const SetUpAnswer ready = worker.Configure(config_);
   EXPECT_EQ(ready.error, "");
   EXPECT_EQ(ready.iperf3_version, "3.12");
   EXPECT_TRUE(ready.capabilities.connect_timeout);
@@ -88,44 +89,54 @@ TEST_F(WorkerLoopTest, AnswersEachJobWithItsReason) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   for (const Case& expected : kCases) {
-    const JobResult result = worker.Run(MakeJob(expected.mode));
-    EXPECT_EQ(result.job_id, last_id_);
-    EXPECT_EQ(result.outcome, JobOutcome::kFailed) << expected.mode;
-    EXPECT_EQ(result.reason, expected.reason) << expected.mode;
-    EXPECT_EQ(result.period_seconds, 1U);
+    const JobEnd end = worker.Run(MakeJob(expected.mode));
+    ASSERT_TRUE(end.started);
+    EXPECT_EQ(end.started->job_id, last_id_);
+    EXPECT_EQ(end.started->period_seconds, 1U);
+    ASSERT_FALSE(end.Succeeded()) << expected.mode;
+    EXPECT_EQ(end.reason(), expected.reason) << expected.mode;
   }
-  const JobResult good = worker.Run(MakeJob("ok"));
-  EXPECT_EQ(good.outcome, JobOutcome::kSucceeded);
-  ASSERT_TRUE(good.measurement.upload);
-  EXPECT_EQ(good.measurement.upload->received_bytes, 900000);
+  const JobEnd good = worker.Run(MakeJob("ok"));
+  ASSERT_TRUE(good.Succeeded());
+  ASSERT_TRUE(good.result->upload);
+  EXPECT_EQ(good.result->upload->received_bytes, 900000);
 }
 
 TEST_F(WorkerLoopTest, EndsTheTestAtTheDeadline) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  const JobResult result = worker.Run(MakeJob("hang", milliseconds(1700)));
-  EXPECT_EQ(result.outcome, JobOutcome::kFailed);
-  EXPECT_EQ(result.reason, FailureReason::kDeadline);
-  const JobResult next = worker.Run(MakeJob("ok"));
-  EXPECT_EQ(next.outcome, JobOutcome::kSucceeded);
-  EXPECT_FALSE(next.recovered_lock);
+  const JobEnd end = worker.Run(MakeJob("hang", milliseconds(1700)));
+  ASSERT_FALSE(end.Succeeded());
+  EXPECT_EQ(end.reason(), FailureReason::kDeadline);
+  const JobEnd next = worker.Run(MakeJob("ok"));
+  EXPECT_TRUE(next.Succeeded());
+  ASSERT_TRUE(next.started);
+  EXPECT_FALSE(next.started->recovered_lock);
+}
+
+// Long before the deadline.
+TEST_F(WorkerLoopTest, EndsATestThatSendsItsBytesTooSlowlyAfterItsPeriod) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  Job job = MakeJob("hang");
+  job.test.bytes = 1;
+  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kDeadline);
+  EXPECT_LT(Clock::now(), job.times.start_by);
 }
 
 TEST_F(WorkerLoopTest, AnswersInsideTheDeadlineWhatIgnoresSigterm) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  const Job job = MakeJob("ignore-term", milliseconds(1700));
-  const JobResult result = worker.Run(job);
-  EXPECT_LE(Clock::now(), job.deadline);
-  EXPECT_EQ(result.reason, FailureReason::kDeadline);
+  const Deadline deadline = Clock::now() + milliseconds(1700);
+  const JobEnd end = worker.Run(MakeJob("ignore-term", TimeLeft(deadline)));
+  EXPECT_LE(Clock::now(), deadline);
+  EXPECT_EQ(end.reason(), FailureReason::kDeadline);
 }
 
 TEST_F(WorkerLoopTest, StartsNothingWhenNoSecondFits) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  const JobResult result = worker.Run(MakeJob("ok", milliseconds(1200)));
-  EXPECT_EQ(result.reason, FailureReason::kDeadline);
-  EXPECT_EQ(result.period_seconds, 0U);
+  EXPECT_EQ(worker.Run(MakeJob("ok", milliseconds(1200))).not_started, Why::kNoTime);
 }
 
 TEST_F(WorkerLoopTest, ACancelFreesEverything) {
@@ -133,12 +144,10 @@ TEST_F(WorkerLoopTest, ACancelFreesEverything) {
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Job job = MakeJob("ignore-term");
   worker.Send(job);
-  worker.Send(wire::Cancel{job.id});
-  const auto result = worker.Receive<JobResult>();
-  ASSERT_TRUE(result);
-  EXPECT_EQ(result->reason, FailureReason::kCancelled);
-  worker.Send(wire::Cancel{job.id});  // late: ignored
-  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+  worker.Send(wire::Cancel{});
+  EXPECT_EQ(worker.AwaitEnd().reason(), FailureReason::kCancelled);
+  worker.Send(wire::Cancel{});  // late: ignored
+  EXPECT_TRUE(worker.Run(MakeJob("ok")).Succeeded());
 }
 
 TEST_F(WorkerLoopTest, WaitsForTheLockOfAnotherWorkerAndNoLongerThanAllowed) {
@@ -150,20 +159,26 @@ TEST_F(WorkerLoopTest, WaitsForTheLockOfAnotherWorkerAndNoLongerThanAllowed) {
   holder.Send(held);
   // The holder has the lock once the waiter can't get it any more.
   Job waiting = MakeJob("ok");
-  JobResult result;
+  JobEnd end;
+  Deadline began;
   do {
-    waiting.lock_deadline = Clock::now() + milliseconds(100);
-    result = waiter.Run(waiting);
-  } while (result.outcome == JobOutcome::kSucceeded);
-  EXPECT_EQ(result.outcome, JobOutcome::kLockTimeout);
-  EXPECT_GE(result.lock_wait, milliseconds(90));
+    began = Clock::now();
+    waiting.times.lock_by = began + milliseconds(100);
+    end = waiter.Run(waiting);
+  } while (end.Succeeded());
+  EXPECT_EQ(end.not_started, Why::kLockTimeout);
+  EXPECT_GE(Clock::now() - began, milliseconds(90));
 
   waiter.Send(MakeJob("ok"));
-  waiter.Send(wire::Cancel{last_id_});
-  EXPECT_EQ(waiter.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+  waiter.Send(wire::Cancel{});
+  EXPECT_EQ(waiter.AwaitEnd().not_started, Why::kCancelled);
 
-  holder.Send(wire::Cancel{held.id});
-  EXPECT_EQ(waiter.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+  waiter.Send(MakeJob("ok"));
+  holder.Send(wire::Cancel{});
+  end = waiter.AwaitEnd();
+  EXPECT_TRUE(end.Succeeded());
+  ASSERT_TRUE(end.started);
+  EXPECT_GT(end.started->lock_wait, seconds(0));
 }
 
 TEST_F(WorkerLoopTest, AKilledWorkerLeavesNoLockBehind) {
@@ -174,12 +189,13 @@ TEST_F(WorkerLoopTest, AKilledWorkerLeavesNoLockBehind) {
   ASSERT_EQ(next.Configure(config_).error, "");
   Job probe = MakeJob("ok");
   do {
-    probe.lock_deadline = Clock::now() + milliseconds(100);
-  } while (next.Run(probe).outcome == JobOutcome::kSucceeded);
+    probe.times.lock_by = Clock::now() + milliseconds(100);
+  } while (next.Run(probe).Succeeded());
   victim.Kill(SIGKILL);
-  const JobResult result = next.Run(MakeJob("ok"));
-  EXPECT_EQ(result.outcome, JobOutcome::kSucceeded);
-  EXPECT_TRUE(result.recovered_lock);
+  const JobEnd end = next.Run(MakeJob("ok"));
+  EXPECT_TRUE(end.Succeeded());
+  ASSERT_TRUE(end.started);
+  EXPECT_TRUE(end.started->recovered_lock);
 }
 
 TEST_F(WorkerLoopTest, EndsWithItsSupervisor) {
@@ -201,9 +217,9 @@ TEST_F(WorkerLoopTest, SignalsThatAreNotForItDoNotEndIt) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   for (const int signal_number : {SIGHUP, SIGINT, SIGTERM, SIGCONT}) worker.Kill(signal_number);
-  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
-  EXPECT_EQ(worker.Run(MakeJob("hang", milliseconds(3000))).reason, FailureReason::kDeadline);
-  EXPECT_EQ(worker.Run(MakeJob("ok")).outcome, JobOutcome::kSucceeded);
+  EXPECT_TRUE(worker.Run(MakeJob("ok")).Succeeded());
+  EXPECT_EQ(worker.Run(MakeJob("hang", milliseconds(3000))).reason(), FailureReason::kDeadline);
+  EXPECT_TRUE(worker.Run(MakeJob("ok")).Succeeded());
 }
 
 // Mutual exclusion with an iperf3 that outlives its worker for a moment depends on it.
@@ -224,8 +240,8 @@ TEST_F(WorkerLoopTest, Iperf3KeepsTheLeaseAsItsLowestDescriptor) {
   const auto lock = OpenLockFile(LockFile::kLock, config_.lock_name, config_.lock_scope, O_RDONLY);
   ASSERT_TRUE(lock);
   EXPECT_TRUE(IsLocked(lock->get(), PlaceOf(LockRole::kLease, job.lock_key)));
-  worker.Send(wire::Cancel{job.id});
-  EXPECT_EQ(worker.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+  worker.Send(wire::Cancel{});
+  EXPECT_EQ(worker.AwaitEnd().reason(), FailureReason::kCancelled);
   EXPECT_FALSE(IsLocked(lock->get(), PlaceOf(LockRole::kLease, job.lock_key)));
 }
 
@@ -245,8 +261,8 @@ TEST_F(WorkerLoopTest, IgnoresNothingInThePlaceOfIperf3) {
   for (const int signal_number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGCONT}) {
     EXPECT_EQ(mask >> (signal_number - 1) & 1, 0U) << signal_number;
   }
-  worker.Send(wire::Cancel{job.id});
-  EXPECT_EQ(worker.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+  worker.Send(wire::Cancel{});
+  EXPECT_EQ(worker.AwaitEnd().reason(), FailureReason::kCancelled);
 }
 
 // Its socket stays open, so that only the kernel's signal can tell it.
@@ -295,7 +311,7 @@ TEST_F(WorkerLoopTest, PutsNothingInThePlaceOfAClosedStandardError) {
       std::error_code error;
       EXPECT_EQ(std::filesystem::read_symlink(path, error), "/dev/null") << fd << error.message();
     }
-    EXPECT_EQ(worker.Run(MakeJob("")).outcome, JobOutcome::kSucceeded);
+    EXPECT_TRUE(worker.Run(MakeJob("")).Succeeded());
   }
 }
 
@@ -344,7 +360,7 @@ TEST_F(WorkerLoopTest, RealIperf3EndsAtTheDeadlineAgainstASilentPeer) {
   ASSERT_EQ(worker.Configure(config_).error, "");
   Job job = MakeJob("", seconds(2));
   job.port = ntohs(address.sin_port);
-  EXPECT_EQ(worker.Run(job).reason, FailureReason::kDeadline);
+  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kDeadline);
 }
 
 TEST_F(WorkerLoopTest, RealIperf3TellsThatNothingListens) {
@@ -353,9 +369,7 @@ TEST_F(WorkerLoopTest, RealIperf3TellsThatNothingListens) {
   ASSERT_EQ(worker.Configure(config_).error, "");
   Job job = MakeJob("");
   job.port = 1;
-  const JobResult result = worker.Run(job);
-  EXPECT_EQ(result.outcome, JobOutcome::kFailed);
-  EXPECT_EQ(result.reason, FailureReason::kConnectionRefused);
+  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kConnectionRefused);
 }
 
 }  // namespace

@@ -17,8 +17,26 @@
 
 #include "common/wire/seqpacket.h"
 #include "common/wire/wire.h"
+#include "supervisor/probe/probe_timing.h"
 
 namespace iperf3_exporter {
+
+// A worker's answer to its configuration: ready, or why it can't work.
+struct SetUpAnswer : WorkerReady {
+  std::string error;
+};
+
+// How a worker says that a job went: NotStarted; or Started (but when iperf3 could not be executed)
+// and Finished.
+struct JobEnd {
+  std::optional<wire::Started> started;
+  std::optional<wire::NotStarted::Why> not_started;
+  TestResult result = tl::unexpected(TestFailure{});
+
+  [[nodiscard]] bool Succeeded() const { return result.has_value(); }
+  [[nodiscard]] FailureReason reason() const { return result.error().reason; }
+  [[nodiscard]] std::string detail() const { return result ? "" : result.error().detail; }
+};
 
 class WorkerUnderTest {
  public:
@@ -60,28 +78,52 @@ class WorkerUnderTest {
     EXPECT_TRUE(SendFrame(link_.get(), wire::Encode(message)));
   }
 
-  WorkerReady Configure(const WorkerConfig& config) {
+  SetUpAnswer Configure(const WorkerConfig& config) {
     Send(config);
-    return Receive<WorkerReady>().value_or(WorkerReady{.error = "no answer"});
+    const auto event = ReceiveEvent();
+    if (!event) return {{}, "no answer"};
+    if (const auto* ready = std::get_if<WorkerReady>(&*event)) return {*ready, ""};
+    if (const auto* failed = std::get_if<wire::SetUpFailed>(&*event)) return {{}, failed->why};
+    return {{}, "another answer"};
   }
 
-  JobResult Run(const Job& job) {
+  JobEnd Run(const Job& job) {
     Send(job);
-    auto result = Receive<JobResult>();
-    EXPECT_TRUE(result) << "the worker is gone";
-    return result.value_or(JobResult{});
+    return AwaitEnd();
   }
 
-  // nullopt: the socket was closed, or something else came.
-  template <typename Message>
-  std::optional<Message> Receive() {
+  // Of the job that it has.
+  JobEnd AwaitEnd() {
+    JobEnd end;
+    for (;;) {
+      const auto event = ReceiveEvent();
+      if (!event) {
+        ADD_FAILURE() << "the worker is gone";
+        return end;
+      }
+      if (const auto* started = std::get_if<wire::Started>(&*event)) {
+        EXPECT_FALSE(end.started);
+        end.started = *started;
+      } else if (const auto* not_started = std::get_if<wire::NotStarted>(&*event)) {
+        EXPECT_FALSE(end.started);
+        end.not_started = not_started->why;
+        return end;
+      } else if (const auto* finished = std::get_if<wire::Finished>(&*event)) {
+        end.result = finished->result;
+        return end;
+      }
+    }
+  }
+
+  // nullopt: the socket was closed.
+  std::optional<wire::Event> ReceiveEvent() {
     pollfd readable = {link_.get(), POLLIN, 0};
     ::poll(&readable, 1, PollMilliseconds(Clock::now() + kPatience));
     wire::Frame frame;
     if (ReceiveFrame(link_.get(), frame, true) != ReceiveOutcome::kFrame) return std::nullopt;
     auto event = wire::DecodeEvent(frame);
-    if (!event || !std::holds_alternative<Message>(*event)) return std::nullopt;
-    return std::get<Message>(std::move(*event));
+    if (!event) return std::nullopt;
+    return std::move(*event);
   }
 
   void CloseLink() { link_.Reset(); }

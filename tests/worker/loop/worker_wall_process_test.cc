@@ -35,7 +35,7 @@ TEST(WorkerWallTest, LackOfMemoryIsOneLineAndAnExitStatus) {
   config.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
   config.sandbox = SandboxMode::kBestEffort;
   worker.Send(config);
-  EXPECT_FALSE(worker.Receive<WorkerReady>());
+  EXPECT_FALSE(worker.ReceiveEvent());
   const int status = worker.WaitForExit();
   EXPECT_TRUE(WIFEXITED(status)) << WTERMSIG(status);
   EXPECT_EQ(WEXITSTATUS(status), kExitException);

@@ -108,29 +108,30 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     job.test.window_bytes = worker_.pid();
     job.test.bitrate_bits_per_second = other_worker_.pid();
     job.lock_key = MakeLockKey("host");
-    job.deadline = Clock::now() + time;
-    job.lock_deadline = job.deadline;
+    const Deadline deadline = Clock::now() + time;
+    job.times = BuildJobTimes(job.test, deadline, deadline);
     return job;
   }
 
-  JobResult Run(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
+  JobEnd Run(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
     return worker_.Run(MakeJob(word, time));
   }
 
-  static std::string Why(const JobResult& result) {
-    return ": " + std::string(Name(result.reason)) + ", " + result.error_text;
+  static std::string Why(const JobEnd& result) {
+    if (result.Succeeded()) return ": succeeded";
+    return ": " + std::string(Name(result.reason())) + ", " + result.detail();
   }
 
   // What a job gave, in one word: "allowed", "refused: EACCES", or the reason of its failure.
-  static std::string Outcome(const JobResult& result) {
-    if (result.outcome == JobOutcome::kSucceeded) return "allowed";
-    const bool refused = result.error_text.compare(0, 8, "refused:") == 0;
-    return refused ? result.error_text : std::string(Name(result.reason));
+  static std::string Outcome(const JobEnd& result) {
+    if (result.Succeeded()) return "allowed";
+    const bool refused = result.detail().compare(0, 8, "refused:") == 0;
+    return refused ? result.detail() : std::string(Name(result.reason()));
   }
 
   void ExpectGoodJob(const char* after) {
-    const JobResult result = Run("");
-    EXPECT_EQ(result.outcome, JobOutcome::kSucceeded) << "after " << after << Why(result);
+    const JobEnd result = Run("");
+    EXPECT_TRUE(result.Succeeded()) << "after " << after << Why(result);
   }
 
   // Whether the worker has a file system of its own for iperf3.
@@ -168,7 +169,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   WorkerConfig config_;
   WorkerUnderTest worker_;
   WorkerUnderTest other_worker_;
-  WorkerReady ready_;
+  SetUpAnswer ready_;
   std::uint64_t last_id_ = 0;
 
  private:

@@ -14,7 +14,7 @@ class GreedyIperf3Test : public ConfinedIperf3Test {
   GreedyIperf3Test() : ConfinedIperf3Test("greedy_iperf3") {}
 
   void Expect(const char* word, const char* outcome) {
-    const JobResult result = Run(word);
+    const JobEnd result = Run(word);
     EXPECT_EQ(Outcome(result), outcome) << word << Why(result);
     ExpectGoodJob(word);
   }
@@ -62,7 +62,7 @@ class GreedyOutputTest : public ConfinedIperf3Test {
   GreedyOutputTest() : ConfinedIperf3Test("fake_iperf3") {}
 
   void Expect(const char* mode, const char* outcome, std::chrono::nanoseconds time) {
-    const JobResult result = Run(mode, time);
+    const JobEnd result = Run(mode, time);
     EXPECT_EQ(Outcome(result), outcome) << mode << Why(result);
     ExpectGoodJob(mode);
   }

@@ -155,7 +155,7 @@ class HostileIperf3Test : public ConfinedIperf3Test {
   template <std::size_t kCount>
   void ExpectEach(const Attack (&attacks)[kCount]) {
     for (const Attack& attack : attacks) {
-      const JobResult result = Run(attack.word);
+      const JobEnd result = Run(attack.word);
       ASSERT_EQ(Outcome(result), attack.outcome) << attack.word << Why(result);
       ExpectGoodJob(attack.word);
       ExpectTargetsWhole(attack.word);
@@ -192,8 +192,8 @@ TEST_P(HostileIperf3Test, ConnectsToItsServerOnly) {
 // Dies by SIGXFSZ, which is not the filter's.
 TEST_P(HostileIperf3Test, DiesAtItsLimits) {
   ASSERT_EQ(ready_.error, "");
-  EXPECT_EQ(Run("huge-file").reason, FailureReason::kKilled);
-  EXPECT_EQ(Run("").outcome, JobOutcome::kSucceeded);
+  EXPECT_EQ(Run("huge-file").reason(), FailureReason::kKilled);
+  EXPECT_TRUE(Run("").Succeeded());
 }
 
 // The paths of the private folders that process `pid` has open.
@@ -214,9 +214,9 @@ TEST_P(HostileIperf3Test, LeavesNoFolderBehind) {
   const std::vector<std::string> folders = PrivateFolders(worker_.pid());
   // Who can mount has none.
   EXPECT_EQ(folders.empty(), HasOwnMount());
-  EXPECT_EQ(Run("leave-file").outcome, JobOutcome::kSucceeded);
+  EXPECT_TRUE(Run("leave-file").Succeeded());
   // What a job left is removed before the next one.
-  EXPECT_EQ(Run("").outcome, JobOutcome::kSucceeded);
+  EXPECT_TRUE(Run("").Succeeded());
   for (const std::string& folder : folders) EXPECT_TRUE(std::filesystem::is_empty(folder));
   worker_.CloseLink();
   EXPECT_EQ(worker_.WaitForExit(), 0);
@@ -252,14 +252,14 @@ TEST_P(HostileIperf3Test, RemovesTheFolderOfAKilledWorker) {
 TEST_P(HostileIperf3Test, IsNamedButNotStoppedWhenDiagnosing) {
   WorkerUnderTest worker(GetParam().prefix);
   config_.sandbox = SandboxMode::kDiagnose;
-  const WorkerReady ready = worker.Configure(config_);
+  const SetUpAnswer ready = worker.Configure(config_);
   ASSERT_EQ(ready.error, "");
   EXPECT_EQ(ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)],
             LayerState::kMissing);
-  const JobResult named = worker.Run(MakeJob("memfd"));
-  EXPECT_EQ(named.outcome, JobOutcome::kSucceeded) << Why(named);
-  EXPECT_EQ(worker.Run(MakeJob("dup")).outcome, JobOutcome::kSucceeded);
-  EXPECT_EQ(worker.Run(MakeJob("uname")).outcome, JobOutcome::kSucceeded);
+  const JobEnd named = worker.Run(MakeJob("memfd"));
+  EXPECT_TRUE(named.Succeeded()) << Why(named);
+  EXPECT_TRUE(worker.Run(MakeJob("dup")).Succeeded());
+  EXPECT_TRUE(worker.Run(MakeJob("uname")).Succeeded());
   worker.CloseLink();
   EXPECT_EQ(worker.WaitForExit(), 0);
   const std::string log = worker.Log();

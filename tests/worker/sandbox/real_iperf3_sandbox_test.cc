@@ -122,18 +122,18 @@ TEST_P(RealIperf3Test, MeasuresWithEveryLayerRequired) {
   job.port = server.port();
   job.test = GetParam().test;
   job.test.period_seconds = 1;
-  job.deadline = Clock::now() + WorkerUnderTest::kPatience;
-  job.lock_deadline = job.deadline;
-  const JobResult result = worker.Run(job);
-  ASSERT_EQ(result.outcome, JobOutcome::kSucceeded)
-      << Name(result.reason) << ": " << result.error_text;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  job.times = BuildJobTimes(job.test, deadline, deadline);
+  const JobEnd result = worker.Run(job);
+  ASSERT_TRUE(result.Succeeded()) << (result.Succeeded() ? "" : Name(result.reason())) << ": "
+                                  << result.detail();
   if (job.test.direction != Direction::kDownload) {
-    ASSERT_TRUE(result.measurement.upload);
-    EXPECT_GT(result.measurement.upload->received_bytes.value_or(0), 0);
+    ASSERT_TRUE(result.result->upload);
+    EXPECT_GT(result.result->upload->received_bytes.value_or(0), 0);
   }
   if (job.test.direction != Direction::kUpload) {
-    ASSERT_TRUE(result.measurement.download);
-    EXPECT_GT(result.measurement.download->received_bytes.value_or(0), 0);
+    ASSERT_TRUE(result.result->download);
+    EXPECT_GT(result.result->download->received_bytes.value_or(0), 0);
   }
 }
 

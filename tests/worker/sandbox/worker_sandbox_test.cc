@@ -104,8 +104,8 @@ TEST_P(WorkerSandboxTest, IsSeenInForceFromOutside) {
   // Of the worker's descriptors iperf3 has the tenant's, and its temporary file system's.
   EXPECT_LE(std::distance(std::filesystem::directory_iterator(ProcPath(iperf3, "fd")), {}), 5);
   EXPECT_EQ(std::filesystem::file_size(ProcPath(worker, "environ")), 0U);
-  worker_.Send(wire::Cancel{job.id});
-  EXPECT_EQ(worker_.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+  worker_.Send(wire::Cancel{});
+  EXPECT_EQ(worker_.AwaitEnd().reason(), FailureReason::kCancelled);
 }
 
 INSTANTIATE_TEST_SUITE_P(Starts, WorkerSandboxTest, ::testing::ValuesIn(Starts()),
@@ -124,8 +124,8 @@ TEST_P(LogInFileTest, LimitsIperf3sFilesOnly) {
   EXPECT_EQ(LineOf(ProcPath(worker_.pid(), "limits"), "Max file size"),
             "unlimited unlimited bytes");
   ExpectLimit(iperf3, "Max file size", kFileBytes, "bytes");
-  worker_.Send(wire::Cancel{job.id});
-  EXPECT_EQ(worker_.Receive<JobResult>().value_or(JobResult{}).reason, FailureReason::kCancelled);
+  worker_.Send(wire::Cancel{});
+  EXPECT_EQ(worker_.AwaitEnd().reason(), FailureReason::kCancelled);
 }
 
 INSTANTIATE_TEST_SUITE_P(Starts, LogInFileTest,
@@ -158,7 +158,7 @@ class RefusedLayerTest : public ::testing::TestWithParam<RefusedCall> {
 
 TEST_P(RefusedLayerTest, IsAnErrorWhereAllAreRequired) {
   WorkerUnderTest worker(Prefix());
-  const WorkerReady ready = worker.Configure(Config(SandboxMode::kRequire));
+  const SetUpAnswer ready = worker.Configure(Config(SandboxMode::kRequire));
   const std::string expected =
       "sandbox layer " + std::string(Name(GetParam().layer)) + " can't be had: ";
   EXPECT_EQ(ready.error.substr(0, expected.size()), expected);
@@ -168,17 +168,17 @@ TEST_P(RefusedLayerTest, IsAnErrorWhereAllAreRequired) {
 
 TEST_P(RefusedLayerTest, IsMissingWhereAsMuchAsCanBeHadIsEnough) {
   WorkerUnderTest worker(Prefix());
-  const WorkerReady ready = worker.Configure(Config(SandboxMode::kBestEffort));
+  const SetUpAnswer ready = worker.Configure(Config(SandboxMode::kBestEffort));
   EXPECT_EQ(ready.error, "");
   EXPECT_EQ(StateOf(ready, GetParam().layer), LayerState::kMissing);
   Job job;
   job.id = 1;
   job.address = ParseIpAddress("127.0.0.1").value();
   job.test.period_seconds = 1;
-  job.deadline = Clock::now() + WorkerUnderTest::kPatience;
-  job.lock_deadline = job.deadline;
-  const JobResult result = worker.Run(job);
-  EXPECT_EQ(result.outcome, JobOutcome::kSucceeded) << result.error_text;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  job.times = BuildJobTimes(job.test, deadline, deadline);
+  const JobEnd result = worker.Run(job);
+  EXPECT_TRUE(result.Succeeded()) << result.detail();
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, RefusedLayerTest,

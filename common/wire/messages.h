@@ -1,0 +1,92 @@
+// What supervisor and worker say to each other, as values. wire.h carries them.
+//
+//   supervisor -> worker   WorkerConfig (once, first), Job (only when idle), Cancel
+//   worker -> supervisor   WorkerReady or SetUpFailed (once, first); for each Job then
+//                          NotStarted, or Started and Finished
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "common/iperf3/option_table.h"
+#include "common/iperf3/test_result.h"
+#include "common/sandbox_layer.h"
+#include "common/wire/job.h"
+
+namespace iperf3_exporter {
+
+// Everything that a worker needs to set itself up.
+struct WorkerConfig {
+  std::string lock_name;  // already checked: [A-Za-z0-9._-], at most kMaxLockNameBytes
+  LockScope lock_scope = LockScope::kNone;
+  std::string iperf3_path;  // absolute
+  SandboxMode sandbox = SandboxMode::kRequire;
+  std::uint8_t log_level = 1;  // 0 debug, 1 info, 2 warn, 3 error
+  bool log_json = false;
+  std::uint32_t index = 0;  // of the worker, from 0
+
+  bool operator==(const WorkerConfig&) const = default;
+};
+
+// The worker is set up and its sandbox is enabled.
+struct WorkerReady {
+  std::string iperf3_version;  // "3.12"; printable ASCII
+  Iperf3Capabilities capabilities;
+  SandboxReport sandbox;
+
+  bool operator==(const WorkerReady&) const = default;
+};
+
+namespace wire {
+
+// The worker can't work and exits.
+struct SetUpFailed {
+  std::string why;  // printable ASCII
+
+  bool operator==(const SetUpFailed&) const = default;
+};
+
+// The running job is not wanted any more. One that comes after the job's end is ignored.
+struct Cancel {
+  bool operator==(const Cancel&) const = default;
+};
+
+// The worker holds the lock and iperf3 runs.
+struct Started {
+  std::uint64_t job_id = 0;
+  std::uint32_t period_seconds = 0;  // as run: at most what the job asks for
+  std::chrono::nanoseconds lock_wait{0};
+  bool recovered_lock = false;  // the previous holder died while it held the lock
+
+  bool operator==(const Started&) const = default;
+};
+
+// The test is over. Without Started before it only if iperf3 could not be executed.
+struct Finished {
+  std::uint64_t job_id = 0;
+  TestResult result;
+
+  bool operator==(const Finished&) const = default;
+};
+
+// iperf3 was not started, and nothing is wrong with the test itself.
+struct NotStarted {
+  enum class Why : std::uint8_t {
+    kLockTimeout,  // the lock was not acquired in time
+    kLockGone,     // the lock's files were deleted
+    kCancelled,
+    kNoTime,  // with the lock, not one second of test was left
+  };
+  std::uint64_t job_id = 0;
+  Why why = Why::kLockTimeout;
+
+  bool operator==(const NotStarted&) const = default;
+};
+
+using Command = std::variant<WorkerConfig, Job, Cancel>;
+using Event = std::variant<WorkerReady, SetUpFailed, Started, Finished, NotStarted>;
+
+}  // namespace wire
+}  // namespace iperf3_exporter

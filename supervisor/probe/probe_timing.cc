@@ -1,0 +1,87 @@
+#include "supervisor/probe/probe_timing.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "common/quoted_text.h"
+#include "supervisor/probe/query_string.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+// Between SIGKILL and the deadline: for the result's way from the worker to the scraper.
+constexpr milliseconds kAnswerTime{30};
+// Between SIGTERM and SIGKILL: on SIGTERM iperf3 tells its server that it leaves, so that the
+// server is free again, and waits for nobody.
+constexpr milliseconds kLeaveTime{70};
+static_assert(kAnswerTime + kLeaveTime < kTestOverhead);
+
+// A period that has to be cut is cut to what leaves this much, if a second of test is left then:
+// the control messages need six round trips, which on a long path are most of a second. A test that
+// ends by its bytes may take as much beyond its period.
+constexpr milliseconds kCutTestOverhead{1000};
+
+// Longer than a worker needs to end a job that was cancelled (SIGTERM, 500 ms, SIGKILL) or whose
+// deadline has passed: one that still has not answered hangs.
+constexpr seconds kWorkerGrace{1};
+
+// A silent host does not keep the lock for a whole scrape. The first SYN and two retransmissions
+// (after 1 and 3 s) fit.
+constexpr milliseconds kMaxConnectTimeout{5000};
+constexpr milliseconds kMinConnectTimeout{100};
+
+}  // namespace
+
+RequestResult<nanoseconds> ParseScrapeTimeout(std::string_view header) {
+  constexpr double kMaxTimeoutSeconds = 86400;
+  double timeout = 0;
+  const char* const end = header.data() + header.size();
+  const auto result = std::from_chars(header.data(), end, timeout);
+  const bool ok =
+      result.ec == std::errc() && result.ptr == end && std::isfinite(timeout) && timeout > 0;
+  if (!ok) {
+    return tl::unexpected(BadRequest{
+        "X-Prometheus-Scrape-Timeout-Seconds header must be a finite positive number, got " +
+        QuoteText(header, kMaxQuotedValueBytes)});
+  }
+  return nanoseconds(std::llround(std::min(timeout, kMaxTimeoutSeconds) * 1e9));
+}
+
+Deadline ProbeDeadline(Deadline received, std::optional<nanoseconds> scrape_timeout,
+                       const ProbeTimes& times) {
+  const nanoseconds timeout = scrape_timeout.value_or(times.default_timeout);
+  nanoseconds budget = times.offset < timeout ? timeout - times.offset : timeout / 2;
+  if (times.limit) budget = std::min(budget, *times.limit);
+  return received + budget;
+}
+
+Deadline LastStart(const TestOptions& test, Deadline deadline) {
+  return deadline - (seconds(test.omit_seconds) + seconds(1) + kTestOverhead);
+}
+
+JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock_by) {
+  const seconds omit(test.omit_seconds);
+  return {.lock_by = lock_by,
+          .start_by = LastStart(test, deadline),
+          .whole_start_by = deadline - (omit + seconds(test.period_seconds) + kTestOverhead),
+          .cut_end_by = deadline - (omit + kCutTestOverhead),
+          .terminate_at = deadline - kAnswerTime - kLeaveTime,
+          .kill_at = deadline - kAnswerTime,
+          .bytes_overhead = kCutTestOverhead};
+}
+
+milliseconds ConnectTimeout(Deadline now, Deadline start_by, std::size_t addresses) {
+  const nanoseconds spare = std::max(nanoseconds::zero(), nanoseconds(start_by - now));
+  const auto share =
+      std::chrono::duration_cast<milliseconds>(spare / static_cast<nanoseconds::rep>(addresses));
+  return std::clamp(share, kMinConnectTimeout, kMaxConnectTimeout);
+}
+
+Deadline WorkerGiveUpTime(Deadline deadline_or_cancel) { return deadline_or_cancel + kWorkerGrace; }
+
+}  // namespace iperf3_exporter

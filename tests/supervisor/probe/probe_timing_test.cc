@@ -1,0 +1,110 @@
+#include "supervisor/probe/probe_timing.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "worker/loop/job_runner.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+const Deadline kDeadline{seconds(1000)};
+// What a long path needs beyond the seconds of the test.
+constexpr seconds kCutOverhead{1};
+
+// The period of a test that starts so long before the deadline.
+std::optional<std::uint32_t> PeriodWithin(const TestOptions& test, std::chrono::nanoseconds left) {
+  return FittingPeriod(test.period_seconds, BuildJobTimes(test, kDeadline, kDeadline),
+                       kDeadline - left);
+}
+
+TEST(ProbeTimingTest, ScrapeTimeoutHeader) {
+  EXPECT_EQ(*ParseScrapeTimeout("10"), seconds(10));
+  EXPECT_EQ(*ParseScrapeTimeout("0.5"), milliseconds(500));
+  EXPECT_EQ(*ParseScrapeTimeout("1e1"), seconds(10));
+  EXPECT_EQ(*ParseScrapeTimeout("1e300"), seconds(86400));
+  for (const std::string bad :
+       {"", "0", "-1", "abc", "inf", "nan", "10s", "1e999", " 10", "0x10", "-inf"}) {
+    const auto timeout = ParseScrapeTimeout(bad);
+    ASSERT_FALSE(timeout) << bad;
+    EXPECT_THAT(timeout.error().message,
+                HasSubstr("must be a finite positive number, got \"" + bad));
+  }
+}
+
+TEST(ProbeTimingTest, DeadlineFollowsTheContract) {
+  const Deadline now{seconds(1000)};
+  const ProbeTimes times;
+  EXPECT_EQ(ProbeDeadline(now, seconds(10), times) - now, milliseconds(9500));
+  EXPECT_EQ(ProbeDeadline(now, std::nullopt, times) - now, milliseconds(29500));
+  // An offset as large as the timeout takes half of it.
+  EXPECT_EQ(ProbeDeadline(now, milliseconds(500), times) - now, milliseconds(250));
+  EXPECT_EQ(ProbeDeadline(now, milliseconds(100), times) - now, milliseconds(50));
+  EXPECT_EQ(ProbeDeadline(now, milliseconds(501), times) - now, milliseconds(1));
+  ProbeTimes limited = times;
+  limited.limit = seconds(4);
+  EXPECT_EQ(ProbeDeadline(now, seconds(10), limited) - now, seconds(4));
+  EXPECT_EQ(ProbeDeadline(now, seconds(2), limited) - now, milliseconds(1500));
+}
+
+TEST(ProbeTimingTest, KeepsThePeriodThatFits) {
+  const TestOptions test{.period_seconds = 5};
+  EXPECT_EQ(PeriodWithin(test, seconds(10)), 5U);
+  EXPECT_EQ(PeriodWithin(test, seconds(5) + kTestOverhead), 5U);
+}
+
+TEST(ProbeTimingTest, CutsThePeriodToWhatALongPathNeeds) {
+  const TestOptions test{.period_seconds = 5};
+  EXPECT_EQ(PeriodWithin(test, seconds(5) + kTestOverhead - milliseconds(1)), 4U);
+  EXPECT_EQ(PeriodWithin(test, seconds(4) + kCutOverhead), 4U);
+  EXPECT_EQ(PeriodWithin(test, seconds(4) + kCutOverhead - milliseconds(1)), 3U);
+  EXPECT_EQ(PeriodWithin(test, seconds(2) + kCutOverhead), 2U);
+  // Six round trips of 150 ms fit beside it.
+  EXPECT_GT(kCutOverhead, 6 * milliseconds(150));
+}
+
+TEST(ProbeTimingTest, CutsToOneSecondRatherThanToNone) {
+  const TestOptions test{.period_seconds = 5};
+  EXPECT_EQ(PeriodWithin(test, seconds(2) + kCutOverhead - milliseconds(1)), 1U);
+  EXPECT_EQ(PeriodWithin(test, seconds(1) + kTestOverhead), 1U);
+  EXPECT_EQ(PeriodWithin(test, seconds(1) + kTestOverhead - milliseconds(1)), std::nullopt);
+  EXPECT_EQ(PeriodWithin(test, seconds(0)), std::nullopt);
+}
+
+TEST(ProbeTimingTest, CountsTheOmittedSeconds) {
+  const TestOptions test{.period_seconds = 5, .omit_seconds = 3};
+  EXPECT_EQ(PeriodWithin(test, seconds(8) + kTestOverhead), 5U);
+  EXPECT_EQ(PeriodWithin(test, seconds(6) + kCutOverhead), 3U);
+  EXPECT_EQ(PeriodWithin(test, seconds(3) + kTestOverhead), std::nullopt);
+  EXPECT_EQ(LastStart(test, kDeadline), kDeadline - seconds(4) - kTestOverhead);
+}
+
+TEST(ProbeTimingTest, EndsIperf3BeforeTheAnswerAndTheWorkerAfterIt) {
+  const TestOptions test{.period_seconds = 5};
+  const JobTimes times = BuildJobTimes(test, kDeadline, kDeadline - seconds(9));
+  EXPECT_EQ(times.lock_by, kDeadline - seconds(9));
+  EXPECT_EQ(times.start_by, LastStart(test, kDeadline));
+  EXPECT_LT(times.start_by, times.terminate_at);
+  EXPECT_LT(times.terminate_at, times.kill_at);
+  EXPECT_LT(times.kill_at, kDeadline);
+  EXPECT_EQ(times.bytes_overhead, kCutOverhead);
+  // Longer than SIGTERM, 500 ms and SIGKILL need.
+  EXPECT_GT(WorkerGiveUpTime(kDeadline), kDeadline + kTermGrace);
+}
+
+TEST(ProbeTimingTest, SharesTheTimeToConnectAmongTheAddresses) {
+  const Deadline now = kDeadline - seconds(6);
+  EXPECT_EQ(ConnectTimeout(now, kDeadline, 1), seconds(5));
+  EXPECT_EQ(ConnectTimeout(now, kDeadline, 2), seconds(3));
+  EXPECT_EQ(ConnectTimeout(now, kDeadline, 600), milliseconds(100));
+  EXPECT_EQ(ConnectTimeout(kDeadline, now, 1), milliseconds(100));
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
