@@ -12,6 +12,7 @@ from harness import BIN_DIR, Exporter, children_of, reason, smaps, value, wait_u
 
 FAKE = os.path.abspath(os.path.join(BIN_DIR, "fake_iperf3"))
 HOSTILE = os.path.abspath(os.path.join(BIN_DIR, "hostile_iperf3"))
+HOSTILE_SOCKETS = os.path.abspath(os.path.join(BIN_DIR, "hostile_sockets"))
 # What a worker may keep of a report that was 64 MiB: nothing; this is noise.
 MOST_MEMORY_KEPT_KIB = 6 * 1024
 
@@ -156,6 +157,10 @@ class Attacks(HostileIperf3):
 
     def test_fork(self):
         self.assert_fails("fork", "sandbox_violation")
+
+
+class SocketAttacks(HostileIperf3):
+    program = HOSTILE_SOCKETS
 
     def test_listen(self):
         self.assert_fails("listen", "sandbox_violation")

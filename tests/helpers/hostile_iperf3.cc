@@ -1,11 +1,8 @@
 // A stand-in for an iperf3 that an attacker has taken over: tries one thing that it must not get,
 // or its harmless twin.
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -30,14 +27,11 @@
 
 namespace {
 
-using iperf3_exporter::stand_in::Attempt;
-using iperf3_exporter::stand_in::g_targets;
+using namespace iperf3_exporter::stand_in;
 
 // Where the worker has iperf3's descriptor and the path for its exec (worker/sandbox).
 constexpr int kProgramFd = 1000;
 constexpr std::uintptr_t kExecPathAddress = 0x100000;
-
-constexpr char kLibrary[] = "/lib64/ld-linux-x86-64.so.2";
 
 // What the test has made for us, by the port that it has chosen.
 struct Path {
@@ -47,14 +41,6 @@ struct Path {
 constexpr char kKey[] = "/tmp/hostile_iperf3.%d/key.pem";  // anybody may read it
 constexpr char kOwn[] = "/tmp/hostile_iperf3.%d/own";      // our user's
 constexpr char kLock[] = "/dev/shm/hostile_iperf3.%d@host";
-
-long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
-  return ::syscall(number, a, b, c, d, e);
-}
-
-long Address(const void* pointer) {
-  return static_cast<long>(reinterpret_cast<std::uintptr_t>(pointer));
-}
 
 void* At(std::uintptr_t address) {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is the point.
@@ -273,109 +259,6 @@ bool MapExecutableFile() {
   return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) != MAP_FAILED;
 }
 
-bool Socket(int family, int type, int protocol) {
-  const int fd = ::socket(family, type, protocol);
-  if (fd >= 0) ::close(fd);
-  return fd >= 0;
-}
-bool Netlink() { return Socket(AF_NETLINK, SOCK_RAW, 0); }
-bool Packet() { return Socket(AF_PACKET, SOCK_DGRAM, 0); }
-bool Unix() { return Socket(AF_UNIX, SOCK_STREAM, 0); }
-bool Vsock() { return Socket(AF_VSOCK, SOCK_STREAM, 0); }
-bool Raw() { return Socket(AF_INET, SOCK_RAW, IPPROTO_ICMP); }
-bool Raw6() { return Socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6); }
-bool Sctp() { return Socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP); }
-bool Ping() { return Socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP); }
-bool Ping6() { return Socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6); }
-bool MultipathTcp() { return Socket(AF_INET, SOCK_STREAM, 262); }
-bool Tcp() { return Socket(AF_INET, SOCK_STREAM, 0) && Socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP); }
-bool Udp() {
-  return Socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0) &&
-         Socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDP);
-}
-sockaddr_in Loopback(std::uint16_t port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-std::uint16_t OtherPort() { return static_cast<std::uint16_t>(g_targets.other_port); }
-bool ConnectTo(int port) {
-  const sockaddr_in address = Loopback(static_cast<std::uint16_t>(port));
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-bool FastOpen() {
-  const sockaddr_in address = Loopback(OtherPort());
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  return ::sendto(fd, "x", 1, MSG_FASTOPEN, reinterpret_cast<const sockaddr*>(&address),
-                  sizeof address) >= 0;
-}
-bool FastOpenConnect() {
-  const sockaddr_in address = Loopback(OtherPort());
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, 30 /* TCP_FASTOPEN_CONNECT */, &on, sizeof on);
-  return ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-bool SendMessage() { return ::sendmsg(STDOUT_FILENO, nullptr, MSG_FASTOPEN) >= 0; }
-bool SendMessages() { return Call(SYS_sendmmsg, STDOUT_FILENO, 0, 0, MSG_FASTOPEN) >= 0; }
-bool ConnectElsewhere() { return ConnectTo(g_targets.other_port); }
-bool ConnectServer() { return ConnectTo(g_targets.port); }
-// What iperf3 asks of its sockets.
-bool AskSocket() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  char answer[512];
-  const auto ask = [&](int level, int option) {
-    socklen_t size = sizeof answer;
-    return ::getsockopt(fd, level, option, answer, &size) == 0;
-  };
-  return ask(IPPROTO_TCP, TCP_INFO) && ask(IPPROTO_TCP, TCP_CONGESTION) &&
-         ask(IPPROTO_TCP, TCP_MAXSEG) && ask(SOL_SOCKET, SO_RCVBUF) && ask(SOL_SOCKET, SO_SNDBUF) &&
-         ask(IPPROTO_IP, IP_TOS) && ask(SOL_SOCKET, SO_ERROR);
-}
-bool AskSocketOption(int option) {
-  int answer = 0;
-  socklen_t size = sizeof answer;
-  return ::getsockopt(::socket(AF_INET, SOCK_STREAM, 0), SOL_SOCKET, option, &answer, &size) == 0;
-}
-bool AskHighestOption() { return AskSocketOption(63); }
-bool AskPeerPidfd() { return AskSocketOption(77); }
-bool AskPeerPidfdInLowerHalf() {
-  int answer = 0;
-  socklen_t size = sizeof answer;
-  return Call(SYS_getsockopt, ::socket(AF_INET, SOCK_STREAM, 0), SOL_SOCKET,
-              77 | (std::int64_t{1} << 40), Address(&answer), Address(&size)) == 0;
-}
-// Every descriptor that is iperf3's own, up to the highest.
-bool ShutOwn() {
-  int fd = 0;
-  while ((fd = ::socket(AF_INET, SOCK_DGRAM, 0)) >= 0) {
-    const int on = 1;
-    if (::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return false;
-    if (::shutdown(fd, SHUT_RDWR) != 0 && errno != ENOTCONN) return false;
-    if (::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) return false;
-    if (::lseek(fd, 0, SEEK_SET) >= 0 || errno != ESPIPE) return false;
-  }
-  return ::shutdown(-1, SHUT_RDWR) != 0 && errno == EBADF;
-}
-bool ShutError() { return ::shutdown(STDERR_FILENO, SHUT_RDWR) == 0 || errno == ENOTSOCK; }
-bool ShutOutput() { return ::shutdown(STDOUT_FILENO, SHUT_RDWR) == 0 || errno == ENOTSOCK; }
-bool SetErrorNonBlocking() { return ::fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK) == 0; }
-bool SetErrorOption() {
-  const int on = 1;
-  return ::setsockopt(STDERR_FILENO, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 ||
-         errno == ENOTSOCK;
-}
-bool BindTcp() {
-  const sockaddr_in address = Loopback(0);
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-bool Listen() { return ::listen(::socket(AF_INET, SOCK_STREAM, 0), 1) == 0; }
-bool Accept() { return ::accept(::socket(AF_INET, SOCK_STREAM, 0), nullptr, nullptr) >= 0; }
-
 void* Map(int protection) {
   return ::mmap(nullptr, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
@@ -501,36 +384,6 @@ constexpr Attempt kAttempts[] = {
     {"map-lock-exec", MapLockExecutable},
     {"huge-file", HugeFile},
     {"map-library", MapExecutableFile},
-    {"netlink", Netlink},
-    {"packet", Packet},
-    {"unix", Unix},
-    {"vsock", Vsock},
-    {"raw", Raw},
-    {"raw6", Raw6},
-    {"sctp", Sctp},
-    {"ping", Ping},
-    {"ping6", Ping6},
-    {"mptcp", MultipathTcp},
-    {"tcp", Tcp},
-    {"udp", Udp},
-    {"fast-open", FastOpen},
-    {"fast-connect", FastOpenConnect},
-    {"sendmsg", SendMessage},
-    {"sendmmsg", SendMessages},
-    {"connect-other", ConnectElsewhere},
-    {"connect", ConnectServer},
-    {"ask-socket", AskSocket},
-    {"ask-option-63", AskHighestOption},
-    {"ask-pidfd", AskPeerPidfd},
-    {"ask-pidfd-low", AskPeerPidfdInLowerHalf},
-    {"shut-own", ShutOwn},
-    {"shut-error", ShutError},
-    {"shut-output", ShutOutput},
-    {"unblock-error", SetErrorNonBlocking},
-    {"set-error", SetErrorOption},
-    {"bind", BindTcp},
-    {"listen", Listen},
-    {"accept", Accept},
     {"map-wx", MapWritableExecutable},
     {"make-exec", MakeExecutable},
     {"make-read-only", MakeReadOnly},

@@ -1,12 +1,12 @@
-// What a program that stands in for iperf3 has to say, and how it is told what to do: the word
-// behind
-// --bind-dev names one of its attempts. A good report tells that the attempt worked, an `error` of
-// "refused: EACCES" that it was answered with that errno. If it was killed its worker knows.
+// The common part of the programs that stand in for iperf3. The congestion control algorithm (-C)
+// on its command line names the attempt to make. A good report says that the attempt succeeded, an
+// `error` of "refused: EACCES" that the call returned that errno. The worker sees if it was killed.
 #pragma once
 
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,18 +16,33 @@ namespace iperf3_exporter::stand_in {
 
 struct Attempt {
   const char* word;
-  bool (*act)();  // whether it got what it wanted; errno tells why not
+  bool (*act)();  // returns whether it succeeded; errno says why not
 };
 
-// Numbers that the test has hidden in options of iperf3's command line; 0 where it has none.
+// Numbers that the test passes in options of iperf3's command line; 0 if it passes none.
 struct Targets {
-  int port = 0;        // the one that may be connected to
-  int other_port = 0;  // where somebody listens too
+  int port = 0;        // the port that may be connected to
+  int other_port = 0;  // another port where somebody listens
   pid_t worker = 0;    // the parent
   pid_t other_worker = 0;
 };
 
 inline Targets g_targets;
+
+// A file that can be read and mapped executable.
+#ifdef __aarch64__
+inline constexpr char kLibrary[] = "/lib/ld-linux-aarch64.so.1";
+#else
+inline constexpr char kLibrary[] = "/lib64/ld-linux-x86-64.so.2";
+#endif
+
+inline long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
+  return ::syscall(number, a, b, c, d, e);
+}
+
+inline long Address(const void* pointer) {
+  return static_cast<long>(reinterpret_cast<std::uintptr_t>(pointer));
+}
 
 inline const char* Option(int argc, char** argv, const char* name) {
   for (int i = 1; i + 1 < argc; ++i) {
@@ -55,14 +70,16 @@ inline void Act(const Attempt& attempt) {
 // The whole program.
 inline int Main(int argc, char** argv, std::span<const Attempt> attempts) {
   if (argc == 2) {
-    Print(std::strcmp(argv[1], "--version") == 0 ? "iperf 3.12 (stand-in)\n" : "--bind-dev\n");
+    Print(std::strcmp(argv[1], "--version") == 0 ? "iperf 3.12 (stand-in)\n"
+                                                 : "--bind-dev\n");
     return 0;
   }
   g_targets = {.port = std::atoi(Option(argc, argv, "-p")),
                .other_port = std::atoi(Option(argc, argv, "-l")),
                .worker = std::atoi(Option(argc, argv, "-w")),
                .other_worker = std::atoi(Option(argc, argv, "-b"))};
-  const char* word = Option(argc, argv, "--bind-dev");
+  const char* word = Option(argc, argv, "-C");
+  if (*word == '\0') word = Option(argc, argv, "--bind-dev");
   for (const Attempt& attempt : attempts) {
     if (std::strcmp(attempt.word, word) != 0) continue;
     Act(attempt);

@@ -71,6 +71,7 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
       .lease_fd = lock.lease_fd(),
       .port = job.port,
       .binds_port = job.test.bind_address.has_value() || job.test.client_port.has_value(),
+      .grants = {.binds_device = !job.test.bind_device.empty(), .multipath_tcp = job.test.mptcp},
   });
   if (!started) return wire::Finished{job.id, tl::unexpected(started.error())};
   // A supervisor that is gone shows as a cancel.

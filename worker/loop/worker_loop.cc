@@ -66,8 +66,7 @@ class Worker {
     auto sandbox = WorkerSandbox::Enter({.mode = config.sandbox,
                                          .worker_index = config.index,
                                          .link_fd = link_.fd(),
-                                         .program_fd = program->get(),
-                                         .program_path = config.iperf3_path});
+                                         .program_fd = program->get()});
     if (!sandbox) return tl::unexpected(sandbox.error());
     sandbox_.emplace(std::move(*sandbox));
     auto process = Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3());
@@ -93,7 +92,7 @@ class Worker {
       ::sched_yield();
       process_->PrepareNext();
       // Last, because it takes longer the more files iperf3 has left.
-      sandbox_->CleanTemporaryFolder();
+      sandbox_->CleanTemporaryDirectory();
     }
   }
 

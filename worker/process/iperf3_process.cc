@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "worker/sandbox/diagnosis.h"
-#include "worker/sandbox/temporary_folder.h"
+#include "worker/sandbox/temporary_directory.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -50,7 +50,7 @@ class Watch {
         fds_[kCancel].fd = -1;
         Stop(FailureReason::kCancelled, "");
       }
-      if (fds_[kListener].revents != 0 && !AnswerRefusedCall(listener_.get())) {
+      if (fds_[kListener].revents != 0 && !AnswerDeniedCall(listener_.get())) {
         // Whoever still waits for an answer gets ENOSYS.
         fds_[kListener].fd = -1;
         listener_.Reset();
@@ -95,7 +95,7 @@ class Watch {
 
   void CheckQuota(Deadline now) {
     check_quota_at_ = now + kQuotaInterval;
-    if (!HoldsTooMuch(watched_fd_)) return;
+    if (!ExceedsQuota(watched_fd_)) return;
     Stop(FailureReason::kOutputTooLarge, "iperf3 left more in files than is accepted");
     // At once: until SIGTERM takes effect it could write as much again.
     Kill();
@@ -172,7 +172,10 @@ Result<Iperf3Process::Running> Iperf3Process::Launch(const RunRequest& request) 
   const std::vector<char*> argv = Pointers(*request.argv);
   const std::vector<char*> environment = Pointers(sandbox_->environment());
   auto restrictions =
-      sandbox_->PrepareJob(request.port, request.binds_port, TimeLeft(request.terminate_at));
+      sandbox_->PrepareJob({.port = request.port,
+                            .binds_port = request.binds_port,
+                            .grants = request.grants,
+                            .time = TimeLeft(request.terminate_at)});
   if (!restrictions) return tl::unexpected(restrictions.error());
   auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
                                    .argv = argv.data(),

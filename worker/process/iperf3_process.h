@@ -32,6 +32,7 @@ struct RunRequest {
   int lease_fd = -1;        // of the lock; becomes iperf3's lowest descriptor; -1: none
   std::uint16_t port = 0;   // the only TCP port to connect to; 0: none at all
   bool binds_port = false;  // a source address or port is requested
+  JobGrants grants;
 };
 
 struct RunResult {

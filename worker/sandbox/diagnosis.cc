@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kControlBytes = CMSG_SPACE(sizeof(int));
 
-// A message of one byte with room for one descriptor.
+// A message of one byte and one descriptor.
 struct DescriptorMessage {
   DescriptorMessage() {
     header.msg_iov = &part;
@@ -56,22 +56,22 @@ Result<UniqueFd> ReceiveListener(int socket_fd) {
   return UniqueFd(fd);
 }
 
-bool AnswerRefusedCall(int listener_fd) {
+bool AnswerDeniedCall(int listener_fd) {
   static std::bitset<1024> known;
-  // A newer kernel may know more fields than we do, and write them.
+  // A newer kernel may write more fields than our headers have.
   alignas(seccomp_notif) char call[sizeof(seccomp_notif) + 256] = {};
   auto* notification = reinterpret_cast<seccomp_notif*>(call);
   if (::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_RECV, notification) != 0) return errno == EINTR;
   const auto number = static_cast<std::size_t>(notification->data.nr);
   if (number >= known.size() || !known[number]) {
     if (number < known.size()) known[number] = true;
-    Log(LogLevel::kWarn, "diagnosis: iperf3 made a call that its filter refuses",
+    Log(LogLevel::kWarn, "diagnosis: iperf3 made a call that its filter denies",
         {{"call", SyscallName(notification->data.nr)}, {"number", notification->data.nr}});
   }
   seccomp_notif_resp response = {};
   response.id = notification->id;
   response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  // ENOENT: the process was killed meanwhile.
+  // ENOENT: the process has been killed.
   return ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0 || errno == ENOENT;
 }
 

@@ -1,5 +1,5 @@
-// --sandbox=diagnose: iperf3's refused calls are told to the worker, which logs their names and
-// lets them pass. For porters, never for production.
+// --sandbox=diagnose: the worker is notified of the calls that iperf3's filter denies, logs their
+// names and lets them pass. For porting, never for production.
 #pragma once
 
 #include "common/error.h"
@@ -7,15 +7,15 @@
 
 namespace iperf3_exporter {
 
-// In the child, within its filter: sends the listener's descriptor through `socket_fd`.
+// In the child, under its filter: sends the listener's descriptor through `socket_fd`.
 // Async-signal-safe.
 [[nodiscard]] bool SendListener(int socket_fd, int listener_fd);
 
 // In the worker, once the child has been started.
 [[nodiscard]] Result<UniqueFd> ReceiveListener(int socket_fd);
 
-// Takes one refused call from the listener, logs it if its number is new to this process, and
-// lets it pass. False when the process is gone.
-[[nodiscard]] bool AnswerRefusedCall(int listener_fd);
+// Receives one denied call from the listener, logs it unless this process has logged the same call,
+// and lets it pass. Returns false if the process has ended.
+[[nodiscard]] bool AnswerDeniedCall(int listener_fd);
 
 }  // namespace iperf3_exporter

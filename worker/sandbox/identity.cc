@@ -26,7 +26,7 @@ bool Has(const Capabilities& capabilities, unsigned capability) {
   return (capabilities[capability / 32].effective & (1U << (capability % 32))) != 0;
 }
 
-// Up to the last one that the kernel knows.
+// Ends at the first capability that the kernel does not know.
 Status EmptyBoundingSet() {
   for (unsigned capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return ErrnoError("capability bounds");
@@ -34,7 +34,7 @@ Status EmptyBoundingSet() {
   return {};
 }
 
-// kNotOffered where the number is not mapped (a container with one user).
+// Returns kNotOffered where the number is not mapped (a container with one user).
 Result<LayerState> ChangeUser(uid_t uid) {
   if (::setresgid(uid, uid, uid) != 0) {
     if (errno == EINVAL) return LayerState::kNotOffered;
@@ -42,7 +42,7 @@ Result<LayerState> ChangeUser(uid_t uid) {
   }
   if (::setgroups(0, nullptr) != 0) return ErrnoError("setgroups");
   if (::setresuid(uid, uid, uid) != 0) return ErrnoError("setresuid");
-  if (::setresuid(0, 0, 0) == 0) return MakeError("setresuid: the change can be undone");
+  if (::setresuid(0, 0, 0) == 0) return MakeError("setresuid: the change is reversible");
   return LayerState::kInForce;
 }
 
@@ -52,37 +52,37 @@ bool IsEmpty(const Capabilities& capabilities) {
   });
 }
 
-// Without any, nothing is asked of the kernel: a hardened unit refuses capset altogether.
-Status GiveUpCapabilities() {
+// Does not call capset if there is none: a hardened unit denies that call.
+Status DropCapabilities() {
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  const auto held = ReadCapabilities();
-  if (!held) return tl::unexpected(held.error());
-  if (IsEmpty(*held)) return {};
+  const auto present = ReadCapabilities();
+  if (!present) return tl::unexpected(present.error());
+  if (IsEmpty(*present)) return {};
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const Capabilities none{};
   if (::syscall(SYS_capset, &header, none.data()) != 0) return ErrnoError("capset");
   const auto left = ReadCapabilities();
   if (!left) return tl::unexpected(left.error());
-  return IsEmpty(*left) ? Status{} : MakeError("capset: some are left");
+  return IsEmpty(*left) ? Status{} : MakeError("capset: some capabilities are left");
 }
 
 }  // namespace
 
 Result<IdentityStates> DropIdentity(std::uint32_t worker_index) {
-  const auto had = ReadCapabilities();
-  if (!had) return tl::unexpected(had.error());
+  const auto initial = ReadCapabilities();
+  if (!initial) return tl::unexpected(initial.error());
   IdentityStates states;
-  if (Has(*had, CAP_SETPCAP)) {
+  if (Has(*initial, CAP_SETPCAP)) {
     if (const Status emptied = EmptyBoundingSet(); !emptied) {
       return tl::unexpected(emptied.error());
     }
   }
-  if (::geteuid() == 0 && Has(*had, CAP_SETUID) && Has(*had, CAP_SETGID)) {
+  if (::geteuid() == 0 && Has(*initial, CAP_SETUID) && Has(*initial, CAP_SETGID)) {
     const auto changed = ChangeUser(kFirstWorkerUid + worker_index % kWorkerUids);
     if (!changed) return tl::unexpected(changed.error());
     states.user = *changed;
   }
-  if (const Status given = GiveUpCapabilities(); !given) return tl::unexpected(given.error());
+  if (const Status dropped = DropCapabilities(); !dropped) return tl::unexpected(dropped.error());
   states.capabilities = LayerState::kInForce;
   return states;
 }

@@ -1,4 +1,4 @@
-// Who the worker is: another user than its supervisor, without capabilities.
+// The worker's user, another than that of its supervisor, and its capabilities, which are none.
 #pragma once
 
 #include <sys/types.h>
@@ -10,10 +10,9 @@
 
 namespace iperf3_exporter {
 
-// Worker N of a supervisor that is root runs as user and group kFirstWorkerUid + N: a user for
-// each, so that one worker can neither signal nor trace another. Nobody else has them: systemd's
-// assignment of numbers leaves 60578 to 61183 unused, adduser and useradd end at 60000. (Two
-// exporters on one host do share them.)
+// If the supervisor is root, worker N runs as user and group kFirstWorkerUid + N. Each has its own
+// user, so no worker can signal or trace another. Nobody else uses these numbers: systemd leaves
+// 60578 to 61183 free, adduser and useradd end at 60000. Two exporters on one host share them.
 inline constexpr uid_t kFirstWorkerUid = 60600;
 inline constexpr std::uint32_t kWorkerUids = 500;
 
@@ -22,9 +21,9 @@ struct IdentityStates {
   LayerState capabilities = LayerState::kNotOffered;
 };
 
-// Empties the bounding set, changes user and group when we are root and may, and gives up every
-// capability. Cannot be undone. Clears the parent-death signal. Fails if a step that we have the
-// right to did not work: then the process must not go on.
+// Empties the bounding set, changes user and group if we are root and may, and drops every
+// capability. Irreversible. Clears the parent-death signal. Fails if a step fails that we have the
+// right to take: then the process must not go on.
 [[nodiscard]] Result<IdentityStates> DropIdentity(std::uint32_t worker_index);
 
 }  // namespace iperf3_exporter

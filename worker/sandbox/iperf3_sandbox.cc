@@ -1,6 +1,5 @@
 #include "worker/sandbox/iperf3_sandbox.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,42 +13,35 @@
 namespace iperf3_exporter {
 namespace {
 
-// Beyond what its processors can give in the time that it has: only a run that outlived its
-// deadline, and with it its worker, ends by this.
+// More than its processors can spend until its end: only an iperf3 that outlives its deadline, and
+// so its worker, reaches it.
 unsigned CpuSeconds(std::chrono::nanoseconds time, unsigned processors) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(time).count() + 5;
   return static_cast<unsigned>(seconds) * processors;
-}
-
-// Those of iperf3's limits that it does not inherit from the worker.
-std::vector<ResourceLimit> LimitsLeft(rlim_t most_tasks) {
-  std::vector<ResourceLimit> left(kIperf3Limits.begin(), kIperf3Limits.end());
-  left.push_back({RLIMIT_NPROC, most_tasks});
-  std::erase_if(left, IsInForce);
-  return left;
 }
 
 }  // namespace
 
 Iperf3Sandbox::Iperf3Sandbox(Iperf3SandboxOptions options)
     : options_(std::move(options)),
-      // Those that may be switched on later count too. Asked here once: it reads files.
+      // Including those that may be switched on later. Here, because it reads files.
       processors_(static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_CONF), 1L))),
-      // One malloc arena: each further one would reserve 64 MiB of the address space allotted.
-      environment_{"LC_ALL=C", "MALLOC_ARENA_MAX=1", "TMPDIR=" + options_.temporary_path},
-      limits_(LimitsLeft(options_.most_tasks)) {}
+      // One malloc arena: each further one reserves 64 MiB of the limited address space. The loader
+      // of glibc can't read the link /proc/self/exe, so it is told where $ORIGIN is.
+      environment_{"LC_ALL=C", "MALLOC_ARENA_MAX=1", "TMPDIR=" + options_.temporary_path,
+                   "LD_ORIGIN_PATH=" + options_.program_directory} {}
 
 const char* Iperf3Sandbox::exec_path() const {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is what the filter compares.
   return options_.filter ? reinterpret_cast<const char*>(kExecPathAddress) : "";
 }
 
-Result<PreparedJob> Iperf3Sandbox::PrepareJob(std::uint16_t port, bool binds_port,
-                                              std::chrono::nanoseconds time) const {
+Result<PreparedJob> Iperf3Sandbox::PrepareJob(const JobNeeds& needs) const {
   PreparedJob job;
-  job.cpu_seconds = CpuSeconds(time, processors_);
+  job.grants = needs.grants;
+  job.cpu_seconds = CpuSeconds(needs.time, processors_);
   if (options_.restricts_ports) {
-    auto rules = CreatePortRules(port, binds_port);
+    auto rules = CreatePortRules(needs.port, needs.binds_port);
     if (!rules) return tl::unexpected(rules.error());
     job.port_rules = std::move(*rules);
   }
@@ -66,14 +58,19 @@ Result<PreparedJob> Iperf3Sandbox::PrepareJob(std::uint16_t port, bool binds_por
 
 const char* Iperf3Sandbox::Enter(const JobRestrictions& restrictions) const {
   if (!options_.temporary_path.empty()) {
-    if (!LowerLimits(limits_)) return "limits";
-    if (!LowerLimit({RLIMIT_CPU, restrictions.cpu_seconds})) return "limit of processor time";
+    const ResourceLimit limits[] = {{RLIMIT_FSIZE, kFileBytes},
+                                    {RLIMIT_NOFILE, kIperf3Descriptors},
+                                    {RLIMIT_NPROC, options_.max_tasks},
+                                    {RLIMIT_CPU, restrictions.cpu_seconds}};
+    for (const auto& [resource, max] : limits) {
+      if (!LowerResourceLimit(resource, max)) return "limits";
+    }
   }
   if (restrictions.port_rules_fd >= 0 && !RestrictSelf(restrictions.port_rules_fd)) {
     return "port rules";
   }
   if (!options_.filter) return nullptr;
-  const int listener = options_.filter->Install(options_.diagnoses);
+  const int listener = options_.filter->Install(restrictions.grants, options_.diagnoses);
   if (listener < 0) return "system call filter";
   if (options_.diagnoses) {
     if (!SendListener(restrictions.diagnosis_fd, listener)) return "diagnosis";

@@ -1,5 +1,5 @@
-// What iperf3 is confined to: prepared once by the worker, entered by each child between fork
-// and exec.
+// The confinement of iperf3: prepared once by the worker, entered by each child between fork and
+// exec.
 #pragma once
 
 #include <chrono>
@@ -15,11 +15,20 @@
 
 namespace iperf3_exporter {
 
-// What differs from job to job, as the child takes it: plain numbers.
+// What one job needs beyond what every iperf3 may do.
+struct JobNeeds {
+  std::uint16_t port = 0;   // the only TCP port to connect to; 0: none
+  bool binds_port = false;  // a source address or port is requested
+  JobGrants grants;
+  std::chrono::nanoseconds time{0};  // until its end
+};
+
+// The same as the child enters it: plain numbers.
 struct JobRestrictions {
   int port_rules_fd = -1;    // Landlock's; -1: the kernel has none
-  int diagnosis_fd = -1;     // where the listener goes; -1: not diagnosing
-  unsigned cpu_seconds = 0;  // processor time; 0: no limit
+  int diagnosis_fd = -1;     // where the listener is sent; -1: not diagnosing
+  unsigned cpu_seconds = 0;  // processor time
+  JobGrants grants;
 };
 
 // Owns what JobRestrictions names, in the worker, for the time of one job.
@@ -28,19 +37,21 @@ struct PreparedJob {
   UniqueFd diagnosis_child;
   UniqueFd diagnosis;
   unsigned cpu_seconds = 0;
+  JobGrants grants;
 
   [[nodiscard]] JobRestrictions view() const {
-    return {port_rules.get(), diagnosis_child.get(), cpu_seconds};
+    return {port_rules.get(), diagnosis_child.get(), cpu_seconds, grants};
   }
 };
 
 struct Iperf3SandboxOptions {
-  std::string temporary_path;    // TMPDIR
-  int temporary_fd = -1;         // that it names, to be inherited; -1: a plain path
-  int watched_fd = -1;           // of it, as TemporaryFolder gives it
-  bool restricts_ports = false;  // Landlock can
-  rlim_t most_tasks = kTasks;    // RLIMIT_NPROC
-  bool diagnoses = false;        // the filter has a listener
+  std::string program_directory;  // $ORIGIN of iperf3's library paths
+  std::string temporary_path;     // TMPDIR
+  int temporary_fd = -1;          // the descriptor that it names; -1: a plain path
+  int watched_fd = -1;            // TemporaryDirectory::watched_fd
+  bool restricts_ports = false;   // Landlock has port rules
+  rlim_t max_tasks = kTasks;      // RLIMIT_NPROC
+  bool diagnoses = false;         // the filter has a listener
   std::optional<SeccompFilter> filter;
 };
 
@@ -51,31 +62,29 @@ class Iperf3Sandbox {
 
   explicit Iperf3Sandbox(Iperf3SandboxOptions options);
 
-  // The whole environment that iperf3 gets.
+  // The whole environment of iperf3.
   [[nodiscard]] const std::vector<std::string>& environment() const { return environment_; }
 
-  // Stays open in iperf3; -1: none.
+  // Inherited by iperf3; -1: none.
   [[nodiscard]] int temporary_fd() const { return options_.temporary_fd; }
 
-  // The folder to be asked HoldsTooMuch about while iperf3 runs; -1: none.
+  // The directory to check with ExceedsQuota while iperf3 runs; -1: none.
   [[nodiscard]] int watched_fd() const { return options_.watched_fd; }
 
-  // The only path that execveat is allowed to be given; an empty string.
+  // The only path that execveat accepts: an empty string.
   [[nodiscard]] const char* exec_path() const;
 
-  // In the worker: the rules of one job, which has `time` left.
-  [[nodiscard]] Result<PreparedJob> PrepareJob(std::uint16_t port, bool binds_port,
-                                               std::chrono::nanoseconds time) const;
+  // In the worker.
+  [[nodiscard]] Result<PreparedJob> PrepareJob(const JobNeeds& needs) const;
 
-  // In the child, last before the exec: async-signal-safe. Gives the step that failed
-  // (errno tells why) or nullptr.
+  // In the child, the last step before the exec. Async-signal-safe. Returns the step that failed
+  // (errno says why) or nullptr.
   [[nodiscard]] const char* Enter(const JobRestrictions& restrictions) const;
 
  private:
   Iperf3SandboxOptions options_;
   unsigned processors_ = 1;
   std::vector<std::string> environment_;
-  std::vector<ResourceLimit> limits_;
 };
 
 }  // namespace iperf3_exporter

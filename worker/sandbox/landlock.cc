@@ -39,11 +39,11 @@ struct PortAttribute {
   std::uint64_t port = 0;
 };
 
-// Every right of the version: what is handled and not granted is denied.
+// Every right of the version: what is handled and not allowed by a rule is denied.
 std::uint64_t HandledFiles(int abi) {
   constexpr std::uint64_t kFirst = (1U << 13U) - 1;
   std::uint64_t handled = kFirst;
-  if (abi >= 2) handled |= 1U << 13U;  // moving between folders
+  if (abi >= 2) handled |= 1U << 13U;  // moving between directories
   if (abi >= 3) handled |= kFsTruncate;
   if (abi >= 5) handled |= 1U << 15U;  // ioctl of devices
   return handled;
@@ -57,13 +57,13 @@ std::uint64_t Rights(FileAccess access) {
       return kFsReadFile | kFsExecute;
     case FileAccess::kTemporaryFiles:
       return kFsReadFile | kFsWriteFile | kFsMakeReg | kFsRemoveFile | kFsTruncate;
-    case FileAccess::kRemoveFolder:
+    case FileAccess::kRemoveDirectory:
       return kFsRemoveDir;
   }
   return 0;
 }
 
-// How much of the structure the version knows; it refuses what lies behind and is not zero.
+// The part of the structure that the version knows. It refuses anything but zeros behind that.
 std::size_t AttributeBytes(int abi) {
   if (abi >= 6) return sizeof(RulesetAttribute);
   return abi >= kLandlockAbiWithPorts ? 2 * sizeof(std::uint64_t) : sizeof(std::uint64_t);

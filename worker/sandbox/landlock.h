@@ -1,5 +1,5 @@
-// Landlock, by raw system calls: which files may be touched, which TCP port connected to. The
-// constants are ours, because a build machine's headers may be older than the kernel.
+// Landlock by raw system calls: which files are accessible and which TCP port can be connected to.
+// The constants are our own, because the headers of the build machine may be older than the kernel.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,12 @@
 
 namespace iperf3_exporter {
 
-// What is allowed beneath a file or folder.
+// What is allowed beneath a file or directory.
 enum class FileAccess : std::uint8_t {
-  kRead,            // files beneath it
-  kExecute,         // and read
-  kTemporaryFiles,  // create, read, write and remove files in it
-  kRemoveFolder,    // empty folders in it
+  kRead,             // files beneath it
+  kExecute,          // and read
+  kTemporaryFiles,   // create, read, write and remove files in it
+  kRemoveDirectory,  // empty directories in it
 };
 
 struct FileRule {
@@ -24,22 +24,23 @@ struct FileRule {
   FileAccess access = FileAccess::kRead;
 };
 
-// The kernel's Landlock version; 0 when it has none or an outer filter hides it.
+// The kernel's Landlock version; 0 if it has none or an outer filter hides it.
 [[nodiscard]] int LandlockAbi();
 
-// From this version TCP ports can be restricted.
+// The first version that restricts TCP ports.
 inline constexpr int kLandlockAbiWithPorts = 4;
 
-// From now on this process and its children can touch only the files named, and, from
-// version 6, signal only each other and connect to no abstract socket of others. Cannot be undone.
-// Needs no-new-privileges.
+// From now on this process and its children can access only these files and, from version 6, signal
+// only each other and connect to no abstract socket of other processes. Irreversible. Needs
+// no-new-privileges.
 [[nodiscard]] Status EnterFileRules(int abi, const std::vector<FileRule>& rules);
 
-// A ruleset that lets TCP connect to `port` only (0: none) and, unless `binds_port`, bind no TCP
-// port; for landlock_restrict_self in the child. Only from kLandlockAbiWithPorts.
+// A ruleset that allows TCP to connect to `port` only (0: none) and, unless `binds_port`, to bind
+// no port. For RestrictSelf in the child. From kLandlockAbiWithPorts. Multipath TCP is not
+// restricted from Linux 6.14 on.
 [[nodiscard]] Result<UniqueFd> CreatePortRules(std::uint16_t port, bool binds_port);
 
-// Async-signal-safe. Gives whether it succeeded; errno tells why not.
+// Async-signal-safe. Returns whether it succeeded; errno says why not.
 [[nodiscard]] bool RestrictSelf(int ruleset_fd);
 
 }  // namespace iperf3_exporter

@@ -20,7 +20,7 @@ bool WriteFile(const char* path, const std::string& text) {
   return file && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-// Each number stands for itself; all others are nobody's.
+// Maps each number to itself. All other users appear as nobody.
 bool MapOwnUser(uid_t uid, gid_t gid) {
   const std::string user = std::to_string(uid);
   const std::string group = std::to_string(gid);
@@ -29,10 +29,9 @@ bool MapOwnUser(uid_t uid, gid_t gid) {
          WriteFile("/proc/self/uid_map", user + ' ' + user + " 1");
 }
 
-// What is mounted or unmounted on the host later is followed, so that we never keep a disk busy;
-// nothing of ours gets out.
-// In a chroot "/" is no mount point and the kernel answers EINVAL: nothing can be changed there,
-// and nothing has to be, for the worker mounts nothing that has a place in the tree.
+// Later mounts and unmounts of the host still reach us, so that we never keep a disk busy; ours do
+// not reach the host. In a chroot "/" is no mount point, and the kernel returns EINVAL. That is no
+// problem, because the worker attaches no mount to the tree.
 bool SeparateMounts() {
   return ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 || errno == EINVAL;
 }
@@ -45,7 +44,7 @@ LayerState EnterNamespaces() {
   if (::unshare(kNamespaces) == 0) {
     return SeparateMounts() ? LayerState::kInForce : LayerState::kMissing;
   }
-  // Root keeps its right to become another user, which it would lose in a user namespace.
+  // In a user namespace root would lose its right to become another user.
   if (uid == 0 || ::unshare(CLONE_NEWUSER | kNamespaces) != 0) return LayerState::kNotOffered;
   return MapOwnUser(uid, gid) && SeparateMounts() ? LayerState::kInForce : LayerState::kMissing;
 }

@@ -2,17 +2,24 @@
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
 #include "common/unique_fd.h"
+#include "worker/sandbox/resource_limits.h"
 #include "worker/sandbox/seccomp_rules.h"
 
 namespace iperf3_exporter {
@@ -23,8 +30,71 @@ struct ReleaseContext {
 };
 using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext>;
 
-// What libseccomp writes to a descriptor. Far less than a pipe holds.
-Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
+// The lower half of an argument, which is all that the kernel looks at in an int.
+constexpr std::uint32_t IntArgument(unsigned index) {
+  const std::size_t low = std::endian::native == std::endian::little ? 0 : sizeof(std::uint32_t);
+  return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + index * sizeof(std::uint64_t) +
+                                    low);
+}
+
+constexpr sock_filter Load(std::uint32_t offset) {
+  return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
+}
+// Skips `then` instructions if the test of the loaded value holds, otherwise `otherwise`.
+constexpr sock_filter Skip(unsigned test, std::uint32_t value, std::uint8_t then,
+                           std::uint8_t otherwise) {
+  return BPF_JUMP(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), value, then, otherwise);
+}
+
+// The start of every filter: what libseccomp could express only with many rules, because it
+// compares whole registers, and each argument once.
+class FirstRules {
+ public:
+  explicit FirstRules(std::uint32_t deny_action) : deny_(BPF_STMT(BPF_RET | BPF_K, deny_action)) {}
+
+  [[nodiscard]] std::vector<sock_filter> Build() {
+    // Descriptors 0 to 2 are shared with the supervisor, perhaps with the service manager, or are
+    // iperf3's pipes. No call may change the file behind them, so that nobody cuts the log short or
+    // makes it lose lines.
+    for (const int call :
+         {SYS_bind, SYS_connect, SYS_ftruncate, SYS_lseek, SYS_setsockopt, SYS_shutdown}) {
+      Add(call, {Load(IntArgument(0)), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny_});
+    }
+    Add(SYS_fcntl, {Load(IntArgument(1)), Skip(BPF_JEQ, F_SETFL, 0, 3), Load(IntArgument(0)),
+                    Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny_});
+    AddMmap();
+    return std::move(program_);
+  }
+
+ private:
+  void Add(int call, std::initializer_list<sock_filter> rules) {
+    program_.push_back(Load(offsetof(seccomp_data, nr)));
+    program_.push_back(Skip(BPF_JEQ, static_cast<std::uint32_t>(call), 0,
+                            static_cast<std::uint8_t>(rules.size())));
+    program_.insert(program_.end(), rules);
+  }
+
+  void AddMmap() {
+    constexpr unsigned kProtection = 2;
+    constexpr unsigned kFlags = 3;
+    constexpr unsigned kDescriptor = 4;
+    Add(SYS_mmap,
+        {// Nothing is writable and executable. What is executable is a file below the
+         // lock's descriptors: the lock's holder table can be written by another mapping.
+         Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_EXEC, 0, 5),
+         Skip(BPF_JSET, PROT_WRITE, 3, 0), Load(IntArgument(kDescriptor)),
+         Skip(BPF_JGE, kLowestLockFd, 1, 0), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny_,
+         // What is shared is writable, which a socket can't be.
+         Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_WRITE, 3, 0),
+         Load(IntArgument(kFlags)), Skip(BPF_JSET, MAP_SHARED, 0, 1), deny_});
+  }
+
+  sock_filter deny_;
+  std::vector<sock_filter> program_;
+};
+
+// Appends what libseccomp writes to a descriptor. Far less than a pipe holds.
+Status Export(scmp_filter_ctx context, std::vector<sock_filter>& program) {
   int fds[2] = {-1, -1};
   if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return ErrnoError("system call filter: pipe2");
   const UniqueFd from(fds[0]);
@@ -32,18 +102,33 @@ Result<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
   if (const int error = ::seccomp_export_bpf(context, to.get()); error != 0) {
     return MakeError(ErrnoText("system call filter: export", -error));
   }
-  std::vector<sock_filter> program(BPF_MAXINSNS);
-  const ssize_t got = ::read(from.get(), program.data(), program.size() * sizeof(sock_filter));
-  if (got <= 0) return ErrnoError("system call filter: read");
-  program.resize(static_cast<std::size_t>(got) / sizeof(sock_filter));
+  const std::size_t before = program.size();
+  program.resize(BPF_MAXINSNS);
+  const ssize_t bytes =
+      ::read(from.get(), program.data() + before, (program.size() - before) * sizeof(sock_filter));
+  if (bytes <= 0) return ErrnoError("system call filter: read");
+  program.resize(before + static_cast<std::size_t>(bytes) / sizeof(sock_filter));
   program.shrink_to_fit();
-  return program;
+  return {};
 }
 
-std::uint32_t DefaultAction(FilterOf of, FilterMode mode) {
-  const bool worker = of == FilterOf::kWorker;
-  if (mode == FilterMode::kDiagnose) return worker ? SCMP_ACT_LOG : SCMP_ACT_NOTIFY;
-  return worker ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ALLOW;
+// The same values as libseccomp's actions.
+std::uint32_t DenyAction(Subject subject, FilterMode mode) {
+  if (mode == FilterMode::kKill) return SECCOMP_RET_KILL_PROCESS;
+  return subject == Subject::kWorker ? SECCOMP_RET_LOG : SECCOMP_RET_USER_NOTIF;
+}
+
+std::uint32_t ValueOf(std::uint32_t placeholder, JobGrants grants) {
+  switch (placeholder) {
+    case kOwnPidPlaceholder:
+      return static_cast<std::uint32_t>(::getpid());
+    case kDeviceOptionPlaceholder:
+      return grants.binds_device ? SO_BINDTODEVICE : placeholder;
+    case kMultipathPlaceholder:
+      return grants.multipath_tcp ? std::uint32_t{IPPROTO_MPTCP} : placeholder;
+    default:
+      return placeholder;
+  }
 }
 
 }  // namespace
@@ -57,33 +142,48 @@ Status MapExecPath() {
   return ErrnoError("mapping the exec path");
 }
 
-Result<SeccompFilter> SeccompFilter::Build(FilterOf of, FilterMode mode, int program_fd) {
-  // libseccomp asks the kernel what it can, and makes no filter where an outer one refuses the
-  // question. Whether ours can be had is found out by Install, which says why not.
+Result<SeccompFilter> SeccompFilter::Build(Subject subject, FilterMode mode) {
+  // libseccomp asks the kernel what it supports, and builds nothing where an outer filter refuses
+  // the question. Install finds out whether the filter works, and says why not.
   constexpr unsigned kActionsOfLinux50 = 5;
   ::seccomp_api_set(kActionsOfLinux50);
-  const Context context(::seccomp_init(DefaultAction(of, mode)));
+  const std::uint32_t deny = DenyAction(subject, mode);
+  const Context context(::seccomp_init(deny));
   if (!context) return MakeError("system call filter: out of memory");
-  // Calls of another architecture's table are not what the numbers say.
+  // The numbers of another architecture's calls mean other calls.
   ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-  // A binary tree: few comparisons per call.
-  ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  if (const Status added = AddSeccompRules(context.get(), of, mode, program_fd); !added) {
+  // Kernels before 5.11 have no cache of allowed calls: first what moves data.
+  for (const char* name : kDataPathCalls) {
+    const int call = ::seccomp_syscall_resolve_name(name);
+    if (call >= 0) ::seccomp_syscall_priority(context.get(), call, 255);
+  }
+  // The diagnosing worker needs ioctl itself, to answer its listener.
+  const bool answers_habits = mode == FilterMode::kKill || subject == Subject::kIperf3;
+  if (const Status added = AddSeccompRules(context.get(), subject, answers_habits); !added) {
     return tl::unexpected(added.error());
   }
-  auto program = Export(context.get());
-  if (!program) return tl::unexpected(program.error());
-  return SeccompFilter(std::move(*program));
+  std::vector<sock_filter> program = FirstRules(deny).Build();
+  if (const Status exported = Export(context.get(), program); !exported) {
+    return tl::unexpected(exported.error());
+  }
+  return SeccompFilter(std::move(program));
 }
 
 SeccompFilter::SeccompFilter(std::vector<sock_filter> program) : program_(std::move(program)) {
+  constexpr std::array kPlaceholders = {kOwnPidPlaceholder, kDeviceOptionPlaceholder,
+                                        kMultipathPlaceholder};
   for (std::size_t i = 0; i < program_.size(); ++i) {
-    if (program_[i].k == kOwnPidPlaceholder) pid_instruction_ = i;
+    const std::uint32_t value = program_[i].k;
+    if (std::ranges::find(kPlaceholders, value) != kPlaceholders.end()) {
+      variables_.push_back({.at = i, .placeholder = value});
+    }
   }
 }
 
-int SeccompFilter::Install(bool with_listener) const {
-  if (pid_instruction_) program_[*pid_instruction_].k = static_cast<std::uint32_t>(::getpid());
+int SeccompFilter::Install(JobGrants grants, bool with_listener) const {
+  for (const Variable& variable : variables_) {
+    program_[variable.at].k = ValueOf(variable.placeholder, grants);
+  }
   const sock_fprog program = {static_cast<unsigned short>(program_.size()), program_.data()};
   const unsigned flags = with_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));

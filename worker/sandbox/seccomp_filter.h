@@ -1,62 +1,65 @@
-// The system call filters, made from the table by libseccomp once, at start, as plain BPF that
-// can be installed without an allocation.
+// The system call filters of worker and iperf3, compiled once from the system call table into BPF
+// that can be installed without an allocation.
 #pragma once
 
 #include <linux/filter.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "common/error.h"
+#include "worker/sandbox/syscall_table.h"
 
 namespace iperf3_exporter {
 
-// The one path that execveat may be given lies at this address: an empty string in a read-only
-// page of the worker. After the exec nothing is mapped there, and no call that the filters allow
-// can map anything below kLowestMapAddress: no path, no second exec. (Without this an absolute
-// path would do, for which execveat ignores its descriptor.) Addresses this low are
-// above any vm.mmap_min_addr in use, and the kernel never chooses them by itself.
+// The only path that execveat accepts lies at this address: an empty string in a read-only page of
+// the worker. After the exec nothing is mapped there, and no call that the filters allow can map
+// anything below kLowestMapAddress: so there is no path and no second exec. (A check of the flags
+// alone is not enough: execveat ignores its descriptor if the path is absolute.) The kernel never
+// chooses addresses this low by itself, and they are above any vm.mmap_min_addr in use.
 inline constexpr std::uint64_t kExecPathAddress = 0x100000;
 inline constexpr std::uint64_t kLowestMapAddress = 0x400000;
 
 // Maps that page. Once per process, before the filter.
 [[nodiscard]] Status MapExecPath();
 
-enum class FilterOf {
-  kWorker,
-  // Holds only together with the worker's of the same mode, which must be in force before it. To
-  // kill, it names nothing but what it takes away from that one: the kernel compiles it anew for
-  // each test, some 70 microseconds faster than a list of everything that is granted.
-  kIperf3,
+enum class FilterMode : std::uint8_t {
+  kKill,      // a denied call ends the process
+  kDiagnose,  // the kernel logs the worker's denied calls, a listener gets those of iperf3
 };
 
-enum class FilterMode {
-  kKill,      // a call that is not granted ends the process
-  kDiagnose,  // the worker's is only logged by the kernel, iperf3's is told to a listener
+// What a job may ask for beyond what every iperf3 may do.
+struct JobGrants {
+  bool binds_device = false;   // setsockopt(SO_BINDTODEVICE)
+  bool multipath_tcp = false;  // socket(IPPROTO_MPTCP), which Landlock's port rules don't cover
 };
 
 class SeccompFilter {
  public:
-  // `program_fd` is the only descriptor that may be executed; it must be above the hard limit of
-  // descriptors.
-  [[nodiscard]] static Result<SeccompFilter> Build(FilterOf of, FilterMode mode, int program_fd);
+  [[nodiscard]] static Result<SeccompFilter> Build(Subject subject, FilterMode mode);
 
-  // Cannot be undone in this process. Needs no-new-privileges. Async-signal-safe. Gives -1 and
-  // errno on failure; otherwise the listener's descriptor if one was asked for, or 0.
-  [[nodiscard]] int Install(bool with_listener) const;
+  // Irreversible. Needs no-new-privileges. Async-signal-safe. Returns -1 and errno on failure;
+  // otherwise the listener's descriptor if one is requested, or 0. The worker's filter ignores
+  // `grants`: it has to allow what any job may ask for.
+  [[nodiscard]] int Install(JobGrants grants, bool with_listener) const;
 
   [[nodiscard]] std::span<const sock_filter> program() const { return program_; }
 
  private:
+  // An instruction whose constant depends on the process or the job.
+  struct Variable {
+    std::size_t at;
+    std::uint32_t placeholder;
+  };
+
   explicit SeccompFilter(std::vector<sock_filter> program);
 
-  // Mutable for one constant: the process that tgkill may name is known only when it installs.
+  // Mutable for the variables, which Install sets.
   mutable std::vector<sock_filter> program_;
-  std::optional<std::size_t> pid_instruction_;
+  std::vector<Variable> variables_;
 };
 
 // "openat" for its number on this machine; "unknown call" if it has none.

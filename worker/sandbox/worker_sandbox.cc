@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -26,8 +27,8 @@
 namespace iperf3_exporter {
 namespace {
 
-// Where a dynamic iperf3 finds its libraries, and what it reads at start. One that does not exist
-// is left out.
+// Where a dynamic iperf3 finds its libraries, and what it reads at its start. What does not exist
+// is skipped.
 constexpr std::array kReadable = {
     "/lib",           "/lib64",           "/usr/lib",       "/usr/lib64",
     "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom",
@@ -37,7 +38,7 @@ UniqueFd OpenPath(const std::string& path) {
   return UniqueFd(::open(path.c_str(), O_PATH | O_CLOEXEC));
 }
 
-// The dynamic loader that the kernel will execute along with the program; empty for a static one.
+// The dynamic loader that the kernel executes along with the program; empty for a static one.
 std::string Interpreter(int program_fd) {
   ElfW(Ehdr) header = {};
   if (::pread(program_fd, &header, sizeof header, 0) != sizeof header) return {};
@@ -54,13 +55,20 @@ std::string Interpreter(int program_fd) {
   return {};
 }
 
+// The directory of the open program, with all links resolved; empty if it is unknown.
+std::string DirectoryOf(int program_fd) {
+  std::error_code error;
+  const std::string link = "/proc/self/fd/" + std::to_string(program_fd);
+  return std::filesystem::read_symlink(link, error).parent_path();
+}
+
 LayerState& At(LayerStates& states, SandboxLayer layer) {
   return states[static_cast<std::size_t>(layer)];
 }
 
 }  // namespace
 
-// What the steps leave for those after them. Each gives an Error only for what no mode accepts.
+// The state that the steps share. A step fails only if no mode accepts the failure.
 class WorkerSandboxSteps {
  public:
   explicit WorkerSandboxSteps(const WorkerSandboxRequest& request) : request_(request) {
@@ -71,25 +79,26 @@ class WorkerSandboxSteps {
   Result<WorkerSandbox> Run() {
     using Step = Status (WorkerSandboxSteps::*)();
     constexpr std::array<Step, 12> kSteps = {
-        // Nothing of the supervisor's environment reaches iperf3, or its libraries.
+        // Nothing of the supervisor's environment reaches iperf3 and its libraries.
         &WorkerSandboxSteps::ClearEnvironment,
-        // Before the limit on descriptors, which it must be above.
+        // Before the limit of open files, above which it has to be.
         &WorkerSandboxSteps::PlaceProgram,
-        // While we can still write our own user map, and before the right to is given up.
+        // While we can still write our own user map and have the right to.
         &WorkerSandboxSteps::EnterOwnNamespaces,
-        // With the right to mount, which the next step gives up; or, without it, afterwards.
-        &WorkerSandboxSteps::MountTemporaryFolder,
+        // With the right to mount, which the next step drops.
+        &WorkerSandboxSteps::MountTemporaryDirectory,
         &WorkerSandboxSteps::DropUserAndCapabilities,
-        &WorkerSandboxSteps::MakePrivateFolder,
-        // After the user change, which resets both.
+        // As the user who uses it, if nothing could be mounted.
+        &WorkerSandboxSteps::CreatePrivateDirectory,
+        // After the change of user, which resets both.
         &WorkerSandboxSteps::RearmParentDeath,
         &WorkerSandboxSteps::BecomeNotDumpable,
-        // Everything from here on only narrows, which filters and Landlock may then rely on.
+        // Filters and Landlock need it.
         &WorkerSandboxSteps::SetNoNewPrivileges,
-        // After all files have been opened.
+        // After all files are open.
         &WorkerSandboxSteps::EnterLandlock,
         &WorkerSandboxSteps::SetLimits,
-        // Last: it takes away the calls that the others need.
+        // Last: it denies the calls that the other steps need.
         &WorkerSandboxSteps::EnterFilter,
     };
     for (const Step step : kSteps) {
@@ -106,12 +115,12 @@ class WorkerSandboxSteps {
     At(report_.iperf3, layer) = LayerState::kInForce;
   }
 
-  // A layer that the kernel offers and that could not be had: what that means is the mode's.
+  // A layer that the kernel offers failed. The mode decides what that means.
   Status Missing(SandboxLayer layer, const std::string& why) {
     At(report_.worker, layer) = LayerState::kMissing;
     At(report_.iperf3, layer) = LayerState::kMissing;
     if (request_.mode == SandboxMode::kRequire) {
-      return MakeError("sandbox layer " + std::string(Name(layer)) + " can't be had: " + why);
+      return MakeError("sandbox layer " + std::string(Name(layer)) + " is unavailable: " + why);
     }
     Log(LogLevel::kWarn, "sandbox layer is missing", {{"layer", Name(layer)}, {"err", why}});
     return {};
@@ -120,12 +129,13 @@ class WorkerSandboxSteps {
   Status ClearEnvironment() {
     if (::clearenv() != 0) return MakeError("environment: clearenv failed");
     InForce(SandboxLayer::kEnvironment);
-    // The caller did this before it had read a single message.
+    // The caller closed all others before it read a message.
     InForce(SandboxLayer::kDescriptors);
     return {};
   }
 
   Status PlaceProgram() {
+    program_directory_ = DirectoryOf(request_.program_fd);
     program_.Reset(::fcntl(request_.program_fd, F_DUPFD_CLOEXEC, kProgramFd));
     if (!program_) return ErrnoError("descriptor of iperf3");
     if (program_.get() != kProgramFd) return MakeError("descriptor of iperf3: its place is taken");
@@ -135,14 +145,14 @@ class WorkerSandboxSteps {
   Status EnterOwnNamespaces() {
     const LayerState state = EnterNamespaces();
     if (state == LayerState::kMissing) {
-      return Missing(SandboxLayer::kNamespaces, "made, but not set up");
+      return Missing(SandboxLayer::kNamespaces, "created, but not set up");
     }
     if (state == LayerState::kInForce) InForce(SandboxLayer::kNamespaces);
     return {};
   }
 
-  Status MountTemporaryFolder() {
-    auto mounted = TemporaryFolder::CreateMount();
+  Status MountTemporaryDirectory() {
+    auto mounted = TemporaryDirectory::CreateMount();
     if (mounted) temporary_.emplace(std::move(*mounted));
     return {};
   }
@@ -157,15 +167,16 @@ class WorkerSandboxSteps {
     return {};
   }
 
-  Status MakePrivateFolder() {
+  Status CreatePrivateDirectory() {
     if (temporary_) return {};
-    auto folder = TemporaryFolder::CreatePrivate();
-    if (!folder) return tl::unexpected(folder.error());
-    if (!folder->IsNoExec()) {
-      Log(LogLevel::kWarn, "iperf3 could execute code that it writes to its temporary folder",
-          {{"folder", folder->Path()}, {"remedy", "mount /tmp or /dev/shm with noexec"}});
+    auto directory = TemporaryDirectory::CreatePrivate();
+    if (!directory) return tl::unexpected(directory.error());
+    // It is the same for all workers.
+    if (!directory->IsNoExec() && request_.worker_index == 0) {
+      Log(LogLevel::kWarn, "iperf3 could execute code that it writes to its temporary directory",
+          {{"directory", directory->Path()}, {"remedy", "mount /tmp or /dev/shm with noexec"}});
     }
-    temporary_.emplace(std::move(*folder));
+    temporary_.emplace(std::move(*directory));
     return {};
   }
 
@@ -175,8 +186,8 @@ class WorkerSandboxSteps {
     return {};
   }
 
-  // iperf3 becomes dumpable again by its exec; it may neither dump (its limit) nor be traced by
-  // anyone who is under one of our filters.
+  // The exec makes iperf3 dumpable again. It has no core file by its limit, and nobody under one of
+  // our filters can trace it.
   Status BecomeNotDumpable() {
     if (kBuiltWithSanitizer) return {};
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return ErrnoError("not dumpable");
@@ -190,17 +201,17 @@ class WorkerSandboxSteps {
     return {};
   }
 
-  // iperf3 is in the same domain; each job's adds the port.
+  // iperf3 inherits the rules. Each job adds its port.
   Status EnterLandlock() {
     landlock_abi_ = LandlockAbi();
     if (landlock_abi_ == 0) return {};
     std::vector<UniqueFd> open;
     std::vector<FileRule> rules = {
         {program_.get(), FileAccess::kExecute},
-        {temporary_->folder_fd(), FileAccess::kTemporaryFiles},
+        {temporary_->directory_fd(), FileAccess::kTemporaryFiles},
     };
     if (temporary_->parent_fd() >= 0) {
-      rules.push_back({temporary_->parent_fd(), FileAccess::kRemoveFolder});
+      rules.push_back({temporary_->parent_fd(), FileAccess::kRemoveDirectory});
     }
     const auto add = [&](const std::string& path, FileAccess access) {
       UniqueFd fd = OpenPath(path);
@@ -210,12 +221,12 @@ class WorkerSandboxSteps {
     };
     add(Interpreter(program_.get()), FileAccess::kExecute);
     for (const char* path : kReadable) add(path, FileAccess::kRead);
-    // A build of its own keeps its library there.
-    const std::string folder = request_.program_path.substr(0, request_.program_path.rfind('/'));
-    add(folder + "/../lib", FileAccess::kRead);
+    // Where a build of its own has its library.
+    add(program_directory_ + "/../lib", FileAccess::kRead);
+    add(program_directory_ + "/libiperf.so.0", FileAccess::kRead);
     const Status entered = EnterFileRules(landlock_abi_, rules);
     if (!entered) {
-      // No rules of ports either: iperf3 would not come to run.
+      // Not for ports either: iperf3 would not start.
       landlock_abi_ = 0;
       return Missing(SandboxLayer::kLandlock, entered.error().message);
     }
@@ -223,22 +234,27 @@ class WorkerSandboxSteps {
     return {};
   }
 
-  // The limit of tasks counts all that are of one user.
+  // The limit of tasks applies to all tasks of one user.
   [[nodiscard]] bool HasOwnUser() {
     return At(report_.worker, SandboxLayer::kUser) == LayerState::kInForce;
   }
 
   Status SetLimits() {
-    if (!LowerLimits(kWorkerLimits)) return ErrnoError("limits");
-    // A log that is a file may be longer, and the worker would end by its next line.
+    for (const ResourceLimit& limit : kInheritedLimits) {
+      // A sanitizer reserves terabytes.
+      if (kBuiltWithSanitizer && limit.resource == RLIMIT_AS) continue;
+      if (!LowerResourceLimit(limit.resource, limit.max)) return ErrnoError("limits");
+    }
+    if (!LowerResourceLimit(RLIMIT_NOFILE, kProgramFd)) return ErrnoError("limits");
+    // A log file may be longer already: the next line would end the worker.
     struct stat log = {};
     const bool logs_to_file = ::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode);
-    if (!logs_to_file && !LowerLimit({RLIMIT_FSIZE, kFileBytes})) return ErrnoError("limits");
-    // Others of a shared user may already be more: only iperf3 is limited then.
+    if (!logs_to_file && !LowerResourceLimit(RLIMIT_FSIZE, kFileBytes)) return ErrnoError("limits");
+    // A shared user may have more tasks already. Then only iperf3 is limited.
     if (HasOwnUser()) {
-      if (!LowerLimit({RLIMIT_NPROC, kTasks})) return ErrnoError("limit of tasks");
+      if (!LowerResourceLimit(RLIMIT_NPROC, kTasks)) return ErrnoError("limit of tasks");
     } else {
-      most_tasks_ = TasksOfOwnUser() + kTasksOfSharedUser;
+      max_tasks_ = TasksOfOwnUser() + kTasksOfSharedUser;
     }
     InForce(SandboxLayer::kRlimits);
     return {};
@@ -248,12 +264,12 @@ class WorkerSandboxSteps {
     if (kBuiltWithSanitizer) return {};
     if (Status mapped = MapExecPath(); !mapped) return mapped;
     const FilterMode mode = diagnoses() ? FilterMode::kDiagnose : FilterMode::kKill;
-    auto iperf3 = SeccompFilter::Build(FilterOf::kIperf3, mode, kProgramFd);
+    auto iperf3 = SeccompFilter::Build(Subject::kIperf3, mode);
     if (!iperf3) return tl::unexpected(iperf3.error());
     iperf3_filter_.emplace(std::move(*iperf3));
-    const auto worker = SeccompFilter::Build(FilterOf::kWorker, mode, kProgramFd);
+    const auto worker = SeccompFilter::Build(Subject::kWorker, mode);
     if (!worker) return tl::unexpected(worker.error());
-    if (worker->Install(false) != 0) {
+    if (worker->Install({}, false) != 0) {
       iperf3_filter_.reset();
       return Missing(SandboxLayer::kSeccomp, ErrnoText("seccomp", errno));
     }
@@ -267,11 +283,12 @@ class WorkerSandboxSteps {
   }
 
   Result<WorkerSandbox> Finish() {
-    Iperf3Sandbox iperf3({.temporary_path = temporary_->Path(),
+    Iperf3Sandbox iperf3({.program_directory = program_directory_,
+                          .temporary_path = temporary_->Path(),
                           .temporary_fd = temporary_->inherited_fd(),
                           .watched_fd = temporary_->watched_fd(),
                           .restricts_ports = landlock_abi_ >= kLandlockAbiWithPorts,
-                          .most_tasks = most_tasks_,
+                          .max_tasks = max_tasks_,
                           .diagnoses = diagnoses() && iperf3_filter_,
                           .filter = std::move(iperf3_filter_)});
     return WorkerSandbox(report_, std::move(program_), std::move(*temporary_), std::move(iperf3));
@@ -280,9 +297,10 @@ class WorkerSandboxSteps {
   const WorkerSandboxRequest& request_;
   SandboxReport report_;
   UniqueFd program_;
-  std::optional<TemporaryFolder> temporary_;
+  std::string program_directory_;
+  std::optional<TemporaryDirectory> temporary_;
   int landlock_abi_ = 0;
-  rlim_t most_tasks_ = kTasks;
+  rlim_t max_tasks_ = kTasks;
   std::optional<SeccompFilter> iperf3_filter_;
 };
 

@@ -1,33 +1,29 @@
-// The worker's own confinement, and what it prepares for iperf3's. Ordered steps, each for the
-// reason beside it; the process must end if they fail.
+// The worker's own confinement, and the preparation of iperf3's. The process must exit if it fails.
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "common/error.h"
 #include "common/sandbox_layer.h"
 #include "common/unique_fd.h"
 #include "worker/sandbox/iperf3_sandbox.h"
-#include "worker/sandbox/temporary_folder.h"
+#include "worker/sandbox/temporary_directory.h"
 
 namespace iperf3_exporter {
 
 struct WorkerSandboxRequest {
   SandboxMode mode = SandboxMode::kRequire;
   std::uint32_t worker_index = 0;
-  int link_fd = -1;          // borrowed: tells who the supervisor is
-  int program_fd = -1;       // of iperf3; borrowed: the sandbox keeps a copy under kProgramFd
-  std::string program_path;  // where its libraries may lie beside it
+  int link_fd = -1;     // borrowed: its peer is the supervisor
+  int program_fd = -1;  // of iperf3; borrowed: the sandbox keeps a copy as kProgramFd
 };
 
 class WorkerSandbox {
  public:
-  // Enters it: cannot be undone. Everything that needs a path, a file of another user, or a call
-  // that the filter does not grant must have been opened before; RaiseDescriptorLimit called before
-  // that. Single-threaded. kRequire fails,
-  // naming the layer, when this kernel offers a layer that could not be had; the other modes log
-  // it. kDiagnose installs filters that stop nothing.
+  // Irreversible. Open everything first that needs a path, a file of another user or a call that
+  // the filter denies; call RaiseDescriptorLimit before that. Single-threaded. If a layer fails
+  // that this kernel offers, kRequire fails, naming the layer, and the other modes log it.
+  // kDiagnose installs filters that deny nothing.
   [[nodiscard]] static Result<WorkerSandbox> Enter(const WorkerSandboxRequest& request);
 
   WorkerSandbox(WorkerSandbox&&) = default;
@@ -40,12 +36,12 @@ class WorkerSandbox {
   [[nodiscard]] const Iperf3Sandbox& iperf3() const { return iperf3_; }
   [[nodiscard]] int program_fd() const { return program_.get(); }
 
-  // After each run: what iperf3 left behind goes.
-  void CleanTemporaryFolder() const { temporary_.Clean(); }
+  // Removes what iperf3 left behind. After each run.
+  void CleanTemporaryDirectory() const { temporary_.Clean(); }
 
  private:
   friend class WorkerSandboxSteps;
-  WorkerSandbox(SandboxReport report, UniqueFd program, TemporaryFolder temporary,
+  WorkerSandbox(SandboxReport report, UniqueFd program, TemporaryDirectory temporary,
                 Iperf3Sandbox iperf3)
       : report_(report),
         program_(std::move(program)),
@@ -54,7 +50,7 @@ class WorkerSandbox {
 
   SandboxReport report_;
   UniqueFd program_;
-  TemporaryFolder temporary_;
+  TemporaryDirectory temporary_;
   Iperf3Sandbox iperf3_;
 };
 

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -21,6 +22,15 @@
 #include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
+
+// A word for a stand-in (tests/helpers/stand_in.h), and what becomes of the attempt.
+struct Attack {
+  const char* word;
+  const char* outcome;
+};
+
+inline constexpr char kAllowed[] = "allowed";
+inline constexpr char kKilled[] = "sandbox_violation";  // by the system call filter
 
 struct Start {
   const char* name;
@@ -102,8 +112,8 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     job.address = ParseIpAddress("127.0.0.1").value();
     job.port = server_.port();
     job.test.period_seconds = 1;
-    job.test.bind_device = word;
-    // tests/helpers/stand_in.h takes them for what they are.
+    // tests/helpers/stand_in.h reads these.
+    job.test.congestion = word;
     job.test.length_bytes = elsewhere_.port();
     job.test.window_bytes = worker_.pid();
     job.test.bitrate_bits_per_second = other_worker_.pid();
@@ -128,6 +138,19 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     const bool refused = result.detail().compare(0, 8, "refused:") == 0;
     return refused ? result.detail() : std::string(Name(result.reason()));
   }
+
+  // Stops at the first that does not end as it should: what it has done may let others succeed.
+  void ExpectEach(std::span<const Attack> attacks) {
+    for (const Attack& attack : attacks) {
+      const JobEnd result = Run(attack.word);
+      ASSERT_EQ(Outcome(result), attack.outcome) << attack.word << Why(result);
+      ExpectGoodJob(attack.word);
+      ExpectTargetsWhole(attack.word);
+      if (HasFailure()) return;
+    }
+  }
+
+  virtual void ExpectTargetsWhole(const char* after) const { static_cast<void>(after); }
 
   void ExpectGoodJob(const char* after) {
     const JobEnd result = Run("");

@@ -1,5 +1,5 @@
 // That the layers which a worker says are in force are so by the kernel's own account, and what it
-// says when one can't be had.
+// says when one is unavailable.
 #include "worker/sandbox/worker_sandbox.h"
 
 #include <gtest/gtest.h>
@@ -160,7 +160,7 @@ TEST_P(RefusedLayerTest, IsAnErrorWhereAllAreRequired) {
   WorkerUnderTest worker(Prefix());
   const SetUpAnswer ready = worker.Configure(Config(SandboxMode::kRequire));
   const std::string expected =
-      "sandbox layer " + std::string(Name(GetParam().layer)) + " can't be had: ";
+      "sandbox layer " + std::string(Name(GetParam().layer)) + " is unavailable: ";
   EXPECT_EQ(ready.error.substr(0, expected.size()), expected);
   EXPECT_NE(ready.error.find("Operation not permitted"), std::string::npos) << ready.error;
   EXPECT_NE(worker.WaitForExit(), 0);

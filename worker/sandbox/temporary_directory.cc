@@ -1,4 +1,4 @@
-#include "worker/sandbox/temporary_folder.h"
+#include "worker/sandbox/temporary_directory.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// 256 streams with buffers of 1 MiB, and some.
+// 256 streams with buffers of 1 MiB, with a margin.
 constexpr const char* kMountBytes = "300m";
 constexpr const char* kMountInodes = "640";
 
@@ -29,9 +29,9 @@ constexpr std::string_view kNamePrefix = "iperf3_exporter.";
 
 constexpr std::array kParents = {"/tmp", "/var/tmp", "/dev/shm"};
 
-// The supervisor waits 5 s for a worker that starts; who started before may have left any number of
-// files, and others of the host any number of names.
-constexpr std::chrono::seconds kMostRemoving{1};
+// The supervisor waits 5 s for a worker to start. A killed worker may have left any number of
+// files, and other programs any number of names.
+constexpr std::chrono::seconds kMaxRemoving{1};
 
 // As the kernel writes it for getdents64.
 struct DirectoryEntry {
@@ -42,14 +42,14 @@ struct DirectoryEntry {
   char name[1];
 };
 
-// Calls `visit` with the name of each entry that is no folder, until it says false. Not by opendir,
-// which needs a descriptor and memory of its own.
+// Calls `visit` with the name of each entry that is not a directory, until it returns false.
+// Without opendir, which needs a descriptor and memory of its own.
 template <typename Visit>
-void ForEachFile(int folder, Visit visit) {
+void ForEachFile(int directory, Visit visit) {
   alignas(DirectoryEntry) char entries[4096];
-  if (::lseek(folder, 0, SEEK_SET) < 0) return;
+  if (::lseek(directory, 0, SEEK_SET) < 0) return;
   for (;;) {
-    const long bytes = ::syscall(SYS_getdents64, folder, entries, sizeof entries);
+    const long bytes = ::syscall(SYS_getdents64, directory, entries, sizeof entries);
     if (bytes <= 0) return;
     for (long at = 0; at < bytes;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
@@ -60,40 +60,40 @@ void ForEachFile(int folder, Visit visit) {
   }
 }
 
-void RemoveFilesIn(int folder, Deadline until) {
+void RemoveFilesIn(int directory, Deadline until) {
   bool removed = false;
-  // A listing may leave out what moved while others were removed.
+  // Removing files during a listing can make it skip others.
   do {
     removed = false;
-    ForEachFile(folder, [&](const char* name) {
-      removed |= ::unlinkat(folder, name, 0) == 0;
+    ForEachFile(directory, [&](const char* name) {
+      removed |= ::unlinkat(directory, name, 0) == 0;
       return Clock::now() < until;
     });
   } while (removed && Clock::now() < until);
 }
 
-UniqueFd OpenFolder(int parent, const char* name) {
+UniqueFd OpenDirectory(int parent, const char* name) {
   return UniqueFd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-bool IsMountedNoExec(int folder) {
+bool IsMountedNoExec(int directory) {
   struct statvfs status = {};
-  return ::fstatvfs(folder, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
+  return ::fstatvfs(directory, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
 }
 
-// A folder is in use while its worker holds the lock on it.
-bool LockFolder(int folder) { return ::flock(folder, LOCK_EX | LOCK_NB) == 0; }
+// A directory is in use while its worker holds the lock on it.
+bool LockDirectory(int directory) { return ::flock(directory, LOCK_EX | LOCK_NB) == 0; }
 
 void RemoveIfAbandoned(int parent, const char* name, Deadline until) {
-  const UniqueFd folder = OpenFolder(parent, name);
+  const UniqueFd directory = OpenDirectory(parent, name);
   struct stat status = {};
-  if (!folder || ::fstat(folder.get(), &status) != 0 || status.st_uid != ::geteuid()) return;
-  if (!LockFolder(folder.get())) return;
-  RemoveFilesIn(folder.get(), until);
+  if (!directory || ::fstat(directory.get(), &status) != 0 || status.st_uid != ::geteuid()) return;
+  if (!LockDirectory(directory.get())) return;
+  RemoveFilesIn(directory.get(), until);
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-// Empty when the kernel gives no random bytes.
+// Empty if the kernel has no random bytes.
 std::string RandomName() {
   std::array<unsigned char, 8> bytes{};
   if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
@@ -115,20 +115,20 @@ bool Configure(int context) {
 
 }  // namespace
 
-bool HoldsTooMuch(int folder_fd) {
-  constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, whatever the file system's are
+bool ExceedsQuota(int directory_fd) {
+  constexpr std::uint64_t kBlockBytes = 512;  // the unit of st_blocks on every file system
   unsigned files = 0;
   std::uint64_t bytes = 0;
-  ForEachFile(folder_fd, [&](const char* name) {
+  ForEachFile(directory_fd, [&](const char* name) {
     struct stat status = {};
-    if (::fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return true;
+    if (::fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return true;
     bytes += static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
-    return ++files <= kMostFiles && bytes <= kMostFileBytes;
+    return ++files <= kMaxFiles && bytes <= kMaxFileBytes;
   });
-  return files > kMostFiles || bytes > kMostFileBytes;
+  return files > kMaxFiles || bytes > kMaxFileBytes;
 }
 
-void RemoveAbandonedFolders(const char* parent_path, int parent_fd, Deadline until) {
+void RemoveAbandonedDirectories(const char* parent_path, int parent_fd, Deadline until) {
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(parent_path), &::closedir);
   if (!listing) return;
   while (const dirent* entry = ::readdir(listing.get())) {
@@ -139,62 +139,64 @@ void RemoveAbandonedFolders(const char* parent_path, int parent_fd, Deadline unt
   }
 }
 
-Result<TemporaryFolder> TemporaryFolder::CreateMount() {
+Result<TemporaryDirectory> TemporaryDirectory::CreateMount() {
   const UniqueFd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
-  if (!context) return ErrnoError("temporary folder: fsopen");
-  if (!Configure(context.get())) return ErrnoError("temporary folder: fsconfig");
-  TemporaryFolder result;
+  if (!context) return ErrnoError("temporary directory: fsopen");
+  if (!Configure(context.get())) return ErrnoError("temporary directory: fsconfig");
+  TemporaryDirectory result;
   result.mount_.Reset(::fsmount(context.get(), FSMOUNT_CLOEXEC,
                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  if (!result.mount_) return ErrnoError("temporary folder: fsmount");
-  result.folder_ = OpenFolder(result.mount_.get(), ".");
-  if (!result.folder_) return ErrnoError("temporary folder: open");
-  // iperf3 gets there through /proc only.
+  if (!result.mount_) return ErrnoError("temporary directory: fsmount");
+  result.directory_ = OpenDirectory(result.mount_.get(), ".");
+  if (!result.directory_) return ErrnoError("temporary directory: open");
+  // The only way there is through /proc.
   if (::access(result.Path().c_str(), W_OK) != 0) return ErrnoError(result.Path());
   return result;
 }
 
-Result<TemporaryFolder> TemporaryFolder::CreatePrivate() {
-  const Deadline until = Clock::now() + kMostRemoving;
+Result<TemporaryDirectory> TemporaryDirectory::CreatePrivate() {
+  const Deadline until = Clock::now() + kMaxRemoving;
   for (const bool wants_noexec : {true, false}) {
     for (const char* parent_path : kParents) {
-      TemporaryFolder result;
+      TemporaryDirectory result;
       result.parent_.Reset(::open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       if (!result.parent_ || IsMountedNoExec(result.parent_.get()) != wants_noexec) continue;
-      RemoveAbandonedFolders(parent_path, result.parent_.get(), until);
-      if (result.MakeFolder(parent_path)) return result;
+      RemoveAbandonedDirectories(parent_path, result.parent_.get(), until);
+      if (result.CreateIn(parent_path)) return result;
     }
   }
-  return MakeError("temporary folder: none of /tmp, /var/tmp, /dev/shm can be written");
+  return MakeError("temporary directory: none of /tmp, /var/tmp, /dev/shm can be written");
 }
 
-bool TemporaryFolder::MakeFolder(const char* parent_path) {
+bool TemporaryDirectory::CreateIn(const char* parent_path) {
   const std::string name = RandomName();
   if (name.empty() || ::mkdirat(parent_.get(), name.c_str(), S_IRWXU) != 0) return false;
   parent_path_ = parent_path;
   name_ = name;
-  folder_ = OpenFolder(parent_.get(), name.c_str());
+  directory_ = OpenDirectory(parent_.get(), name.c_str());
   struct stat status = {};
-  // Another worker that just starts may have taken it for abandoned.
-  return folder_ && LockFolder(folder_.get()) && ::fstat(folder_.get(), &status) == 0 &&
+  // Another worker that starts now may have removed it as abandoned.
+  return directory_ && LockDirectory(directory_.get()) && ::fstat(directory_.get(), &status) == 0 &&
          status.st_nlink != 0;
 }
 
-bool TemporaryFolder::IsNoExec() const { return folder_ && IsMountedNoExec(folder_.get()); }
+bool TemporaryDirectory::IsNoExec() const {
+  return directory_ && IsMountedNoExec(directory_.get());
+}
 
-TemporaryFolder::~TemporaryFolder() {
-  if (!folder_ || !parent_) return;
+TemporaryDirectory::~TemporaryDirectory() {
+  if (!directory_ || !parent_) return;
   Clean();
   ::unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR);
 }
 
-std::string TemporaryFolder::Path() const {
+std::string TemporaryDirectory::Path() const {
   if (mount_) return "/proc/self/fd/" + std::to_string(mount_.get());
   return parent_path_ + '/' + name_;
 }
 
-void TemporaryFolder::Clean() const {
-  if (folder_) RemoveFilesIn(folder_.get(), Deadline::max());
+void TemporaryDirectory::Clean() const {
+  if (directory_) RemoveFilesIn(directory_.get(), Deadline::max());
 }
 
 }  // namespace iperf3_exporter
