@@ -36,8 +36,8 @@ constexpr char kReport[] = R"({
 				"sender":	{
 					"socket":	5,
 					"start":	0,
-					"end":	1.00009,
-					"seconds":	1.00009,
+					"end":	0.99009,
+					"seconds":	0.99009,
 					"bytes":	1786511360,
 					"bits_per_second":	14290804707.576319,
 					"retransmits":	5,
@@ -51,8 +51,8 @@ constexpr char kReport[] = R"({
 				"receiver":	{
 					"socket":	5,
 					"start":	0,
-					"end":	1.00319,
-					"seconds":	1.00009,
+					"end":	0.99319,
+					"seconds":	0.99009,
 					"bytes":	1782511385,
 					"bits_per_second":	14214746040.131979,
 					"sender":	true
@@ -60,8 +60,8 @@ constexpr char kReport[] = R"({
 			}],
 		"sum_sent":	{
 			"start":	0,
-			"end":	1.00009,
-			"seconds":	1.00009,
+			"end":	0.99009,
+			"seconds":	0.99009,
 			"bytes":	1786511360,
 			"bits_per_second":	14290804707.576319,
 			"retransmits":	5,
@@ -69,8 +69,8 @@ constexpr char kReport[] = R"({
 		},
 		"sum_received":	{
 			"start":	0,
-			"end":	1.00319,
-			"seconds":	1.00319,
+			"end":	0.99319,
+			"seconds":	0.99319,
 			"bytes":	1782511385,
 			"bits_per_second":	14214746040.131979,
 			"sender":	true

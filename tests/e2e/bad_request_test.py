@@ -150,7 +150,7 @@ class OldIperf3(unittest.TestCase):
                         f"'{name}' parameter needs an iperf3 that knows {option}"), answer.text)
                     self.assertIn("3.12", answer.text)
             # What it can do is tried: the program answers as if it had measured.
-            answer = exporter.probe(port=1, bind_device="")
+            answer = exporter.probe(port=1, bind_device="", period="1s")
             self.assertEqual(value(answer.metrics(), "iperf3_up"), 1, answer.text)
 
 

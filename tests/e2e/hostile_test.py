@@ -119,7 +119,8 @@ class Ends(HostileIperf3):
 
 
 class Lies(HostileIperf3):
-    NUMBERS = ("iperf3_sent_bytes", "iperf3_received_bytes", "iperf3_sent_seconds", "iperf3_received_seconds",
+    # All but iperf3_sent_seconds, without which no test succeeds.
+    NUMBERS = ("iperf3_sent_bytes", "iperf3_received_bytes", "iperf3_received_seconds",
                "iperf3_retransmits", "iperf3_bandwidth_upload_mbps")
 
     def numbers(self, word):
@@ -139,7 +140,7 @@ class Lies(HostileIperf3):
     def test_more_than_can_be(self):
         shown, implausible = self.numbers("huge")
         # Bytes and retransmits are 64-bit numbers: 1.8e19 is one.
-        self.assertEqual(shown & {"iperf3_sent_seconds", "iperf3_bandwidth_upload_mbps"}, set())
+        self.assertEqual(shown & {"iperf3_received_seconds", "iperf3_bandwidth_upload_mbps"}, set())
         self.assertGreaterEqual(implausible, 4)
 
     def test_unknown_is_no_lie(self):

@@ -1,17 +1,16 @@
-// Differential: the quick way through a report must say what the plain walk of the whole
-// document says, whatever the bytes are, and whatever report the parser has seen before.
-// An input is one byte that chooses what was asked for, then reports separated by 0xFF (which no
-// valid report holds), read by one parser in turn.
+// A measurement comes only from what another JSON library accepts as one report of such a test, and
+// every number of it is within its bounds. An input is one byte that chooses protocol and
+// direction, then the report.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "worker/iperf3/measurement_builder.h"
-#include "worker/iperf3/regular_report.h"
-#include "worker/iperf3/report_parser.h"
-#include "worker/iperf3/report_walk.h"
+#include "tests/worker/iperf3/json_oracle.h"
+#include "tests/worker/iperf3/padded_report.h"
+#include "worker/iperf3/verdict.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -20,13 +19,6 @@ void Require(bool condition, const char* what) {
   if (condition) return;
   std::fprintf(stderr, "report parser: %s\n", what);
   std::abort();
-}
-
-// The padding is what a buffer would hold that was used before.
-std::string Padded(std::string_view text) {
-  std::string bytes(text);
-  bytes.append(kReportPaddingBytes, text.empty() ? '0' : text.back());
-  return bytes;
 }
 
 bool IsWithinBounds(const std::optional<DirectionMeasurement>& direction) {
@@ -38,73 +30,37 @@ bool IsWithinBounds(const std::optional<DirectionMeasurement>& direction) {
   return true;
 }
 
-Report CompareWays(ReportParser& parser, ReportParser& plain_parser, std::string_view text,
-                   Protocol protocol, Direction direction) {
-  const Report plain = plain_parser.ParsePlainly(text, protocol, direction);
-  for (int time = 0; time < 2; ++time) {  // the second time by the script of the first
-    const Report quick = parser.Parse(text, protocol, direction);
-    Require(quick.outcome == plain.outcome, "another outcome");
-    Require(quick.error_text == plain.error_text, "another error text");
-    Require(plain.outcome != ReportOutcome::kMeasured || quick.measurement == plain.measurement,
-            "another measurement");
-  }
-  Require(IsWithinBounds(plain.measurement.upload), "upload out of bounds");
-  Require(IsWithinBounds(plain.measurement.download), "download out of bounds");
-  return plain;
-}
-
-// As a report is read that is too large to be learnt as a whole: object by object.
-void CompareByElements(RegularReportReader& reader, std::string_view text, const Report& plain,
-                       Protocol protocol, Direction direction) {
-  for (int time = 0; time < 2; ++time) {
-    if (!reader.Read(text)) return;
-    Measurement quick;
-    const bool has_sums = BuildMeasurement(reader.values(), protocol, direction, quick);
-    Require(plain.outcome == (has_sums ? ReportOutcome::kMeasured : ReportOutcome::kNoSums),
-            "another outcome by elements");
-    Require(!has_sums || plain.measurement == quick, "another measurement by elements");
-  }
-}
-
-// With nothing inside `intervals` checked, the answer is that of the same report without
-// intervals, all of which is checked.
-void CompareWithoutIntervals(std::string_view text, Protocol protocol, Direction direction) {
-  constexpr std::string_view kIntervals = ",\n\t\"intervals\":\t[";
-  constexpr std::string_view kEnd = "],\n\t\"end\":\t{";
-  static RegularReportReader reader({.whole_check_bytes = 0});
-  if (!reader.Read(text)) return;
-  Measurement quick;
-  const bool has_sums = BuildMeasurement(reader.values(), protocol, direction, quick);
-  const std::size_t from = text.find(kIntervals) + kIntervals.size();
-  const std::size_t to = text.rfind(kEnd);
-  Require(from <= to && to < text.size(), "intervals out of order");
-  const std::string rest = Padded(std::string(text.substr(0, from)) + std::string(text.substr(to)));
-  ReportParser parser;
-  const Report plain = parser.ParsePlainly(
-      std::string_view(rest).substr(0, rest.size() - kReportPaddingBytes), protocol, direction);
-  Require(plain.outcome == (has_sums ? ReportOutcome::kMeasured : ReportOutcome::kNoSums),
-          "another outcome without intervals");
-  Require(!has_sums || plain.measurement == quick, "another measurement without intervals");
+bool Succeeds(const std::string& text, const TestOptions& test) {
+  const PaddedReport report(text, text.empty() ? '0' : text.back());
+  static ReportParser parser;  // one for all, as in the worker
+  const TestResult result = parser.Parse(report.text(), test);
+  const Expectation expected = {
+      .test = test, .period = std::chrono::seconds(1), .run_time = std::chrono::seconds(1)};
+  const TestResult verdict = EvaluateRun(0, report.text(), "", expected, parser);
+  Require(result || !verdict, "a verdict better than the report");
+  if (!result) return false;
+  Require(IsWithinBounds(result->upload), "upload out of bounds");
+  Require(IsWithinBounds(result->download), "download out of bounds");
+  Require(verdict || verdict.error().reason == FailureReason::kBadOutput, "an unexpected reason");
+  return true;
 }
 
 void Run(std::string_view input) {
   if (input.empty()) return;
   const auto choice = static_cast<unsigned char>(input.front());
-  const Protocol protocol = (choice & 1) != 0 ? Protocol::kUdp : Protocol::kTcp;
-  const auto direction = static_cast<Direction>((choice >> 1) % 3);
-  input.remove_prefix(1);
-  ReportParser parser;
-  static ReportParser plain_parser;
-  RegularReportReader elements({.script_bytes = 0});
-  for (std::size_t end = 0; end != input.npos; input.remove_prefix(end + 1)) {
-    end = input.find('\xff');
-    const std::string bytes = Padded(input.substr(0, end));
-    const auto text = std::string_view(bytes).substr(0, bytes.size() - kReportPaddingBytes);
-    const Report plain = CompareWays(parser, plain_parser, text, protocol, direction);
-    CompareByElements(elements, text, plain, protocol, direction);
-    CompareWithoutIntervals(text, protocol, direction);
-    if (end == input.npos) break;
-  }
+  const std::string text(input.substr(1));
+  TestOptions test;
+  test.protocol = (choice & 1) != 0 ? Protocol::kUdp : Protocol::kTcp;
+  test.direction = static_cast<Direction>((choice >> 1) % 3);
+  const JsonOracle oracle(text);
+  const std::size_t ways = test.direction == Direction::kBidirectional ? 2 : 1;
+  test.parallel = static_cast<std::uint32_t>(oracle.streams() / ways);
+  if (!Succeeds(text, test)) return;
+  Require(oracle.AllowsSuccess(test.protocol, test.direction), "success without a valid report");
+  Require(test.parallel * ways == oracle.streams(), "success with other streams");
+  Require(!Succeeds(text + text, test), "success with two documents");
+  ++test.parallel;
+  Require(!Succeeds(text, test), "success with fewer streams than asked for");
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ inline void Print(const char* text) {
 
 inline void Act(const Attempt& attempt) {
   constexpr char kReport[] =
-      R"({"start":{},"intervals":[],"end":{"streams":[],)"
+      R"({"start":{},"intervals":[],"end":{"streams":[{}],)"
       R"("sum_sent":{"start":0,"end":1,"seconds":1,"bytes":1000,"bits_per_second":8000,"retransmits":0},)"
       R"("sum_received":{"start":0,"end":1,"seconds":1,"bytes":1000,"bits_per_second":8000}}})"
       "\n";

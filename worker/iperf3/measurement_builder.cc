@@ -1,73 +1,72 @@
 #include "worker/iperf3/measurement_builder.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <optional>
-#include <span>
 #include <utility>
 
 namespace iperf3_exporter {
 namespace {
 
-// Sorts what can't be true from what is not given.
+using Number = std::optional<double>;
+
+constexpr double kMicroseconds = 1e6;
+constexpr double kMilliseconds = 1e3;
+constexpr double kPercent = 100;
+
+// Leaves out and counts the numbers that iperf3 could not have measured.
 class Plausible {
  public:
   explicit Plausible(std::uint32_t& implausible) : implausible_(implausible) {}
 
-  // `value` over `divisor`, if that is within 0 to `max`.
-  std::optional<double> Keep(double value, double max, double divisor = 1) {
-    if (std::isnan(value)) return std::nullopt;
-    const double scaled = value / divisor;
-    if (!(scaled >= 0 && scaled <= max)) {
+  // `value` if it is between 0 and `max`.
+  Number Keep(Number value, double max) {
+    if (!value) return std::nullopt;
+    if (!(*value >= 0 && *value <= max)) {
       ++implausible_;
       return std::nullopt;
     }
-    return scaled + 0.0;  // -0 is 0
+    return *value + 0.0;  // turns -0 into 0
+  }
+
+  // The same of `value` in another unit: `divisor` of its own are one.
+  Number Keep(Number value, double max, double divisor) {
+    return Keep(value ? Number(*value / divisor) : std::nullopt, max);
   }
 
  private:
   std::uint32_t& implausible_;
 };
 
-constexpr double kMicroseconds = 1e6;
-constexpr double kMilliseconds = 1e3;
-constexpr double kPercent = 100;
-
-// A rate is bytes over seconds: unknown when one of them is.
-std::optional<double> KeepRate(Plausible& plausible, const SumValues& sum,
-                               const std::optional<double>& seconds,
-                               const std::optional<double>& bytes) {
-  const auto rate = plausible.Keep(sum.Get(SumField::kBitsPerSecond), kMaxBitsPerSecond);
+// A rate is bytes over seconds, so it is unknown when either of them is.
+Number KeepRate(Plausible& plausible, const SumValues& sum, Number seconds, Number bytes) {
+  const Number rate = plausible.Keep(sum.bits_per_second, kMaxBitsPerSecond);
   return seconds && bytes ? rate : std::nullopt;
 }
 
 void BuildSent(Plausible& plausible, const SumValues& sum, DirectionMeasurement& to) {
-  to.sent_seconds = plausible.Keep(sum.Get(SumField::kSeconds), kMaxSeconds);
-  to.sent_bytes = plausible.Keep(sum.Get(SumField::kBytes), kMaxCount);
+  to.sent_seconds = plausible.Keep(sum.seconds, kMaxSeconds);
+  to.sent_bytes = plausible.Keep(sum.bytes, kMaxCount);
   to.sent_bits_per_second = KeepRate(plausible, sum, to.sent_seconds, to.sent_bytes);
 }
 
 void BuildReceived(Plausible& plausible, const SumValues& sum, DirectionMeasurement& to) {
-  to.received_seconds = plausible.Keep(sum.Get(SumField::kSeconds), kMaxSeconds);
-  to.received_bytes = plausible.Keep(sum.Get(SumField::kBytes), kMaxCount);
+  to.received_seconds = plausible.Keep(sum.seconds, kMaxSeconds);
+  to.received_bytes = plausible.Keep(sum.bytes, kMaxCount);
   to.received_bits_per_second = KeepRate(plausible, sum, to.received_seconds, to.received_bytes);
 }
 
-// Jitter and lost packets as the receiver has them, and what arrived of `expected` packets.
+// The receiver's jitter and lost packets, and how many packets arrived.
 void BuildLoss(Plausible& plausible, const SumValues& sum, DirectionMeasurement& to) {
-  to.jitter_seconds =
-      plausible.Keep(sum.Get(SumField::kJitterMilliseconds), kMaxJitterSeconds, kMilliseconds);
-  to.lost_packets = plausible.Keep(sum.Get(SumField::kLostPackets), kMaxCount);
-  const auto expected = plausible.Keep(sum.Get(SumField::kPackets), kMaxCount);
-  if (!expected || !to.lost_packets) return;
-  to.received_packets = plausible.Keep(*expected - *to.lost_packets, kMaxCount);
-  // More lost than there were: neither number can be believed.
-  if (!to.received_packets) {
+  to.jitter_seconds = plausible.Keep(sum.jitter_ms, kMaxJitterSeconds, kMilliseconds);
+  to.lost_packets = plausible.Keep(sum.lost_packets, kMaxCount);
+  const Number packets = plausible.Keep(sum.packets, kMaxCount);
+  if (!packets || !to.lost_packets) return;
+  to.received_packets = plausible.Keep(*packets - *to.lost_packets, kMaxCount);
+  if (!to.received_packets) {  // more lost than sent: neither number can be trusted
     to.lost_packets = std::nullopt;
     return;
   }
-  to.lost_ratio = *expected > 0 ? *to.lost_packets / *expected : 0.0;
+  to.lost_ratio = *packets > 0 ? *to.lost_packets / *packets : 0.0;
 }
 
 void SetTotalLoss(DirectionMeasurement& to) {
@@ -77,44 +76,42 @@ void SetTotalLoss(DirectionMeasurement& to) {
   to.jitter_seconds = std::nullopt;
 }
 
-// UDP from 3.11 on. The received sum has the receiver's own lost packets and packets; its
-// `lost_percent` does not: that is the losses over what the sender sent, of which the last may
-// never have been missed by the receiver. A receiver that got nothing knows of no loss and says 0.
+// UDP since 3.11. `packets` and `lost_packets` of the received sum are the receiver's own, but its
+// `lost_percent` is the loss over the sender's packets. A receiver that got nothing has seen no gap
+// and reports a loss of 0.
 void BuildUdp(Plausible& plausible, const SumValues& sent, const SumValues& received,
               DirectionMeasurement& to) {
   BuildSent(plausible, sent, to);
   BuildReceived(plausible, received, to);
-  to.sent_packets = plausible.Keep(sent.Get(SumField::kPackets), kMaxCount);
+  to.sent_packets = plausible.Keep(sent.packets, kMaxCount);
   BuildLoss(plausible, received, to);
   if (to.sent_packets > 0 && to.received_packets == 0) SetTotalLoss(to);
 }
 
-std::optional<double> RateOf(const std::optional<double>& bytes,
-                             const std::optional<double>& seconds) {
+Number ComputeRate(Number bytes, Number seconds) {
   if (!bytes || !(seconds > 0)) return std::nullopt;
   const double rate = *bytes * 8 / *seconds;
-  return rate <= kMaxBitsPerSecond ? std::optional(rate) : std::nullopt;
+  return rate <= kMaxBitsPerSecond ? Number(rate) : std::nullopt;
 }
 
-// With fewer packets a jitter of exactly 0 may be true.
-constexpr double kLeastPacketsWithJitter = 4;
+// With fewer packets a jitter of exactly 0 can be real.
+constexpr double kMinPacketsWithJitter = 4;
 
-// UDP up to 3.10 has one sum: bytes, packets and rate are the sender's, lost packets, jitter and
-// seconds the receiver's. What arrived follows from it, because all packets of a test have one
-// size; the sender's seconds follow from its rate. How many packets the receiver knew of is
-// nowhere: the loss is out of those sent. Total loss can only be told by the jitter, which is
-// exactly 0 when nothing arrived.
+// UDP up to 3.10 has one sum: bytes, packets and rate are the sender's; lost packets, jitter and
+// seconds the receiver's. The sender's seconds follow from its rate, and the bytes received from
+// the packets, which all have one size. The receiver's count of packets is not reported, so the
+// loss is over the packets sent. Only a jitter of exactly 0 tells total loss from no loss.
 void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMeasurement& to) {
-  to.sent_bytes = plausible.Keep(total.Get(SumField::kBytes), kMaxCount);
-  to.sent_packets = plausible.Keep(total.Get(SumField::kPackets), kMaxCount);
-  to.sent_bits_per_second = plausible.Keep(total.Get(SumField::kBitsPerSecond), kMaxBitsPerSecond);
-  to.received_seconds = plausible.Keep(total.Get(SumField::kSeconds), kMaxSeconds);
+  to.sent_bytes = plausible.Keep(total.bytes, kMaxCount);
+  to.sent_packets = plausible.Keep(total.packets, kMaxCount);
+  to.sent_bits_per_second = plausible.Keep(total.bits_per_second, kMaxBitsPerSecond);
+  to.received_seconds = plausible.Keep(total.seconds, kMaxSeconds);
   if (to.sent_bytes && to.sent_bits_per_second > 0) {
     to.sent_seconds = plausible.Keep(*to.sent_bytes * 8 / *to.sent_bits_per_second, kMaxSeconds);
   }
   BuildLoss(plausible, total, to);
   if (to.sent_packets > 0 && to.lost_packets == 0 && to.jitter_seconds == 0) {
-    if (to.sent_packets >= kLeastPacketsWithJitter) {
+    if (to.sent_packets >= kMinPacketsWithJitter) {
       SetTotalLoss(to);
     } else {
       to.received_packets = to.lost_packets = to.lost_ratio = to.jitter_seconds = std::nullopt;
@@ -122,114 +119,109 @@ void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMe
   }
   if (!to.received_packets || !to.sent_bytes || !(to.sent_packets > 0)) return;
   to.received_bytes = *to.sent_bytes * *to.received_packets / *to.sent_packets;
-  to.received_bits_per_second = RateOf(to.received_bytes, to.received_seconds);
+  to.received_bits_per_second = ComputeRate(to.received_bytes, to.received_seconds);
 }
 
-// Exchanges what was taken for the two sides' seconds; the rates follow from them.
-void ExchangeSeconds(DirectionMeasurement& direction) {
+// Swaps the two sides' seconds and recomputes the rates.
+void SwapSeconds(DirectionMeasurement& direction) {
   std::swap(direction.sent_seconds, direction.received_seconds);
-  direction.sent_bits_per_second = RateOf(direction.sent_bytes, direction.sent_seconds);
-  direction.received_bits_per_second = RateOf(direction.received_bytes, direction.received_seconds);
+  direction.sent_bits_per_second = ComputeRate(direction.sent_bytes, direction.sent_seconds);
+  direction.received_bits_per_second =
+      ComputeRate(direction.received_bytes, direction.received_seconds);
 }
 
-// A bidirectional test's client prints the forward sums' seconds, the sender's (its own clock)
-// and the receiver's (the server's), in the reverse sums too, where they belong to the other
-// side, and computes the rates with them; all versions up to 3.18 do. One that gave each
-// direction its own would not repeat both. One that repeats this host's alone, as the
-// server's, can't be explained: nothing is known.
-void PutReverseSecondsRight(const DirectionMeasurement& forward, DirectionMeasurement& reverse) {
+// In a bidirectional test all versions up to 3.18 print the forward sums' seconds, this host's as
+// the sender's and the server's as the receiver's, in the reverse sums too, where the server is the
+// sender, and compute the rates with them. A version that printed each direction's own seconds
+// would not repeat both. If only this host's seconds are repeated, nothing is known.
+void CorrectReverseSeconds(const DirectionMeasurement& forward, DirectionMeasurement& reverse) {
   if (reverse.sent_seconds != forward.sent_seconds) return;
   if (reverse.received_seconds != forward.received_seconds) {
     reverse.sent_seconds = reverse.received_seconds = std::nullopt;
   }
-  ExchangeSeconds(reverse);
+  SwapSeconds(reverse);
 }
 
-std::optional<DirectionMeasurement> BuildDirection(const ReportSums& sums, Protocol protocol,
+std::optional<DirectionMeasurement> BuildDirection(const DirectionSums& sums, Protocol protocol,
                                                    std::uint32_t& implausible) {
   Plausible plausible(implausible);
   DirectionMeasurement direction;
-  const bool both = sums.has_sent && sums.has_received;
   if (protocol == Protocol::kTcp) {
-    if (!both) return std::nullopt;
-    BuildSent(plausible, sums.sent, direction);
-    BuildReceived(plausible, sums.received, direction);
-    direction.retransmits = plausible.Keep(sums.sent.Get(SumField::kRetransmits), kMaxCount);
-  } else if (both) {
-    BuildUdp(plausible, sums.sent, sums.received, direction);
-  } else if (sums.has_total) {
-    BuildUdpFromTotal(plausible, sums.total, direction);
+    if (!sums.HasBothSides()) return std::nullopt;
+    BuildSent(plausible, *sums.sent, direction);
+    BuildReceived(plausible, *sums.received, direction);
+    direction.retransmits = plausible.Keep(sums.sent->retransmits, kMaxCount);
+  } else if (sums.HasBothSides()) {
+    BuildUdp(plausible, *sums.sent, *sums.received, direction);
+  } else if (sums.total) {
+    BuildUdpFromTotal(plausible, *sums.total, direction);
   } else {
     return std::nullopt;
   }
   return direction;
 }
 
-// From the streams on which this host sends. The others tell nothing of the direction of their
-// data: what their `sender` object holds is of this host's end. A zero is iperf3's way to say that
-// it has no such number: no round trip takes no time and no window is empty.
-void BuildStreams(std::span<const StreamValues> sending, DirectionMeasurement& upload,
-                  std::uint32_t& implausible) {
-  Plausible plausible(implausible);
-  double mean_total = 0;
-  int means = 0;
-  for (const StreamValues& stream : sending) {
-    const auto rtt = [&](StreamField field) {
-      return plausible.Keep(stream.Get(field), kMaxRttSeconds, kMicroseconds);
-    };
-    if (const auto least = rtt(StreamField::kMinRtt); least > 0) {
-      upload.min_rtt_seconds = std::min(upload.min_rtt_seconds.value_or(*least), *least);
-    }
-    if (const auto mean = rtt(StreamField::kMeanRtt); mean > 0) {
-      mean_total += *mean;
-      ++means;
-    }
-    if (const auto most = rtt(StreamField::kMaxRtt); most > 0) {
-      upload.max_rtt_seconds = std::max(upload.max_rtt_seconds.value_or(*most), *most);
-    }
-    const auto window = plausible.Keep(stream.Get(StreamField::kMaxCongestionWindow), kMaxCount);
-    if (window > 0) {
-      auto& largest = upload.max_congestion_window_bytes;
-      largest = std::max(largest.value_or(*window), *window);
-    }
+void BuildStreams(const StreamTotals& totals, DirectionMeasurement& upload) {
+  const auto seconds = [](Number rtt) { return rtt ? Number(*rtt / kMicroseconds) : std::nullopt; };
+  upload.min_rtt_seconds = seconds(totals.min_rtt);
+  upload.max_rtt_seconds = seconds(totals.max_rtt);
+  if (totals.mean_rtts > 0) {
+    upload.mean_rtt_seconds = seconds(totals.sum_of_mean_rtts / totals.mean_rtts);
   }
-  if (means > 0) upload.mean_rtt_seconds = std::min(mean_total / means, kMaxRttSeconds);
+  upload.max_congestion_window_bytes = totals.max_congestion_window;
 }
 
 }  // namespace
 
-bool BuildMeasurement(const ReportValues& values, Protocol protocol, Direction direction,
-                      Measurement& to) {
-  if (values.HasTooManyStreams()) return false;
-  std::uint32_t& implausible = to.implausible_values;
-  const auto forward = BuildDirection(values.forward(), protocol, implausible);
-  if (!forward) return false;
-  (direction == Direction::kDownload ? to.download : to.upload) = forward;
+// iperf3 prints 0 for a number that it does not have.
+void AddStream(const StreamValues& stream, StreamTotals& totals) {
+  constexpr double kMaxRttMicroseconds = kMaxRttSeconds * kMicroseconds;
+  Plausible plausible(totals.implausible_values);
+  if (const Number rtt = plausible.Keep(stream.min_rtt, kMaxRttMicroseconds); rtt > 0) {
+    totals.min_rtt = std::min(totals.min_rtt.value_or(*rtt), *rtt);
+  }
+  if (const Number rtt = plausible.Keep(stream.max_rtt, kMaxRttMicroseconds); rtt > 0) {
+    totals.max_rtt = std::max(totals.max_rtt.value_or(*rtt), *rtt);
+  }
+  if (const Number rtt = plausible.Keep(stream.mean_rtt, kMaxRttMicroseconds); rtt > 0) {
+    totals.sum_of_mean_rtts += *rtt;
+    ++totals.mean_rtts;
+  }
+  if (const Number window = plausible.Keep(stream.max_congestion_window, kMaxCount); window > 0) {
+    totals.max_congestion_window =
+        std::max(totals.max_congestion_window.value_or(*window), *window);
+  }
+}
+
+std::optional<Measurement> BuildMeasurement(const ReportValues& values, Protocol protocol,
+                                            Direction direction) {
+  Measurement measurement;
+  std::uint32_t& implausible = measurement.implausible_values;
+  const auto forward = BuildDirection(values.forward, protocol, implausible);
+  if (!forward) return std::nullopt;
+  (direction == Direction::kDownload ? measurement.download : measurement.upload) = forward;
   if (direction == Direction::kBidirectional) {
-    to.download = BuildDirection(values.reverse(), protocol, implausible);
-    if (!to.download) return false;
-    if (values.reverse().IsTotalOnly()) {
-      ExchangeSeconds(*to.download);  // always so where there is one sum
+    measurement.download = BuildDirection(values.reverse, protocol, implausible);
+    if (!measurement.download) return std::nullopt;
+    if (values.reverse.HasBothSides()) {
+      CorrectReverseSeconds(*measurement.upload, *measurement.download);
     } else {
-      PutReverseSecondsRight(*to.upload, *to.download);
+      SwapSeconds(*measurement.download);  // one sum: always wrong
     }
   }
-  if (protocol == Protocol::kTcp && to.upload) {
-    const std::span<const StreamValues> streams = values.streams();
-    // iperf3 makes the streams that it sends on first, then as many to receive on.
-    const std::size_t sending =
-        direction == Direction::kBidirectional ? streams.size() / 2 : streams.size();
-    BuildStreams(streams.first(sending), *to.upload, implausible);
+  if (protocol == Protocol::kTcp && measurement.upload) {
+    BuildStreams(values.sending, *measurement.upload);
+    implausible += values.sending.implausible_values;
   }
   Plausible plausible(implausible);
-  const auto ratio = [&](CpuField field) {
-    return plausible.Keep(values.cpu.Get(field), kMaxCpuRatio, kPercent);
+  const auto ratio = [&](Number percent) {
+    return plausible.Keep(percent, kMaxCpuRatio, kPercent);
   };
-  to.local_cpu = {ratio(CpuField::kHostTotal), ratio(CpuField::kHostUser),
-                  ratio(CpuField::kHostSystem)};
-  to.remote_cpu = {ratio(CpuField::kRemoteTotal), ratio(CpuField::kRemoteUser),
-                   ratio(CpuField::kRemoteSystem)};
-  return true;
+  const CpuValues& cpu = values.cpu;
+  measurement.local_cpu = {ratio(cpu.host_total), ratio(cpu.host_user), ratio(cpu.host_system)};
+  measurement.remote_cpu = {ratio(cpu.remote_total), ratio(cpu.remote_user),
+                            ratio(cpu.remote_system)};
+  return measurement;
 }
 
 }  // namespace iperf3_exporter

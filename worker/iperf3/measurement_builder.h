@@ -1,6 +1,8 @@
-// What the numbers of a report mean together: sums per direction, what is plausible, what iperf3's
-// versions mix up. Decided here once, whichever way the report was read.
+// Builds a measurement from the numbers of a report: which sums belong to which direction and side,
+// which numbers can be true, and which ones versions of iperf3 mix up.
 #pragma once
+
+#include <optional>
 
 #include "common/iperf3/measurement.h"
 #include "common/iperf3/test_options.h"
@@ -8,9 +10,12 @@
 
 namespace iperf3_exporter {
 
-// False when the sums of `direction` are not all there, or there are more streams than iperf3 can
-// have; `to` is then unspecified. Pure.
-[[nodiscard]] bool BuildMeasurement(const ReportValues& values, Protocol protocol,
-                                    Direction direction, Measurement& to);
+// Adds a stream on which this host sends: `sender` of the others is about this host's end too, not
+// about the direction of the data.
+void AddStream(const StreamValues& stream, StreamTotals& totals);
+
+// Returns nullopt when sums of a tested direction are missing. Pure.
+[[nodiscard]] std::optional<Measurement> BuildMeasurement(const ReportValues& values,
+                                                          Protocol protocol, Direction direction);
 
 }  // namespace iperf3_exporter

@@ -1,58 +1,30 @@
-// iperf3's JSON report to a Measurement. The bytes are hostile: whatever they are,
-// the answer is one of ReportOutcome, within time linear in their length.
+// Reads iperf3's JSON report. Its bytes are hostile.
 //
 // Guarantees:
-//  - kMeasured only for one valid JSON document (RFC 8259, UTF-8) whose top-level object
-//    has no `error` member and has the sums of every direction asked for.
-//  - Of duplicate keys the first counts; before 3.11 a bidirectional test's second
-//    sums, under the same keys, are the reverse direction's.
-//  - Numbers that can't be true are left out and counted, never passed on.
-//  - No allocation for a report that is no longer than an earlier one.
-//
-// Two ways lead to the same answer. The plain walk (simdjson On-Demand) visits and
-// validates every value of any document. The quick one (regular_report.h) knows how
-// iperf3 prints and gives up at the first byte that is otherwise; then the plain walk
-// decides. What the quick way may skip is stated at kWholeCheckBytes.
+//  - A measurement comes only from one valid JSON document (RFC 8259, UTF-8) whose top-level object
+//    has no `error` member, has the sums of every direction asked for, and has as many streams as
+//    were asked for.
+//  - The first of duplicate keys counts. Up to iperf3 3.10 the second sums of a bidirectional test,
+//    under the same keys, are those of the reverse direction.
+//  - A number that iperf3 could not have measured is left out and counted.
+//  - Time and memory are linear in the length of the report: at most 14 bytes per byte.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string_view>
 
-#include "common/iperf3/measurement.h"
 #include "common/iperf3/test_options.h"
 #include "common/iperf3/test_result.h"
 
 namespace iperf3_exporter {
 
-// Readable bytes that must follow a report in its buffer; what they hold does not
-// matter. (simdjson and the quick way read past the end in whole vectors.)
+// simdjson reads whole vectors, so this many readable bytes of any value must follow a report.
 inline constexpr std::size_t kReportPaddingBytes = 64;
 
-// A regular report up to this size is checked to the last byte. In a longer one (an hour at one
-// stream, or a minute in tenths of a second at sixteen) what is between the beginning of
-// `intervals` and `end`, which is found from behind, is taken to be as well formed as everything
-// around it: nothing of it is reported. So all that can be overlooked is a fault in the middle of
-// more than 1 MiB whose beginning and end are flawless. iperf3 does not make one: it prints a
-// report from a finished tree in one call, so one that was cut short or ran into other output has
-// no such end.
-inline constexpr std::size_t kWholeCheckBytes = std::size_t{1} << 20;
-
-enum class ReportOutcome {
-  kMeasured,    // the measurement is valid
-  kError,       // a valid document with an `error` member: see error_text
-  kNoSums,      // a valid document without the sums asked for
-  kNoDocument,  // not one valid JSON document
-};
-
-struct Report {
-  ReportOutcome outcome = ReportOutcome::kNoDocument;
-  Measurement measurement;  // only with kMeasured
-  // iperf3's own words, only with kError: raw bytes, cut at kMaxErrorTextBytes; empty when
-  // `error` is not a string. Valid until the parser's next use.
-  std::string_view error_text;
-};
+// The parser keeps its buffers, of up to 14 times this size, between reports; for a longer report
+// it allocates and frees others.
+inline constexpr std::size_t kMaxReusedReportBytes = std::size_t{256} << 10U;
 
 class ReportParser {
  public:
@@ -61,16 +33,18 @@ class ReportParser {
   ReportParser& operator=(const ReportParser&) = delete;
   ~ReportParser();
 
-  // Pure but for the buffers it reuses; never blocks, never throws. At least
-  // kReportPaddingBytes readable bytes follow `text`.
-  [[nodiscard]] Report Parse(std::string_view text, Protocol protocol, Direction direction);
-
-  // The same by the plain walk alone: what Parse is tested and timed against.
-  [[nodiscard]] Report ParsePlainly(std::string_view text, Protocol protocol, Direction direction);
+  // Returns the measurement in `text`, the report of a test with the options `test`, of which
+  // protocol, direction and number of streams count. kReportPaddingBytes readable bytes follow
+  // `text`.
+  //
+  // A report with `error` fails for the reason that its text stands for, with that text as the
+  // detail (raw bytes, at most kMaxErrorTextBytes). Anything else that is not a measurement fails
+  // with kBadOutput. Never blocks.
+  [[nodiscard]] TestResult Parse(std::string_view text, const TestOptions& test);
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
 };
 
 }  // namespace iperf3_exporter

@@ -1,40 +1,53 @@
 #include "worker/iperf3/verdict.h"
 
+#include <malloc.h>
+#include <sys/wait.h>
+
 #include <csignal>
+#include <string>
+#include <utility>
 
 #include "worker/iperf3/failure_text.h"
 
 namespace iperf3_exporter {
 namespace {
 
-Verdict Failed(FailureReason reason, std::string_view text) {
-  Verdict verdict;
-  verdict.reason = reason;
-  verdict.error_text = std::string(text.substr(0, kMaxErrorTextBytes));
-  return verdict;
+tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail) {
+  return tl::unexpected(TestFailure{reason, std::string(detail.substr(0, kMaxErrorTextBytes))});
+}
+
+TestResult ParseAndCheck(std::string_view report, const Expectation& expected,
+                         ReportParser& parser) {
+  TestResult result = parser.Parse(report, expected.test);
+  // malloc would keep what the parser has freed.
+  if (report.size() > kMaxReusedReportBytes) ::malloc_trim(0);
+  if (!result) return result;
+  const auto contradiction = FindContradiction(*result, expected);
+  if (contradiction) return Failed(FailureReason::kBadOutput, *contradiction);
+  return result;
 }
 
 }  // namespace
 
-Verdict Judge(ProcessEnd end, std::string_view report, std::string_view stderr_text,
-              Protocol protocol, Direction direction, ReportParser& parser) {
-  const std::string_view last_words = ExtractErrorLine(stderr_text);
-  if (end.signal == SIGSYS) return Failed(FailureReason::kSandboxViolation, last_words);
-  if (end.signal != 0) return Failed(FailureReason::kKilled, last_words);
-  const Report parsed = parser.Parse(report, protocol, direction);
-  if (parsed.outcome == ReportOutcome::kError) {
-    return Failed(ReasonOfText(parsed.error_text), parsed.error_text);
+TestResult EvaluateRun(int wait_status, std::string_view report, std::string_view stderr_text,
+                       const Expectation& expected, ReportParser& parser) {
+  const std::string_view error_line = ExtractErrorLine(stderr_text);
+  if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS) {
+    return Failed(FailureReason::kSandboxViolation,
+                  "iperf3 was ended by its system call filter; the call's number is in the "
+                  "kernel's audit log only (type 1326), --sandbox=diagnose names it");
   }
-  if (end.exit_code != 0 && !last_words.empty()) {
-    return Failed(ReasonOfText(last_words), last_words);
+  if (WIFSIGNALED(wait_status)) return Failed(FailureReason::kKilled, error_line);
+  TestResult result = ParseAndCheck(report, expected, parser);
+  // The report's own `error` has a reason of its own.
+  if (!result && result.error().reason != FailureReason::kBadOutput) return result;
+  const int exit_code = WEXITSTATUS(wait_status);
+  if (exit_code != 0 && !error_line.empty()) return Failed(ReasonOfText(error_line), error_line);
+  if (exit_code != 0 && result) {
+    return Failed(FailureReason::kBadOutput,
+                  "iperf3 exited with status " + std::to_string(exit_code) + " after its report");
   }
-  if (end.exit_code != 0 || parsed.outcome != ReportOutcome::kMeasured) {
-    return Failed(FailureReason::kBadOutput, last_words);
-  }
-  Verdict verdict;
-  verdict.succeeded = true;
-  verdict.measurement = parsed.measurement;
-  return verdict;
+  return result;
 }
 
 }  // namespace iperf3_exporter

@@ -1,10 +1,6 @@
 #include "worker/loop/job_runner.h"
 
-#include <sys/wait.h>
-
 #include <algorithm>
-#include <csignal>
-#include <utility>
 
 #include "worker/iperf3/iperf3_argv.h"
 #include "worker/iperf3/verdict.h"
@@ -13,11 +9,6 @@ namespace iperf3_exporter {
 namespace {
 
 using Why = wire::NotStarted::Why;
-
-ProcessEnd EndOf(int wait_status) {
-  if (WIFSIGNALED(wait_status)) return {.exit_code = 0, .signal = WTERMSIG(wait_status)};
-  return {.exit_code = WEXITSTATUS(wait_status), .signal = 0};
-}
 
 // A test that ends by its bytes has its period as a limit only.
 Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now) {
@@ -79,22 +70,13 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                              .period_seconds = *period,
                                              .lock_wait = lock_wait,
                                              .recovered_lock = lock.recovered()}));
-  return wire::Finished{job.id, Evaluate(job, process_.Wait())};
-}
-
-TestResult JobRunner::Evaluate(const Job& job, const RunResult& run) {
-  if (!run.status) return tl::unexpected(run.status.error());
-  const ProcessEnd end = EndOf(*run.status);
-  if (end.signal == SIGSYS) {
-    return tl::unexpected(TestFailure{
-        FailureReason::kSandboxViolation,
-        "iperf3 was ended by its system call filter; the call's number is in the kernel's "
-        "audit log only (type 1326), --sandbox=diagnose names it"});
-  }
-  Verdict verdict = Judge(end, process_.output(), process_.errors(), job.test.protocol,
-                          job.test.direction, parser_);
-  if (verdict.succeeded) return verdict.measurement;
-  return tl::unexpected(TestFailure{verdict.reason, std::move(verdict.error_text)});
+  const RunResult run = process_.Wait();
+  if (!run.status) return wire::Finished{job.id, tl::unexpected(run.status.error())};
+  return wire::Finished{job.id, EvaluateRun(*run.status, process_.output(), process_.errors(),
+                                            {.test = job.test,
+                                             .period = std::chrono::seconds(*period),
+                                             .run_time = run.run_time},
+                                            parser_)};
 }
 
 }  // namespace iperf3_exporter

@@ -34,7 +34,6 @@ class JobRunner {
   [[nodiscard]] tl::expected<HeldLock, AcquireError> AcquireLock(const Job& job);
   [[nodiscard]] wire::Event RunTest(const Job& job, const HeldLock& lock,
                                     std::chrono::nanoseconds lock_wait);
-  [[nodiscard]] TestResult Evaluate(const Job& job, const RunResult& run);
 
   HostLock* host_lock_;
   Iperf3Process& process_;

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <sstream>
 #include <string>
 
+#include "tests/worker/iperf3/json_oracle.h"
 #include "tests/worker/iperf3/padded_report.h"
 #include "worker/iperf3/verdict.h"
 
@@ -60,17 +62,41 @@ bool HasWord(const std::string& command, const std::string& word) {
   return command.find(" " + word + " ") != command.npos || command.ends_with(" " + word + '"');
 }
 
-Verdict JudgeCase(const std::string& path, const Facts& facts, ReportParser& parser) {
+// One run of the corpus as the worker saw it, by its command line.
+struct Case {
+  PaddedReport report;
+  int wait_status = 0;
+  std::string stderr_text;
+  Expectation expected;
+
+  [[nodiscard]] TestResult Evaluate(ReportParser& parser) const {
+    return EvaluateRun(wait_status, report.text(), stderr_text, expected, parser);
+  }
+};
+
+int NumberAfter(const std::string& command, const std::string& option, int default_value) {
+  const std::size_t at = command.find(" " + option + " ");
+  return at == command.npos ? default_value : std::atoi(command.c_str() + at + option.size() + 2);
+}
+
+Case ReadCase(const std::string& path, const Facts& facts) {
   const std::string& command = facts.at("command");
   const int status = std::stoi(facts.at("status"));
-  const ProcessEnd end =
-      status < 0 ? ProcessEnd{.signal = -status} : ProcessEnd{.exit_code = status};
-  const Protocol protocol = HasWord(command, "-u") ? Protocol::kUdp : Protocol::kTcp;
-  const Direction direction = HasWord(command, "--bidir") ? Direction::kBidirectional
-                              : HasWord(command, "-R")    ? Direction::kDownload
-                                                          : Direction::kUpload;
-  const PaddedReport report = PaddedReport::Read(TEST_DATA_DIR "/corpus/" + path + ".json");
-  return Judge(end, report.text(), FromHex(facts.at("stderr")), protocol, direction, parser);
+  Case run{.report = PaddedReport::Read(TEST_DATA_DIR "/corpus/" + path + ".json"),
+           .wait_status = status < 0 ? -status : status << 8,
+           .stderr_text = FromHex(facts.at("stderr"))};
+  TestOptions& test = run.expected.test;
+  test.protocol = HasWord(command, "-u") ? Protocol::kUdp : Protocol::kTcp;
+  test.direction = HasWord(command, "--bidir") ? Direction::kBidirectional
+                   : HasWord(command, "-R")    ? Direction::kDownload
+                                               : Direction::kUpload;
+  test.parallel = NumberAfter(command, "-P", 1);
+  test.omit_seconds = NumberAfter(command, "-O", 0);
+  if (HasWord(command, "-n") || HasWord(command, "-k")) test.bytes = 1;
+  run.expected.period = std::chrono::seconds(NumberAfter(command, "-t", 10));
+  // How long these processes ran was not recorded; they cannot have run for less.
+  run.expected.run_time = run.expected.period;
+  return run;
 }
 
 void AddFacts(const std::string& prefix, const std::optional<DirectionMeasurement>& direction,
@@ -128,41 +154,77 @@ class ReportCorpusTest : public testing::Test {
   void SetUp() override { ASSERT_EQ(expected_.size(), kCases); }
 
   static std::map<std::string, Facts> expected_;
-  ReportParser parser_;
+  ReportParser parser_;  // one for all, as in the worker
 };
 
 std::map<std::string, Facts> ReportCorpusTest::expected_;
 
 TEST_F(ReportCorpusTest, MeasuresWhatAnIndependentReaderFinds) {
-  int succeeded = 0;
+  int measured = 0;
   for (const auto& [path, facts] : expected_) {
-    const Verdict verdict = JudgeCase(path, facts, parser_);
-    EXPECT_EQ(verdict.succeeded, facts.at("up") == "1") << path;
-    if (!verdict.succeeded) continue;
-    ++succeeded;
+    const Case run = ReadCase(path, facts);
+    EXPECT_EQ(run.Evaluate(parser_).has_value(), facts.at("up") == "1") << path;
+    if (!facts.contains("implausible_values")) continue;
+    ++measured;
     std::map<std::string, double> wanted;
     for (const auto& [name, value] : facts) {
       if (name != "command" && name != "status" && name != "stderr" && name != "up") {
         wanted[name] = std::stod(value);
       }
     }
-    EXPECT_EQ(FactsOf(verdict.measurement), wanted) << path;
+    const TestResult result = parser_.Parse(run.report.text(), run.expected.test);
+    ASSERT_TRUE(result) << path << ": " << result.error().detail;
+    EXPECT_EQ(FactsOf(*result), wanted) << path;
   }
-  EXPECT_EQ(succeeded, kMeasuredCases);
+  EXPECT_EQ(measured, kMeasuredCases);
 }
 
 TEST_F(ReportCorpusTest, NumbersStayWithinTheirBounds) {
   for (const auto& [path, facts] : expected_) {
-    const Verdict verdict = JudgeCase(path, facts, parser_);
-    for (const std::optional<DirectionMeasurement>* direction :
-         {&verdict.measurement.upload, &verdict.measurement.download}) {
+    const Case run = ReadCase(path, facts);
+    const TestResult result = parser_.Parse(run.report.text(), run.expected.test);
+    if (!result) continue;
+    for (const auto& direction : {result->upload, result->download}) {
       for (const DirectionField& field : kDirectionFields) {
-        if (!*direction) continue;
-        const std::optional<double> value = (**direction).*field.member;
+        if (!direction) continue;
+        const std::optional<double> value = (*direction).*field.member;
         EXPECT_TRUE(!value || (*value >= 0 && *value <= field.max)) << path << ' ' << *value;
       }
     }
   }
+}
+
+// Places of a report that are damaged.
+std::size_t DamagedPlaces(std::size_t report_bytes) { return report_bytes > 50'000 ? 50 : 400; }
+
+TEST_F(ReportCorpusTest, DamageIsNeverASuccess) {
+  int measured = 0;
+  for (const auto& [path, facts] : expected_) {
+    const Case run = ReadCase(path, facts);
+    const std::string text(run.report.text());
+    const auto succeeds = [&](const std::string& damaged) {
+      return parser_.Parse(PaddedReport(damaged).text(), run.expected.test).has_value();
+    };
+    if (!facts.contains("implausible_values")) continue;
+    ++measured;
+    EXPECT_TRUE(succeeds(text)) << path;
+    EXPECT_FALSE(succeeds(text + text)) << path;
+    EXPECT_FALSE(succeeds(text + '{')) << path;
+    const std::size_t size = text.find_last_of('}');
+    for (std::size_t at = 0; at < size; at += 1 + size / DamagedPlaces(size)) {
+      EXPECT_FALSE(succeeds(text.substr(0, at))) << path << ' ' << at;
+      const std::size_t structural = text.find_first_of("{}[]:,\"", at);
+      std::string damaged = text;
+      damaged[structural] = '\x01';
+      EXPECT_FALSE(succeeds(damaged)) << path << ' ' << structural;
+      damaged[structural] = static_cast<char>(text[structural] ^ 0x08);
+      EXPECT_TRUE(!succeeds(damaged) ||
+                  JsonOracle(damaged).AllowsSuccess(run.expected.test.protocol,
+                                                    run.expected.test.direction))
+          << path << ' ' << structural;
+    }
+  }
+  EXPECT_EQ(measured, kMeasuredCases);
 }
 
 // One row per case that failed with some version: its reason with 3.9, 3.12 and 3.18; "up" where
@@ -186,11 +248,11 @@ TEST_F(ReportCorpusTest, GivesTheExpectedReasonOfEachFailure) {
     }
   }
   for (const auto& [path, facts] : expected_) {
-    const Verdict verdict = JudgeCase(path, facts, parser_);
+    const TestResult result = ReadCase(path, facts).Evaluate(parser_);
     const auto reason = wanted.find(path);
-    EXPECT_EQ(verdict.succeeded ? "up" : std::string(Name(verdict.reason)),
+    EXPECT_EQ(result ? "up" : std::string(Name(result.error().reason)),
               reason == wanted.end() ? "up" : reason->second)
-        << path << ": " << verdict.error_text;
+        << path << ": " << (result ? "" : result.error().detail);
     if (reason != wanted.end()) wanted.erase(reason);
   }
   EXPECT_THAT(wanted, testing::IsEmpty()) << "rows without a report";
