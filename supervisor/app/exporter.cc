@@ -24,8 +24,8 @@ constexpr seconds kDrainLimit{30};
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
 
-// Listeners, the loop, files that are read, generously; and a socket for each name that is looked
-// up.
+// Listeners, the loop, the lock, files that are read, generously; and a socket for each name that
+// is looked up.
 constexpr std::size_t kCommonDescriptors = 100 + kMaxResolverThreads;
 // Its socket and its pidfd.
 constexpr std::size_t kDescriptorsPerWorker = 2;

@@ -73,7 +73,7 @@ class Start(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("--web.max-connections=100000", log)
 
-    def test_room_is_kept_for_workers_and_locks(self):
+    def test_room_is_kept_for_workers_whatever_the_scope(self):
         # They would be missed only under load.
         flags = ("--worker.count=128", "--web.max-connections=512", "--web.listen-address=127.0.0.1:0",
                  f"--lock.name=e2e.start.{os.getpid()}")
@@ -83,7 +83,7 @@ class Start(unittest.TestCase):
             self.assertEqual(code, 1, log)
             kept[scope] = int(re.search(r"(\d+) of them for itself", log).group(1))
         self.assertGreater(kept["none"], 2 * 128 + 100)
-        self.assertGreater(kept["target"], kept["none"] + 64)
+        self.assertEqual(kept["target"], kept["none"], "any number of keys needs the same few descriptors")
 
     def test_without_standard_descriptors_nothing_of_ours_takes_their_place(self):
         name = f"e2e.closed.{os.getpid()}"
