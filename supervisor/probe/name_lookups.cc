@@ -16,17 +16,17 @@ NameLookups::NameLookups(event_base* base, Lookup lookup, std::size_t max_thread
     : lookup_(std::move(lookup)),
       threads_(base, {.max_threads = max_threads, .stack_bytes = kStackBytes}) {}
 
-Status NameLookups::Start(Id id, const std::string& target, const std::string& bind,
+Status NameLookups::Start(Id id, const Host& target, const std::optional<Host>& bind,
                           IpVersion version, Done done) {
-  const Names names(target, bind, version);
+  const Names names(target.text, bind ? bind->text : std::string(), version);
   if (const auto found = pending_.find(names); found != pending_.end()) {
     found->second.waiting.emplace(id, std::move(done));
     return {};
   }
   const auto result = std::make_shared<Result<Resolved>>();
-  auto task =
-      threads_.Submit([lookup = lookup_, names, result] { *result = std::apply(lookup, names); },
-                      [this, names, result] { OnDone(names, *result); });
+  auto task = threads_.Submit([lookup = lookup_, target, bind, version,
+                               result] { *result = lookup(target, bind, version); },
+                              [this, names, result] { OnDone(names, *result); });
   if (!task) return tl::unexpected(task.error());
   Pending& pending = pending_[names];
   pending.task = std::move(*task);

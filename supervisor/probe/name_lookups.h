@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 
@@ -24,18 +25,17 @@ inline constexpr std::size_t kMaxResolverThreads = 256;
 class NameLookups {
  public:
   using Id = std::uint64_t;
-  using Lookup = std::function<Result<Resolved>(const std::string& target, const std::string& bind,
+  using Lookup = std::function<Result<Resolved>(const Host& target, const std::optional<Host>& bind,
                                                 IpVersion version)>;
   using Done = std::function<void(const Result<Resolved>&)>;
 
   // `lookup` runs on the threads, which it may outlive this object in; it may block.
-  explicit NameLookups(event_base* base, Lookup lookup = ResolveBoth,
-                       std::size_t max_threads = kMaxResolverThreads);
+  NameLookups(event_base* base, Lookup lookup, std::size_t max_threads = kMaxResolverThreads);
 
   // `done` is called on the loop, later, unless `id` is abandoned first. Joins a lookup of the
   // same names that is under way. Fails, having called nothing, when too many names wait for a
   // thread.
-  [[nodiscard]] Status Start(Id id, const std::string& target, const std::string& bind,
+  [[nodiscard]] Status Start(Id id, const Host& target, const std::optional<Host>& bind,
                              IpVersion version, Done done);
 
   // Nothing when `id` does not wait.
@@ -44,7 +44,7 @@ class NameLookups {
   [[nodiscard]] std::size_t ThreadCount() const { return threads_.ThreadCount(); }
 
  private:
-  using Names = std::tuple<std::string, std::string, IpVersion>;
+  using Names = std::tuple<std::string, std::string, IpVersion>;  // target, bind
   struct Pending {
     TaskPool::Task task;
     std::map<Id, Done> waiting;

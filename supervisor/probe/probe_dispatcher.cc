@@ -36,7 +36,14 @@ struct ProbeDispatcher::Probe {
 
 ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
                                  Hooks hooks)
-    : base_(base), options_(options), pool_(pool), hooks_(std::move(hooks)), lookups_(base) {}
+    : base_(base),
+      options_(options),
+      pool_(pool),
+      hooks_(std::move(hooks)),
+      lookups_(base, [policy = options.target_policy](
+                         const Host& target, const std::optional<Host>& bind, IpVersion version) {
+        return ResolveHosts(target, bind, version, policy);
+      }) {}
 
 ProbeDispatcher::~ProbeDispatcher() = default;
 
@@ -80,15 +87,15 @@ bool ProbeDispatcher::Cancel(Id id) {
 
 void ProbeDispatcher::Resolve(Probe& probe) {
   const ProbeRequest& request = probe.progress.request();
-  const bool binds_name = request.bind && !request.bind->address;
-  if (request.host.address && !binds_name) {
-    OnResolved(probe.id, Resolved{{*request.host.address}, {}});
+  if (!NeedsLookup(request.host, request.bind)) {
+    OnResolved(probe.id, ResolveHosts(request.host, request.bind, request.ip_version,
+                                      options_.target_policy));
     return;
   }
   const Id id = probe.id;
-  const Status started = lookups_.Start(
-      id, request.host.text, binds_name ? request.bind->text : std::string(), request.ip_version,
-      [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
+  const Status started =
+      lookups_.Start(id, request.host, request.bind, request.ip_version,
+                     [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
   if (!started) {
     AnswerFailed(probe, {FailureReason::kResolve, started.error().message});
     return;
@@ -102,17 +109,17 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
     AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
     return;
   }
-  auto paths = AllowedPaths(probe.progress.request(), *resolved, options_.target_policy);
-  if (!paths) {
+  if (resolved->target.empty()) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
     return;
   }
-  if (paths->empty()) {
+  std::vector<TargetPath> paths = BuildPaths(*resolved, probe.progress.request().ip_version);
+  if (paths.empty()) {
     AnswerFailed(
         probe, {FailureReason::kUnreachable, "the target has no address of the family asked for"});
     return;
   }
-  probe.progress.SetPaths(std::move(*paths));
+  probe.progress.SetPaths(std::move(paths));
   Enqueue(probe);
   // Only a probe that has to wait can be one too many. One that comes back to the queue can't.
   if (queue_.size() > options_.max_queued && queue_.Remove(id)) {

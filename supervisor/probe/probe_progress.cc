@@ -24,19 +24,6 @@ bool MayRetry(FailureReason reason) {
 
 }  // namespace
 
-std::optional<std::vector<TargetPath>> AllowedPaths(const ProbeRequest& request,
-                                                    const Resolved& resolved,
-                                                    const TargetPolicy& policy) {
-  Resolved allowed;
-  std::copy_if(
-      resolved.target.begin(), resolved.target.end(), std::back_inserter(allowed.target),
-      [&](const IpAddress& address) { return policy.AllowsTarget(request.host, address); });
-  if (allowed.target.empty()) return std::nullopt;
-  allowed.bind = resolved.bind;
-  if (request.bind && request.bind->address) allowed.bind = {*request.bind->address};
-  return BuildPaths(allowed, request.ip_version);
-}
-
 ProbeProgress::ProbeProgress(ProbeRequest request, Deadline received, Deadline deadline)
     : request_(std::move(request)),
       received_(received),

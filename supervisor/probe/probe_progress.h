@@ -80,10 +80,4 @@ class ProbeProgress {
   std::optional<TestFailure> last_failure_;
 };
 
-// The paths that a request may take, in order; empty when the family asked for has none; nullopt
-// when no address of the target is allowed.
-[[nodiscard]] std::optional<std::vector<TargetPath>> AllowedPaths(const ProbeRequest& request,
-                                                                  const Resolved& resolved,
-                                                                  const TargetPolicy& policy);
-
 }  // namespace iperf3_exporter

@@ -48,15 +48,18 @@ std::optional<IpAddress> FromSockaddr(const sockaddr* address) {
 
 }  // namespace
 
-Result<std::vector<IpAddress>> ResolveBlocking(const std::string& host, IpVersion version) {
+Result<std::vector<IpAddress>> ResolveHost(const Host& host, IpVersion version) {
+  if (host.address) return std::vector{*host.address};
+  if (host.kind != HostKind::kName) return MakeError(host.text + ": no interface of that name");
   addrinfo hints{};
   hints.ai_family = FamilyOf(version);
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
-  const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
+  const int error = ::getaddrinfo(host.text.c_str(), nullptr, &hints, &list);
   if (error != 0) {
-    return MakeError(error == EAI_SYSTEM ? ErrnoText("getaddrinfo", errno)
-                                         : std::string(::gai_strerror(error)));
+    return MakeError(host.text + ": " +
+                     (error == EAI_SYSTEM ? ErrnoText("getaddrinfo", errno)
+                                          : std::string(::gai_strerror(error))));
   }
   const std::unique_ptr<addrinfo, AddrinfoDeleter> owner(list);
   std::vector<IpAddress> addresses;
@@ -66,23 +69,24 @@ Result<std::vector<IpAddress>> ResolveBlocking(const std::string& host, IpVersio
       addresses.push_back(*address);
     }
   }
-  if (addresses.empty()) return MakeError("no usable address");
+  if (addresses.empty()) return MakeError(host.text + ": no usable address");
   return addresses;
 }
 
-Result<Resolved> ResolveBoth(const std::string& target, const std::string& bind,
-                             IpVersion version) {
-  Resolved resolved;
-  if (const auto host = ParseHost(target); host && host->address) {
-    resolved.target = {*host->address};
-  } else if (auto addresses = ResolveBlocking(target, version); addresses) {
-    resolved.target = std::move(*addresses);
-  } else {
-    return MakeError(target + ": " + addresses.error().message);
-  }
-  if (bind.empty()) return resolved;
-  auto sources = ResolveBlocking(bind, version);
-  if (!sources) return MakeError(bind + ": " + sources.error().message);
+bool NeedsLookup(const Host& target, const std::optional<Host>& bind) {
+  return target.kind == HostKind::kName || (bind && bind->kind == HostKind::kName);
+}
+
+Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bind,
+                              IpVersion version, const TargetPolicy& policy) {
+  auto addresses = ResolveHost(target, version);
+  if (!addresses) return tl::unexpected(addresses.error());
+  std::erase_if(*addresses,
+                [&](const IpAddress& address) { return !policy.AllowsTarget(target, address); });
+  Resolved resolved{std::move(*addresses), {}};
+  if (!bind || resolved.target.empty()) return resolved;
+  auto sources = ResolveHost(*bind, version);
+  if (!sources) return tl::unexpected(sources.error());
   resolved.bind = std::move(*sources);
   return resolved;
 }

@@ -102,6 +102,39 @@ class GoodProbes(unittest.TestCase):
         self.probe(bitrate="1M", omit="1")
         self.probe(bitrate="1M", cport=str(free_port(reserve=False)))
 
+    def test_options_of_newer_versions(self):
+        """Run or refused, by what this iperf3 names in its help."""
+        text = subprocess.run([IPERF3, "--help"], capture_output=True, text=True, check=True).stdout
+        for query, option in (({"mptcp": "1"}, "--mptcp"), ({"skip_rx_copy": "1"}, "--skip-rx-copy"),
+                              ({"dont_fragment": "1", "udp_mode": "1"}, "--dont-fragment"),
+                              ({"gso": "1", "udp_mode": "1"}, "--gsro")):
+            with self.subTest(option):
+                if option in text:
+                    self.probe(bitrate="1M", **query)
+                    continue
+                answer = self.exporter.probe(port=self.server.port, **query)
+                self.assertEqual(answer.status, 400, answer.text)
+                self.assertIn(f"needs an iperf3 that knows {option}", answer.text)
+
+    def test_bytes_end_a_test(self):
+        for mode in ({}, {"reverse_mode": "1"}, {"bidirectional": "1"}, {"udp_mode": "1"}):
+            with self.subTest(mode):
+                samples = self.probe(bytes="500K", bitrate="20M", **mode)
+                direction = {"direction": "upload"} if "bidirectional" in mode else {}
+                sent = value(samples, "iperf3_sent_bytes", **direction)
+                # The next block, and from 3.16 on what fits in the rest of an interval of 0.1 s.
+                self.assertGreaterEqual(sent, 350_000)
+                self.assertLess(sent, 1_000_000)
+                self.assertLess(value(samples, "iperf3_sent_seconds", **direction), 0.6)
+
+    def test_the_port_may_stand_in_the_target(self):
+        answer = self.exporter.get(f"/probe?target=127.0.0.1:{self.server.port}&period=1&bitrate=1M")
+        self.assertEqual(value(answer.metrics(), "iperf3_up", target="127.0.0.1", port=str(self.server.port)), 1,
+                         answer.text)
+
+    def test_bind_may_name_the_device_too(self):
+        self.probe(bitrate="1M", bind="127.0.0.1%lo")
+
     def test_page_is_in_the_format_of_prometheus(self):
         answer = self.exporter.probe(port=self.server.port, period="1s", bitrate="1M")
         self.assertEqual(answer.headers["content-type"],
@@ -184,6 +217,14 @@ class FailedProbes(unittest.TestCase):
             took = time.monotonic() - began
             self.assertGreater(took, 2)
             self.assertLess(took, 3)
+
+    def test_bytes_that_the_period_does_not_suffice_for(self):
+        with Iperf3Server() as server:
+            began = time.monotonic()
+            self.assert_fails("deadline", port=server.port, bytes="1G", bitrate="1M")
+            # A second of period, and one for the connections. The server is free then.
+            self.assertLess(time.monotonic() - began, 4)
+            wait_until(lambda: server.connections() == 0, "the server is free")
 
     def test_server_killed_in_mid_test(self):
         with Iperf3Server() as server:

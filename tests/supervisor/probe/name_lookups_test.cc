@@ -49,17 +49,18 @@ class NameLookupsTest : public testing::Test {
   std::unique_ptr<NameLookups> Lookups(std::size_t max_threads = kMaxResolverThreads) {
     return std::make_unique<NameLookups>(
         base_.get(),
-        [resolver = resolver_](const std::string& target, const std::string&, IpVersion) {
-          return resolver->Resolve(target);
+        [resolver = resolver_](const Host& target, const std::optional<Host>&, IpVersion) {
+          return resolver->Resolve(target.text);
         },
         max_threads);
   }
 
   void Ask(NameLookups& lookups, NameLookups::Id id, const std::string& target) {
-    ASSERT_TRUE(lookups.Start(id, target, "", IpVersion::kAny, [this, id](const auto& resolved) {
-      EXPECT_TRUE(resolved);
-      answered_.insert(id);
-    }));
+    ASSERT_TRUE(lookups.Start(id, *ParseHost(target), std::nullopt, IpVersion::kAny,
+                              [this, id](const auto& resolved) {
+                                EXPECT_TRUE(resolved);
+                                answered_.insert(id);
+                              }));
   }
 
   template <typename Condition>
@@ -123,11 +124,12 @@ TEST_F(NameLookupsTest, WhatHasNotBegunAndIsAbandonedIsForgotten) {
 
 TEST_F(NameLookupsTest, AnAnswerMayAbandonAnother) {
   const auto lookups = Lookups();
-  ASSERT_TRUE(lookups->Start(1, "mute", "", IpVersion::kAny, [&](const auto&) {
-    answered_.insert(1);
-    lookups->Abandon(2);
-    lookups->Abandon(1);
-  }));
+  ASSERT_TRUE(
+      lookups->Start(1, *ParseHost("mute"), std::nullopt, IpVersion::kAny, [&](const auto&) {
+        answered_.insert(1);
+        lookups->Abandon(2);
+        lookups->Abandon(1);
+      }));
   Ask(*lookups, 2, "mute");
   Ask(*lookups, 3, "mute");
   resolver_->Release();

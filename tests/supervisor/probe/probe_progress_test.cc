@@ -214,24 +214,6 @@ TEST_F(ProbeProgressTest, AWaitInVainForTheLockCounts) {
   EXPECT_EQ(progress.lock_wait(), milliseconds(300));
 }
 
-TEST_F(ProbeProgressTest, TakesOnlyPathsThatAreAllowed) {
-  ProbeRequest request;
-  request.host = *ParseHost("two.test");
-  request.bind = ParseHost("198.51.100.1");
-  const Resolved resolved{{*ParseIpAddress("2001:db8::1"), *ParseIpAddress("192.0.2.1")}, {}};
-  EXPECT_EQ(AllowedPaths(request, resolved, {}),
-            (std::vector<TargetPath>{{resolved.target[1], request.bind->address}}));
-  TargetPolicy policy;
-  ASSERT_TRUE(policy.AddTarget("2001:db8::/32"));
-  EXPECT_EQ(AllowedPaths(request, resolved, policy), std::vector<TargetPath>());
-  request.bind.reset();
-  EXPECT_EQ(AllowedPaths(request, resolved, policy),
-            (std::vector<TargetPath>{{resolved.target[0], std::nullopt}}));
-  TargetPolicy other;
-  ASSERT_TRUE(other.AddTarget("203.0.113.0/24"));
-  EXPECT_EQ(AllowedPaths(request, resolved, other), std::nullopt);
-}
-
 TEST_F(ProbeProgressTest, CountsItsTimeFromTheRequest) {
   EXPECT_EQ(Progress().BuildReport(Measurement{}, kStart + seconds(2)).duration, seconds(2));
 }

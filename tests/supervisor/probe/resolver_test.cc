@@ -5,20 +5,54 @@
 namespace iperf3_exporter {
 namespace {
 
+Result<Resolved> Resolve(const char* target, const char* bind, const TargetPolicy& policy = {},
+                         IpVersion version = IpVersion::kAny) {
+  return ResolveHosts(*ParseHost(target), ParseHost(bind), version, policy);
+}
+
 TEST(ResolverTest, FindsLocalhostOnceInTheFamilyAskedFor) {
-  const auto v4 = ResolveBlocking("localhost", IpVersion::kV4);
+  const auto v4 = ResolveHost(*ParseHost("localhost"), IpVersion::kV4);
   ASSERT_TRUE(v4) << v4.error().message;
   ASSERT_EQ(v4->size(), 1U);
   EXPECT_EQ(ToString(v4->front()), "127.0.0.1");
 }
 
-TEST(ResolverTest, SaysWhichNameItCouldNotFind) {
-  const auto target = ResolveBoth("no-such-host.invalid", "", IpVersion::kAny);
-  ASSERT_FALSE(target);
-  EXPECT_EQ(target.error().message.rfind("no-such-host.invalid: ", 0), 0U);
-  const auto bind = ResolveBoth("127.0.0.1", "no-such-source.invalid", IpVersion::kAny);
-  ASSERT_FALSE(bind);
-  EXPECT_EQ(bind.error().message.rfind("no-such-source.invalid: ", 0), 0U);
+TEST(ResolverTest, LooksUpOnlyNames) {
+  EXPECT_FALSE(NeedsLookup(*ParseHost("127.0.0.1"), std::nullopt));
+  EXPECT_FALSE(NeedsLookup(*ParseHost("::1"), ParseHost("127.0.0.1")));
+  EXPECT_FALSE(NeedsLookup(*ParseHost("fe80::1%nosuch"), std::nullopt));
+  EXPECT_TRUE(NeedsLookup(*ParseHost("localhost"), std::nullopt));
+  EXPECT_TRUE(NeedsLookup(*ParseHost("127.0.0.1"), ParseHost("localhost")));
+}
+
+TEST(ResolverTest, SaysWhichHostItCouldNotFind) {
+  for (const char* host : {"no-such-host.invalid", "fe80::1%nosuch"}) {
+    const auto target = Resolve(host, "");
+    ASSERT_FALSE(target);
+    EXPECT_EQ(target.error().message.rfind(std::string(host) + ": ", 0), 0U);
+    const auto bind = Resolve("127.0.0.1", host);
+    ASSERT_FALSE(bind);
+    EXPECT_EQ(bind.error().message.rfind(std::string(host) + ": ", 0), 0U);
+  }
+}
+
+TEST(ResolverTest, LooksNoSourceUpForATargetThatIsRefused) {
+  TargetPolicy policy;
+  ASSERT_TRUE(policy.AddTarget("203.0.113.0/24"));
+  for (const char* target : {"127.0.0.1", "localhost"}) {
+    const auto resolved = Resolve(target, "no-such-source.invalid", policy);
+    ASSERT_TRUE(resolved) << resolved.error().message;
+    EXPECT_TRUE(resolved->target.empty());
+  }
+}
+
+TEST(ResolverTest, KeepsTheAddressesThatAreAllowed) {
+  TargetPolicy policy;
+  ASSERT_TRUE(policy.AddTarget("127.0.0.0/8"));
+  const auto resolved = Resolve("localhost", "127.0.0.9", policy, IpVersion::kV4);
+  ASSERT_TRUE(resolved) << resolved.error().message;
+  EXPECT_EQ(resolved->target, std::vector{*ParseIpAddress("127.0.0.1")});
+  EXPECT_EQ(resolved->bind, std::vector{*ParseIpAddress("127.0.0.9")});
 }
 
 TEST(ResolverTest, AVersionMatchesItsFamilyOnly) {
