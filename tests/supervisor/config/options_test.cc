@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/build_info.h"
+#include "tests/helpers/temporary_directory.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -134,8 +135,10 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
   EXPECT_EQ(options.probe_limits.max_parallel, 8u);
   EXPECT_EQ(options.probe_limits.max_bitrate_bits_per_second, 1'000'000'000u);
   EXPECT_TRUE(options.target_policy.MayAllow(*ParseHost("x.example")));
-  EXPECT_TRUE(options.target_policy.AllowsTarget(*ParseHost("10.1.1.1"), *ParseIpAddress("10.1.1.1")));
-  EXPECT_FALSE(options.target_policy.AllowsTarget(*ParseHost("11.1.1.1"), *ParseIpAddress("11.1.1.1")));
+  EXPECT_TRUE(
+      options.target_policy.AllowsTarget(*ParseHost("10.1.1.1"), *ParseIpAddress("10.1.1.1")));
+  EXPECT_FALSE(
+      options.target_policy.AllowsTarget(*ParseHost("11.1.1.1"), *ParseIpAddress("11.1.1.1")));
   EXPECT_TRUE(options.target_policy.AllowsPort(5203));
   EXPECT_FALSE(options.target_policy.AllowsPort(5204));
   EXPECT_EQ(options.probe_retries, 3u);
@@ -355,13 +358,10 @@ TEST(OptionsTest, AnIperf3TimeoutOfZeroIsNone) {
   EXPECT_FALSE(Accepted({"--iperf3.timeout=0"}).probe_times.limit);
 }
 
-// A folder with a script, a plain file and a program, on PATH.
+// A directory with a script, a plain file and a program, on PATH.
 class ProgramTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = testing::TempDir() + "options_test.XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     Write("script", "#!/bin/sh\n", 0755);
     Write("plain",
           "\x7f"
@@ -372,26 +372,22 @@ class ProgramTest : public testing::Test {
           "ELF",
           0755);
     old_path_ = ::getenv("PATH");
-    ::setenv("PATH", ("relative:" + folder_ + ":/nonexistent").c_str(), 1);
+    ::setenv("PATH", ("relative:" + directory_.path().string() + ":/nonexistent").c_str(), 1);
   }
-  void TearDown() override {
-    ::setenv("PATH", old_path_.c_str(), 1);
-    for (const char* file : {"/script", "/plain", "/elf"}) ::unlink((folder_ + file).c_str());
-    ::rmdir(folder_.c_str());
-  }
+  void TearDown() override { ::setenv("PATH", old_path_.c_str(), 1); }
   void Write(const std::string& name, const std::string& content, mode_t mode) const {
-    std::ofstream(folder_ + '/' + name) << content;
-    ASSERT_EQ(::chmod((folder_ + '/' + name).c_str(), mode), 0);
+    std::ofstream(directory_ / name) << content;
+    ASSERT_EQ(::chmod((directory_ / name).c_str(), mode), 0);
   }
 
-  std::string folder_;
+  const TemporaryDirectory directory_;
   std::string old_path_;
 };
 
 using OptionsProgramTest = ProgramTest;
 
 TEST_F(OptionsProgramTest, Iperf3IsFoundOnPath) {
-  EXPECT_EQ(Accepted({"--iperf3.path=elf"}).iperf3_path, folder_ + "/elf");
+  EXPECT_EQ(Accepted({"--iperf3.path=elf"}).iperf3_path, directory_ / "elf");
   Refuses({"--iperf3.path=script"},
           "--iperf3.path: got \"script\", expected the name of a program on PATH");
   Refuses({"--iperf3.path=plain"},
@@ -399,13 +395,13 @@ TEST_F(OptionsProgramTest, Iperf3IsFoundOnPath) {
 }
 
 TEST_F(OptionsProgramTest, WhatCannotBeExecutedIsNamed) {
-  EXPECT_THAT(Ended({"--iperf3.path=" + folder_ + "/script"}).text,
+  EXPECT_THAT(Ended({"--iperf3.path=" + (directory_ / "script")}).text,
               EndsWith("expected an ELF program, not a script\n"));
-  EXPECT_THAT(Ended({"--worker.path=" + folder_ + "/plain"}).text,
+  EXPECT_THAT(Ended({"--worker.path=" + (directory_ / "plain")}).text,
               EndsWith("expected an executable file\n"));
-  EXPECT_THAT(Ended({"--worker.path=" + folder_ + "/none"}).text,
+  EXPECT_THAT(Ended({"--worker.path=" + (directory_ / "none")}).text,
               EndsWith("expected a file that exists and can be read\n"));
-  EXPECT_EQ(Accepted({"--worker.path=" + folder_ + "/elf"}).worker_path, folder_ + "/elf");
+  EXPECT_EQ(Accepted({"--worker.path=" + (directory_ / "elf")}).worker_path, directory_ / "elf");
 }
 
 }  // namespace

@@ -8,19 +8,13 @@
 #include <string>
 
 #include "supervisor/config/reloadable_file.h"
+#include "tests/helpers/temporary_directory.h"
 
 namespace iperf3_exporter {
 namespace {
 
 class WatchedFilesTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "watched_files_test.XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   std::string Path(const char* name) const { return directory_ / name; }
   void Write(const char* name, const std::string& text) const { std::ofstream(Path(name)) << text; }
   // Another size or another inode each: no clock has to tick between two of them.
@@ -29,7 +23,7 @@ class WatchedFilesTest : public testing::Test {
     std::filesystem::rename(Path("new"), Path(name));
   }
 
-  std::filesystem::path directory_;
+  const TemporaryDirectory directory_;
 };
 
 TEST_F(WatchedFilesTest, NoticesEachKindOfChange) {
@@ -54,7 +48,8 @@ TEST_F(WatchedFilesTest, ReadsRegularFilesUpToALimit) {
   EXPECT_EQ(ReadConfigFile(Path("a"))->size(), kMaxConfigBytes);
   Write("a", std::string(kMaxConfigBytes + 1, 'x'));
   EXPECT_EQ(ReadConfigFile(Path("a")).error().message, Path("a") + ": larger than 1048576 bytes");
-  EXPECT_EQ(ReadConfigFile(directory_).error().message, directory_.string() + ": not a file");
+  EXPECT_EQ(ReadConfigFile(directory_.path()).error().message,
+            directory_.path().string() + ": not a file");
   ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
   EXPECT_EQ(ReadConfigFile(Path("fifo")).error().message, Path("fifo") + ": not a file");
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "tests/helpers/temporary_directory.h"
 #include "tests/supervisor/http/connection_fixture.h"
 
 namespace iperf3_exporter {
@@ -16,16 +17,6 @@ using testing::Pair;
 
 class HttpServerTest : public LoopTest {
  protected:
-  HttpServerTest() {
-    std::string name = testing::TempDir() + "http_server_test.XXXXXX";
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  ~HttpServerTest() override {
-    server_.reset();
-    std::filesystem::remove_all(directory_);
-  }
-
   void Start(std::size_t max_connections) {
     HttpLimits limits;
     limits.max_connections = max_connections;
@@ -45,13 +36,13 @@ class HttpServerTest : public LoopTest {
     server_->AddRoute({.path = "/slow",
                        .methods = {"GET", "POST"},
                        .handler = [this](auto& exchange) { pending_.push_back(exchange); }});
-    ASSERT_TRUE(server_->Listen(*ParseListenAddress("unix:" + (directory_ / "socket").string())));
+    ASSERT_TRUE(server_->Listen(*ParseListenAddress("unix:" + directory_ / "socket")));
   }
 
   // A connection that the server has not accepted yet.
   TestClient Connect() {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    const auto address = ParseListenAddress("unix:" + (directory_ / "socket").string());
+    const auto address = ParseListenAddress("unix:" + directory_ / "socket");
     EXPECT_EQ(
         ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address->address), address->length),
         0);
@@ -81,7 +72,7 @@ class HttpServerTest : public LoopTest {
     return !client.ended() && !client.reset();
   }
 
-  std::filesystem::path directory_;
+  const TemporaryDirectory directory_;
   std::unique_ptr<HttpServer> server_;
   std::vector<std::shared_ptr<HttpExchange>> pending_;
   std::size_t most_held_ = 0;

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "tests/helpers/temporary_directory.h"
 #include "tests/supervisor/http/connection_fixture.h"
 
 namespace iperf3_exporter {
@@ -19,27 +20,20 @@ using testing::SizeIs;
 
 class AcceptorTest : public LoopTest {
  protected:
-  AcceptorTest() {
-    std::string name = testing::TempDir() + "acceptor_test.XXXXXX";
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  ~AcceptorTest() override { std::filesystem::remove_all(directory_); }
-
   void Listen(const char* name) {
-    const auto address = ParseListenAddress("unix:" + (directory_ / name).string());
+    const auto address = ParseListenAddress("unix:" + directory_ / name);
     ASSERT_TRUE(acceptor_.Add(*ListeningSocket::Open(*address)));
   }
   UniqueFd NewSocket() const {
     return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   }
   bool Connect(const UniqueFd& fd, const char* name) const {
-    const auto address = ParseListenAddress("unix:" + (directory_ / name).string());
+    const auto address = ParseListenAddress("unix:" + directory_ / name);
     return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address->address),
                      address->length) == 0;
   }
 
-  std::filesystem::path directory_;
+  const TemporaryDirectory directory_;
   std::vector<UniqueFd> accepted_;
   std::vector<std::string> peers_;
   std::vector<std::string> errors_;
