@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "bench/measure.h"
 #include "supervisor/exposition/exporter_metrics.h"
@@ -52,6 +53,29 @@ BENCHMARK_CAPTURE(ProbePage, tcp_bidirectional, Protocol::kTcp, Direction::kBidi
 BENCHMARK_CAPTURE(ProbePage, tcp_openmetrics, Protocol::kTcp, Direction::kUpload,
                   ExpositionFormat::kOpenMetrics);
 
+// The page of /results while the exporter runs so many tests of its own.
+void ProbeFamilies(benchmark::State& state) {
+  const ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
+  std::vector<LabelledReport> reports;
+  for (int i = 0; i < state.range(0); ++i) {
+    reports.push_back(
+        {&report, {{"test", "test-" + std::to_string(i)}, {"target", report.target}}});
+  }
+  const auto build = [&] {
+    std::string page;
+    AppendFamilies(BuildProbeFamilies(reports, FailureValues::kZero), ExpositionFormat::kText,
+                   page);
+    return page;
+  };
+  const std::string page = build();
+  Require(Has(page, "iperf3_up{test=\"test-0\",target=\"[2001:db8::1]\"} 1"), "first test");
+  const auto head = page.find("# TYPE iperf3_up ");
+  Require(page.find("# TYPE iperf3_up ", head + 1) == std::string::npos, "one family");
+  for (auto _ : state) benchmark::DoNotOptimize(build());
+  CountBytes(state, page.size());
+}
+BENCHMARK(ProbeFamilies)->Arg(1)->Arg(20);
+
 // As a server sees it: one request more on each page, and nothing else changed.
 void MetricsPage(benchmark::State& state, ExpositionFormat format) {
   ExporterMetrics metrics;
@@ -59,13 +83,13 @@ void MetricsPage(benchmark::State& state, ExpositionFormat format) {
   metrics.OnReport(SampleReport(Protocol::kTcp, Direction::kUpload));
   const LiveState live = SampleState();
   HttpStatistics http = SampleHttp();
-  Require(Has(*metrics.Page(format, live, http),
+  Require(Has(**metrics.Page(format, live, http),
               "iperf3_exporter_http_requests_total{path=\"/metrics\",code=\"200\"} 10"),
           "http_requests_total");
   std::size_t page_bytes = 0;
   for (auto _ : state) {
     ++http.requests[{"/metrics", 200}];
-    page_bytes = metrics.Page(format, live, http)->size();
+    page_bytes = metrics.Page(format, live, http).value()->size();
   }
   CountBytes(state, page_bytes);
 }
@@ -77,13 +101,13 @@ void MetricsPageAfterEvent(benchmark::State& state) {
   ExporterMetrics metrics;
   const LiveState live = SampleState();
   const HttpStatistics http = SampleHttp();
-  Require(Has(*metrics.Page(ExpositionFormat::kText, live, http),
+  Require(Has(**metrics.Page(ExpositionFormat::kText, live, http),
               "iperf3_exporter_lock_timeouts_total 0"),
           "lock_timeouts_total");
   std::size_t page_bytes = 0;
   for (auto _ : state) {
     metrics.OnLockTimeout();
-    page_bytes = metrics.Page(ExpositionFormat::kText, live, http)->size();
+    page_bytes = metrics.Page(ExpositionFormat::kText, live, http).value()->size();
   }
   CountBytes(state, page_bytes);
 }

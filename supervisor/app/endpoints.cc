@@ -142,8 +142,12 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   state.last_reload_successful = context_.web_config.last_reload_successful();
   state.last_reload_success_seconds = context_.web_config.last_reload_success_seconds();
   const ExpositionFormat format = FormatFor(*exchange);
-  exchange->Reply({.content_type = std::string(ContentType(format)),
-                   .body = *context_.metrics.Page(format, state, server_.statistics())});
+  const auto page = context_.metrics.Page(format, state, server_.statistics());
+  if (!page) {
+    Log(LogLevel::kError, "metrics failed", {{"detail", page.error().message}});
+    return exchange->Reply(PlainText(500, page.error().message));
+  }
+  exchange->Reply({.content_type = std::string(ContentType(format)), .body = **page});
 }
 
 void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {

@@ -7,6 +7,7 @@
 #include <prometheus/summary.h>
 
 #include <algorithm>
+#include <exception>
 #include <map>
 #include <utility>
 #include <vector>
@@ -25,19 +26,19 @@ using prometheus::Counter;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-// Reading /proc costs more than all the rest of the page.
+// Reading /proc costs more than the rest of the page.
 constexpr std::chrono::milliseconds kProcessMaxAge{100};
 
-// From one ring of the bell to the default of --lock.timeout.
+// From the wakeup of a waiting worker to the default of --lock.timeout.
 const prometheus::Histogram::BucketBoundaries kLockWaitSeconds = {
     0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80};
 
-// A part of the page in both forms; each is written when it is asked for and not fresh.
+// A part of the page in both forms. Each is written when it is requested and no longer fresh.
 class PagePart {
  public:
   void Expire() { fresh_.fill(false); }
 
-  // `collect` gives the families; it is called only when the text has to be written anew.
+  // `collect` returns the families; it is called only when the text has to be written again.
   template <typename Collect>
   const std::string& Text(ExpositionFormat format, const Collect& collect) {
     const auto at = static_cast<std::size_t>(format);
@@ -218,14 +219,14 @@ class ExporterMetrics::Impl {
   Counter& lock_recoveries() { return lock_recoveries_; }
 
  private:
-  // For numbers that got longer since the last page.
+  // For numbers that have become longer since the last page.
   static constexpr std::size_t kSlackBytes = 256;
 
   prometheus::Family<Counter>& CounterFamily(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry_);
   }
 
-  // prometheus-cpp keeps the samples of a family in no order; a page has one.
+  // prometheus-cpp returns the samples of a family in no particular order.
   std::vector<MetricFamily> EventFamilies() const {
     std::vector<MetricFamily> families = registry_.Collect();
     for (MetricFamily& family : families) {
@@ -312,10 +313,14 @@ void ExporterMetrics::SetIperf3Version(std::string_view version) {
   impl_->SetIperf3Version(version);
 }
 
-std::shared_ptr<const std::string> ExporterMetrics::Page(ExpositionFormat format,
-                                                         const LiveState& state,
-                                                         const HttpStatistics& http) {
-  return impl_->Page(format, state, http);
+Result<std::shared_ptr<const std::string>> ExporterMetrics::Page(ExpositionFormat format,
+                                                                 const LiveState& state,
+                                                                 const HttpStatistics& http) {
+  try {
+    return impl_->Page(format, state, http);
+  } catch (const std::exception& exception) {
+    return MakeError(std::string("cannot build the metrics: ") + exception.what());
+  }
 }
 
 }  // namespace iperf3_exporter

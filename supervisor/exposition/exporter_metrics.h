@@ -1,8 +1,8 @@
 // The exporter's own metrics (CONTRACT, "Metrics of the exporter") and the page of /metrics.
 //
-// Events are pushed when they happen; what is a state is given when the page is asked for. The
-// page is kept in parts, and only a part whose numbers changed is written anew, because /metrics
-// is asked for far more often than probes end. Loop thread only. Never blocks (reads /proc).
+// Events are pushed when they happen; states are passed in when the page is requested. The page is
+// kept in parts, and only a part whose numbers have changed is written again, because /metrics is
+// requested far more often than probes end. Loop thread only. Never blocks (reads /proc).
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/error.h"
 #include "common/sandbox_layer.h"
 #include "supervisor/exposition/exposition_format.h"
 #include "supervisor/http/http_types.h"
@@ -22,16 +23,15 @@
 
 namespace iperf3_exporter {
 
-// What is as it is at the moment of the scrape.
+// The state at the moment of the scrape.
 struct LiveState {
   std::size_t probes_in_flight = 0;
   std::size_t queue_length = 0;
   std::array<std::uint32_t, kWorkerStateNames.size()> workers{};  // by WorkerState
-  // The weakest of the living workers: a layer counts as in force when it is in all of them. Absent
+  // The minimum over the living workers: a layer counts as enabled when all of them have it. Absent
   // while none is alive.
   std::optional<SandboxReport> sandbox;
-  // The supervisor's own; of those that are kNotOffered, which it does not have by design, there is
-  // no sample.
+  // The supervisor's own. A layer that it does not have by design is kNotOffered and has no sample.
   LayerStates supervisor_sandbox{};
   // Of the web configuration; the time is Unix seconds.
   bool last_reload_successful = true;
@@ -52,18 +52,19 @@ class ExporterMetrics {
   void OnReport(const ProbeReport& report);
   void OnRefusal(RefusalReason reason, std::chrono::nanoseconds duration);
   void OnCancelled(std::chrono::nanoseconds duration);
-  // A probe is over that had waited for a lock, in vain or not.
+  // A probe has ended that had waited for a lock, whether or not it got it.
   void OnLockWait(std::chrono::nanoseconds wait);
   void OnLockTimeout();
   void OnLockRecovery();
   void OnWorkerRestart(WorkerRestart reason);
-  // Of iperf3_exporter_iperf3_info; a new version takes the place of the old one.
+  // Of iperf3_exporter_iperf3_info; a new version replaces the old one.
   void SetIperf3Version(std::string_view version);
 
   // The complete page. The string never changes afterwards. process_* is at most 100 ms old.
-  [[nodiscard]] std::shared_ptr<const std::string> Page(ExpositionFormat format,
-                                                        const LiveState& state,
-                                                        const HttpStatistics& http);
+  // A wall for exceptions: those of prometheus-cpp, or a lack of memory, become an Error.
+  [[nodiscard]] Result<std::shared_ptr<const std::string>> Page(ExpositionFormat format,
+                                                                const LiveState& state,
+                                                                const HttpStatistics& http);
 
  private:
   class Impl;

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <string_view>
 
 namespace iperf3_exporter {
 namespace {
@@ -16,11 +15,6 @@ using prometheus::MetricType;
 
 constexpr std::string_view kTotal = "_total";
 constexpr double kLargestExactInteger = 9007199254740992.0;  // 2^53
-
-void AppendCount(std::uint64_t count, std::string& text) {
-  char buffer[24];
-  text.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, count).ptr);
-}
 
 // Backslash and line feed, and the quote where the text stands between quotes (label values
 // everywhere, HELP in OpenMetrics).
@@ -51,51 +45,31 @@ std::string_view TypeName(MetricType type) {
   return "untyped";
 }
 
-class FamilyWriter {
+// Writes one family after the other, each sample part by part.
+class Writer {
  public:
-  FamilyWriter(const MetricFamily& family, ExpositionFormat format, std::string& text)
-      : family_(family), open_metrics_(format == ExpositionFormat::kOpenMetrics), text_(text) {}
+  Writer(ExpositionFormat format, std::string& text)
+      : open_metrics_(format == ExpositionFormat::kOpenMetrics), text_(text) {}
 
-  void WriteHead() {
-    text_.append("# HELP ").append(FamilyName()) += ' ';
-    AppendEscaped(family_.help, open_metrics_, text_);
-    text_.append("\n# TYPE ").append(FamilyName()) += ' ';
-    const bool unknown = open_metrics_ && family_.type == MetricType::Untyped;
-    text_.append(unknown ? "unknown" : TypeName(family_.type)) += '\n';
-  }
-
-  void WriteMetric(const ClientMetric& metric) {
-    switch (family_.type) {
-      case MetricType::Counter:
-        return WriteValue(metric, "", metric.counter.value);
-      case MetricType::Gauge:
-        return WriteValue(metric, "", metric.gauge.value);
-      case MetricType::Untyped:
-        return WriteValue(metric, "", metric.untyped.value);
-      case MetricType::Summary:
-        return WriteSummary(metric);
-      case MetricType::Histogram:
-        return WriteHistogram(metric);
-    }
-  }
-
- private:
-  // OpenMetrics names a counter's family without the suffix that its samples have.
-  std::string_view FamilyName() const {
-    std::string_view name = family_.name;
-    if (open_metrics_ && family_.type == MetricType::Counter && name.ends_with(kTotal)) {
+  void BeginFamily(std::string_view name, std::string_view help, MetricType type) {
+    name_ = name;
+    // OpenMetrics names a counter's family without the suffix that its samples have.
+    if (open_metrics_ && type == MetricType::Counter && name.ends_with(kTotal)) {
       name.remove_suffix(kTotal.size());
     }
-    return name;
+    text_.append("# HELP ").append(name) += ' ';
+    AppendEscaped(help, open_metrics_, text_);
+    text_.append("\n# TYPE ").append(name) += ' ';
+    const bool unknown = open_metrics_ && type == MetricType::Untyped;
+    text_.append(unknown ? "unknown" : TypeName(type)) += '\n';
   }
 
-  void BeginSample(const ClientMetric& metric, std::string_view suffix) {
-    text_.append(family_.name).append(suffix);
+  void BeginSample(std::string_view suffix = {}) {
+    text_.append(name_).append(suffix);
     label_written_ = false;
-    for (const ClientMetric::Label& label : metric.label) WriteLabel(label.name, label.value);
   }
 
-  void WriteLabel(std::string_view name, std::string_view value) {
+  void Label(std::string_view name, std::string_view value) {
     text_ += label_written_ ? ',' : '{';
     label_written_ = true;
     text_.append(name) += "=\"";
@@ -104,80 +78,99 @@ class FamilyWriter {
   }
 
   // `le` and `quantile`. OpenMetrics wants a point or an exponent in them.
-  void WriteBound(std::string_view name, double bound) {
+  void Bound(std::string_view name, double bound) {
     std::string value;
     AppendNumber(bound, value);
     if (open_metrics_ && value.find_first_not_of("-0123456789") == std::string::npos) value += ".0";
-    WriteLabel(name, value);
+    Label(name, value);
   }
 
-  void EndLabels() {
+  void EndSample(double value) {
     if (label_written_) text_ += '}';
     text_ += ' ';
-  }
-
-  void WriteValue(const ClientMetric& metric, std::string_view suffix, double value) {
-    BeginSample(metric, suffix);
-    EndLabels();
     AppendNumber(value, text_);
     text_ += '\n';
   }
 
-  void WriteCount(const ClientMetric& metric, std::string_view suffix, std::uint64_t count) {
-    BeginSample(metric, suffix);
-    EndLabels();
-    AppendCount(count, text_);
-    text_ += '\n';
-  }
-
-  void WriteSummary(const ClientMetric& metric) {
-    for (const ClientMetric::Quantile& quantile : metric.summary.quantile) {
-      BeginSample(metric, "");
-      WriteBound("quantile", quantile.quantile);
-      EndLabels();
-      AppendNumber(quantile.value, text_);
-      text_ += '\n';
-    }
-    WriteValue(metric, "_sum", metric.summary.sample_sum);
-    WriteCount(metric, "_count", metric.summary.sample_count);
-  }
-
-  void WriteHistogram(const ClientMetric& metric) {
-    for (const ClientMetric::Bucket& bucket : metric.histogram.bucket) {
-      BeginSample(metric, "_bucket");
-      WriteBound("le", bucket.upper_bound);
-      EndLabels();
-      AppendCount(bucket.cumulative_count, text_);
-      text_ += '\n';
-    }
-    WriteValue(metric, "_sum", metric.histogram.sample_sum);
-    WriteCount(metric, "_count", metric.histogram.sample_count);
-  }
-
-  const MetricFamily& family_;
+ private:
   const bool open_metrics_;
   std::string& text_;
+  std::string_view name_;
   bool label_written_ = false;
 };
+
+void BeginSample(const ClientMetric& metric, std::string_view suffix, Writer& writer) {
+  writer.BeginSample(suffix);
+  for (const ClientMetric::Label& label : metric.label) writer.Label(label.name, label.value);
+}
+
+void WriteValue(const ClientMetric& metric, std::string_view suffix, double value, Writer& writer) {
+  BeginSample(metric, suffix, writer);
+  writer.EndSample(value);
+}
+
+void WriteSummary(const ClientMetric& metric, Writer& writer) {
+  for (const ClientMetric::Quantile& quantile : metric.summary.quantile) {
+    BeginSample(metric, "", writer);
+    writer.Bound("quantile", quantile.quantile);
+    writer.EndSample(quantile.value);
+  }
+  WriteValue(metric, "_sum", metric.summary.sample_sum, writer);
+  WriteValue(metric, "_count", static_cast<double>(metric.summary.sample_count), writer);
+}
+
+void WriteHistogram(const ClientMetric& metric, Writer& writer) {
+  for (const ClientMetric::Bucket& bucket : metric.histogram.bucket) {
+    BeginSample(metric, "_bucket", writer);
+    writer.Bound("le", bucket.upper_bound);
+    writer.EndSample(static_cast<double>(bucket.cumulative_count));
+  }
+  WriteValue(metric, "_sum", metric.histogram.sample_sum, writer);
+  WriteValue(metric, "_count", static_cast<double>(metric.histogram.sample_count), writer);
+}
+
+void WriteMetric(const ClientMetric& metric, MetricType type, Writer& writer) {
+  switch (type) {
+    case MetricType::Counter:
+      return WriteValue(metric, "", metric.counter.value, writer);
+    case MetricType::Gauge:
+      return WriteValue(metric, "", metric.gauge.value, writer);
+    case MetricType::Untyped:
+      return WriteValue(metric, "", metric.untyped.value, writer);
+    case MetricType::Summary:
+      return WriteSummary(metric, writer);
+    case MetricType::Histogram:
+      return WriteHistogram(metric, writer);
+  }
+}
 
 }  // namespace
 
 void AppendFamilies(const std::vector<MetricFamily>& families, ExpositionFormat format,
                     std::string& text) {
+  Writer writer(format, text);
   for (const MetricFamily& family : families) {
     if (family.metric.empty()) continue;
-    AppendFamilyHead(family, format, text);
-    for (const ClientMetric& metric : family.metric) AppendMetric(family, metric, format, text);
+    writer.BeginFamily(family.name, family.help, family.type);
+    for (const ClientMetric& metric : family.metric) WriteMetric(metric, family.type, writer);
   }
 }
 
-void AppendFamilyHead(const MetricFamily& family, ExpositionFormat format, std::string& text) {
-  FamilyWriter(family, format, text).WriteHead();
-}
-
-void AppendMetric(const MetricFamily& family, const ClientMetric& metric, ExpositionFormat format,
-                  std::string& text) {
-  FamilyWriter(family, format, text).WriteMetric(metric);
+void AppendFamilies(const std::vector<GaugeFamily>& families, ExpositionFormat format,
+                    std::string& text) {
+  Writer writer(format, text);
+  for (const GaugeFamily& family : families) {
+    if (family.samples.empty()) continue;
+    writer.BeginFamily(family.name, family.help, MetricType::Gauge);
+    for (const GaugeSample& sample : family.samples) {
+      writer.BeginSample();
+      for (const auto& [name, value] : *sample.labels) writer.Label(name, value);
+      for (const auto& [name, value] : sample.further) {
+        if (!name.empty()) writer.Label(name, value);
+      }
+      writer.EndSample(sample.value);
+    }
+  }
 }
 
 void AppendEnd(ExpositionFormat format, std::string& text) {

@@ -10,21 +10,21 @@
 
 namespace iperf3_exporter {
 
-using MetricLabels = std::vector<prometheus::ClientMetric::Label>;
-
 [[nodiscard]] inline prometheus::MetricFamily BuildFamily(prometheus::MetricType type,
                                                           std::string_view name,
                                                           std::string_view help) {
   return {std::string(name), std::string(help), type, {}};
 }
 
-inline void AddGauge(prometheus::MetricFamily& family, MetricLabels labels, double value) {
+inline void AddGauge(prometheus::MetricFamily& family,
+                     std::vector<prometheus::ClientMetric::Label> labels, double value) {
   prometheus::ClientMetric& metric = family.metric.emplace_back();
   metric.label = std::move(labels);
   metric.gauge.value = value;
 }
 
-inline void AddCounter(prometheus::MetricFamily& family, MetricLabels labels, double value) {
+inline void AddCounter(prometheus::MetricFamily& family,
+                       std::vector<prometheus::ClientMetric::Label> labels, double value) {
   prometheus::ClientMetric& metric = family.metric.emplace_back();
   metric.label = std::move(labels);
   metric.counter.value = value;

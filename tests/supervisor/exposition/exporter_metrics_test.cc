@@ -8,13 +8,31 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/build_info.h"
 #include "common/unique_fd.h"
 #include "supervisor/exposition/process_collector.h"
 #include "tests/supervisor/exposition/exposition_samples.h"
+
+namespace {
+
+bool fail_next_allocation = false;
+
+}  // namespace
+
+// Replace the allocation functions of this program. Not inlined: GCC 12 would take the malloc and
+// the free for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (std::exchange(fail_next_allocation, false)) throw std::bad_alloc();
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace iperf3_exporter {
 namespace {
@@ -26,7 +44,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 std::string Page(ExporterMetrics& metrics, ExpositionFormat format = ExpositionFormat::kText) {
-  return *metrics.Page(format, SampleState(), SampleHttp());
+  return **metrics.Page(format, SampleState(), SampleHttp());
 }
 
 // The value of the sample named so, labels included; empty when the page does not have it.
@@ -143,7 +161,7 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
   ExporterMetrics metrics;
   LiveState state = SampleState();
   HttpStatistics http = SampleHttp();
-  std::string page = *metrics.Page(ExpositionFormat::kText, state, http);
+  std::string page = **metrics.Page(ExpositionFormat::kText, state, http);
   EXPECT_EQ(Value(page, "iperf3_exporter_probes_in_flight"), "2");
   EXPECT_EQ(Value(page, "iperf3_exporter_queue_length"), "3");
   EXPECT_EQ(Value(page, "iperf3_exporter_workers{state=\"idle\"}"), "2");
@@ -168,7 +186,7 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
   own(SandboxLayer::kNotDumpable) = LayerState::kMissing;
   http.requests[{"/probe", 400}] = 2;
   state.last_reload_successful = false;
-  page = *metrics.Page(ExpositionFormat::kText, state, http);
+  page = **metrics.Page(ExpositionFormat::kText, state, http);
   EXPECT_EQ(Value(page, "iperf3_exporter_queue_length"), "9");
   EXPECT_EQ(Value(page, "iperf3_exporter_sandbox_layer{process=\"supervisor\",layer=\"rlimits\"}"),
             "1");
@@ -182,11 +200,24 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
 
 TEST(ExporterMetricsTest, APageDoesNotChangeAfterwards) {
   ExporterMetrics metrics;
-  const auto page = metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp());
+  const auto page = metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp()).value();
   const std::string copy(page->data(), page->size());
   metrics.OnLockTimeout();
-  EXPECT_NE(*metrics.Page(ExpositionFormat::kText, {}, {}), copy);
+  EXPECT_NE(**metrics.Page(ExpositionFormat::kText, {}, {}), copy);
   EXPECT_EQ(*page, copy);
+}
+
+TEST(ExporterMetricsTest, AnExceptionIsAnErrorOfOnePage) {
+  ExporterMetrics metrics;
+  const std::string before = Page(metrics);
+  metrics.OnLockTimeout();
+  const LiveState state = SampleState();
+  const HttpStatistics http = SampleHttp();
+  fail_next_allocation = true;
+  const auto failed = metrics.Page(ExpositionFormat::kText, state, http);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message, "cannot build the metrics: std::bad_alloc");
+  EXPECT_EQ(Value(Page(metrics), "iperf3_exporter_lock_timeouts_total"), "1");
 }
 
 TEST(ExporterMetricsTest, OneIperf3VersionAtATime) {

@@ -112,6 +112,22 @@ u 3
 )");
 }
 
+TEST(ExpositionTextTest, GaugeFamiliesAreWrittenAsPrometheusCpps) {
+  const MetricLabels labels = {{"a", "1"}, {"b", "t\"wo"}};
+  const GaugeFamily gauges = {
+      "g", "A gauge.\n", {{&labels, {}, 0.25}, {&labels, {{{"c", "3"}, {"d", "4"}}}, 1}}};
+  MetricFamily family = BuildFamily(MetricType::Gauge, "g", "A gauge.\n");
+  AddGauge(family, {{"a", "1"}, {"b", "t\"wo"}}, 0.25);
+  AddGauge(family, {{"a", "1"}, {"b", "t\"wo"}, {"c", "3"}, {"d", "4"}}, 1);
+  for (const auto format : {ExpositionFormat::kText, ExpositionFormat::kOpenMetrics}) {
+    std::string text;
+    AppendFamilies(std::vector<GaugeFamily>{gauges, {"empty", "Without a sample.", {}}}, format,
+                   text);
+    AppendEnd(format, text);
+    EXPECT_EQ(text, Text({family}, format));
+  }
+}
+
 TEST(ExpositionTextTest, EscapesHelpAndLabels) {
   MetricFamily family = BuildFamily(MetricType::Gauge, "g", "a\\b\n\"c\"");
   AddGauge(family, {{"l", "a\\b\n\"c\" ü"}}, 1);

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "tests/supervisor/exposition/exposition_samples.h"
 
@@ -150,6 +151,51 @@ TEST(ProbeExpositionTest, EveryReasonHasItsLabel) {
                       ",reason=\"" + std::string(kFailureReasonNames[i]) + '"'),
                 "1");
     }
+  }
+}
+
+// Each family once on a page, whatever the number of tests.
+TEST(ProbeExpositionTest, SeveralReportsShareTheirFamilies) {
+  const ProbeReport tcp = SampleReport(Protocol::kTcp, Direction::kBidirectional);
+  const ProbeReport udp = SampleReport(Protocol::kUdp, Direction::kUpload);
+  const ProbeReport failed = SampleFailure(Protocol::kTcp, Direction::kUpload);
+  const std::vector<LabelledReport> reports = {{&tcp, {{"test", "a"}, {"site", "x\"y"}}},
+                                               {&udp, {{"test", "b"}}},
+                                               {&failed, {{"test", "c"}}}};
+  std::string page;
+  AppendFamilies(BuildProbeFamilies(reports, FailureValues::kZero), ExpositionFormat::kText, page);
+  std::set<std::string> heads;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_TRUE(!line.starts_with("# ") || heads.insert(line).second) << line;
+  }
+  EXPECT_THAT(page, HasSubstr("iperf3_up gauge\n"
+                              "iperf3_up{test=\"a\",site=\"x\\\"y\"} 1\n"
+                              "iperf3_up{test=\"b\"} 1\n"
+                              "iperf3_up{test=\"c\"} 0\n# "));
+  EXPECT_THAT(page,
+              HasSubstr("iperf3_sent_bytes gauge\n"
+                        "iperf3_sent_bytes{test=\"a\",site=\"x\\\"y\",direction=\"upload\"} "
+                        "3145728000\n"
+                        "iperf3_sent_bytes{test=\"a\",site=\"x\\\"y\",direction=\"download\"} "
+                        "42\n"
+                        "iperf3_sent_bytes{test=\"b\"} 131072\n"
+                        "iperf3_sent_bytes{test=\"c\"} 0\n# "));
+  EXPECT_THAT(page, HasSubstr("iperf3_lost_packets gauge\niperf3_lost_packets{test=\"b\"} 5\n# "));
+  EXPECT_THAT(page,
+              HasSubstr("iperf3_probe_failure gauge\n"
+                        "iperf3_probe_failure{test=\"c\",reason=\"connection_refused\"} 1\n"));
+  EXPECT_TRUE(page.ends_with("reason=\"connection_refused\"} 1\n"));
+}
+
+// iperf3 counts round-trip times in microseconds.
+TEST(ProbeExpositionTest, LatencyHasNoMoreDecimalsThanMicroseconds) {
+  for (int microseconds = 1; microseconds < 5000; ++microseconds) {
+    ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
+    report.result->upload->mean_rtt_seconds = microseconds * 1e-6;
+    std::string expected;
+    AppendNumber(microseconds / 1000.0, expected);
+    ASSERT_EQ(Value(Page(report), "iperf3_latency_upload_ms"), expected);
   }
 }
 

@@ -64,7 +64,7 @@ TEST_F(PromtoolTest, AcceptsTheExportersPage) {
   metrics.SetIperf3Version("3.12");
   metrics.OnReport(SampleReport(Protocol::kTcp, Direction::kUpload));
   const Verdict verdict =
-      Check(*metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp()));
+      Check(**metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp()));
   EXPECT_EQ(verdict.status, kClean) << verdict.output;
 }
 
