@@ -36,6 +36,9 @@ inline constexpr std::size_t kSandboxLayerCount = kSandboxLayerNames.size();
 // --sandbox; kDiagnose names the refused system calls.
 enum class SandboxMode : std::uint8_t { kRequire, kBestEffort, kDiagnose };
 
+inline constexpr std::array<std::string_view, 3> kSandboxModeNames = {"require", "best-effort",
+                                                                      "diagnose"};
+
 // From weak to strong. The first one is what a report says of a layer that nobody spoke of.
 enum class LayerState : std::uint8_t {
   kNotOffered,  // the kernel lacks it, or our rights do not reach that far

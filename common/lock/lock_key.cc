@@ -2,20 +2,6 @@
 
 namespace iperf3_exporter {
 
-std::string_view Name(LockScope scope) {
-  switch (scope) {
-    case LockScope::kHost:
-      return "host";
-    case LockScope::kBind:
-      return "bind";
-    case LockScope::kTarget:
-      return "target";
-    case LockScope::kNone:
-      break;
-  }
-  return "none";
-}
-
 LockKey MakeLockKey(std::string_view text) { return HashBytes(text) % kMaxLockKey + 1; }
 
 std::uint64_t HashBytes(std::string_view bytes) {

@@ -1,6 +1,7 @@
 // What tests exclude each other by: a scope, and within it a key. Pure.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -13,7 +14,12 @@ inline constexpr std::size_t kMaxLockNameBytes = 64;
 enum class LockScope : std::uint8_t { kHost, kBind, kTarget, kNone };
 
 // As in --lock.scope.
-[[nodiscard]] std::string_view Name(LockScope scope);
+inline constexpr std::array<std::string_view, 4> kLockScopeNames = {"host", "bind", "target",
+                                                                    "none"};
+
+[[nodiscard]] constexpr std::string_view Name(LockScope scope) {
+  return kLockScopeNames[static_cast<std::size_t>(scope)];
+}
 
 // A hash of what the scope says, such as "target 192.0.2.1 5201": 1 to kMaxLockKey. Two texts with
 // the same hash only make two tests wait for each other, and among a million keys the probability

@@ -25,11 +25,6 @@ constexpr std::array<std::string_view, 7> kFixedPaths = {
     "/", "/health", "/ready", "/lock-status", "/-/healthy", "/-/ready", "/-/reload",
 };
 
-// In the order of LockScope and SandboxMode.
-constexpr std::array<std::string_view, 4> kLockScopeNames = {"host", "bind", "target", "none"};
-constexpr std::array<std::string_view, 3> kSandboxModeNames = {"require", "best-effort",
-                                                               "diagnose"};
-
 void ReadListenAddresses(FlagValue& value, Options& options) {
   options.listen_addresses = value.texts();
   for (const std::string& address : value.texts()) {

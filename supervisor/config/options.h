@@ -11,10 +11,9 @@
 #include "common/lock/lock_key.h"
 #include "common/logging.h"
 #include "common/sandbox_layer.h"
-#include "supervisor/exposition/failure_values.h"
-#include "supervisor/probe/probe_timing.h"
-#include "supervisor/probe/probe_request.h"
-#include "supervisor/probe/target_policy.h"
+#include "supervisor/config/failure_values.h"
+#include "supervisor/config/probe_limits.h"
+#include "supervisor/config/target_policy.h"
 
 namespace iperf3_exporter {
 

@@ -64,8 +64,8 @@ std::array<Counter*, N> AddCounters(prometheus::Family<Counter>& family, const s
 }
 
 void AddLayer(MetricFamily& family, const char* process, std::size_t layer, LayerState state) {
-  AddGauge(family, {{"process", process}, {"layer", std::string(kSandboxLayerNames[layer])}},
-           state == LayerState::kInForce ? 1 : 0);
+  AddSample(family, {{"process", process}, {"layer", std::string(kSandboxLayerNames[layer])}},
+            state == LayerState::kInForce ? 1 : 0);
 }
 
 void AddLayers(MetricFamily& family, const char* process, const LayerStates& states) {
@@ -74,26 +74,27 @@ void AddLayers(MetricFamily& family, const char* process, const LayerStates& sta
 
 std::vector<MetricFamily> LiveFamilies(const LiveState& state) {
   std::vector<MetricFamily> families;
-  const auto add = [&](const char* name, const char* help) -> MetricFamily& {
-    return families.emplace_back(BuildFamily(MetricType::Gauge, name, help));
+  const auto add = [&families](const char* name, const char* help, double value) {
+    AddFamily(families, MetricType::Gauge, name, help, value);
   };
-  AddGauge(add("iperf3_exporter_probes_in_flight", "Probes whose test runs."), {},
-           static_cast<double>(state.probes_in_flight));
-  AddGauge(add("iperf3_exporter_queue_length", "Probes that wait for their turn."), {},
-           static_cast<double>(state.queue_length));
-  AddGauge(add("iperf3_exporter_config_last_reload_successful",
-               "Whether the last reading of the web configuration succeeded: 1 or 0."),
-           {}, state.last_reload_successful ? 1 : 0);
-  AddGauge(
-      add("iperf3_exporter_config_last_reload_success_timestamp_seconds",
-          "When the web configuration was last read with success, since unix epoch in seconds."),
-      {}, state.last_reload_success_seconds);
-  MetricFamily& workers = add("iperf3_exporter_workers", "Worker processes by state.");
+  add("iperf3_exporter_probes_in_flight", "Probes whose test runs.",
+      static_cast<double>(state.probes_in_flight));
+  add("iperf3_exporter_queue_length", "Probes that wait for their turn.",
+      static_cast<double>(state.queue_length));
+  add("iperf3_exporter_config_last_reload_successful",
+      "Whether the last reading of the web configuration succeeded: 1 or 0.",
+      state.last_reload_successful ? 1 : 0);
+  add("iperf3_exporter_config_last_reload_success_timestamp_seconds",
+      "When the web configuration was last read with success, since unix epoch in seconds.",
+      state.last_reload_success_seconds);
+  MetricFamily& workers = families.emplace_back(
+      BuildFamily(MetricType::Gauge, "iperf3_exporter_workers", "Worker processes by state."));
   for (std::size_t i = 0; i < kWorkerStateNames.size(); ++i) {
-    AddGauge(workers, {{"state", std::string(kWorkerStateNames[i])}}, state.workers[i]);
+    AddSample(workers, {{"state", std::string(kWorkerStateNames[i])}}, state.workers[i]);
   }
   MetricFamily& layers =
-      add("iperf3_exporter_sandbox_layer", "Whether a layer of protection is in force: 1 or 0.");
+      families.emplace_back(BuildFamily(MetricType::Gauge, "iperf3_exporter_sandbox_layer",
+                                        "Whether a layer of protection is in force: 1 or 0."));
   for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
     if (state.supervisor_sandbox[i] == LayerState::kNotOffered) continue;
     AddLayer(layers, "supervisor", i, state.supervisor_sandbox[i]);
@@ -113,18 +114,14 @@ std::vector<MetricFamily> HttpFamilies(const HttpStatistics& http) {
                                         "Answered requests by path and status code."));
   requests.metric.reserve(http.requests.size());
   for (const auto& [key, count] : http.requests) {
-    AddCounter(requests, {{"path", key.first}, {"code", std::to_string(key.second)}},
-               static_cast<double>(count));
+    AddSample(requests, {{"path", key.first}, {"code", std::to_string(key.second)}},
+              static_cast<double>(count));
   }
-  const auto add = [&](const char* name, const char* help, double value) {
-    AddGauge(families.emplace_back(BuildFamily(MetricType::Gauge, name, help)), {}, value);
-  };
-  add("iperf3_exporter_http_connections", "Open connections of clients.",
-      static_cast<double>(http.connections));
-  AddCounter(families.emplace_back(BuildFamily(MetricType::Counter,
-                                               "iperf3_exporter_http_connections_rejected_total",
-                                               "Connections that were closed because of a limit.")),
-             {}, static_cast<double>(http.connections_rejected));
+  AddFamily(families, MetricType::Gauge, "iperf3_exporter_http_connections",
+            "Open connections of clients.", static_cast<double>(http.connections));
+  AddFamily(families, MetricType::Counter, "iperf3_exporter_http_connections_rejected_total",
+            "Connections that were closed because of a limit.",
+            static_cast<double>(http.connections_rejected));
   return families;
 }
 

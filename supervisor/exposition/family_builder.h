@@ -1,4 +1,4 @@
-// Families of prometheus-cpp, built by value for one page.
+// Families of prometheus-cpp, built by value for one page. Gauges and counters.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -16,18 +16,18 @@ namespace iperf3_exporter {
   return {std::string(name), std::string(help), type, {}};
 }
 
-inline void AddGauge(prometheus::MetricFamily& family,
-                     std::vector<prometheus::ClientMetric::Label> labels, double value) {
+inline void AddSample(prometheus::MetricFamily& family,
+                      std::vector<prometheus::ClientMetric::Label> labels, double value) {
   prometheus::ClientMetric& metric = family.metric.emplace_back();
   metric.label = std::move(labels);
-  metric.gauge.value = value;
+  const bool counter = family.type == prometheus::MetricType::Counter;
+  (counter ? metric.counter.value : metric.gauge.value) = value;
 }
 
-inline void AddCounter(prometheus::MetricFamily& family,
-                       std::vector<prometheus::ClientMetric::Label> labels, double value) {
-  prometheus::ClientMetric& metric = family.metric.emplace_back();
-  metric.label = std::move(labels);
-  metric.counter.value = value;
+// Appends a family with one sample, which has no labels.
+inline void AddFamily(std::vector<prometheus::MetricFamily>& families, prometheus::MetricType type,
+                      std::string_view name, std::string_view help, double value) {
+  AddSample(families.emplace_back(BuildFamily(type, name, help)), {}, value);
 }
 
 }  // namespace iperf3_exporter

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/config/failure_values.h"
 #include "supervisor/exposition/exposition_format.h"
 #include "supervisor/exposition/exposition_text.h"
-#include "supervisor/exposition/failure_values.h"
 #include "supervisor/results/probe_report.h"
 
 namespace iperf3_exporter {

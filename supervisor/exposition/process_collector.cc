@@ -50,7 +50,7 @@ std::optional<StatFields> ReadStat(int fd) {
   return fields;
 }
 
-// The descriptor that reads the folder is not counted, when listing.
+// A listing does not count the descriptor that it reads the directory by.
 std::optional<double> CountDescriptors(int directory_fd) {
   struct stat status {};
   if (directory_fd < 0) return std::nullopt;
@@ -84,25 +84,6 @@ std::optional<double> Limit(__rlimit_resource resource) {
   return static_cast<double>(limit.rlim_cur);
 }
 
-class FamilyList {
- public:
-  void Add(MetricType type, std::string_view name, std::string_view help,
-           std::optional<double> value) {
-    if (!value) return;
-    MetricFamily& family = families_.emplace_back(BuildFamily(type, name, help));
-    if (type == MetricType::Counter) {
-      AddCounter(family, {}, *value);
-    } else {
-      AddGauge(family, {}, *value);
-    }
-  }
-
-  std::vector<MetricFamily> Take() { return std::move(families_); }
-
- private:
-  std::vector<MetricFamily> families_;
-};
-
 }  // namespace
 
 ProcessCollector::ProcessCollector()
@@ -111,33 +92,34 @@ ProcessCollector::ProcessCollector()
       boot_seconds_(BootSeconds()) {}
 
 std::vector<MetricFamily> ProcessCollector::Collect() const {
-  FamilyList list;
+  std::vector<MetricFamily> families;
+  const auto add = [&families](const char* name, const char* help, std::optional<double> value,
+                               MetricType type = MetricType::Gauge) {
+    if (value) AddFamily(families, type, name, help, *value);
+  };
   timespec cpu{};
   if (::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0) {
-    list.Add(MetricType::Counter, "process_cpu_seconds_total",
-             "Total user and system CPU time spent in seconds.",
-             static_cast<double>(cpu.tv_sec) + static_cast<double>(cpu.tv_nsec) / 1e9);
+    add("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.",
+        static_cast<double>(cpu.tv_sec) + static_cast<double>(cpu.tv_nsec) / 1e9,
+        MetricType::Counter);
   }
-  list.Add(MetricType::Gauge, "process_open_fds", "Number of open file descriptors.",
-           CountDescriptors(fd_directory_.get()));
-  list.Add(MetricType::Gauge, "process_max_fds", "Maximum number of open file descriptors.",
-           Limit(RLIMIT_NOFILE));
-  list.Add(MetricType::Gauge, "process_virtual_memory_max_bytes",
-           "Maximum amount of virtual memory available in bytes.", Limit(RLIMIT_AS));
+  add("process_open_fds", "Number of open file descriptors.",
+      CountDescriptors(fd_directory_.get()));
+  add("process_max_fds", "Maximum number of open file descriptors.", Limit(RLIMIT_NOFILE));
+  add("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes.",
+      Limit(RLIMIT_AS));
   if (const auto stat = ReadStat(stat_.get())) {
     const auto ticks_per_second = static_cast<double>(::sysconf(_SC_CLK_TCK));
     const auto page_bytes = static_cast<double>(::sysconf(_SC_PAGESIZE));
-    list.Add(MetricType::Gauge, "process_virtual_memory_bytes", "Virtual memory size in bytes.",
-             (*stat)[kVirtualBytes]);
-    list.Add(MetricType::Gauge, "process_resident_memory_bytes", "Resident memory size in bytes.",
-             (*stat)[kResidentPages] * page_bytes);
+    add("process_virtual_memory_bytes", "Virtual memory size in bytes.", (*stat)[kVirtualBytes]);
+    add("process_resident_memory_bytes", "Resident memory size in bytes.",
+        (*stat)[kResidentPages] * page_bytes);
     if (boot_seconds_ > 0) {
-      list.Add(MetricType::Gauge, "process_start_time_seconds",
-               "Start time of the process since unix epoch in seconds.",
-               boot_seconds_ + (*stat)[kStartTime] / ticks_per_second);
+      add("process_start_time_seconds", "Start time of the process since unix epoch in seconds.",
+          boot_seconds_ + (*stat)[kStartTime] / ticks_per_second);
     }
   }
-  return list.Take();
+  return families;
 }
 
 }  // namespace iperf3_exporter

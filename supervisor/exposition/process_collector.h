@@ -1,4 +1,4 @@
-// The process_* family that every Prometheus client library gives, of this process (Linux).
+// The process_* families that every Prometheus client library exports, of this process (Linux).
 #pragma once
 
 #include <vector>
@@ -13,12 +13,12 @@ namespace iperf3_exporter {
 
 class ProcessCollector {
  public:
-  // Opens /proc/self/stat and /proc/self/fd and keeps them. Where /proc is not mounted Collect
-  // gives only what system calls tell.
+  // Opens /proc/self/stat and /proc/self/fd and keeps them open. Without /proc, Collect returns
+  // only what system calls provide.
   ProcessCollector();
 
-  // A value that can't be had is left out. One read of /proc; the descriptors are counted by the
-  // size of /proc/self/fd, which Linux 6.2 and later give, else by listing it.
+  // Leaves out a value that is unavailable. One read of /proc; the descriptors are counted by the
+  // size of /proc/self/fd, which Linux 6.2 and later report, else by listing it.
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const;
 
  private:

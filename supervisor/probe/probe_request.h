@@ -11,18 +11,10 @@
 
 #include "common/iperf3/option_table.h"
 #include "common/net/host.h"
+#include "supervisor/config/probe_limits.h"
 #include "supervisor/probe/bad_request.h"
 
 namespace iperf3_exporter {
-
-// Bounds that the operator sets (--probe.max-*).
-struct ProbeLimits {
-  std::chrono::seconds max_period{3600};
-  std::uint32_t max_parallel = 128;
-  // Of all streams together, in both directions. With it set, a request without a bitrate gets what
-  // fits, because TCP's own default is no limit.
-  std::optional<std::uint64_t> max_bitrate_bits_per_second;
-};
 
 enum class IpVersion : std::uint8_t { kAny, kV4, kV6 };
 

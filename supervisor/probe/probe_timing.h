@@ -16,6 +16,7 @@
 #include "common/deadline.h"
 #include "common/iperf3/test_options.h"
 #include "common/wire/job.h"
+#include "supervisor/config/probe_limits.h"
 #include "supervisor/probe/bad_request.h"
 
 namespace iperf3_exporter {
@@ -32,13 +33,6 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 // X-Prometheus-Scrape-Timeout-Seconds. A finite positive number, else refused; more than a day
 // counts as a day.
 [[nodiscard]] RequestResult<std::chrono::nanoseconds> ParseScrapeTimeout(std::string_view header);
-
-// --probe.default-timeout, --probe.timeout-offset, --iperf3.timeout.
-struct ProbeTimes {
-  std::chrono::nanoseconds default_timeout = std::chrono::seconds(30);
-  std::chrono::nanoseconds offset = std::chrono::milliseconds(500);
-  std::optional<std::chrono::nanoseconds> limit;
-};
 
 // When the probe is answered at the latest: the scrape timeout after `received`, minus the offset
 // (minus half of the timeout when the offset is as large), and no later than the limit.

@@ -39,10 +39,10 @@ std::string Text(const std::vector<MetricFamily>& families,
 std::vector<MetricFamily> OneOfEach() {
   std::vector<MetricFamily> families;
   families.push_back(BuildFamily(MetricType::Counter, "c_total", "A counter."));
-  AddCounter(families.back(), {{"a", "1"}, {"b", "two"}}, 7);
-  AddCounter(families.back(), {}, 8);
+  AddSample(families.back(), {{"a", "1"}, {"b", "two"}}, 7);
+  AddSample(families.back(), {}, 8);
   families.push_back(BuildFamily(MetricType::Gauge, "g", "A gauge."));
-  AddGauge(families.back(), {}, 0.25);
+  AddSample(families.back(), {}, 0.25);
   families.push_back(BuildFamily(MetricType::Summary, "s_seconds", "A summary."));
   ClientMetric summary;
   summary.summary = {3, 1.5, {{0.5, 0.25}}};
@@ -117,8 +117,8 @@ TEST(ExpositionTextTest, GaugeFamiliesAreWrittenAsPrometheusCpps) {
   const GaugeFamily gauges = {
       "g", "A gauge.\n", {{&labels, {}, 0.25}, {&labels, {{{"c", "3"}, {"d", "4"}}}, 1}}};
   MetricFamily family = BuildFamily(MetricType::Gauge, "g", "A gauge.\n");
-  AddGauge(family, {{"a", "1"}, {"b", "t\"wo"}}, 0.25);
-  AddGauge(family, {{"a", "1"}, {"b", "t\"wo"}, {"c", "3"}, {"d", "4"}}, 1);
+  AddSample(family, {{"a", "1"}, {"b", "t\"wo"}}, 0.25);
+  AddSample(family, {{"a", "1"}, {"b", "t\"wo"}, {"c", "3"}, {"d", "4"}}, 1);
   for (const auto format : {ExpositionFormat::kText, ExpositionFormat::kOpenMetrics}) {
     std::string text;
     AppendFamilies(std::vector<GaugeFamily>{gauges, {"empty", "Without a sample.", {}}}, format,
@@ -130,7 +130,7 @@ TEST(ExpositionTextTest, GaugeFamiliesAreWrittenAsPrometheusCpps) {
 
 TEST(ExpositionTextTest, EscapesHelpAndLabels) {
   MetricFamily family = BuildFamily(MetricType::Gauge, "g", "a\\b\n\"c\"");
-  AddGauge(family, {{"l", "a\\b\n\"c\" ü"}}, 1);
+  AddSample(family, {{"l", "a\\b\n\"c\" ü"}}, 1);
   EXPECT_EQ(Text({family}),
             "# HELP g a\\\\b\\n\"c\"\n# TYPE g gauge\ng{l=\"a\\\\b\\n\\\"c\\\" ü\"} 1\n");
   EXPECT_EQ(

@@ -1,4 +1,4 @@
-#include "supervisor/probe/target_policy.h"
+#include "supervisor/config/target_policy.h"
 
 #include <algorithm>
 #include <optional>
