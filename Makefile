@@ -100,8 +100,9 @@ lint-changed: style ## style, and clang-tidy over what changed since the last ta
 	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	cmake --preset tidy
 	@set -e; files=$$(.ci/changed-sources); \
-	  echo "clang-tidy over $$(echo $$files | wc -w) files"; \
-	  test -z "$$files" || $(CLANG_TIDY) $$(printf '^$(CURDIR)/%s$$ ' $$files) 2>/dev/null
+	  echo "clang-tidy over $$(echo $$files | wc -w) files, over tests without the static analyzer, which takes two thirds of the time"; \
+	  echo "$$files" | grep -v '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) 2>/dev/null; \
+	  echo "$$files" | grep '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) -checks='-clang-analyzer-*' 2>/dev/null
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
 	@$(NEED) "build and fuzz" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(FUZZ_PACKAGES)
