@@ -102,13 +102,13 @@ std::string ChildProcess::ReadToEnd() {
   return text;
 }
 
-ExporterProcess::ExporterProcess(const std::vector<std::string>& flags)
+ExporterProcess::ExporterProcess(const std::vector<std::string>& flags, std::string_view started)
     : lock_name_("iperf3_exporter_bench." + std::to_string(::getpid())) {
   std::vector<std::string> argv = {BENCH_BINARY_DIR "/iperf3_exporter",
                                    "--web.listen-address=127.0.0.1:0", "--lock.name=" + lock_name_};
   argv.insert(argv.end(), flags.begin(), flags.end());
   child_.emplace(argv, STDERR_FILENO);
-  port_ = PortIn(child_->ReadUntil("msg=ready"));
+  port_ = PortIn(child_->ReadUntil(started));
   connection_.emplace(port_);
 }
 

@@ -39,8 +39,10 @@ class ChildProcess {
 
 class ExporterProcess {
  public:
-  // Waits until a worker is ready. `flags` come after those for port and lock.
-  explicit ExporterProcess(const std::vector<std::string>& flags);
+  // Waits until the log contains `started`, by default that a worker is ready. `flags` come after
+  // those for port and lock.
+  explicit ExporterProcess(const std::vector<std::string>& flags,
+                           std::string_view started = "msg=ready");
   ~ExporterProcess();
   ExporterProcess(const ExporterProcess&) = delete;
   ExporterProcess& operator=(const ExporterProcess&) = delete;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -153,6 +154,17 @@ void BM_UdpThroughputOf64Bytes(benchmark::State& state) {
   CompareThroughput(state, test, exporter, "\"sum_received\"");
 }
 BENCHMARK(BM_UdpThroughputOf64Bytes)->Iterations(20)->Unit(benchmark::kMillisecond);
+
+void BM_StartToFirstMetrics(benchmark::State& state) {
+  for (auto _ : state) {
+    std::optional<ExporterProcess> exporter;
+    state.SetIterationTime(SecondsOf([&] {
+      exporter.emplace(std::vector<std::string>(), "msg=listening");
+      benchmark::DoNotOptimize(exporter->Get("/metrics"));
+    }));
+  }
+}
+BENCHMARK(BM_StartToFirstMetrics)->UseManualTime()->Iterations(30)->Unit(benchmark::kMillisecond);
 
 // Not a time: what an idle exporter with its four workers holds.
 void BM_IdleMemory(benchmark::State& state) {

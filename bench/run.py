@@ -57,6 +57,8 @@ def probe_rows():
     for what, argument, goal in (("full speed", 0, 0.50), ("10 Mbit/s", 10, 0.65)):
         yield Row(f"overhead of a probe, {what}", "ms",
                   Value("probe_bench", f"BM_ProbeOfARealIperf3/Mbit:{argument}", "overhead_ms"), goal, "goal", 1)
+    yield Row("start to the first /metrics", "ms", Value("probe_bench", "BM_StartToFirstMetrics", "real_time"), 10,
+              "goal", 1)
     for what, argument in (("without a pause", 0), ("after 20 ms", 20)):
         name = f"BM_ProbeOfAnInstantIperf3/pause_ms:{argument}"
         yield Row(f"probe of an instant iperf3, {what}", "ms", Value("probe_bench", name, "probe_ms"),
@@ -80,7 +82,6 @@ ROWS = (
     Row("lock handed over", "µs", Value("lock_bench", "BM_HandOver", "p50_us"), 200, "goal", 1),
     Row("job in the sandbox", "µs", Value("sandbox_bench", "BM_ProbeInSandbox", "job_us"),
         Value("sandbox_bench", "BM_ProbeInSandbox", "bare_us"), "bare program"),
-    Row("start of a worker", "ms", Value("sandbox_bench", "BM_WorkerStart", "real_time"), 10, "goal", 1),
     *probe_rows(),
     Row("/lock-status while 5,000 wait", "µs", Value("waiting_bench", "LockStatus/5000", "real_time"),
         Value("waiting_bench", "LockStatus/0", "real_time"), "nobody waits"),
