@@ -163,12 +163,12 @@ HttpResponse Endpoints::HealthPage() const {
 }
 
 HttpResponse Endpoints::ReadyPage() const {
-  switch (context_.phase) {
-    case LifePhase::kStarting:
+  switch (context_.state) {
+    case LifecycleState::kStarting:
       return PlainText(503, "starting");
-    case LifePhase::kDraining:
+    case LifecycleState::kDraining:
       return PlainText(503, "shutting down");
-    case LifePhase::kReady:
+    case LifecycleState::kReady:
       break;
   }
   return PlainText(200, "Ready");

@@ -21,14 +21,14 @@
 namespace iperf3_exporter {
 
 // Where the exporter is in its life: what /ready tells.
-enum class LifePhase { kStarting, kReady, kDraining };
+enum class LifecycleState { kStarting, kReady, kDraining };
 
 class Endpoints {
  public:
   // What the responses are made from; all of it must outlive the server's last response.
   struct Context {
     const Options& options;
-    const LifePhase& phase;
+    const LifecycleState& state;
     const LayerStates& supervisor_layers;
     const std::optional<LockMonitor>& lock_monitor;  // empty with scope `none`
     WorkerPool& pool;

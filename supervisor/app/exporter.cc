@@ -86,13 +86,13 @@ Exporter::Exporter(Options options)
              .on_lock_gone = [this] { CheckLock(); }}),
       dispatcher_(
           base_.get(), options_, pool_,
-          {.on_change = [this] { service_manager_.TellStatusSoon(); },
+          {.on_change = [this] { service_manager_.NotifyStatusSoon(); },
            .on_lock_wait = [this](std::chrono::nanoseconds wait) { metrics_.OnLockWait(wait); },
            .on_lock_timeout = [this] { metrics_.OnLockTimeout(); },
            .on_lock_recovery = [this] { metrics_.OnLockRecovery(); }}),
       service_manager_(base_.get(), [this] { return StatusText(); }),
       endpoints_({.options = options_,
-                  .phase = phase_,
+                  .state = state_,
                   .supervisor_layers = layers_,
                   .lock_monitor = lock_monitor_,
                   .pool = pool_,
@@ -127,9 +127,9 @@ Status Exporter::Start() {
       return status;
   }
   if (Status status = AwaitWorker(); !status) return status;
-  if (phase_ == LifePhase::kDraining) return {};  // told to stop before it had begun
+  if (state_ == LifecycleState::kDraining) return {};  // told to stop before it had begun
   if (Status status = Listen(); !status) return status;
-  TellReady();
+  BecomeReady();
   return {};
 }
 
@@ -139,7 +139,7 @@ Status Exporter::AwaitWorker() {
     return MakeError("--worker.path: " + status.error().message);
   }
   while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() &&
-         phase_ == LifePhase::kStarting) {
+         state_ == LifecycleState::kStarting) {
     ::event_base_loop(base_.get(), EVLOOP_ONCE);
   }
   if (!pool_.latest_error().empty()) {
@@ -149,8 +149,8 @@ Status Exporter::AwaitWorker() {
   return {};
 }
 
-void Exporter::TellReady() {
-  phase_ = LifePhase::kReady;
+void Exporter::BecomeReady() {
+  state_ = LifecycleState::kReady;
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3_version);
   // What it does not have it was not meant to have.
@@ -160,7 +160,7 @@ void Exporter::TellReady() {
   LogSandbox("iperf3", of_iperf3, LayersIn(LayerState::kNotOffered, of_iperf3));
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
-  service_manager_.TellReady();
+  service_manager_.NotifyReady();
   // Reading the command line and the configuration took more than serving does.
   ::malloc_trim(0);
 }
@@ -204,9 +204,9 @@ void Exporter::CheckLock() {
 }
 
 Status Exporter::ReloadWebConfig() {
-  if (phase_ == LifePhase::kReady) service_manager_.TellReloading();
+  if (state_ == LifecycleState::kReady) service_manager_.NotifyReloading();
   Status status = web_access_.config_file().Reload();
-  if (phase_ == LifePhase::kReady) service_manager_.TellReady();
+  if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
   return status;
 }
 
@@ -217,20 +217,20 @@ std::string Exporter::StatusText() const {
 
 void Exporter::Run() {
   if (!ended_) ::event_base_dispatch(base_.get());
-  service_manager_.TellStopping();
+  service_manager_.NotifyStopping();
   pool_.Stop();
 }
 
 void Exporter::Shutdown() {
-  if (phase_ == LifePhase::kDraining) {
+  if (state_ == LifecycleState::kDraining) {
     Log(LogLevel::kWarn, "ending at once");
     EndLoop();
     return;
   }
-  phase_ = LifePhase::kDraining;
+  state_ = LifecycleState::kDraining;
   Log(LogLevel::kInfo, "shutting down",
       {{"running", dispatcher_.CountRunning()}, {"waiting", dispatcher_.CountWaiting()}});
-  service_manager_.TellStopping();
+  service_manager_.NotifyStopping();
   server_.StopAccepting();
   drain_limit_.Start(kDrainLimit);
   dispatcher_.Drain([this] {

@@ -38,7 +38,7 @@ class Exporter {
   [[nodiscard]] Status PrepareLock();
   [[nodiscard]] Status AwaitWorker();
   [[nodiscard]] Status Listen();
-  void TellReady();
+  void BecomeReady();
 
   // A worker reports that the lock's files are gone.
   void CheckLock();
@@ -58,7 +58,7 @@ class Exporter {
   ProbeDispatcher dispatcher_;
   ServiceManager service_manager_;
   std::optional<LockMonitor> lock_monitor_;
-  LifePhase phase_ = LifePhase::kStarting;
+  LifecycleState state_ = LifecycleState::kStarting;
   LayerStates layers_{};  // the supervisor's own
   Endpoints endpoints_;
   Timer drain_limit_;

@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds kStatusDelay{100};
 
 ServiceManager::ServiceManager(event_base* base, std::function<std::string()> status)
     : status_(std::move(status)),
-      status_timer_(base, [this] { TellStatus(); }),
+      status_timer_(base, [this] { NotifyStatus(); }),
       watchdog_(base, [this] { KickWatchdog(); }) {
   std::uint64_t timeout_microseconds = 0;
   if (::sd_watchdog_enabled(0, &timeout_microseconds) <= 0) return;
@@ -26,32 +26,32 @@ ServiceManager::ServiceManager(event_base* base, std::function<std::string()> st
   KickWatchdog();
 }
 
-void ServiceManager::TellReady() {
+void ServiceManager::NotifyReady() {
   ::sd_notify(0, "READY=1");
-  TellStatus();
+  NotifyStatus();
 }
 
-void ServiceManager::TellReloading() {
+void ServiceManager::NotifyReloading() {
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch());
   // MONOTONIC_USEC is asked for by Type=notify-reload (systemd 253).
   ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, static_cast<std::int64_t>(now.count()));
 }
 
-void ServiceManager::TellStopping() { ::sd_notify(0, "STOPPING=1"); }
+void ServiceManager::NotifyStopping() { ::sd_notify(0, "STOPPING=1"); }
 
-void ServiceManager::TellStatusSoon() {
+void ServiceManager::NotifyStatusSoon() {
   if (status_due_ || ::getenv("NOTIFY_SOCKET") == nullptr) return;
   status_due_ = true;
   status_timer_.Start(kStatusDelay);
 }
 
-void ServiceManager::TellStatus() {
+void ServiceManager::NotifyStatus() {
   status_due_ = false;
   std::string status = status_();
-  if (status == told_status_) return;
+  if (status == last_status_) return;
   ::sd_notifyf(0, "STATUS=%s", status.c_str());
-  told_status_ = std::move(status);
+  last_status_ = std::move(status);
 }
 
 void ServiceManager::KickWatchdog() {

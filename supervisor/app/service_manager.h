@@ -15,21 +15,21 @@ class ServiceManager {
   ServiceManager(event_base* base, std::function<std::string()> status);
 
   // The sockets listen and a worker is ready. With the status.
-  void TellReady();
-  void TellReloading();  // to be followed by TellReady
-  void TellStopping();
+  void NotifyReady();
+  void NotifyReloading();  // to be followed by NotifyReady
+  void NotifyStopping();
   // The status may have changed. It is asked for and sent a moment later: no probe waits for it,
   // and a burst of them tells it once.
-  void TellStatusSoon();
+  void NotifyStatusSoon();
 
  private:
-  void TellStatus();
+  void NotifyStatus();
   void KickWatchdog();
 
   std::function<std::string()> status_;
   Timer status_timer_;
   bool status_due_ = false;
-  std::string told_status_;
+  std::string last_status_;
   Timer watchdog_;
   std::chrono::microseconds watchdog_interval_{0};
 };

@@ -1,6 +1,8 @@
 """Start, stop, crashes, leaks."""
 
 import concurrent.futures
+import contextlib
+import glob
 import http.client
 import json
 import os
@@ -16,6 +18,7 @@ import unittest
 import harness
 from harness import (EXPORTER, Exporter, Iperf3Server, children_of, free_port, in_background, reason, smaps,
                      value, wait_until)
+from scraper import Scraper
 
 
 def resources(exporter):
@@ -202,6 +205,47 @@ class Pages(unittest.TestCase):
         self.assertEqual((status["scope"], status["name"]), ("host", self.exporter.lock_name))
 
 
+class Manager:
+    """A service manager's notification socket."""
+
+    def __enter__(self):
+        self.stack = contextlib.ExitStack()
+        self.path = os.path.join(self.stack.enter_context(harness.temporary_directory()), "notify")
+        self.socket = self.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.socket.bind(self.path)
+        self.socket.settimeout(harness.PATIENCE)
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def exporter(self, *flags):
+        return Exporter(*flags, env={**os.environ, "NOTIFY_SOCKET": self.path})
+
+    def await_message(self, wanted):
+        while wanted not in self.socket.recv(4096).decode():
+            pass
+
+    def rest(self):
+        messages = []
+        while select.select([self.socket], [], [], 0)[0]:
+            messages.append(self.socket.recv(4096).decode())
+        return messages
+
+
+class Status(unittest.TestCase):
+    def test_it_follows_tests_waiting_probes_and_scrapers_that_hang_up(self):
+        with Manager() as manager, manager.exporter() as exporter, Iperf3Server() as server, \
+                Scraper(exporter, server.port, 60, period="20s", bitrate="1M") as first:
+            manager.await_message("STATUS=1 running, 0 waiting")
+            with Scraper(exporter, server.port, 60, period="20s", bitrate="1M") as second:
+                manager.await_message("STATUS=1 running, 1 waiting")
+                second.close()
+                manager.await_message("STATUS=1 running, 0 waiting")
+            first.close()
+            manager.await_message("STATUS=0 running, 0 waiting")
+
+
 class Stop(unittest.TestCase):
     def test_a_running_probe_is_answered_and_a_queued_one_refused(self):
         with Exporter() as exporter, Iperf3Server() as server:
@@ -222,22 +266,31 @@ class Stop(unittest.TestCase):
             for child in children:
                 self.assertFalse(os.path.exists(f"/proc/{child}"), child)
 
+    def test_a_holder_table_without_its_holder_changes_nothing(self):
+        """Every worker can write it, so that nothing is decided by it."""
+        with Exporter() as exporter, Iperf3Server() as server:
+            thread, answers = in_background(
+                lambda: exporter.probe(port=server.port, period="3s", bitrate="1M"))
+            wait_until(exporter.iperf3, "the test runs")
+            table, = glob.glob(f"/dev/shm/*{glob.escape(exporter.lock_name)}*holders*")
+            with open(table, "r+b") as file:
+                file.write(bytes(os.path.getsize(table)))
+            status = harness.lock_status(exporter)
+            self.assertIsNone(status["locked_by"], "the table is not empty")
+            self.assertEqual((status["queue_size"], status["waiting"]), (0, []))
+            in_flight = value(exporter.get("/metrics").metrics(), "iperf3_exporter_probes_in_flight")
+            self.assertEqual(in_flight, 1)
+            self.assertEqual(exporter.stop(), 0)
+            thread.join()
+            self.assertEqual(value(answers[0].metrics(), "iperf3_up"), 1, exporter.log)
+
     def test_a_reload_while_draining_does_not_tell_systemd_that_it_is_ready(self):
-        with harness.temporary_directory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            path = os.path.join(folder, "notify")
-            manager.bind(path)
-            manager.settimeout(harness.PATIENCE)
-            told = []
-
-            def await_message(wanted):
-                while not told or wanted not in told[-1]:
-                    told.append(manager.recv(4096).decode())
-
-            with Exporter(env={**os.environ, "NOTIFY_SOCKET": path}) as exporter, Iperf3Server() as server:
-                await_message("READY=1")
+        with Manager() as manager:
+            with manager.exporter() as exporter, Iperf3Server() as server:
+                manager.await_message("READY=1")
                 exporter.process.send_signal(signal.SIGHUP)
-                await_message("RELOADING=1")
-                await_message("READY=1")
+                manager.await_message("RELOADING=1")
+                manager.await_message("READY=1")
                 kept = exporter.connect()
                 kept.request("GET", "/ready")
                 self.assertEqual(kept.getresponse().read(), b"Ready\n")
@@ -245,7 +298,7 @@ class Stop(unittest.TestCase):
                     lambda: exporter.probe(port=server.port, period="2s", bitrate="1M"))
                 wait_until(exporter.iperf3, "a probe runs")
                 exporter.process.send_signal(signal.SIGTERM)
-                await_message("STOPPING=1")
+                manager.await_message("STOPPING=1")
                 exporter.process.send_signal(signal.SIGHUP)
                 kept.request("POST", "/-/reload")
                 self.assertEqual(kept.getresponse().status, 200)
@@ -253,10 +306,7 @@ class Stop(unittest.TestCase):
                 thread.join()
                 self.assertEqual(answers[0].status, 200)
                 self.assertEqual(exporter.process.wait(harness.PATIENCE), 0)
-            manager.setblocking(False)
-            after = []
-            while select.select([manager], [], [], 0)[0]:
-                after.append(manager.recv(4096).decode())
+            after = manager.rest()
             self.assertTrue(after, "nothing more was told")
             self.assertNotIn("READY=1", "\n".join(after))
             self.assertNotIn("RELOADING=1", "\n".join(after))

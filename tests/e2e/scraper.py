@@ -16,6 +16,12 @@ class Scraper:
                             f"Connection: close\r\nX-Prometheus-Scrape-Timeout-Seconds: {timeout}"
                             "\r\n\r\n".encode())
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def fileno(self):
         return self.socket.fileno()
 

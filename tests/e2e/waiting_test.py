@@ -17,6 +17,7 @@ import unittest
 import harness
 from harness import (IPERF3, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, in_background,
                      lock_status, reason, value, wait_until)
+from scraper import Scraper
 
 # bcrypt of "secret" at a cost that takes most of a second.
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
@@ -251,6 +252,34 @@ class Deadline(Directory):
                                                         scrape_timeout=3))
             self.assertEqual(reason(answer.metrics()), "deadline", answer.text)
             self.assertLess(took, 2.8)
+
+    def check_stopped_worker(self, exporter, server, worker_when_ready):
+        """The scraper is answered before its own timeout; the worker is killed and replaced later."""
+        with Scraper(exporter, server.port, timeout=4, period="1s", bitrate="1M") as scraper:
+            os.kill(worker_when_ready(), signal.SIGSTOP)
+            samples, took = timed(scraper.metrics)
+        self.assertEqual(reason(samples), "deadline")
+        self.assertLess(took, 4)
+        wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_worker_restarts_total",
+                                 reason="hung") == 1, "the worker is killed")
+        exporter.wait_until_idle()
+        samples = exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
+        self.assertEqual(value(samples, "iperf3_up"), 1, exporter.log)
+
+    def test_a_worker_that_is_stopped_before_its_job_does_not_delay_the_answer(self):
+        with Exporter("--worker.count=1") as exporter, Iperf3Server() as server:
+            worker, = exporter.workers()
+            os.kill(worker, signal.SIGSTOP)
+            self.check_stopped_worker(exporter, server, lambda: worker)
+
+    def test_a_worker_that_is_stopped_in_its_test_does_not_delay_the_answer(self):
+        with Exporter("--worker.count=1", "--probe.retries=9") as exporter, Iperf3Server() as server:
+            worker, = exporter.workers()
+
+            def when_iperf3_runs():
+                wait_until(exporter.iperf3, "the test runs")
+                return worker
+            self.check_stopped_worker(exporter, server, when_iperf3_runs)
 
     def test_the_time_that_a_password_takes_is_part_of_it(self):
         config = os.path.join(self.directory, "web.yml")
