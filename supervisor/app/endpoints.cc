@@ -12,10 +12,10 @@
 namespace iperf3_exporter {
 namespace {
 
-// What a scraper is told with 503: about one short test later.
+// Of a 503: about the time of a short test.
 constexpr char kRetryAfterSeconds[] = "5";
 
-// So many names of unknown parameters are remembered and logged; clients choose them.
+// The maximum of unknown parameters whose names are remembered and logged: clients choose them.
 constexpr std::size_t kMaxWarnedParameters = 100;
 
 HttpResponse PlainText(int code, const std::string& line) {

@@ -20,7 +20,7 @@
 
 namespace iperf3_exporter {
 
-// Where the exporter is in its life: what /ready tells.
+// What /ready reports.
 enum class LifecycleState { kStarting, kReady, kDraining };
 
 class Endpoints {
@@ -54,7 +54,7 @@ class Endpoints {
   void WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
-  // Reply, and count.
+  // Both reply, and count the answer.
   void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
   void Refuse(HttpExchange& exchange, const Refusal& refusal);
   void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);

@@ -20,14 +20,13 @@ using std::chrono::seconds;
 
 // How long running probes may go on after SIGTERM (CONTRACT, "Time").
 constexpr seconds kDrainLimit{30};
-// How long written answers may take to reach their scrapers before the end.
+// How long the last answers may take to reach their scrapers before the exporter ends.
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
 
-// Listeners, the loop, the lock, files that are read, generously; and a socket for each name that
-// is looked up.
+// Listeners, the loop, the lock and files, with a margin; and a socket for each name lookup.
 constexpr std::size_t kCommonDescriptors = 100 + kMaxResolverThreads;
-// Its socket and its pidfd.
+// Its socket and pidfd.
 constexpr std::size_t kDescriptorsPerWorker = 2;
 
 std::size_t OwnDescriptors(const Options& options) {
@@ -107,7 +106,7 @@ Exporter::~Exporter() = default;
 
 Status Exporter::Start() {
   ::signal(SIGPIPE, SIG_IGN);
-  // Before there is a worker that could send it.
+  // Before a worker that could send it exists.
   IgnoreCancelSignal();
   layers_ = EnterSelfProtection();
   if (Status status = RaiseDescriptorLimit(options_.max_connections, OwnDescriptors(options_));
@@ -127,13 +126,13 @@ Status Exporter::Start() {
       return status;
   }
   if (Status status = AwaitWorker(); !status) return status;
-  if (state_ == LifecycleState::kDraining) return {};  // told to stop before it had begun
+  if (state_ == LifecycleState::kDraining) return {};  // stopped before it had started
   if (Status status = Listen(); !status) return status;
   BecomeReady();
   return {};
 }
 
-// Nothing is opened to clients before it is known that a probe can be run.
+// No socket listens before a worker has shown that probes can be run.
 Status Exporter::AwaitWorker() {
   if (Status status = pool_.Start(); !status) {
     return MakeError("--worker.path: " + status.error().message);
@@ -153,7 +152,7 @@ void Exporter::BecomeReady() {
   state_ = LifecycleState::kReady;
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3_version);
-  // What it does not have it was not meant to have.
+  // Layers that the supervisor does not have are not listed: they do not apply to it.
   LogSandbox("supervisor", layers_, "");
   const auto& [of_worker, of_iperf3] = worker.sandbox;
   LogSandbox("worker", of_worker, LayersIn(LayerState::kNotOffered, of_worker));
@@ -161,7 +160,7 @@ void Exporter::BecomeReady() {
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
   service_manager_.NotifyReady();
-  // Reading the command line and the configuration took more than serving does.
+  // Reading the command line and the configuration took more memory than serving does.
   ::malloc_trim(0);
 }
 

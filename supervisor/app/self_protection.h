@@ -1,4 +1,4 @@
-// What the supervisor denies itself before it reads a key, and room for what it needs. Once, at the
+// How the supervisor protects itself before it reads a key, and its descriptor limit. Once, at the
 // start of the process; nothing here can be undone.
 #pragma once
 
@@ -10,12 +10,12 @@
 namespace iperf3_exporter {
 
 // The supervisor holds TLS keys and passwords: no core file has them, no other process of its user
-// can read its memory, and nothing that it starts gains rights. Says what is in force, read back
-// from the kernel; layers that are none of the supervisor's are kNotOffered.
+// can read its memory, and nothing that it starts gains rights. Returns the layers as read back
+// from the kernel; those that do not apply to the supervisor are kNotOffered.
 [[nodiscard]] LayerStates EnterSelfProtection();
 
-// Every connection is a descriptor, and the soft limit is 1024 on most systems: raises it to the
-// hard one. An error when that does not hold `connections` and `own`.
+// Raises the soft limit, 1024 on most systems, to the hard one: every connection needs a
+// descriptor. Fails if that is not enough for `connections` and `own`.
 [[nodiscard]] Status RaiseDescriptorLimit(std::size_t connections, std::size_t own);
 
 }  // namespace iperf3_exporter

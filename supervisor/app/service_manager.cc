@@ -21,7 +21,7 @@ ServiceManager::ServiceManager(event_base* base, std::function<std::string()> st
       watchdog_(base, [this] { KickWatchdog(); }) {
   std::uint64_t timeout_microseconds = 0;
   if (::sd_watchdog_enabled(0, &timeout_microseconds) <= 0) return;
-  // sd_watchdog_enabled(3) recommends half of the time-out.
+  // sd_watchdog_enabled(3) recommends half of the timeout.
   watchdog_interval_ = std::chrono::microseconds(timeout_microseconds / 2);
   KickWatchdog();
 }

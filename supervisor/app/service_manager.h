@@ -1,4 +1,4 @@
-// What systemd is told (sd_notify(3)); nothing when the service manager did not ask.
+// Notifications for systemd (sd_notify(3)). Without NOTIFY_SOCKET nothing is sent.
 #pragma once
 
 #include <functional>
@@ -10,16 +10,16 @@ namespace iperf3_exporter {
 
 class ServiceManager {
  public:
-  // Kicks the watchdog, when there is one, from `base` only: a loop that is stuck shows.
-  // `status` gives one line for `systemctl status`.
+  // Kicks the watchdog, if there is one, from `base` only, so that systemd notices a stuck loop.
+  // `status` returns one line for `systemctl status`.
   ServiceManager(event_base* base, std::function<std::string()> status);
 
-  // The sockets listen and a worker is ready. With the status.
+  // The sockets listen and a worker is ready. Also sends the status.
   void NotifyReady();
   void NotifyReloading();  // to be followed by NotifyReady
   void NotifyStopping();
-  // The status may have changed. It is asked for and sent a moment later: no probe waits for it,
-  // and a burst of them tells it once.
+  // The status may have changed. It is sent a moment later, so that no probe waits for it and a
+  // burst of changes is one message.
   void NotifyStatusSoon();
 
  private:

@@ -19,12 +19,12 @@
 namespace iperf3_exporter {
 namespace {
 
-// The parent of process `pid`; 0 if it is gone, or not to be seen.
+// The parent of that process; 0 if the process is gone or hidden.
 pid_t ParentOf(const std::filesystem::path& process) {
   std::ifstream file(process / "stat");
   std::string text;
   std::getline(file, text, '\0');
-  // "pid (name) state parent": the name may hold anything, brackets too.
+  // "pid (name) state parent": the name may contain anything, brackets too.
   const std::size_t end = text.rfind(')');
   if (end == std::string::npos || end + 4 >= text.size()) return 0;
   const char* parent = text.data() + end + 4;
@@ -33,7 +33,7 @@ pid_t ParentOf(const std::filesystem::path& process) {
   return number;
 }
 
-// For kernels without CONFIG_PROC_CHILDREN. Does not see a process that hidepid hides.
+// For kernels without CONFIG_PROC_CHILDREN. Misses processes that hidepid hides.
 std::vector<pid_t> SearchChildren() {
   std::vector<pid_t> children;
   std::error_code error;
@@ -56,7 +56,7 @@ std::vector<pid_t> ListChildren() {
   return children;
 }
 
-// Until our child `pid` can be reaped.
+// Waits until our child `pid` can be reaped.
 void AwaitDeath(pid_t pid, Deadline limit) {
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pollfd exit{pidfd.get(), POLLIN, 0};
@@ -70,7 +70,7 @@ OrphanReaper::OrphanReaper() : inherited_(ListChildren()) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-// What is inherited is reaped as any other, so that its number can't become a stranger's.
+// An inherited child is reaped like any other, before its pid can become that of another process.
 void OrphanReaper::Sweep(const std::function<bool(pid_t)>& is_worker) {
   for (const pid_t pid : ListChildren()) {
     if (is_worker(pid)) continue;

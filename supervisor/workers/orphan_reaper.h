@@ -1,8 +1,8 @@
-// What dead workers leave behind: adopted, killed and reaped, whoever's child it was.
+// Kills and reaps the processes that dead workers leave behind.
 //
 // A worker that was taken over can start a process that never executes iperf3 and has copies of
-// all that the worker had open, the lock's witness among them. A fork clears the
-// parent-death signal, so killing the worker does not end it; as its next parent we do.
+// the worker's descriptors, the lock's among them. A fork clears the parent-death signal, so
+// killing the worker does not end that process. We become its parent, and kill it.
 //
 // Loop thread only, which is the one that starts the workers.
 #pragma once
@@ -19,16 +19,16 @@ namespace iperf3_exporter {
 class OrphanReaper {
  public:
   // Makes this process the parent of its descendants' orphans, for good. Children that it has
-  // already are another's doing (a shell that started something and became this program) and
-  // are left alone; what those leave behind is not told from a worker's.
+  // already (of a shell that started something and then became this program) are left alone. Their
+  // orphans can't be told from a worker's.
   OrphanReaper();
 
-  // One pass over our children: the dead are reaped and the living killed, except those for
-  // which `is_worker` is true. Waits for nobody. Children of the killed become ours when those die,
-  // which SIGCHLD tells: then call again.
+  // One pass over our children, except those for which `is_worker` is true: reaps the dead and
+  // kills the living. Does not wait. The children of those become ours when they die: call it again
+  // on SIGCHLD.
   void Sweep(const std::function<bool(pid_t)>& is_worker);
 
-  // Sweeps until nothing is left, when there are no workers any more; at most until `limit`.
+  // Without workers: sweeps until nothing is left, but no longer than until `limit`.
   void SweepAll(Deadline limit);
 
  private:

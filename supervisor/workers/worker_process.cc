@@ -39,9 +39,8 @@ class SpawnSettings {
     ::posix_spawn_file_actions_addclosefrom_np(&actions, kWorkerSocketFd + 1);
   }
 
-  // The event loop blocks no signal, but an ignored SIGPIPE would be inherited; its own
-  // session keeps a terminal's Ctrl-C with the supervisor, which drains, and the supervisor's
-  // process group out of its reach.
+  // An ignored SIGPIPE would be inherited. With a session of its own a worker gets no Ctrl-C of a
+  // terminal (the supervisor drains on it) and can't signal the supervisor's process group.
   void ResetSignals() {
     sigset_t all;
     sigset_t none;

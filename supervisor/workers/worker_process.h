@@ -1,5 +1,4 @@
-// One worker program: its process and the socket to it, owned together. Nothing that it
-// says is trusted; see worker_pool.h for what follows from a breach.
+// One worker: its process and the socket to it, owned together.
 #pragma once
 
 #include <sys/types.h>
@@ -15,13 +14,13 @@ namespace iperf3_exporter {
 
 class WorkerProcess {
  public:
-  // Starts `path` with the socket as descriptor 3, stderr as ours, stdin and stdout on
-  // /dev/null, and nothing else open. Must be called from the main thread: the worker's
-  // parent-death signal is bound to the thread that starts it.
+  // Starts `path` with the socket as descriptor 3, our standard error, /dev/null as standard input
+  // and output, and nothing else open. Call it from the main thread: the worker's parent-death
+  // signal is bound to the thread that starts it.
   [[nodiscard]] static Result<std::unique_ptr<WorkerProcess>> Spawn(const std::string& path);
 
-  // Kills the worker if it lives (its iperf3 dies with it) and reaps it. What else it had
-  // started is the OrphanReaper's.
+  // Kills the worker if it is alive (its iperf3 dies with it) and reaps it. The OrphanReaper kills
+  // whatever else it had started.
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
@@ -30,12 +29,12 @@ class WorkerProcess {
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
   [[nodiscard]] int socket() const { return socket_.get(); }
 
-  // The worker's sign to leave. AwaitExit waits until it has, not beyond `limit`.
+  // A worker whose socket is closed exits. AwaitExit waits for that until `limit`.
   void CloseSocket() { socket_.Reset(); }
   void AwaitExit(Deadline limit) const;
 
-  // Ends the worker now and says how it had ended: "exit status 1", "signal 9". Blocks
-  // until the kernel has buried it, which takes a SIGKILL's time.
+  // Kills the worker and returns how it ended: "exit status 1", "signal 9". Blocks until it has
+  // been reaped, which takes as long as SIGKILL needs.
   std::string KillAndReap();
 
  private:

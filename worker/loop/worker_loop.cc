@@ -107,18 +107,18 @@ class Worker {
   std::optional<Iperf3Process> process_;
 };
 
-// Nothing that is opened later may end up there: log lines would be written into it. What was
-// closed at our start, and input and output in any case, becomes /dev/null.
-bool TakeStandardDescriptors() {
+// Input and output become /dev/null, and so does standard error if it was closed. Otherwise a file
+// that is opened later would get its number, and the log lines.
+bool ReserveStandardDescriptors() {
   UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return false;
-  // The first one itself may be where it must not be closed again.
+  // If this descriptor is a standard one itself it must stay open.
   UniqueFd above(::fcntl(null.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   if (null.get() <= STDERR_FILENO) static_cast<void>(null.Release());
   if (!above || ::dup2(above.get(), STDIN_FILENO) < 0) return false;
   if (::dup2(above.get(), STDOUT_FILENO) < 0) return false;
   const int flags = ::fcntl(STDERR_FILENO, F_GETFD);
-  // Not open, or by us a moment ago.
+  // Not open, or opened by us a moment ago.
   const bool was_closed = flags < 0 || (flags & FD_CLOEXEC) != 0;
   return !was_closed || ::dup2(above.get(), STDERR_FILENO) >= 0;
 }
@@ -129,24 +129,23 @@ bool CloseDescriptors(int link_fd) {
     return false;
   }
   if (::close_range(static_cast<unsigned>(link_fd) + 1, UINT_MAX, 0) != 0) return false;
-  return ::fcntl(link_fd, F_SETFD, FD_CLOEXEC) == 0 && TakeStandardDescriptors();
+  return ::fcntl(link_fd, F_SETFD, FD_CLOEXEC) == 0 && ReserveStandardDescriptors();
 }
 
 }  // namespace
 
 int RunWorker(int link_fd) {
   if (!CloseDescriptors(link_fd)) return kExitFailure;
-  // A closed pipe or socket shows as an error of the call.
+  // A closed pipe or socket is an error of the call.
   std::signal(SIGPIPE, SIG_IGN);
-  // The supervisor alone decides when a worker ends: a key of the terminal, or a service manager
-  // that tells the whole group, must not cut off a test that is to be drained.
+  // Only the supervisor decides when a worker ends: Ctrl-C, or a service manager that signals the
+  // whole group, must not end a test while the supervisor drains.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_IGN);
-  // Reading files again is the supervisor's too; to us it would be the end.
+  // An administrator may send it to every process of the exporter; only the supervisor reloads.
   std::signal(SIGHUP, SIG_IGN);
   IgnoreCancelSignal();
-  // No terminal, and no group that a child of ours could be put into. Fails for whom the supervisor
-  // has given a session already.
+  // No terminal, and a process group of our own. Fails if the supervisor has done it already.
   if (::setsid() < 0 && ::getsid(0) != ::getpid()) return kExitFailure;
   if (const Status armed = ArmParentDeath(link_fd); !armed) return kExitFailure;
   Worker worker(link_fd);

@@ -4,10 +4,10 @@
 
 namespace iperf3_exporter {
 
-// Closes every descriptor but standard error and `link_fd`, opens /dev/null in place of
-// standard input and output, and of standard error if it is closed, does all the set-up, says
-// ready, and serves jobs. Gives the exit status: 0 when the supervisor closed the socket; otherwise
-// a line on standard error has said why, and so has WorkerReady if it was not sent yet.
+// Closes every descriptor but standard error and `link_fd`, opens /dev/null as standard input and
+// output (and as standard error if that is closed), sets the worker up, sends WorkerReady or
+// SetUpFailed, and serves jobs. Returns the exit status: 0 when the supervisor closed the socket;
+// otherwise a line on standard error says why.
 [[nodiscard]] int RunWorker(int link_fd);
 
 }  // namespace iperf3_exporter

@@ -17,7 +17,7 @@ namespace {
 
 constexpr unsigned kProcessGroup = 1U << 2U;  // PIDFD_SIGNAL_PROCESS_GROUP
 
-// What the child writes for its parent, whose memory it shares until the exec.
+// Written by the child, which shares its parent's memory until the exec.
 struct ChildFailure {
   const char* volatile step = nullptr;
   volatile int error_number = 0;
@@ -38,12 +38,12 @@ bool ResetSignals() {
 // Close-on-exec comes off in the child only, so that nothing but iperf3 ever gets it.
 bool Inherit(int fd) { return fd < 0 || ::fcntl(fd, F_SETFD, 0) == 0; }
 
-// Async-signal-safe, and changes nothing of the parent's memory but `failure`. Gives the
-// step that failed, or does not return.
+// Async-signal-safe. Changes nothing of the parent's memory but `failure`. Returns the step that
+// failed, or does not return.
 const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   if (!ResetSignals()) return "signals";
   if (::setpgid(0, 0) != 0) return "process group";
-  // First ask for the signal, then look: a parent that died in between shows as another parent.
+  // In this order: if the parent dies in between, getppid returns another one.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "parent-death signal";
   if (::getppid() != parent) return "parent died";
   if (::dup3(plan.stdout_fd, STDOUT_FILENO, 0) < 0) return "standard output";
@@ -71,9 +71,9 @@ int RunChild(void* argument) {
   ::_exit(127);
 }
 
-// As vfork does, because its cost does not grow with the worker, and because the child can
-// name the step that failed without a pipe. The pidfd comes with the process, so that the worker
-// needs no way to make one of, and to signal, any other.
+// Like vfork: the cost does not grow with the worker's memory, and the child can name the step that
+// failed without a pipe. clone returns the pidfd, so the sandbox does not have to allow the worker
+// to open pidfds of other processes.
 pid_t CloneAndExec(Launch& launch, UniqueFd& pidfd) {
   constexpr std::size_t kStackBytes = std::size_t{64} << 10U;
   alignas(std::max_align_t) char stack[kStackBytes];
@@ -84,7 +84,7 @@ pid_t CloneAndExec(Launch& launch, UniqueFd& pidfd) {
   return pid;
 }
 
-// What wait(2) would give for it.
+// As wait(2) would return it.
 int WaitStatus(const siginfo_t& ended) {
   return ended.si_code == CLD_EXITED ? W_EXITCODE(ended.si_status, 0)
                                      : W_EXITCODE(0, ended.si_status);
@@ -123,7 +123,7 @@ void Iperf3Child::Signal(int signal_number) const {
   const auto send = [&](unsigned flags) {
     return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal_number, nullptr, flags);
   };
-  // Before Linux 6.9 there is only the process, and in its sandbox it can't have others.
+  // Before Linux 6.9: the process alone. In its sandbox it can't start others.
   if (send(kProcessGroup) != 0 && errno == EINVAL) send(0);
 }
 
@@ -132,7 +132,7 @@ int Iperf3Child::WaitForEnd() {
   while (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT) < 0 &&
          errno == EINTR) {
   }
-  // While the leader is not reaped its group's number can't be another's.
+  // The group's number can't be reused before its leader is reaped.
   Signal(SIGKILL);
   return WaitStatus(ended);
 }

@@ -12,7 +12,7 @@
 
 namespace iperf3_exporter {
 
-// Everything the child needs, laid out before the fork. All borrowed.
+// Everything that the child needs, prepared before the fork. Borrowed.
 struct ChildPlan {
   int program_fd = -1;
   char* const* argv = nullptr;
@@ -24,8 +24,8 @@ struct ChildPlan {
   JobRestrictions restrictions;
 };
 
-// A running iperf3. Ends with the object: the destructor kills its group and reaps it, so that its
-// pid and its group's number are nobody else's until then.
+// A running iperf3. The destructor kills its process group and reaps it; until then its pid and its
+// group's number can't be reused.
 class Iperf3Child {
  public:
   // Starts iperf3 as leader of a new process group. Fails, naming the step, if it could not
@@ -41,10 +41,10 @@ class Iperf3Child {
   // Readable when it has ended.
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
-  // To the whole group, where the kernel can (Linux 6.9), otherwise to iperf3.
+  // To the whole group where the kernel can do that (Linux 6.9), otherwise to iperf3.
   void Signal(int signal_number) const;
 
-  // Waits for its end and ends whatever else is in its group. Gives its status as from wait(2).
+  // Waits for its end, kills what is left of its group and returns its status as from wait(2).
   [[nodiscard]] int WaitForEnd();
 
  private:

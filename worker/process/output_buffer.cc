@@ -10,10 +10,10 @@
 namespace iperf3_exporter {
 namespace {
 
-// Kept between jobs: an ordinary report, so that the next one faults no page in.
+// Kept between jobs: room for an ordinary report, so that the next one causes no page faults.
 constexpr std::size_t kKeptBytes = std::size_t{64} << 10U;
 
-// One read takes at most what a pipe holds by default.
+// What a pipe holds by default.
 constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
 
 }  // namespace
@@ -37,7 +37,7 @@ OutputBuffer::~OutputBuffer() {
 }
 
 OutputBuffer::Progress OutputBuffer::ReadFrom(int fd) {
-  // At a full buffer one byte more tells whether that was the end; it lies in the padding.
+  // When the buffer is full, one more byte (in the padding) shows whether the output ends there.
   const std::size_t room = std::max(capacity_bytes_ - size_bytes_, std::size_t{1});
   const ssize_t got = ::read(fd, data_ + size_bytes_, std::min(room, kReadBytes));
   if (got == 0) return Progress::kEnd;

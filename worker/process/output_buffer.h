@@ -1,6 +1,6 @@
-// Where the output of one iperf3 is received. One per worker and reused: address space
-// for the longest report is taken once, memory only for what was really received, and
-// given back after a large report.
+// Receives the output of one iperf3. One per worker and stream, and reused: address space for the
+// longest report is reserved once. Memory is used only for what was received, and returned after a
+// large report.
 #pragma once
 
 #include <cstddef>
@@ -10,15 +10,15 @@
 
 namespace iperf3_exporter {
 
-// No report is longer: 24 times that of a minute at 128 streams both ways.
+// 24 times the report of a minute with 128 streams in both directions.
 inline constexpr std::size_t kMaxReportBytes = std::size_t{64} << 20U;
-// iperf3 writes a few lines there; more is an attempt to fill something.
+// iperf3 writes a few lines there; more is an attempt to use up memory.
 inline constexpr std::size_t kMaxStderrBytes = std::size_t{64} << 10U;
 
 class OutputBuffer {
  public:
-  // Takes `capacity_bytes` of address space, readable zeros behind what was received, and
-  // at least `padding_bytes` of them behind the last byte that fits.
+  // Reserves `capacity_bytes` of address space and at least `padding_bytes` beyond them. What
+  // follows the received bytes reads as zeros.
   [[nodiscard]] static Result<OutputBuffer> Create(std::size_t capacity_bytes,
                                                    std::size_t padding_bytes);
   OutputBuffer(OutputBuffer&& other) noexcept;
@@ -29,13 +29,13 @@ class OutputBuffer {
 
   enum class Progress { kMore, kEnd, kFull, kFailed };
 
-  // Reads once from `fd`, which is non-blocking. kFull: it holds more than the capacity.
+  // Reads once from `fd`, which is non-blocking. kFull: there is more than the capacity.
   [[nodiscard]] Progress ReadFrom(int fd);
 
   // What was received, until the next Clear.
   [[nodiscard]] std::string_view Text() const { return {data_, size_bytes_}; }
 
-  // Forgets what was received and gives back all memory beyond a small report's.
+  // Drops what was received and returns all memory beyond that of a small report.
   void Clear();
 
  private:

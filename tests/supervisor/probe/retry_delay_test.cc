@@ -24,7 +24,7 @@ std::pair<nanoseconds, nanoseconds> Extremes(std::uint32_t retries_done) {
 
 TEST(RetryDelayTest, LiesBetweenHalfAndOneAndAHalfOfWhatDoubles) {
   nanoseconds base = kFirstRetryDelay;
-  for (std::uint32_t retry = 0; retry <= kMostRetryDoublings; ++retry, base *= 2) {
+  for (std::uint32_t retry = 0; retry <= kMaxRetryDoublings; ++retry, base *= 2) {
     const auto [least, most] = Extremes(retry);
     EXPECT_GE(least, base / 2) << retry;
     EXPECT_LE(most, base * 3 / 2) << retry;
@@ -35,8 +35,8 @@ TEST(RetryDelayTest, LiesBetweenHalfAndOneAndAHalfOfWhatDoubles) {
 }
 
 TEST(RetryDelayTest, GrowsNoFurtherThanItsBound) {
-  const nanoseconds longest = kFirstRetryDelay * (1 << kMostRetryDoublings);
-  for (const std::uint32_t retry : {kMostRetryDoublings + 1, 31U, 32U, UINT32_MAX}) {
+  const nanoseconds longest = kFirstRetryDelay * (1 << kMaxRetryDoublings);
+  for (const std::uint32_t retry : {kMaxRetryDoublings + 1, 31U, 32U, UINT32_MAX}) {
     const auto [least, most] = Extremes(retry);
     EXPECT_GE(least, longest / 2) << retry;
     EXPECT_LE(most, longest * 3 / 2) << retry;
