@@ -8,7 +8,7 @@
 #include "common/net/host.h"
 #include "common/net/ip_address.h"
 #include "supervisor/probe/probe_request.h"
-#include "supervisor/probe/target_policy.h"
+#include "supervisor/config/target_policy.h"
 
 namespace iperf3_exporter {
 
