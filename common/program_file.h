@@ -1,6 +1,7 @@
 // A program that is going to be executed by its descriptor.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <tl/expected.hpp>
@@ -8,6 +9,9 @@
 #include "common/unique_fd.h"
 
 namespace iperf3_exporter {
+
+// The longest path of a program, as the worker's configuration carries it.
+inline constexpr std::size_t kMaxPathBytes = 1024;
 
 enum class ProgramError : std::uint8_t {
   kNotReadable,    // errno says why

@@ -43,7 +43,6 @@ struct TestOptions {
 
 // Of the installed iperf3.
 inline constexpr std::size_t kMaxVersionTextBytes = 64;
-inline constexpr std::size_t kMaxPathBytes = 1024;
 
 // Streams of both directions together.
 [[nodiscard]] constexpr std::uint32_t CountStreams(const TestOptions& test) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "common/program_file.h"
 #include "common/wire/frame.h"
 #include "common/wire/option_fields.h"
 

@@ -9,6 +9,7 @@
 
 #include "common/iperf3/iperf3_units.h"
 #include "common/lock/lock_files.h"
+#include "common/program_file.h"
 #include "common/text.h"
 #include "supervisor/config/flags.h"
 #include "supervisor/config/program_paths.h"
