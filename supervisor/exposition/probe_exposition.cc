@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -38,11 +40,20 @@ Value Percent(const Subject& subject) {
   return ratio ? Value(std::round(*ratio * 1e14) / 1e12) : ratio;
 }
 
-// 12 decimals of a millisecond: far below what iperf3 prints.
+// To 15 significant digits: what iperf3 prints as 0.072 must not read as 0.07200000000000001.
+double Rounded(double value) {
+  std::array<char, 32> text{};
+  const char* end = std::to_chars(text.data(), text.data() + text.size(), value,
+                                  std::chars_format::general, std::numeric_limits<double>::digits10)
+                        .ptr;
+  std::from_chars(text.data(), end, value);
+  return value;
+}
+
 template <auto kField>
 Value Milliseconds(const Subject& subject) {
   const Value seconds = subject.direction.*kField;
-  return seconds ? Value(std::round(*seconds * 1e15) / 1e12) : seconds;
+  return seconds ? Value(Rounded(*seconds * 1e3)) : seconds;
 }
 
 template <auto kHost, auto kMode>
