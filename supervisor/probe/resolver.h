@@ -7,8 +7,8 @@
 #include "common/error.h"
 #include "common/net/host.h"
 #include "common/net/ip_address.h"
-#include "supervisor/probe/probe_request.h"
 #include "supervisor/config/target_policy.h"
+#include "supervisor/probe/probe_request.h"
 
 namespace iperf3_exporter {
 

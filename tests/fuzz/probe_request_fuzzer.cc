@@ -8,8 +8,8 @@
 #include "common/wire/wire.h"
 #include "supervisor/exposition/exposition_format.h"
 #include "supervisor/exposition/probe_exposition.h"
-#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/probe_request.h"
+#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/query_string.h"
 
 namespace iperf3_exporter {

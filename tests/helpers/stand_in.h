@@ -70,8 +70,7 @@ inline void Act(const Attempt& attempt) {
 // The whole program.
 inline int Main(int argc, char** argv, std::span<const Attempt> attempts) {
   if (argc == 2) {
-    Print(std::strcmp(argv[1], "--version") == 0 ? "iperf 3.12 (stand-in)\n"
-                                                 : "--bind-dev\n");
+    Print(std::strcmp(argv[1], "--version") == 0 ? "iperf 3.12 (stand-in)\n" : "--bind-dev\n");
     return 0;
   }
   g_targets = {.port = std::atoi(Option(argc, argv, "-p")),

@@ -171,11 +171,10 @@ Result<Iperf3Process::Running> Iperf3Process::Launch(const RunRequest& request) 
   if (!pipes) return tl::unexpected(pipes.error());
   const std::vector<char*> argv = Pointers(*request.argv);
   const std::vector<char*> environment = Pointers(sandbox_->environment());
-  auto restrictions =
-      sandbox_->PrepareJob({.port = request.port,
-                            .binds_port = request.binds_port,
-                            .grants = request.grants,
-                            .time = TimeLeft(request.terminate_at)});
+  auto restrictions = sandbox_->PrepareJob({.port = request.port,
+                                            .binds_port = request.binds_port,
+                                            .grants = request.grants,
+                                            .time = TimeLeft(request.terminate_at)});
   if (!restrictions) return tl::unexpected(restrictions.error());
   auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
                                    .argv = argv.data(),

@@ -56,8 +56,9 @@ void ExpectCarried(const Message& message) {
 }
 
 TEST(WireTest, CarriesEveryCommandUnchanged) {
-  const WorkerConfig config{
-      .lock_name = "iperf3_exporter", .lock_scope = LockScope::kBind, .iperf3_path = "/usr/bin/iperf3"};
+  const WorkerConfig config{.lock_name = "iperf3_exporter",
+                            .lock_scope = LockScope::kBind,
+                            .iperf3_path = "/usr/bin/iperf3"};
   EXPECT_EQ(std::get<WorkerConfig>(*wire::DecodeCommand(wire::Encode(config))), config);
   const Job job = SampleJob();
   EXPECT_EQ(std::get<Job>(*wire::DecodeCommand(wire::Encode(job))), job);
