@@ -122,7 +122,7 @@ class OptionParser {
 Status ParseOption(const TestOption& option, std::string_view text, TestOptions& test,
                    std::uint64_t max) {
   if (text.empty()) return {};
-  const Status parsed = std::visit(OptionParser(text, max, test), option.kind);
+  Status parsed = std::visit(OptionParser(text, max, test), option.kind);
   if (!parsed || !option.only_with || *option.only_with == test.protocol) return parsed;
   if (!IsSet(option, test)) return {};
   return MakeError(*option.only_with == Protocol::kUdp

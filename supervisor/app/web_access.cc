@@ -31,26 +31,25 @@ Status WebAccess::Apply(const std::string& path, WatchedFiles& files) {
 }
 
 HttpHooks WebAccess::Hooks() {
-  return {.tls =
-              [this] {
-                // A change of the configuration applies to new connections.
-                file_.ReloadIfChanged();
-                return security_.tls();
-              },
-          .authorize =
-              [this](const auto& exchange, std::function<void()> admitted) {
-                Authorize(exchange, std::move(admitted));
-              },
-          .response_headers = [this] { return security_.headers(); }};
+  return {
+      .tls =
+          [this] {
+            // A change of the configuration applies to new connections.
+            file_.ReloadIfChanged();
+            return security_.tls();
+          },
+      .authorize = [this](const auto& exchange,
+                          const std::function<void()>& admitted) { Authorize(exchange, admitted); },
+      .response_headers = [this] { return security_.headers(); }};
 }
 
 void WebAccess::Authorize(const std::shared_ptr<HttpExchange>& exchange,
-                          std::function<void()> admitted) {
+                          const std::function<void()>& admitted) {
   file_.ReloadIfChangedLately();
   if (!security_.TakeToken()) return exchange->Reply({.code = 429, .body = "Too Many Requests\n"});
   security_.Authenticate(
       exchange->Header("Authorization"), [exchange] { return exchange->IsPending(); },
-      [exchange, admitted = std::move(admitted)](AuthOutcome outcome) {
+      [exchange, admitted](AuthOutcome outcome) {
         if (outcome == AuthOutcome::kAccepted) return admitted();
         exchange->Reply(outcome == AuthOutcome::kBusy ? TooManyChecks() : Unauthorized());
       });

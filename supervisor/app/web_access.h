@@ -29,7 +29,8 @@ class WebAccess {
 
  private:
   [[nodiscard]] Status Apply(const std::string& path, WatchedFiles& files);
-  void Authorize(const std::shared_ptr<HttpExchange>& exchange, std::function<void()> admitted);
+  void Authorize(const std::shared_ptr<HttpExchange>& exchange,
+                 const std::function<void()>& admitted);
 
   WebSecurity security_;
   ReloadableFile file_;

@@ -179,7 +179,7 @@ void HttpConnection::BeginStream(HttpResponse response, const std::string& path)
   response.length_known = false;
   phase_ = Phase::kStreaming;
   const auto headers = context_->response_headers();
-  WriteResponse(bev_.get(), std::move(response), {.extra_headers = headers.get()});
+  WriteResponse(bev_.get(), response, {.extra_headers = headers.get()});
 }
 
 void HttpConnection::Append(std::string_view bytes) {

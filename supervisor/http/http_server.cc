@@ -26,8 +26,10 @@ void ForwardLibeventLog(int severity, const char* message) {
 HttpServer::HttpServer(event_base* base, HttpLimits limits, HttpHooks hooks)
     : hooks_(std::move(hooks)),
       acceptor_(base,
-                {.on_connection = [this](UniqueFd fd,
-                                         std::string peer) { OnConnection(std::move(fd), peer); },
+                {.on_connection =
+                     [this](UniqueFd fd, std::string peer) {
+                       OnConnection(std::move(fd), std::move(peer));
+                     },
                  .on_error =
                      [this](const std::string& reason) { context_.CountRejection(reason, ""); }}) {
   // Writing to a connection that the peer has reset must be an error, not the end.

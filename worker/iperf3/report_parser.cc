@@ -144,7 +144,7 @@ TestResult ReadReport(dom::object report, const TestOptions& test) {
   if (report["end"].get(end) == simdjson::SUCCESS) values = ReadEnd(end, test);
   const auto measurement = BuildMeasurement(values, test.protocol, test.direction);
   if (!measurement) return BadOutput("the report lacks the sums of a tested direction");
-  const std::size_t streams = test.parallel * (test.direction == Direction::kBidirectional ? 2 : 1);
+  const std::size_t streams = CountStreams(test);
   if (values.stream_count != streams) {
     return BadOutput("the report has " + std::to_string(values.stream_count) + " streams, not " +
                      std::to_string(streams));
