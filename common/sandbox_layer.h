@@ -1,4 +1,4 @@
-// The layers of protection that DESIGN lists, and what became of each in a process.
+// The layers of protection of a process, and the state of each.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Why a test gave no measurement: the closed list of CONTRACT, the values of the
+// Why a test gave no measurement: the closed list of the values of the
 // label `reason`. An error of the exporter itself is an Error (error.h).
 #pragma once
 

@@ -17,7 +17,7 @@ LayerStates EnterSelfProtection() {
   };
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   report(SandboxLayer::kNoNewPrivileges, ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
-  // A process may still open its own /proc/self; to others of its user that is closed from here on.
+  // From here on only this process itself can open its /proc/self, no other of its user.
   if (!kBuiltWithSanitizer) {
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     report(SandboxLayer::kNotDumpable, ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);

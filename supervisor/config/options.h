@@ -17,9 +17,9 @@
 
 namespace iperf3_exporter {
 
-// Member by member a flag of CONTRACT's table; the defaults are in options.cc.
+// A member per flag (docs/REFERENCE.md); the defaults are in the table of options.cc.
 struct Options {
-  std::vector<std::string> listen_addresses;  // each one that ParseListenAddress takes
+  std::vector<std::string> listen_addresses;  // ParseListenAddress accepts each
   std::string telemetry_path;
   std::string probe_path;
   std::string web_config_file;  // empty: none

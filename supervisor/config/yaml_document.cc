@@ -43,7 +43,7 @@ class DocumentStarts : public YAML::EventHandler {
 };
 
 // On a stray `]` or `,` yaml-cpp 0.7 finds documents without end. So YAML::LoadAll must not be
-// used, and whatever yaml-cpp takes for a second document is refused.
+// used, and whatever yaml-cpp considers a second document is refused.
 void RefuseSecondDocument(const std::string& text) {
   std::istringstream input(text);
   YAML::Parser parser(input);

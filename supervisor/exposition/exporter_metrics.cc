@@ -262,7 +262,7 @@ class ExporterMetrics::Impl {
           .Add({});
   std::array<Counter*, kWorkerRestartNames.size()> restarts_ =
       AddCounters(CounterFamily("iperf3_exporter_worker_restarts_total",
-                                "Workers that had to be started anew, by reason."),
+                                "Workers that had to be restarted, by reason."),
                   "reason", kWorkerRestartNames);
   Counter& implausible_ =
       CounterFamily("iperf3_exporter_implausible_values_total",

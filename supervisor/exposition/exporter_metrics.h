@@ -1,4 +1,4 @@
-// The exporter's own metrics (CONTRACT, "Metrics of the exporter") and the page of /metrics.
+// The exporter's own metrics (docs/REFERENCE.md) and the page of /metrics.
 //
 // Events are pushed when they happen; states are passed in when the page is requested. The page is
 // kept in parts, and only a part whose numbers have changed is written again, because /metrics is

@@ -1,4 +1,4 @@
-// The metrics of probes (CONTRACT, "Metrics of a probe").
+// The metrics of probes (docs/REFERENCE.md).
 #pragma once
 
 #include <span>

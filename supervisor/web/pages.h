@@ -18,11 +18,11 @@ namespace iperf3_exporter {
 [[nodiscard]] std::string BuildLandingPage(const Options& options, std::string_view iperf3_version,
                                            const SandboxReport* sandbox);
 
-// So many of those that wait are listed, so that the page costs the same however long the queue is:
-// it is asked for most when the queue is long.
+// So many of the waiting probes are listed. The page then costs the same however long the queue is,
+// and it is requested most when the queue is long.
 inline constexpr std::size_t kMaxListedWaiting = 100;
 
-// What /lock-status tells.
+// What /lock-status reports.
 struct LockStatus {
   LockScope scope = LockScope::kHost;
   std::string name;

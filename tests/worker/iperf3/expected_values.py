@@ -1,7 +1,7 @@
 """What the reports of tests/testdata/corpus say, by an independent reader.
 
 Prints one line per fact, `VERSION/CASE FACT VALUE`, for report_corpus_process_test.cc to
-compare with. It knows nothing of the exporter's own code: json for the text, CONTRACT for the
+compare with. It knows nothing of the exporter's own code: json for the text, docs/REFERENCE.md for the
 meaning. A fact that a report doesn't give has no line.
 """
 
