@@ -57,6 +57,7 @@ BENCHMARK_CAPTURE(ProbePage, tcp_openmetrics, Protocol::kTcp, Direction::kUpload
 void ProbeFamilies(benchmark::State& state) {
   const ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
   std::vector<LabelledReport> reports;
+  reports.reserve(static_cast<std::size_t>(state.range(0)));
   for (int i = 0; i < state.range(0); ++i) {
     reports.push_back(
         {&report, {{"test", "test-" + std::to_string(i)}, {"target", report.target}}});

@@ -56,22 +56,22 @@ std::uint32_t IntervalSeconds(std::uint32_t period_seconds) {
   return std::clamp(seconds, 1U, kLongestIntervalSeconds);
 }
 
-std::vector<std::string> BuildIperf3Argv(const Job& job, std::uint32_t period_seconds,
+std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command, std::uint32_t period_seconds,
                                          const Iperf3Capabilities& capabilities) {
-  const TestOptions& test = job.test;
+  const TestOptions& test = command.test;
   std::vector<std::string> argv = {"iperf3",
                                    "-J",
-                                   job.address.is_v6 ? "-6" : "-4",
+                                   command.address.is_v6 ? "-6" : "-4",
                                    "-c",
-                                   ToString(job.address),
+                                   ToString(command.address),
                                    "-p",
-                                   std::to_string(job.port)};
+                                   std::to_string(command.port)};
   // iperf3 refuses -t beside -n, and from 3.16 on ends by the bytes only at an interval's end.
   if (!test.bytes) argv.insert(argv.end(), {"-t", std::to_string(period_seconds)});
   argv.insert(argv.end(), {"-i", test.bytes ? ShortInterval(period_seconds)
                                             : std::to_string(IntervalSeconds(period_seconds))});
   if (capabilities.connect_timeout) {
-    argv.insert(argv.end(), {"--connect-timeout", std::to_string(job.connect_timeout.count())});
+    argv.insert(argv.end(), {"--connect-timeout", std::to_string(command.connect_timeout.count())});
   }
   if (capabilities.udp_counters_64bit && test.protocol == Protocol::kUdp) {
     argv.emplace_back("--udp-counters-64bit");

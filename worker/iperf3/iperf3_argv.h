@@ -1,13 +1,14 @@
-// The command line of one test, built from typed fields alone: no text of a client
-// can become an option of iperf3.
+// The command line of one test, built from typed fields alone: no text of a client can become an
+// option of iperf3.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "common/iperf3/option_table.h"
-#include "common/wire/job.h"
+#include "common/net/ip_address.h"
 
 namespace iperf3_exporter {
 
@@ -17,10 +18,18 @@ inline constexpr std::uint32_t kMaxIntervals = 60;
 inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
 [[nodiscard]] std::uint32_t IntervalSeconds(std::uint32_t period_seconds);
 
-// argv[0] included. `period_seconds` replaces job.test.period_seconds. Options that this iperf3
-// does not name in its help are passed all the same, so that it says which one it lacks. Those that
-// nobody asked for are left out then.
-[[nodiscard]] std::vector<std::string> BuildIperf3Argv(const Job& job, std::uint32_t period_seconds,
+struct Iperf3Command {
+  IpAddress address;  // to connect to
+  std::uint16_t port = 5201;
+  std::chrono::milliseconds connect_timeout{5000};
+  TestOptions test;
+};
+
+// argv[0] included. `period_seconds` replaces the period of `command.test`. Options that this
+// iperf3 does not name in its help are passed all the same, so that it reports which one it lacks.
+// Those that nobody asked for are left out then.
+[[nodiscard]] std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command,
+                                                       std::uint32_t period_seconds,
                                                        const Iperf3Capabilities& capabilities);
 
 }  // namespace iperf3_exporter

@@ -53,7 +53,11 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                std::chrono::nanoseconds lock_wait) {
   const auto period = FittingPeriod(job.test.period_seconds, job.times, Clock::now());
   if (!period) return wire::NotStarted{job.id, Why::kNoTime};
-  const std::vector<std::string> argv = BuildIperf3Argv(job, *period, capabilities_);
+  const std::vector<std::string> argv = BuildIperf3Argv({.address = job.address,
+                                                         .port = job.port,
+                                                         .connect_timeout = job.connect_timeout,
+                                                         .test = job.test},
+                                                        *period, capabilities_);
   const auto started = process_.Start({
       .argv = &argv,
       .terminate_at = TerminateAt(job, *period, Clock::now()),

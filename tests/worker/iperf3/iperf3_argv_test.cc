@@ -12,35 +12,35 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::Not;
 
-Job JobTo(const char* address) {
-  Job job;
-  job.address = ParseIpAddress(address).value();
-  job.port = 5202;
-  job.connect_timeout = milliseconds(1500);
-  return job;
+Iperf3Command CommandTo(const char* address) {
+  Iperf3Command command;
+  command.address = ParseIpAddress(address).value();
+  command.port = 5202;
+  command.connect_timeout = milliseconds(1500);
+  return command;
 }
 
 constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
 
 // The words behind the ones that every command line has.
 std::vector<std::string> Extra(const TestOptions& test) {
-  Job job = JobTo("192.0.2.1");
-  job.test = test;
+  Iperf3Command command = CommandTo("192.0.2.1");
+  command.test = test;
   std::vector<std::string> argv =
-      BuildIperf3Argv(job, test.period_seconds, {.connect_timeout = true});
+      BuildIperf3Argv(command, test.period_seconds, {.connect_timeout = true});
   argv.erase(argv.begin(), argv.begin() + 13);
   return argv;
 }
 
 TEST(Iperf3ArgvTest, NamesTheServerAndThePeriodThatWasCut) {
-  EXPECT_THAT(BuildIperf3Argv(JobTo("192.0.2.1"), 3, kAll),
+  EXPECT_THAT(BuildIperf3Argv(CommandTo("192.0.2.1"), 3, kAll),
               ElementsAre("iperf3", "-J", "-4", "-c", "192.0.2.1", "-p", "5202", "-t", "3", "-i",
                           "1", "--connect-timeout", "1500"));
 }
 
 TEST(Iperf3ArgvTest, GivesAVersion6AddressWithItsScope) {
   EXPECT_THAT(
-      BuildIperf3Argv(JobTo("fe80::1%7"), 1, {}),
+      BuildIperf3Argv(CommandTo("fe80::1%7"), 1, {}),
       ElementsAre("iperf3", "-J", "-6", "-c", "fe80::1%7", "-p", "5202", "-t", "1", "-i", "1"));
 }
 
@@ -71,21 +71,22 @@ TEST(Iperf3ArgvTest, BuildsEachOptionFromItsField) {
 }
 
 TEST(Iperf3ArgvTest, EndsByBytesInsteadOfByTime) {
-  Job job = JobTo("192.0.2.1");
-  job.test.bytes = 1U << 20;
-  EXPECT_THAT(BuildIperf3Argv(job, 5, {}), ElementsAre("iperf3", "-J", "-4", "-c", "192.0.2.1",
-                                                       "-p", "5202", "-i", "0.1", "-n", "1048576"));
-  EXPECT_EQ(BuildIperf3Argv(job, 90, {})[8], "1.5");
-  EXPECT_EQ(BuildIperf3Argv(job, 86400, {})[8], "60.0");
+  Iperf3Command command = CommandTo("192.0.2.1");
+  command.test.bytes = 1U << 20;
+  EXPECT_THAT(BuildIperf3Argv(command, 5, {}),
+              ElementsAre("iperf3", "-J", "-4", "-c", "192.0.2.1", "-p", "5202", "-i", "0.1", "-n",
+                          "1048576"));
+  EXPECT_EQ(BuildIperf3Argv(command, 90, {})[8], "1.5");
+  EXPECT_EQ(BuildIperf3Argv(command, 86400, {})[8], "60.0");
 }
 
 TEST(Iperf3ArgvTest, CountsUdpPacketsIn64BitsWhereIperf3Can) {
-  Job job = JobTo("192.0.2.1");
-  job.test.protocol = Protocol::kUdp;
-  EXPECT_THAT(BuildIperf3Argv(job, 1, kAll), Contains("--udp-counters-64bit"));
-  EXPECT_THAT(BuildIperf3Argv(job, 1, {}), Not(Contains("--udp-counters-64bit")));
-  job.test.protocol = Protocol::kTcp;
-  EXPECT_THAT(BuildIperf3Argv(job, 1, kAll), Not(Contains("--udp-counters-64bit")));
+  Iperf3Command command = CommandTo("192.0.2.1");
+  command.test.protocol = Protocol::kUdp;
+  EXPECT_THAT(BuildIperf3Argv(command, 1, kAll), Contains("--udp-counters-64bit"));
+  EXPECT_THAT(BuildIperf3Argv(command, 1, {}), Not(Contains("--udp-counters-64bit")));
+  command.test.protocol = Protocol::kTcp;
+  EXPECT_THAT(BuildIperf3Argv(command, 1, kAll), Not(Contains("--udp-counters-64bit")));
 }
 
 TEST(Iperf3ArgvTest, KeepsTheReportOfALongTestSmall) {
