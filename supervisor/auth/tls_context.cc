@@ -150,8 +150,8 @@ ssl_st* TlsContext::NewSession() const { return SSL_new(context_); }
 
 std::string AnswerFailedHandshake(bufferevent* bev) {
   unsigned long cause = 0;
-  // libevent returns OpenSSL's first error last. Before that comes a code of SSL_get_error(3), which
-  // belongs to no library.
+  // libevent returns OpenSSL's first error last. Before that comes a code of SSL_get_error(3),
+  // which belongs to no library.
   while (const unsigned long code = bufferevent_get_openssl_error(bev)) {
     if (ERR_GET_LIB(code) != 0) cause = code;
   }
