@@ -82,6 +82,7 @@ std::string RowOf(const TestOption& option) {
 
 TEST(ReferenceTest, HasEachParameterOfTheTable) {
   std::vector<std::string> expected;
+  expected.reserve(kTestOptions.size());
   for (const TestOption& option : kTestOptions) expected.push_back(RowOf(option));
   EXPECT_THAT(RowsOf("## Parameters of `/probe`"), testing::ElementsAreArray(expected));
 }

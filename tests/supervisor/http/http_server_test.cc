@@ -25,7 +25,7 @@ class HttpServerTest : public LoopTest {
       most_held_ = std::max(most_held_, server_->statistics().connections + 1);
       return nullptr;
     };
-    hooks.authorize = [this](const auto& exchange, const auto& admitted) {
+    hooks.authorize = [](const auto& exchange, const auto& admitted) {
       if (exchange->path() == "/secret") return exchange->Reply({.code = 401});
       admitted();
     };
@@ -98,6 +98,7 @@ TEST_F(HttpServerTest, AnswersByRoute) {
 TEST_F(HttpServerTest, ConnectionsOfOneTurnCountAgainstTheLimit) {
   Start(2);
   std::vector<TestClient> clients;
+  clients.reserve(5);
   for (int i = 0; i < 5; ++i) clients.push_back(Connect());
   ASSERT_TRUE(RunUntil([&] { return server_->statistics().connections_rejected == 3; }));
   EXPECT_EQ(server_->statistics().connections, 2U);
@@ -109,12 +110,14 @@ TEST_F(HttpServerTest, ConnectionsOfOneTurnCountAgainstTheLimit) {
 TEST_F(HttpServerTest, NoPendingRequestMakesRoom) {
   Start(2);
   std::vector<TestClient> busy;
+  busy.reserve(2);
   for (int i = 0; i < 2; ++i) {
     busy.push_back(Connect());
     busy.back().Send(Get("/slow"));
   }
   ASSERT_TRUE(RunUntilPending(2));
   std::vector<TestClient> late;
+  late.reserve(3);
   for (int i = 0; i < 3; ++i) late.push_back(Connect());
   for (TestClient& client : late) EXPECT_TRUE(RunUntilEnded(client));
   EXPECT_EQ(server_->statistics().connections_rejected, 3U);

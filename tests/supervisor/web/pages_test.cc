@@ -30,7 +30,7 @@ LockHolder Holder(const std::string& target) {
 LockStatus Crowd(std::size_t waiting) {
   LockStatus status;
   status.name = "iperf3_exporter";
-  status.lock.holders.push_back(Holder("192.0.2.1"));
+  status.lock.holders.emplace_back(Holder("192.0.2.1"));
   status.queue_size = waiting;
   for (std::size_t i = 0; i < std::min(waiting, kMaxListedWaiting); ++i) {
     status.waiting.push_back({"target-" + std::to_string(i), static_cast<std::uint16_t>(i + 1),
@@ -104,7 +104,7 @@ TEST(PagesTest, LockStatusOfAHolderThatDidNotSayWhoItIs) {
 
 TEST(PagesTest, LockStatusSpeaksOfTheFirstOfSeveralHolders) {
   LockStatus status = Crowd(0);
-  status.lock.holders.push_back(Holder("second"));
+  status.lock.holders.emplace_back(Holder("second"));
   const ordered_json page = Parse(status);
   EXPECT_EQ(page["holder"]["target"], "192.0.2.1");
   EXPECT_EQ(page["holders"].size(), 2U);
