@@ -31,23 +31,21 @@ struct Storage {
 // gflags has a flag of its own by this name.
 bool IsVersion(const FlagRow& row) { return std::string_view(row.name) == "version"; }
 
-// Never freed: gflags keeps the addresses until the process ends.
+// gflags keeps the addresses until the process ends.
 void RegisterOnce(std::span<const FlagRow> rows) {
-  static const auto* const registered = [rows] {
-    auto* storage = new std::vector<Storage>(rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const FlagRow& row = rows[i];
-      Storage& at = (*storage)[i];
-      if (row.kind == FlagKind::kValue) {
-        at.text.fill(row.default_value);
-        gflags::FlagRegisterer(row.name, row.help, __FILE__, &at.text[0], &at.text[1]);
-      } else if (row.kind == FlagKind::kSwitch && !IsVersion(row)) {
-        gflags::FlagRegisterer(row.name, row.help, __FILE__, &at.on[0], &at.on[1]);
-      }
+  static std::vector<Storage> storage;
+  if (!storage.empty()) return;
+  storage.resize(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const FlagRow& row = rows[i];
+    Storage& at = storage[i];
+    if (row.kind == FlagKind::kValue) {
+      at.text.fill(row.default_value);
+      gflags::FlagRegisterer(row.name, row.help, __FILE__, &at.text[0], &at.text[1]);
+    } else if (row.kind == FlagKind::kSwitch && !IsVersion(row)) {
+      gflags::FlagRegisterer(row.name, row.help, __FILE__, &at.on[0], &at.on[1]);
     }
-    return storage;
-  }();
-  (void)registered;
+  }
 }
 
 const FlagRow* FindFlag(std::span<const FlagRow> rows, std::string_view name) {

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "common/build_sanitizers.h"
 #include "tests/helpers/temporary_directory.h"
 #include "tests/supervisor/http/connection_fixture.h"
 
@@ -71,6 +72,7 @@ TEST_F(AcceptorTest, StopClosesTheSockets) {
 }
 
 TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
+  if (kBuiltWithSanitizer) GTEST_SKIP() << "the sanitizer needs descriptors of its own";
   Listen("a");
   const UniqueFd client = NewSocket();
   ASSERT_TRUE(Connect(client, "a"));
@@ -89,6 +91,7 @@ TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
 }
 
 TEST_F(AcceptorTest, APauseDoesNotOutliveStop) {
+  if (kBuiltWithSanitizer) GTEST_SKIP() << "the sanitizer needs descriptors of its own";
   Listen("a");
   const UniqueFd client = NewSocket();
   ASSERT_TRUE(Connect(client, "a"));
