@@ -176,6 +176,15 @@ TEST_F(ProbeDispatcherTest, AProbeThatWaitsAtItsWorkersLockLeavesAtShutdown) {
   ExpectFailed(AnswerOf(waiting), FailureReason::kWorkerLost);
 }
 
+TEST_F(ProbeDispatcherTest, ACancelledProbeThatWaitsLeavesTheQueueAtOnce) {
+  StartWith("silence");
+  Probe(kSilent);
+  const auto waiting = Probe(kGood);
+  AwaitCounts(1, 1);
+  EXPECT_TRUE(dispatcher_->Cancel(waiting));
+  EXPECT_EQ(status_, (std::pair<std::size_t, std::size_t>(1, 0)));
+}
+
 TEST_F(ProbeDispatcherTest, ACancelledProbeRunsUntilItsWorkerHasEndedIt) {
   StartWith("silence");
   const auto id = Probe(kSilent);
@@ -222,6 +231,8 @@ TEST_F(ProbeDispatcherTest, AWorkerThatHangsInItsTestKeepsItsLockUntilItIsKilled
   // The other worker is idle, but the lock is not free.
   EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U);
   EXPECT_EQ(dispatcher_->CountRunning(), 1U);
+  // A probe that comes makes the dispatcher look again for one that may run.
+  Probe(kGood);
   EXPECT_FALSE(answers_.contains(next));
   ExpectSuccess(AnswerOf(next));
   EXPECT_EQ(restarts_, 1);
