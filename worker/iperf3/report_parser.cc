@@ -94,13 +94,12 @@ std::optional<SumValues>* FindSum(ReportValues& values, std::string_view key) {
   return sum ? nullptr : &sum;
 }
 
-// Only what TCP measures where this host sends. iperf3 lists the streams that it sends on first.
+// iperf3 lists the streams that it sends on first.
 void ReadStreams(dom::element element, const TestOptions& test, ReportValues& values) {
   dom::array array;
   if (element.get_array().get(array) != simdjson::SUCCESS) return;
   values.stream_count = array.size();
-  const bool sends = test.protocol == Protocol::kTcp && test.direction != Direction::kDownload;
-  std::uint32_t sending = sends ? test.parallel : 0;
+  std::uint32_t sending = test.parallel;
   for (const dom::element stream : array) {
     if (sending-- == 0) break;
     dom::element sender;

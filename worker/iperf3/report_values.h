@@ -47,7 +47,7 @@ struct DirectionSums {
   [[nodiscard]] bool HasBothSides() const { return sent && received; }
 };
 
-// Over the streams on which this host sends; round-trip times in microseconds.
+// Over the streams on which this host sends, if it does; round-trip times in microseconds.
 struct StreamTotals {
   std::optional<double> max_congestion_window;
   std::optional<double> max_rtt;
