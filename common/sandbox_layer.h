@@ -39,15 +39,15 @@ enum class SandboxMode : std::uint8_t { kRequire, kBestEffort, kDiagnose };
 inline constexpr std::array<std::string_view, 3> kSandboxModeNames = {"require", "best-effort",
                                                                       "diagnose"};
 
-// From weak to strong. The first one is what a report says of a layer that nobody spoke of.
+// From weakest to strongest. A layer that a report does not mention is kNotOffered.
 enum class LayerState : std::uint8_t {
-  kNotOffered,  // the kernel lacks it, or our rights do not reach that far
-  kMissing,     // this kernel and our rights offer it, and it could not be had
-  kInForce,
+  kNotOffered,  // unavailable with this kernel or with our privileges
+  kMissing,     // available, but enabling it failed
+  kEnabled,
 };
 
 inline constexpr std::array<std::string_view, 3> kLayerStateNames = {"not_offered", "missing",
-                                                                     "in_force"};
+                                                                     "enabled"};
 
 [[nodiscard]] constexpr std::string_view Name(LayerState state) {
   return kLayerStateNames[static_cast<std::size_t>(state)];

@@ -23,7 +23,7 @@ WorkerReady GetReady(Reader& in) {
   ready.capabilities = GetCapabilities(in);
   for (LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
     for (LayerState& state : *states) {
-      state = in.GetEnum("sandbox layer", LayerState::kInForce);
+      state = in.GetEnum("sandbox layer", LayerState::kEnabled);
     }
   }
   return ready;

@@ -66,7 +66,7 @@ void LogSandbox(const char* process, const LayerStates& states, const std::strin
   const std::string missing = LayersIn(LayerState::kMissing, states);
   Log(missing.empty() ? LogLevel::kInfo : LogLevel::kWarn, "sandbox",
       {{"process", process},
-       {"in_force", LayersIn(LayerState::kInForce, states)},
+       {"enabled", LayersIn(LayerState::kEnabled, states)},
        {"missing", missing},
        {"not_offered", not_offered}});
 }

@@ -11,9 +11,8 @@ namespace iperf3_exporter {
 
 LayerStates EnterSelfProtection() {
   LayerStates states{};
-  const auto report = [&states](SandboxLayer layer, bool in_force) {
-    states[static_cast<std::size_t>(layer)] =
-        in_force ? LayerState::kInForce : LayerState::kMissing;
+  const auto report = [&states](SandboxLayer layer, bool enabled) {
+    states[static_cast<std::size_t>(layer)] = enabled ? LayerState::kEnabled : LayerState::kMissing;
   };
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   report(SandboxLayer::kNoNewPrivileges, ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);

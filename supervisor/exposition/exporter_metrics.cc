@@ -65,7 +65,7 @@ std::array<Counter*, N> AddCounters(prometheus::Family<Counter>& family, const s
 
 void AddLayer(MetricFamily& family, const char* process, std::size_t layer, LayerState state) {
   AddSample(family, {{"process", process}, {"layer", std::string(kSandboxLayerNames[layer])}},
-            state == LayerState::kInForce ? 1 : 0);
+            state == LayerState::kEnabled ? 1 : 0);
 }
 
 void AddLayers(MetricFamily& family, const char* process, const LayerStates& states) {
@@ -94,7 +94,7 @@ std::vector<MetricFamily> LiveFamilies(const LiveState& state) {
   }
   MetricFamily& layers =
       families.emplace_back(BuildFamily(MetricType::Gauge, "iperf3_exporter_sandbox_layer",
-                                        "Whether a layer of protection is in force: 1 or 0."));
+                                        "Whether a sandbox layer is enabled: 1 or 0."));
   for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
     if (state.supervisor_sandbox[i] == LayerState::kNotOffered) continue;
     AddLayer(layers, "supervisor", i, state.supervisor_sandbox[i]);

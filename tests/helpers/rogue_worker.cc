@@ -68,8 +68,8 @@ wire::Frame WithByte(wire::Frame frame, std::size_t offset, int value) {
 // Every layer but, with the mode of that name, seccomp of the second worker's iperf3.
 WorkerReady Ready(const std::string& mode, std::uint32_t index) {
   WorkerReady ready{.iperf3_version = "3.12"};
-  ready.sandbox.worker.fill(LayerState::kInForce);
-  ready.sandbox.iperf3.fill(LayerState::kInForce);
+  ready.sandbox.worker.fill(LayerState::kEnabled);
+  ready.sandbox.iperf3.fill(LayerState::kEnabled);
   if (mode == "weak_second" && index == 1) {
     ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
   }

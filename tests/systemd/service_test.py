@@ -18,7 +18,7 @@ PACKAGE_FOLDER = ROOT / "build/package"
 UNIT = "iperf3-exporter.service"
 SETTINGS = "/etc/default/iperf3-exporter"
 PROBE = "/probe?target=127.0.0.1&period=1s"
-# What must be in force below the supervisor, whatever the unit does beside. Another user and namespaces are the
+# What must be enabled below the supervisor, whatever else the unit does. Another user and namespaces are the
 # unit's part; an exec makes iperf3 dumpable again, its filter forbids ptrace.
 LAYERS = ("no_new_privileges", "descriptors", "parent_death", "rlimits", "environment", "seccomp", "landlock",
           "capabilities")
@@ -112,7 +112,7 @@ class ServiceTest(unittest.TestCase):
         self.restart("")
         self.assert_probes()
 
-    def test_05_every_layer_is_in_force(self):
+    def test_05_every_layer_is_enabled(self):
         metrics = self.machine.get("/metrics")[1]
         for process, layers in (("worker", (*LAYERS, "not_dumpable")), ("iperf3", LAYERS)):
             for layer in layers:
@@ -122,7 +122,7 @@ class ServiceTest(unittest.TestCase):
         for family in ("process_start_time_seconds", "process_resident_memory_bytes", "process_open_fds"):
             self.assertGreater(metric(metrics, family) or 0, 0, f"{family} can't be read inside the unit")
 
-    def test_06_the_units_own_layers_are_in_force(self):
+    def test_06_the_units_own_layers_are_enabled(self):
         status = self.machine.path(f"/proc/{self.main_pid()}/status").read_text()
         fields = dict(line.split(":", 1) for line in status.splitlines())
         self.assertEqual("1", fields["NoNewPrivs"].strip())

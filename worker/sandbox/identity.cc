@@ -43,7 +43,7 @@ Result<LayerState> ChangeUser(uid_t uid) {
   if (::setgroups(0, nullptr) != 0) return ErrnoError("setgroups");
   if (::setresuid(uid, uid, uid) != 0) return ErrnoError("setresuid");
   if (::setresuid(0, 0, 0) == 0) return MakeError("setresuid: the change is reversible");
-  return LayerState::kInForce;
+  return LayerState::kEnabled;
 }
 
 bool IsEmpty(const Capabilities& capabilities) {
@@ -83,7 +83,7 @@ Result<IdentityStates> DropIdentity(std::uint32_t worker_index) {
     states.user = *changed;
   }
   if (const Status dropped = DropCapabilities(); !dropped) return tl::unexpected(dropped.error());
-  states.capabilities = LayerState::kInForce;
+  states.capabilities = LayerState::kEnabled;
   return states;
 }
 

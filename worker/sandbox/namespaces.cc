@@ -42,11 +42,11 @@ LayerState EnterNamespaces() {
   const uid_t uid = ::geteuid();
   const gid_t gid = ::getegid();
   if (::unshare(kNamespaces) == 0) {
-    return SeparateMounts() ? LayerState::kInForce : LayerState::kMissing;
+    return SeparateMounts() ? LayerState::kEnabled : LayerState::kMissing;
   }
   // In a user namespace root would lose its right to become another user.
   if (uid == 0 || ::unshare(CLONE_NEWUSER | kNamespaces) != 0) return LayerState::kNotOffered;
-  return MapOwnUser(uid, gid) && SeparateMounts() ? LayerState::kInForce : LayerState::kMissing;
+  return MapOwnUser(uid, gid) && SeparateMounts() ? LayerState::kEnabled : LayerState::kMissing;
 }
 
 }  // namespace iperf3_exporter

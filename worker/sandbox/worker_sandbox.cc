@@ -110,9 +110,9 @@ class WorkerSandboxSteps {
  private:
   [[nodiscard]] bool diagnoses() const { return request_.mode == SandboxMode::kDiagnose; }
 
-  void InForce(SandboxLayer layer) {
-    At(report_.worker, layer) = LayerState::kInForce;
-    At(report_.iperf3, layer) = LayerState::kInForce;
+  void SetEnabled(SandboxLayer layer) {
+    At(report_.worker, layer) = LayerState::kEnabled;
+    At(report_.iperf3, layer) = LayerState::kEnabled;
   }
 
   // A layer that the kernel offers failed. The mode decides what that means.
@@ -128,9 +128,9 @@ class WorkerSandboxSteps {
 
   Status ClearEnvironment() {
     if (::clearenv() != 0) return MakeError("environment: clearenv failed");
-    InForce(SandboxLayer::kEnvironment);
+    SetEnabled(SandboxLayer::kEnvironment);
     // The caller closed all others before it read a message.
-    InForce(SandboxLayer::kDescriptors);
+    SetEnabled(SandboxLayer::kDescriptors);
     return {};
   }
 
@@ -147,7 +147,7 @@ class WorkerSandboxSteps {
     if (state == LayerState::kMissing) {
       return Missing(SandboxLayer::kNamespaces, "created, but not set up");
     }
-    if (state == LayerState::kInForce) InForce(SandboxLayer::kNamespaces);
+    if (state == LayerState::kEnabled) SetEnabled(SandboxLayer::kNamespaces);
     return {};
   }
 
@@ -182,7 +182,7 @@ class WorkerSandboxSteps {
 
   Status RearmParentDeath() {
     if (Status armed = ArmParentDeath(request_.link_fd); !armed) return armed;
-    InForce(SandboxLayer::kParentDeath);
+    SetEnabled(SandboxLayer::kParentDeath);
     return {};
   }
 
@@ -191,13 +191,13 @@ class WorkerSandboxSteps {
   Status BecomeNotDumpable() {
     if (kBuiltWithSanitizer) return {};
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return ErrnoError("not dumpable");
-    At(report_.worker, SandboxLayer::kNotDumpable) = LayerState::kInForce;
+    At(report_.worker, SandboxLayer::kNotDumpable) = LayerState::kEnabled;
     return {};
   }
 
   Status SetNoNewPrivileges() {
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ErrnoError("no new privileges");
-    InForce(SandboxLayer::kNoNewPrivileges);
+    SetEnabled(SandboxLayer::kNoNewPrivileges);
     return {};
   }
 
@@ -230,13 +230,13 @@ class WorkerSandboxSteps {
       landlock_abi_ = 0;
       return Missing(SandboxLayer::kLandlock, entered.error().message);
     }
-    InForce(SandboxLayer::kLandlock);
+    SetEnabled(SandboxLayer::kLandlock);
     return {};
   }
 
   // The limit of tasks applies to all tasks of one user.
   [[nodiscard]] bool HasOwnUser() {
-    return At(report_.worker, SandboxLayer::kUser) == LayerState::kInForce;
+    return At(report_.worker, SandboxLayer::kUser) == LayerState::kEnabled;
   }
 
   Status SetLimits() {
@@ -256,7 +256,7 @@ class WorkerSandboxSteps {
     } else {
       max_tasks_ = TasksOfOwnUser() + kTasksOfSharedUser;
     }
-    InForce(SandboxLayer::kRlimits);
+    SetEnabled(SandboxLayer::kRlimits);
     return {};
   }
 
@@ -278,7 +278,7 @@ class WorkerSandboxSteps {
           "DIAGNOSING: the system call filters stop nothing; never use this in production");
       return Missing(SandboxLayer::kSeccomp, "diagnosing");
     }
-    InForce(SandboxLayer::kSeccomp);
+    SetEnabled(SandboxLayer::kSeccomp);
     return {};
   }
 

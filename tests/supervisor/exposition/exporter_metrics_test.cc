@@ -182,7 +182,7 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
   const auto own = [&state](SandboxLayer layer) -> LayerState& {
     return state.supervisor_sandbox[static_cast<std::size_t>(layer)];
   };
-  own(SandboxLayer::kRlimits) = LayerState::kInForce;
+  own(SandboxLayer::kRlimits) = LayerState::kEnabled;
   own(SandboxLayer::kNotDumpable) = LayerState::kMissing;
   http.requests[{"/probe", 400}] = 2;
   state.last_reload_successful = false;

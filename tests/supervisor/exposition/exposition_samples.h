@@ -79,8 +79,8 @@ namespace iperf3_exporter {
   state.workers = {0, 2, 2, 0};
   state.last_reload_success_seconds = 1700000000.25;
   state.sandbox.emplace();
-  state.sandbox->worker.fill(LayerState::kInForce);
-  state.sandbox->iperf3.fill(LayerState::kInForce);
+  state.sandbox->worker.fill(LayerState::kEnabled);
+  state.sandbox->iperf3.fill(LayerState::kEnabled);
   state.sandbox->iperf3[static_cast<std::size_t>(SandboxLayer::kNamespaces)] = LayerState::kMissing;
   return state;
 }

@@ -153,8 +153,8 @@ TEST_F(WorkerPoolTest, TheWeakestSandboxCounts) {
   const auto weakest = pool_->WeakestSandbox();
   ASSERT_TRUE(weakest);
   SandboxReport expected;
-  expected.worker.fill(LayerState::kInForce);
-  expected.iperf3.fill(LayerState::kInForce);
+  expected.worker.fill(LayerState::kEnabled);
+  expected.iperf3.fill(LayerState::kEnabled);
   expected.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
   EXPECT_EQ(*weakest, expected);
 }

@@ -160,7 +160,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   // Whether the worker has a file system of its own for iperf3.
   [[nodiscard]] bool HasOwnMount() const {
     return ready_.sandbox.worker[static_cast<std::size_t>(SandboxLayer::kNamespaces)] ==
-           LayerState::kInForce;
+           LayerState::kEnabled;
   }
 
   [[nodiscard]] bool MayLookIntoWorker() const { return ::geteuid() == 0; }

@@ -25,7 +25,7 @@ TEST_P(GreedyIperf3Test, GetsTheThreadsOfTheMostStreamsAndFewMore) {
   Expect("threads", "allowed");
   // The kernel does not limit the number of root's tasks.
   const bool stays_root = ready_.sandbox.worker[static_cast<std::size_t>(SandboxLayer::kUser)] !=
-                              LayerState::kInForce &&
+                              LayerState::kEnabled &&
                           GetParam().user == 0;
   if (stays_root) return;
   Expect("thread-bomb", "refused: EAGAIN");

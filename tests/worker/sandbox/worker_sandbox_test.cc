@@ -1,5 +1,5 @@
-// That the layers which a worker says are in force are so by the kernel's own account, and what it
-// says when one is unavailable.
+// Compares the layers that a worker reports as enabled with what the kernel shows, and tests the
+// report of a layer that is unavailable.
 #include "worker/sandbox/worker_sandbox.h"
 
 #include <gtest/gtest.h>
@@ -59,22 +59,22 @@ class WorkerSandboxTest : public ConfinedIperf3Test {
   }
 };
 
-TEST_P(WorkerSandboxTest, EveryLayerThatIsOfferedIsSaidToBeInForce) {
+TEST_P(WorkerSandboxTest, ReportsEachOfferedLayerAsEnabled) {
   ASSERT_EQ(ready_.error, "");
   for (const SandboxLayer layer :
        {SandboxLayer::kNoNewPrivileges, SandboxLayer::kDescriptors, SandboxLayer::kParentDeath,
         SandboxLayer::kNotDumpable, SandboxLayer::kRlimits, SandboxLayer::kEnvironment,
         SandboxLayer::kSeccomp, SandboxLayer::kCapabilities}) {
-    EXPECT_EQ(StateOf(ready_, layer), LayerState::kInForce) << Name(layer);
+    EXPECT_EQ(StateOf(ready_, layer), LayerState::kEnabled) << Name(layer);
   }
   const bool changed = ExpectedUser() != GetParam().user;
   EXPECT_EQ(StateOf(ready_, SandboxLayer::kUser),
-            changed ? LayerState::kInForce : LayerState::kNotOffered);
+            changed ? LayerState::kEnabled : LayerState::kNotOffered);
   EXPECT_EQ(StateOf(ready_, SandboxLayer::kLandlock),
-            LandlockAbi() > 0 ? LayerState::kInForce : LayerState::kNotOffered);
+            LandlockAbi() > 0 ? LayerState::kEnabled : LayerState::kNotOffered);
 }
 
-TEST_P(WorkerSandboxTest, IsSeenInForceFromOutside) {
+TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
   ASSERT_EQ(ready_.error, "");
   if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
   const pid_t worker = worker_.pid();
