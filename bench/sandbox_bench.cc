@@ -119,7 +119,7 @@ void BM_ProbeInSandbox(benchmark::State& state) {
 }
 BENCHMARK(BM_ProbeInSandbox)->UseManualTime()->Iterations(500);
 
-// Once per worker: start, all set-up, and two runs of iperf3.
+// Once per worker: start, all set-up, and two runs of iperf3 at the same time.
 void BM_WorkerStart(benchmark::State& state) {
   for (auto _ : state) {
     Worker worker;

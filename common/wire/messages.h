@@ -7,10 +7,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
-#include "common/iperf3/option_table.h"
+#include "common/iperf3/iperf3_description.h"
 #include "common/iperf3/test_result.h"
 #include "common/sandbox_layer.h"
 #include "common/wire/job.h"
@@ -26,14 +27,16 @@ struct WorkerConfig {
   std::uint8_t log_level = 1;  // 0 debug, 1 info, 2 warn, 3 error
   bool log_json = false;
   std::uint32_t index = 0;  // of the worker, from 0
+  // As another worker described it at its own start, before any test. The worker inspects iperf3
+  // itself if there is none, or if the program has changed since.
+  std::optional<Iperf3Description> known_iperf3;
 
   bool operator==(const WorkerConfig&) const = default;
 };
 
 // The worker is set up and its sandbox is enabled.
 struct WorkerReady {
-  std::string iperf3_version;  // "3.12"; printable ASCII
-  Iperf3Capabilities capabilities;
+  Iperf3Description iperf3;
   SandboxReport sandbox;
 
   bool operator==(const WorkerReady&) const = default;

@@ -1,5 +1,9 @@
 #include "common/wire/option_fields.h"
 
+#include <algorithm>
+
+#include "common/text.h"
+
 namespace iperf3_exporter::wire {
 namespace {
 
@@ -119,6 +123,29 @@ Iperf3Capabilities GetCapabilities(Reader& in) {
   capabilities.connect_timeout = in.GetBool("capabilities");
   capabilities.udp_counters_64bit = in.GetBool("capabilities");
   return capabilities;
+}
+
+void PutIperf3(Writer& out, const Iperf3Description& iperf3) {
+  out.PutText(iperf3.version, kMaxVersionTextBytes);
+  PutCapabilities(out, iperf3.capabilities);
+  const FileIdentity& program = iperf3.program;
+  for (const std::uint64_t value : {program.device, program.inode, program.bytes}) out.Put(value);
+  for (const std::int64_t value : {program.modified_ns, program.changed_ns}) out.Put(value);
+}
+
+Iperf3Description GetIperf3(Reader& in) {
+  Iperf3Description iperf3;
+  iperf3.version = in.GetText("iperf3 version", kMaxVersionTextBytes);
+  in.Require(std::ranges::all_of(iperf3.version, IsPrintable), "iperf3 version");
+  iperf3.capabilities = GetCapabilities(in);
+  FileIdentity& program = iperf3.program;
+  for (std::uint64_t* value : {&program.device, &program.inode, &program.bytes}) {
+    *value = in.Get<std::uint64_t>("program");
+  }
+  for (std::int64_t* value : {&program.modified_ns, &program.changed_ns}) {
+    *value = in.Get<std::int64_t>("program");
+  }
+  return iperf3;
 }
 
 }  // namespace iperf3_exporter::wire

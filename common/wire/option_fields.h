@@ -1,7 +1,7 @@
-// The options of a test, and what the installed iperf3 has, as fields of a message. Pure.
+// The options of a test, and the description of the installed iperf3, as fields of a message. Pure.
 #pragma once
 
-#include "common/iperf3/option_table.h"
+#include "common/iperf3/iperf3_description.h"
 #include "common/wire/frame_fields.h"
 
 namespace iperf3_exporter::wire {
@@ -15,5 +15,9 @@ void PutTest(Writer& out, const TestOptions& test);
 
 void PutCapabilities(Writer& out, const Iperf3Capabilities& capabilities);
 [[nodiscard]] Iperf3Capabilities GetCapabilities(Reader& in);
+
+// The reader refuses a version that is not printable ASCII: pages show it.
+void PutIperf3(Writer& out, const Iperf3Description& iperf3);
+[[nodiscard]] Iperf3Description GetIperf3(Reader& in);
 
 }  // namespace iperf3_exporter::wire

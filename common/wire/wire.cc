@@ -42,6 +42,9 @@ WorkerConfig GetConfig(Reader& in) {
   config.log_level = in.GetInRange<std::uint8_t>("log level", 0, 3);
   config.log_json = in.GetBool("log format");
   config.index = in.Get<std::uint32_t>("index");
+  const bool knows_iperf3 = in.GetBool("known iperf3");
+  Iperf3Description iperf3 = GetIperf3(in);
+  if (knows_iperf3) config.known_iperf3 = std::move(iperf3);
   return config;
 }
 
@@ -56,6 +59,8 @@ Frame Encode(const WorkerConfig& config) {
   out.Put(config.log_level);
   out.Put(static_cast<std::uint8_t>(config.log_json));
   out.Put(config.index);
+  out.Put(static_cast<std::uint8_t>(config.known_iperf3.has_value()));
+  PutIperf3(out, config.known_iperf3.value_or(Iperf3Description{}));
   return End(std::move(out));
 }
 

@@ -1,6 +1,7 @@
-#include <string_view>
+#include <algorithm>
 #include <utility>
 
+#include "common/text.h"
 #include "common/wire/frame.h"
 #include "common/wire/option_fields.h"
 #include "common/wire/wire.h"
@@ -8,19 +9,9 @@
 namespace iperf3_exporter::wire {
 namespace {
 
-// The version and the error of a worker are shown on pages: printable ASCII only.
-bool IsPrintable(std::string_view text) {
-  for (const char c : text) {
-    if (c < ' ' || c > '~') return false;
-  }
-  return true;
-}
-
 WorkerReady GetReady(Reader& in) {
   WorkerReady ready;
-  ready.iperf3_version = in.GetText("iperf3 version", kMaxVersionTextBytes);
-  in.Require(IsPrintable(ready.iperf3_version), "iperf3 version");
-  ready.capabilities = GetCapabilities(in);
+  ready.iperf3 = GetIperf3(in);
   for (LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
     for (LayerState& state : *states) {
       state = in.GetEnum("sandbox layer", LayerState::kEnabled);
@@ -31,7 +22,7 @@ WorkerReady GetReady(Reader& in) {
 
 SetUpFailed GetSetUpFailed(Reader& in) {
   SetUpFailed failed{in.GetText("why", kMaxErrorTextBytes)};
-  in.Require(IsPrintable(failed.why), "why");
+  in.Require(std::ranges::all_of(failed.why, IsPrintable), "why");  // pages show it
   return failed;
 }
 
@@ -123,8 +114,7 @@ Frame EncodeFailed(std::uint64_t job_id, const TestFailure& failure) {
 
 Frame Encode(const WorkerReady& ready) {
   Writer out = Begin(Type::kReady);
-  out.PutText(ready.iperf3_version, kMaxVersionTextBytes);
-  PutCapabilities(out, ready.capabilities);
+  PutIperf3(out, ready.iperf3);
   for (const LayerStates* states : {&ready.sandbox.worker, &ready.sandbox.iperf3}) {
     for (const LayerState state : *states) out.Put(static_cast<std::uint8_t>(state));
   }

@@ -55,7 +55,7 @@ void Endpoints::AddRoutes() {
                     .handler = [this](const auto& exchange) { OnReload(exchange); }});
   AddPage("/", [this] {
     const WorkerReady* worker = context_.pool.latest_ready();
-    const std::string version = worker == nullptr ? "" : worker->iperf3_version;
+    const std::string version = worker == nullptr ? "" : worker->iperf3.version;
     return HttpResponse{.content_type = "text/html; charset=utf-8",
                         .body = BuildLandingPage(context_.options, version,
                                                  worker == nullptr ? nullptr : &worker->sandbox)};
@@ -93,7 +93,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
     return Refuse(*exchange, {RefusalReason::kNoWorker, "no worker is alive yet"});
   }
   auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
-                                   worker->capabilities, worker->iperf3_version);
+                                   worker->iperf3.capabilities, worker->iperf3.version);
   if (!request) return refuse(request.error());
   std::optional<std::chrono::nanoseconds> scrape_timeout;
   if (const auto header = exchange->Header("X-Prometheus-Scrape-Timeout-Seconds"); header) {

@@ -137,6 +137,9 @@ Status Exporter::AwaitWorker() {
   if (Status status = pool_.Start(); !status) {
     return MakeError("--worker.path: " + status.error().message);
   }
+  // Reading the command line and the configuration took more memory than serving does. Now, because
+  // there is nothing else to do until the worker is ready.
+  ::malloc_trim(0);
   while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() &&
          state_ == LifecycleState::kStarting) {
     ::event_base_loop(base_.get(), EVLOOP_ONCE);
@@ -151,17 +154,15 @@ Status Exporter::AwaitWorker() {
 void Exporter::BecomeReady() {
   state_ = LifecycleState::kReady;
   const WorkerReady& worker = *pool_.latest_ready();
-  metrics_.SetIperf3Version(worker.iperf3_version);
+  metrics_.SetIperf3Version(worker.iperf3.version);
   // Layers that the supervisor does not have are not listed: they do not apply to it.
   LogSandbox("supervisor", layers_, "");
   const auto& [of_worker, of_iperf3] = worker.sandbox;
   LogSandbox("worker", of_worker, LayersIn(LayerState::kNotOffered, of_worker));
   LogSandbox("iperf3", of_iperf3, LayersIn(LayerState::kNotOffered, of_iperf3));
   Log(LogLevel::kInfo, "ready",
-      {{"version", kVersion}, {"iperf3", worker.iperf3_version}, {"path", options_.iperf3_path}});
+      {{"version", kVersion}, {"iperf3", worker.iperf3.version}, {"path", options_.iperf3_path}});
   service_manager_.NotifyReady();
-  // Reading the command line and the configuration took more memory than serving does.
-  ::malloc_trim(0);
 }
 
 Status Exporter::PrepareLock() {

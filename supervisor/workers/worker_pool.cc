@@ -24,6 +24,10 @@ constexpr seconds kReadyWithin{5};
 // server is freed.
 constexpr milliseconds kLeaveWithin{700};
 
+// After the first worker is ready, until the others are started: the first scrape, which waits for
+// the port to open, goes first.
+constexpr milliseconds kOthersAfter{5};
+
 // A process that was sent SIGKILL is gone in a millisecond or two; many processes take longer.
 constexpr milliseconds kOrphansEndWithin{200};
 
@@ -90,9 +94,8 @@ Status WorkerPool::Start() {
             Replace(slot, WorkerRestart::kNotReady, status.error().message);
           }
         }));
-    if (Status status = SpawnInto(*slots_.back()); !status) return status;
   }
-  return {};
+  return SpawnInto(*slots_.front());
 }
 
 Status WorkerPool::SpawnInto(Slot& slot) {
@@ -100,6 +103,7 @@ Status WorkerPool::SpawnInto(Slot& slot) {
   if (!process) return tl::unexpected(process.error());
   WorkerConfig config = settings_.config;
   config.index = slot.index;
+  if (latest_ready_) config.known_iperf3 = latest_ready_->iperf3;
   if (const Status sent = SendFrame((*process)->socket(), wire::Encode(config)); !sent) {
     return MakeError(settings_.path + " is not the worker program: it does not listen (" +
                      sent.error().message + ")");
@@ -229,6 +233,7 @@ bool WorkerPool::OnReadable(Slot& slot) {
 bool WorkerPool::Handle(Slot& slot, WorkerReady& ready) {
   if (slot.state != WorkerState::kStarting) return false;
   latest_error_.clear();
+  if (!latest_ready_) StartOthers();
   slot.sandbox = ready.sandbox;
   latest_ready_ = std::move(ready);
   slot.limit.Stop();
@@ -236,6 +241,12 @@ bool WorkerPool::Handle(Slot& slot, WorkerReady& ready) {
   slot.ready_since = Clock::now();
   idle_.Start(nanoseconds(0));
   return true;
+}
+
+void WorkerPool::StartOthers() {
+  for (const auto& slot : slots_) {
+    if (slot->process == nullptr) slot->respawn.Start(kOthersAfter);
+  }
 }
 
 bool WorkerPool::Handle(Slot& slot, wire::SetUpFailed& failed) {

@@ -6,6 +6,10 @@
 // 100 ms after a healthy minute). A breach is never repaired: kill and replace. Whatever a
 // worker had started ends with it: from Start to Stop every child of this process that
 // is no worker is killed.
+//
+// Only the first worker runs iperf3 to find out its version and options. The others get what it
+// reports, unless the program's file has changed. A worker reports before it has run any test, so no
+// peer of a test has had influence on what it says.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +55,8 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  // Spawns all workers, and handles SIGCHLD until Stop. They report ready later. Fails when the
-  // program can't be started.
+  // Spawns the first worker, and the others once it is ready; handles SIGCHLD until Stop. Fails when
+  // the program can't be started.
   [[nodiscard]] Status Start();
 
   // Hands `job` to an idle worker. A worker that has not ended it at `give_up_at` is killed. False
@@ -91,6 +95,7 @@ class WorkerPool {
   struct Slot;
 
   [[nodiscard]] Status SpawnInto(Slot& slot);
+  void StartOthers();
   // Handles one message. False when there was none.
   [[nodiscard]] bool OnReadable(Slot& slot);
   void OnExit(Slot& slot);

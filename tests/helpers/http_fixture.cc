@@ -128,7 +128,7 @@ void OnReload(Fixture& fixture, const std::shared_ptr<HttpExchange>& exchange) {
   const auto status = fixture.access->config_file().Reload();
   HttpResponse response = Text(status ? "" : status.error().message + "\n");
   response.code = status ? 200 : 500;
-  exchange->Reply(std::move(response));
+  exchange->Reply(response);
 }
 
 void AddRoutes(Fixture& fixture) {

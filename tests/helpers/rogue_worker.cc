@@ -66,14 +66,17 @@ wire::Frame WithByte(wire::Frame frame, std::size_t offset, int value) {
 }
 
 // Every layer but, with the mode of that name, seccomp of the second worker's iperf3.
-WorkerReady Ready(const std::string& mode, std::uint32_t index) {
-  WorkerReady ready{.iperf3_version = "3.12"};
+WorkerReady Ready(const std::string& mode, const WorkerConfig& config) {
+  WorkerReady ready{.iperf3 = {.version = "3.12"}};
   ready.sandbox.worker.fill(LayerState::kEnabled);
   ready.sandbox.iperf3.fill(LayerState::kEnabled);
-  if (mode == "weak_second" && index == 1) {
+  if (mode == "weak_second" && config.index == 1) {
     ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
   }
-  if (mode == "ready_hostile_version") ready.iperf3_version = kHostileText;
+  if (mode == "echo_known" && config.known_iperf3) {
+    ready.iperf3.version = config.known_iperf3->version + '+';
+  }
+  if (mode == "ready_hostile_version") ready.iperf3.version = kHostileText;
   return ready;
 }
 
@@ -100,7 +103,7 @@ wire::Frame BadEnd(const std::string& mode, const Job& job) {
   if (mode == "garbage") return wire::Frame(100, std::byte{0x5a});
   if (mode == "oversize") return wire::Frame(100'000, std::byte{0});
   if (mode == "wrong_version") return WithByte(wire::Encode(end), 4, wire::kVersion + 1);
-  if (mode == "ready_again") return wire::Encode(WorkerReady{.iperf3_version = "3.12"});
+  if (mode == "ready_again") return wire::Encode(WorkerReady{.iperf3 = {.version = "3.12"}});
   if (mode == "cannot_work_after_all") return wire::Encode(wire::SetUpFailed{"changed my mind"});
   if (mode == "started_twice") return wire::Encode(StartedJob(job));
   if (mode == "not_started_after_all") {
@@ -182,7 +185,7 @@ class Rogue {
     if (mode_ == "unasked_start") Say(wire::Started{.period_seconds = 1});
     if (mode_ == "cannot_work") return Say(wire::SetUpFailed{"no such iperf3"});
     if (mode_ == "ready_hostile_error") return Say(wire::SetUpFailed{kHostileText});
-    Say(Ready(mode_, config_.index));
+    Say(Ready(mode_, config_));
   }
 
   void OnJob(const Job& job) {

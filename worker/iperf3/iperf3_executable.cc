@@ -32,4 +32,17 @@ Result<UniqueFd> OpenIperf3(const std::string& path) {
   return std::move(*program);
 }
 
+Result<FileIdentity> IdentityOf(int program_fd) {
+  struct stat status = {};
+  if (::fstat(program_fd, &status) != 0) return ErrnoError("iperf3");
+  const auto nanoseconds = [](const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  return FileIdentity{.device = status.st_dev,
+                      .inode = status.st_ino,
+                      .bytes = static_cast<std::uint64_t>(status.st_size),
+                      .modified_ns = nanoseconds(status.st_mtim),
+                      .changed_ns = nanoseconds(status.st_ctim)};
+}
+
 }  // namespace iperf3_exporter

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/error.h"
+#include "common/iperf3/iperf3_description.h"
 #include "common/unique_fd.h"
 
 namespace iperf3_exporter {
@@ -13,5 +14,8 @@ namespace iperf3_exporter {
 // executable ELF file that only its owner can write, the owner being root or the user
 // that we run as. (A script is refused: the kernel would have to open it again by name.)
 [[nodiscard]] Result<UniqueFd> OpenIperf3(const std::string& path);
+
+// Of the open program.
+[[nodiscard]] Result<FileIdentity> IdentityOf(int program_fd);
 
 }  // namespace iperf3_exporter

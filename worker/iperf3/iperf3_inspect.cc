@@ -9,31 +9,49 @@
 namespace iperf3_exporter {
 namespace {
 
-// The supervisor waits 5 s for the ready message; two runs must fit.
+// The supervisor waits 5 s for the ready message.
 constexpr std::chrono::seconds kInspectionTime{2};
+
+// Of what iperf3 wrote instead of an answer: enough for the loader's error message.
+constexpr std::size_t kMaxQuotedBytes = 200;
 
 std::string DescribeEnd(int status) {
   if (WIFSIGNALED(status)) return "was ended by signal " + std::to_string(WTERMSIG(status));
   return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
 
-// The text that `iperf3 OPTION` prints, wherever it prints it.
-Result<std::string> RunWith(Iperf3Process& process, const char* option) {
-  const std::vector<std::string> argv = {"iperf3", option};
-  const Deadline end = Clock::now() + kInspectionTime;
-  const auto fail = [option](const std::string& how) {
-    return MakeError("iperf3 " + std::string(option) + " " + how);
-  };
-  const auto started =
-      process.Start({.argv = &argv, .terminate_at = end, .kill_at = end + kTermGrace});
-  if (!started) return fail("can't be started: " + started.error().detail);
-  const auto status = process.Wait().status;
-  if (!status) return fail("failed: " + status.error().detail);
-  if (!WIFEXITED(*status)) return fail(DescribeEnd(*status));
-  std::string text(process.output());
-  text += process.errors();
-  return text;
-}
+// One run of `iperf3 OPTION`.
+class Run {
+ public:
+  Run(Iperf3Process& process, const char* option)
+      : process_(process), argv_({"iperf3", option}), end_(Clock::now() + kInspectionTime) {}
+
+  [[nodiscard]] Status Start() {
+    const auto started =
+        process_.Start({.argv = &argv_, .terminate_at = end_, .kill_at = end_ + kTermGrace});
+    if (started) return {};
+    return Fail("can't be started: " + started.error().detail);
+  }
+
+  // The text that it prints, on whichever output.
+  [[nodiscard]] Result<std::string> Wait() {
+    const auto status = process_.Wait().status;
+    if (!status) return Fail("failed: " + status.error().detail);
+    if (!WIFEXITED(*status)) return Fail(DescribeEnd(*status));
+    std::string text(process_.output());
+    text += process_.errors();
+    return text;
+  }
+
+ private:
+  [[nodiscard]] tl::unexpected<Error> Fail(const std::string& how) const {
+    return MakeError("iperf3 " + argv_[1] + ' ' + how);
+  }
+
+  Iperf3Process& process_;
+  std::vector<std::string> argv_;
+  Deadline end_;
+};
 
 }  // namespace
 
@@ -51,14 +69,23 @@ Result<std::string> ParseIperf3Version(std::string_view text) {
   return std::string(text.substr(0, length));
 }
 
-Result<Iperf3Description> RunInspection(Iperf3Process& process) {
-  const auto version_text = RunWith(process, "--version");
+Result<Iperf3Description> RunInspection(Iperf3Process& for_version, Iperf3Process& for_help,
+                                        const FileIdentity& program) {
+  Run version_run(for_version, "--version");
+  Run help_run(for_help, "--help");
+  for (Run* run : {&version_run, &help_run}) {
+    if (const Status started = run->Start(); !started) return tl::unexpected(started.error());
+  }
+  const auto version_text = version_run.Wait();
   if (!version_text) return tl::unexpected(version_text.error());
   auto version = ParseIperf3Version(*version_text);
-  if (!version) return tl::unexpected(version.error());
-  const auto help = RunWith(process, "--help");
+  if (!version) {
+    return MakeError(version.error().message + ", it writes \"" +
+                     version_text->substr(0, kMaxQuotedBytes) + '"');
+  }
+  const auto help = help_run.Wait();
   if (!help) return tl::unexpected(help.error());
-  return Iperf3Description{std::move(*version), ParseIperf3Help(*help)};
+  return Iperf3Description{std::move(*version), ParseIperf3Help(*help), program};
 }
 
 }  // namespace iperf3_exporter

@@ -1,7 +1,6 @@
 #include "worker/loop/worker_loop.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -42,14 +41,13 @@ class Worker {
     InitLogging("iperf3_exporter_worker", static_cast<LogLevel>(config->log_level),
                 config->log_json ? LogFormat::kJson : LogFormat::kLogfmt);
     const auto ready = SetUp(*config);
-    // Building the filters took more memory than a worker ever needs again.
-    ::malloc_trim(0);
     if (!ready) {
       static_cast<void>(link_.Send(wire::SetUpFailed{ToPrintable(ready.error().message)}));
       return kExitFailure;
     }
     if (const Status sent = link_.Send(*ready); !sent) return Fail(sent.error());
-    const Status served = Serve(ready->capabilities);
+    process_->PrepareNext();
+    const Status served = Serve(ready->iperf3.capabilities);
     return served ? 0 : Fail(served.error());
   }
 
@@ -69,15 +67,26 @@ class Worker {
                                          .program_fd = program->get()});
     if (!sandbox) return tl::unexpected(sandbox.error());
     sandbox_.emplace(std::move(*sandbox));
-    auto process = Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3());
+    auto process = CreateProcess();
     if (!process) return tl::unexpected(process.error());
     process_.emplace(std::move(*process));
-    auto description = RunInspection(*process_);
-    if (!description) return tl::unexpected(description.error());
-    process_->PrepareNext();
-    return WorkerReady{.iperf3_version = std::move(description->version),
-                       .capabilities = description->capabilities,
-                       .sandbox = sandbox_->report()};
+    auto iperf3 = DescribeIperf3(config.known_iperf3);
+    if (!iperf3) return tl::unexpected(iperf3.error());
+    return WorkerReady{.iperf3 = std::move(*iperf3), .sandbox = sandbox_->report()};
+  }
+
+  Result<Iperf3Process> CreateProcess() {
+    return Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3());
+  }
+
+  // Runs iperf3 unless another worker has described the same program.
+  Result<Iperf3Description> DescribeIperf3(const std::optional<Iperf3Description>& known) {
+    const auto program = IdentityOf(sandbox_->program_fd());
+    if (!program) return tl::unexpected(program.error());
+    if (known && known->program == *program) return *known;
+    auto second = CreateProcess();
+    if (!second) return tl::unexpected(second.error());
+    return RunInspection(*process_, *second, *program);
   }
 
   Status Serve(const Iperf3Capabilities& capabilities) {

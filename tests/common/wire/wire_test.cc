@@ -67,9 +67,9 @@ TEST(WireTest, CarriesEveryCommandUnchanged) {
 }
 
 TEST(WireTest, CarriesEveryEventUnchanged) {
-  WorkerReady ready{.iperf3_version = "3.12"};
-  ready.capabilities.options.set(3);
-  ready.capabilities.udp_counters_64bit = true;
+  WorkerReady ready{.iperf3 = {.version = "3.12"}};
+  ready.iperf3.capabilities.options.set(3);
+  ready.iperf3.capabilities.udp_counters_64bit = true;
   ready.sandbox.iperf3[2] = LayerState::kMissing;
   ExpectCarried(ready);
   ExpectCarried(wire::SetUpFailed{"no such iperf3"});
@@ -129,7 +129,7 @@ TEST(WireTest, RefusesReasonsThatDoNotExist) {
 }
 
 TEST(WireTest, RefusesTextsOfTheSetUpThatAreNotPrintable) {
-  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(WorkerReady{.iperf3_version = "3.12\n"})));
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(WorkerReady{.iperf3 = {.version = "3.12\n"}})));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::SetUpFailed{"\x1b[31m"})));
 }
 

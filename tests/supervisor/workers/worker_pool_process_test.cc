@@ -143,7 +143,17 @@ TEST_F(WorkerPoolTest, GivesTheResultOfAGoodWorker) {
   EXPECT_TRUE(RunJob(job));
   EXPECT_TRUE(started_.contains(job.id));
   EXPECT_TRUE(restarts_.empty());
-  EXPECT_EQ(pool_->latest_ready()->iperf3_version, "3.12");
+  EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12");
+}
+
+// Each worker of this mode adds a sign to the version that it is told.
+TEST_F(WorkerPoolTest, TellsTheOtherWorkersWhatTheFirstHasFoundOut) {
+  StartPool("echo_known", 2);
+  AwaitIdle(1);
+  EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U) << "they start after the first";
+  EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12");
+  AwaitIdle(2);
+  EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12+");
 }
 
 TEST_F(WorkerPoolTest, TheWeakestSandboxCounts) {

@@ -69,8 +69,37 @@ TEST_F(WorkerLoopTest, SaysWhatItsIperf3Is) {
   WorkerUnderTest worker;
   const SetUpAnswer ready = worker.Configure(config_);
   EXPECT_EQ(ready.error, "");
-  EXPECT_EQ(ready.iperf3_version, "3.12");
-  EXPECT_TRUE(ready.capabilities.connect_timeout);
+  EXPECT_EQ(ready.iperf3.version, "3.12");
+  EXPECT_TRUE(ready.iperf3.capabilities.connect_timeout);
+}
+
+// What another worker found out is enough, as long as it is about the same file.
+TEST_F(WorkerLoopTest, InspectsIperf3OnlyIfNobodyHasOrTheProgramHasChanged) {
+  const std::string program = "/tmp/worker_loop_test." + std::to_string(::getpid());
+  std::filesystem::copy_file(config_.iperf3_path, program);
+  config_.iperf3_path = program;
+  SetUpAnswer first;
+  {
+    WorkerUnderTest worker;
+    first = worker.Configure(config_);
+  }
+  ASSERT_EQ(first.iperf3.version, "3.12");
+  config_.known_iperf3 = first.iperf3;
+  config_.known_iperf3->version = "3.99";
+  {
+    WorkerUnderTest worker;
+    EXPECT_EQ(worker.Configure(config_).iperf3.version, "3.99") << "it asks iperf3 again";
+  }
+  // As an upgrade does, with a file of the same length.
+  std::filesystem::copy_file(program, program + ".new");
+  std::filesystem::rename(program + ".new", program);
+  {
+    WorkerUnderTest worker;
+    const SetUpAnswer answer = worker.Configure(config_);
+    EXPECT_EQ(answer.iperf3.version, "3.12") << "it believes what is not of this file";
+    EXPECT_NE(answer.iperf3.program, first.iperf3.program);
+  }
+  std::filesystem::remove(program);
 }
 
 TEST_F(WorkerLoopTest, AnswersEachJobWithItsReason) {
@@ -329,7 +358,8 @@ TEST_F(WorkerLoopTest, SaysWhyItCannotWork) {
 
   config.iperf3_path = "/bin/true";
   WorkerUnderTest other;
-  EXPECT_EQ(other.Configure(config).error, "this program is not iperf3");
+  const std::string expected = "this program is not iperf3, it writes \"true (GNU coreutils)";
+  EXPECT_EQ(other.Configure(config).error.substr(0, expected.size()), expected);
 
   config.iperf3_path = "/etc/passwd";
   WorkerUnderTest text;
