@@ -53,30 +53,6 @@ BENCHMARK_CAPTURE(ProbePage, tcp_bidirectional, Protocol::kTcp, Direction::kBidi
 BENCHMARK_CAPTURE(ProbePage, tcp_openmetrics, Protocol::kTcp, Direction::kUpload,
                   ExpositionFormat::kOpenMetrics);
 
-// The page of /results while the exporter runs so many tests of its own.
-void ProbeFamilies(benchmark::State& state) {
-  const ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
-  std::vector<LabelledReport> reports;
-  reports.reserve(static_cast<std::size_t>(state.range(0)));
-  for (int i = 0; i < state.range(0); ++i) {
-    reports.push_back(
-        {&report, {{"test", "test-" + std::to_string(i)}, {"target", report.target}}});
-  }
-  const auto build = [&] {
-    std::string page;
-    AppendFamilies(BuildProbeFamilies(reports, FailureValues::kZero), ExpositionFormat::kText,
-                   page);
-    return page;
-  };
-  const std::string page = build();
-  Require(Has(page, "iperf3_up{test=\"test-0\",target=\"[2001:db8::1]\"} 1"), "first test");
-  const auto head = page.find("# TYPE iperf3_up ");
-  Require(page.find("# TYPE iperf3_up ", head + 1) == std::string::npos, "one family");
-  for (auto _ : state) benchmark::DoNotOptimize(build());
-  CountBytes(state, page.size());
-}
-BENCHMARK(ProbeFamilies)->Arg(1)->Arg(20);
-
 // As a server sees it: one request more on each page, and nothing else changed.
 void MetricsPage(benchmark::State& state, ExpositionFormat format) {
   ExporterMetrics metrics;

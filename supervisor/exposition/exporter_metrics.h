@@ -1,8 +1,7 @@
 // The exporter's own metrics (docs/REFERENCE.md) and the page of /metrics.
 //
-// Events are pushed when they happen; states are passed in when the page is requested. The page is
-// kept in parts, and only a part whose numbers have changed is written again, because /metrics is
-// requested far more often than probes end. Loop thread only. Never blocks (reads /proc).
+// Events are counted when they happen; states are passed in when the page is requested. Loop thread
+// only. Never blocks (reads /proc).
 #pragma once
 
 #include <array>
@@ -14,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/deadline.h"
 #include "common/error.h"
 #include "common/sandbox_layer.h"
 #include "supervisor/exposition/exposition_format.h"
@@ -28,10 +28,9 @@ struct LiveState {
   std::size_t probes_in_flight = 0;
   std::size_t queue_length = 0;
   std::array<std::uint32_t, kWorkerStateNames.size()> workers{};  // by WorkerState
-  // The minimum over the living workers: a layer counts as enabled when all of them have it. Absent
-  // while none is alive.
+  // A layer is enabled if every living worker has it. Absent while no worker is alive.
   std::optional<SandboxReport> sandbox;
-  // The supervisor's own. A layer that it does not have by design is kNotOffered and has no sample.
+  // A layer that the supervisor does without is kNotOffered and has no sample.
   LayerStates supervisor_sandbox{};
   // Of the web configuration; the time is Unix seconds.
   bool last_reload_successful = true;
@@ -47,28 +46,35 @@ class ExporterMetrics {
   ExporterMetrics(const ExporterMetrics&) = delete;
   ExporterMetrics& operator=(const ExporterMetrics&) = delete;
 
-  // A request for a probe was answered, or given up by its scraper. `duration` from the request to
-  // that moment. Every answer but the report of a success counts as an error too.
+  // How a probe request ended, and how long after it arrived. Failed tests and refusals count as
+  // errors, cancellations by the scraper do not.
   void OnReport(const ProbeReport& report);
   void OnRefusal(RefusalReason reason, std::chrono::nanoseconds duration);
   void OnCancelled(std::chrono::nanoseconds duration);
-  // A probe has ended that had waited for a lock, whether or not it got it.
+  // A probe that waited for a lock has ended, whether or not it acquired the lock.
   void OnLockWait(std::chrono::nanoseconds wait);
   void OnLockTimeout();
   void OnLockRecovery();
   void OnWorkerRestart(WorkerRestart reason);
-  // Of iperf3_exporter_iperf3_info; a new version replaces the old one.
+  // For iperf3_exporter_iperf3_info; a new version replaces the old one.
   void SetIperf3Version(std::string_view version);
 
-  // The complete page. The string never changes afterwards. process_* is at most 100 ms old.
-  // A wall for exceptions: those of prometheus-cpp, or a lack of memory, become an Error.
+  // The complete page. All but the HTTP counters may be up to 100 ms old if no event and no state
+  // has changed. Exceptions (of prometheus-cpp, or for lack of memory) become an Error.
   [[nodiscard]] Result<std::shared_ptr<const std::string>> Page(ExpositionFormat format,
                                                                 const LiveState& state,
                                                                 const HttpStatistics& http);
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  struct Events;
+  [[nodiscard]] Events& Change();
+
+  std::unique_ptr<Events> events_;
+  // The page without the HTTP counters, by format; empty: to be written again. Kept because a page
+  // is requested far more often than a probe ends.
+  std::array<std::string, 2> cache_;
+  LiveState cached_state_;
+  Clock::time_point cached_at_;
 };
 
 }  // namespace iperf3_exporter

@@ -2,20 +2,21 @@
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
 
 #include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
 
-// One media range of the header with what matters of its parameters.
+constexpr std::string_view kOpenMetricsType = "application/openmetrics-text";
+
+// One media range of the header. The quality of an unknown version of OpenMetrics is 0.
 struct MediaRange {
   std::string_view type;
   double quality = 1;
-  bool version_known = true;
 };
 
+// 0 if it is invalid.
 double ParseQuality(std::string_view text) {
   double quality = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), quality);
@@ -26,7 +27,8 @@ double ParseQuality(std::string_view text) {
 MediaRange ParseMediaRange(std::string_view text) {
   MediaRange range;
   range.type = TakeUntil(';', text);
-  const bool open_metrics = EqualsIgnoringCase(range.type, "application/openmetrics-text");
+  const bool open_metrics = EqualsIgnoringCase(range.type, kOpenMetricsType);
+  bool version_known = true;
   while (!text.empty()) {
     std::string_view parameter = TakeUntil(';', text);
     const std::string_view name = TakeUntil('=', parameter);
@@ -36,9 +38,10 @@ MediaRange ParseMediaRange(std::string_view text) {
     }
     if (EqualsIgnoringCase(name, "q")) range.quality = ParseQuality(value);
     if (open_metrics && EqualsIgnoringCase(name, "version")) {
-      range.version_known = value == "1.0.0" || value == "0.0.1";
+      version_known = value == "1.0.0" || value == "0.0.1";
     }
   }
+  if (!version_known) range.quality = 0;
   return range;
 }
 
@@ -57,8 +60,8 @@ ExpositionFormat NegotiateFormat(std::string_view accept) {
   int text_specificity = 0;
   while (!accept.empty()) {
     const MediaRange range = ParseMediaRange(TakeUntil(',', accept));
-    if (EqualsIgnoringCase(range.type, "application/openmetrics-text")) {
-      if (range.version_known) open_metrics = std::max(open_metrics, range.quality);
+    if (EqualsIgnoringCase(range.type, kOpenMetricsType)) {
+      open_metrics = std::max(open_metrics, range.quality);
       continue;
     }
     const int specificity = TextSpecificity(range.type);

@@ -15,7 +15,6 @@
 
 #include "common/build_info.h"
 #include "common/unique_fd.h"
-#include "supervisor/exposition/process_collector.h"
 #include "tests/supervisor/exposition/exposition_samples.h"
 
 namespace {
@@ -69,7 +68,7 @@ ProbeReport Failure(FailureReason reason, std::chrono::nanoseconds duration) {
   return report;
 }
 
-TEST(ExporterMetricsTest, EverySeriesIsThereFromTheStart) {
+TEST(ExporterMetricsTest, ExportsEverySeriesFromTheStart) {
   ExporterMetrics metrics;
   const std::string page = Page(metrics);
   EXPECT_EQ(Value(page, "iperf3_exporter_duration_seconds_count"), "0");
@@ -101,7 +100,7 @@ TEST(ExporterMetricsTest, EverySeriesIsThereFromTheStart) {
   EXPECT_THAT(page, Not(HasSubstr("iperf3_exporter_iperf3_info")));
 }
 
-TEST(ExporterMetricsTest, EventsAreCounted) {
+TEST(ExporterMetricsTest, CountsEvents) {
   ExporterMetrics metrics;
   Page(metrics);
   metrics.OnReport(Success(milliseconds(1500), 3));
@@ -131,7 +130,7 @@ TEST(ExporterMetricsTest, EventsAreCounted) {
   }
 }
 
-TEST(ExporterMetricsTest, EveryEventShowsOnAPageThatWasWrittenBefore) {
+TEST(ExporterMetricsTest, ShowsEveryEventOnTheNextPage) {
   ExporterMetrics metrics;
   const auto changes = [&](const std::string& sample, const auto& event) {
     for (const ExpositionFormat format :
@@ -157,7 +156,7 @@ TEST(ExporterMetricsTest, EveryEventShowsOnAPageThatWasWrittenBefore) {
           [&] { metrics.OnReport(Success(seconds(1), 1)); });
 }
 
-TEST(ExporterMetricsTest, StatesAreAsGiven) {
+TEST(ExporterMetricsTest, ShowsTheStatePassedIn) {
   ExporterMetrics metrics;
   LiveState state = SampleState();
   HttpStatistics http = SampleHttp();
@@ -198,7 +197,7 @@ TEST(ExporterMetricsTest, StatesAreAsGiven) {
   EXPECT_EQ(Value(page, "iperf3_exporter_config_last_reload_successful"), "0");
 }
 
-TEST(ExporterMetricsTest, APageDoesNotChangeAfterwards) {
+TEST(ExporterMetricsTest, DoesNotChangeAFinishedPage) {
   ExporterMetrics metrics;
   const auto page = metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp()).value();
   const std::string copy(page->data(), page->size());
@@ -207,7 +206,7 @@ TEST(ExporterMetricsTest, APageDoesNotChangeAfterwards) {
   EXPECT_EQ(*page, copy);
 }
 
-TEST(ExporterMetricsTest, AnExceptionIsAnErrorOfOnePage) {
+TEST(ExporterMetricsTest, ReturnsAnExceptionAsAnErrorOfOnePage) {
   ExporterMetrics metrics;
   const std::string before = Page(metrics);
   metrics.OnLockTimeout();
@@ -220,7 +219,7 @@ TEST(ExporterMetricsTest, AnExceptionIsAnErrorOfOnePage) {
   EXPECT_EQ(Value(Page(metrics), "iperf3_exporter_lock_timeouts_total"), "1");
 }
 
-TEST(ExporterMetricsTest, OneIperf3VersionAtATime) {
+TEST(ExporterMetricsTest, ExportsOneIperf3Version) {
   ExporterMetrics metrics;
   metrics.SetIperf3Version("3.12");
   EXPECT_EQ(Value(Page(metrics), "iperf3_exporter_iperf3_info{version=\"3.12\"}"), "1");
@@ -230,7 +229,7 @@ TEST(ExporterMetricsTest, OneIperf3VersionAtATime) {
   EXPECT_THAT(page, Not(HasSubstr("3.12")));
 }
 
-TEST(ExporterMetricsTest, OpenMetricsNamesAndEnd) {
+TEST(ExporterMetricsTest, WritesOpenMetricsNamesAndEnd) {
   ExporterMetrics metrics;
   const std::string page = Page(metrics, ExpositionFormat::kOpenMetrics);
   EXPECT_THAT(page,
@@ -240,7 +239,7 @@ TEST(ExporterMetricsTest, OpenMetricsNamesAndEnd) {
   EXPECT_THAT(Page(metrics), Not(HasSubstr("# EOF")));
 }
 
-TEST(ExporterMetricsTest, ProcessFamilyTellsTheTruth) {
+TEST(ExporterMetricsTest, ExportsTheProcessMetrics) {
   const auto number = [](const char* sample) {
     ExporterMetrics fresh;
     return std::strtod(Value(Page(fresh), sample).c_str(), nullptr);

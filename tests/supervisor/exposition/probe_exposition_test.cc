@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/exposition/exposition_writer.h"
 #include "tests/supervisor/exposition/exposition_samples.h"
 
 namespace iperf3_exporter {
@@ -45,7 +46,7 @@ void ExpectGolden(const std::string& name, const std::string& page) {
   EXPECT_EQ(page, golden.str()) << name;
 }
 
-TEST(ProbeExpositionTest, GoldenPages) {
+TEST(ProbeExpositionTest, MatchesTheGoldenPages) {
   ExpectGolden("tcp_upload.prom", Page(SampleReport(Protocol::kTcp, Direction::kUpload)));
   ExpectGolden("udp_download.prom", Page(SampleReport(Protocol::kUdp, Direction::kDownload)));
   ExpectGolden("tcp_bidirectional.prom",
@@ -60,7 +61,7 @@ TEST(ProbeExpositionTest, GoldenPages) {
                     ExpositionFormat::kOpenMetrics));
 }
 
-TEST(ProbeExpositionTest, TcpValues) {
+TEST(ProbeExpositionTest, ExportsTcpValues) {
   const std::string page = Page(SampleReport(Protocol::kTcp, Direction::kUpload));
   EXPECT_THAT(page, testing::StartsWith("# HELP iperf3_up "));
   EXPECT_EQ(Value(page, "iperf3_up"), "1");
@@ -85,7 +86,7 @@ TEST(ProbeExpositionTest, TcpValues) {
   }
 }
 
-TEST(ProbeExpositionTest, UdpValuesAreTheReceivers) {
+TEST(ProbeExpositionTest, ExportsTheReceiversUdpValues) {
   const std::string page = Page(SampleReport(Protocol::kUdp, Direction::kDownload));
   EXPECT_EQ(Value(page, "iperf3_sent_packets"), "100");
   EXPECT_EQ(Value(page, "iperf3_received_packets"), "95");
@@ -103,7 +104,7 @@ TEST(ProbeExpositionTest, UdpValuesAreTheReceivers) {
   }
 }
 
-TEST(ProbeExpositionTest, TotalLossReadsAsAHundredPercent) {
+TEST(ProbeExpositionTest, ExportsTotalLossAsAHundredPercent) {
   ProbeReport report = SampleReport(Protocol::kUdp, Direction::kUpload);
   report.result->upload->lost_ratio = 1;
   report.result->upload->jitter_seconds.reset();
@@ -113,7 +114,7 @@ TEST(ProbeExpositionTest, TotalLossReadsAsAHundredPercent) {
   EXPECT_THAT(page, Not(HasSubstr("jitter")));
 }
 
-TEST(ProbeExpositionTest, BidirectionalGivesEachDirection) {
+TEST(ProbeExpositionTest, ExportsBothDirectionsOfABidirectionalTest) {
   const std::string page = Page(SampleReport(Protocol::kTcp, Direction::kBidirectional));
   EXPECT_EQ(Value(page, "iperf3_sent_bytes", ",direction=\"upload\""), "3145728000");
   EXPECT_EQ(Value(page, "iperf3_sent_bytes", ",direction=\"download\""), "42");
@@ -123,7 +124,7 @@ TEST(ProbeExpositionTest, BidirectionalGivesEachDirection) {
   EXPECT_NE(Value(page, "iperf3_bandwidth_download_mbps"), "");
 }
 
-TEST(ProbeExpositionTest, WhatIsUnknownIsAbsent) {
+TEST(ProbeExpositionTest, LeavesOutUnknownValues) {
   ProbeReport report = SampleReport(Protocol::kTcp, Direction::kDownload);
   report.result->download.emplace();
   report.result->download->received_bytes = 1;
@@ -140,7 +141,7 @@ TEST(ProbeExpositionTest, WhatIsUnknownIsAbsent) {
                                    "iperf3_streams", "iperf3_test_period_seconds", "iperf3_up"));
 }
 
-TEST(ProbeExpositionTest, EveryReasonHasItsLabel) {
+TEST(ProbeExpositionTest, ExportsEveryFailureReason) {
   for (std::size_t i = 0; i < kFailureReasonNames.size(); ++i) {
     ProbeReport report = SampleFailure(Protocol::kTcp, Direction::kUpload);
     report.result.error().reason = static_cast<FailureReason>(i);
@@ -154,42 +155,8 @@ TEST(ProbeExpositionTest, EveryReasonHasItsLabel) {
   }
 }
 
-// Each family once on a page, whatever the number of tests.
-TEST(ProbeExpositionTest, SeveralReportsShareTheirFamilies) {
-  const ProbeReport tcp = SampleReport(Protocol::kTcp, Direction::kBidirectional);
-  const ProbeReport udp = SampleReport(Protocol::kUdp, Direction::kUpload);
-  const ProbeReport failed = SampleFailure(Protocol::kTcp, Direction::kUpload);
-  const std::vector<LabelledReport> reports = {{&tcp, {{"test", "a"}, {"site", "x\"y"}}},
-                                               {&udp, {{"test", "b"}}},
-                                               {&failed, {{"test", "c"}}}};
-  std::string page;
-  AppendFamilies(BuildProbeFamilies(reports, FailureValues::kZero), ExpositionFormat::kText, page);
-  std::set<std::string> heads;
-  std::istringstream lines(page);
-  for (std::string line; std::getline(lines, line);) {
-    EXPECT_TRUE(!line.starts_with("# ") || heads.insert(line).second) << line;
-  }
-  EXPECT_THAT(page, HasSubstr("iperf3_up gauge\n"
-                              "iperf3_up{test=\"a\",site=\"x\\\"y\"} 1\n"
-                              "iperf3_up{test=\"b\"} 1\n"
-                              "iperf3_up{test=\"c\"} 0\n# "));
-  EXPECT_THAT(page,
-              HasSubstr("iperf3_sent_bytes gauge\n"
-                        "iperf3_sent_bytes{test=\"a\",site=\"x\\\"y\",direction=\"upload\"} "
-                        "3145728000\n"
-                        "iperf3_sent_bytes{test=\"a\",site=\"x\\\"y\",direction=\"download\"} "
-                        "42\n"
-                        "iperf3_sent_bytes{test=\"b\"} 131072\n"
-                        "iperf3_sent_bytes{test=\"c\"} 0\n# "));
-  EXPECT_THAT(page, HasSubstr("iperf3_lost_packets gauge\niperf3_lost_packets{test=\"b\"} 5\n# "));
-  EXPECT_THAT(page,
-              HasSubstr("iperf3_probe_failure gauge\n"
-                        "iperf3_probe_failure{test=\"c\",reason=\"connection_refused\"} 1\n"));
-  EXPECT_TRUE(page.ends_with("reason=\"connection_refused\"} 1\n"));
-}
-
 // iperf3 counts round-trip times in microseconds.
-TEST(ProbeExpositionTest, LatencyHasNoMoreDecimalsThanMicroseconds) {
+TEST(ProbeExpositionTest, RoundsLatencyToMicroseconds) {
   for (int microseconds = 1; microseconds < 5000; ++microseconds) {
     ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
     report.result->upload->mean_rtt_seconds = microseconds * 1e-6;
@@ -199,7 +166,7 @@ TEST(ProbeExpositionTest, LatencyHasNoMoreDecimalsThanMicroseconds) {
   }
 }
 
-TEST(ProbeExpositionTest, MillisecondsComeBackAsTheyWerePrinted) {
+TEST(ProbeExpositionTest, ExportsMillisecondsAsIperf3PrintsThem) {
   for (int thousandths = 0; thousandths < 100'000; thousandths += 7) {
     const std::string printed = std::to_string(thousandths / 1000) + '.' +
                                 std::to_string(1000 + thousandths % 1000).substr(1);
