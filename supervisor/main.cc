@@ -17,7 +17,7 @@ namespace {
 constexpr int kCannotStart = 1;
 
 int Exit(const ExitRequest& request) {
-  std::fputs(request.text.c_str(), request.to_stderr ? stderr : stdout);
+  std::fputs(request.text.c_str(), request.code != 0 ? stderr : stdout);
   return request.code;
 }
 
@@ -26,7 +26,7 @@ int CheckConfig(const Options& options) {
     WatchedFiles files;
     const auto config = LoadWebConfig(options.web_config_file, files);
     const Status status = config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
-    if (!status) return Exit({.code = 1, .text = status.error().message + "\n", .to_stderr = true});
+    if (!status) return Exit({.code = 1, .text = status.error().message + "\n"});
   }
   return Exit({.code = 0, .text = "the configuration is good\n"});
 }

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <map>
 #include <numeric>
 #include <utility>
 
-#include "common/build_info.h"
 #include "common/go_duration.h"
 #include "common/quoted_text.h"
 #include "common/text.h"
@@ -22,16 +22,13 @@ using std::chrono::nanoseconds;
 constexpr std::size_t kMaxQuotedFlagBytes = 200;
 constexpr nanoseconds kMaxDuration = std::chrono::hours(24);
 
-// Where gflags keeps a flag's present value and its default.
+// The current value and the default value of a flag.
 struct Storage {
   std::array<bool, 2> on{};
   std::array<std::string, 2> text;
 };
 
-// gflags has a flag of its own by this name.
-bool IsVersion(const FlagRow& row) { return std::string_view(row.name) == "version"; }
-
-// gflags keeps the addresses until the process ends.
+// gflags keeps the addresses until the process ends. Repeatable flags are not known to it.
 void RegisterOnce(std::span<const FlagRow> rows) {
   static std::vector<Storage> storage;
   if (!storage.empty()) return;
@@ -42,20 +39,18 @@ void RegisterOnce(std::span<const FlagRow> rows) {
     if (row.kind == FlagKind::kValue) {
       at.text.fill(row.default_value);
       gflags::FlagRegisterer(row.name, row.help, __FILE__, &at.text[0], &at.text[1]);
-    } else if (row.kind == FlagKind::kSwitch && !IsVersion(row)) {
+    } else if (row.kind == FlagKind::kSwitch) {
       gflags::FlagRegisterer(row.name, row.help, __FILE__, &at.on[0], &at.on[1]);
     }
   }
 }
 
 const FlagRow* FindFlag(std::span<const FlagRow> rows, std::string_view name) {
-  const auto row = std::find_if(rows.begin(), rows.end(), [name](const FlagRow& candidate) {
-    return name == candidate.name;
-  });
+  const auto row = std::ranges::find(rows, name, &FlagRow::name);
   return row != rows.end() ? &*row : nullptr;
 }
 
-// Levenshtein's distance.
+// The Levenshtein distance.
 std::size_t CountEdits(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0U);
@@ -69,19 +64,18 @@ std::size_t CountEdits(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// ", did you mean --name?", or nothing when no flag is near.
+// ", did you mean --name?", or nothing if no flag is similar.
 std::string Suggestion(std::span<const FlagRow> rows, std::string_view name) {
   constexpr std::size_t kMaxNameBytes = 64;
   if (name.size() > kMaxNameBytes) return {};
-  const FlagRow& nearest =
-      *std::min_element(rows.begin(), rows.end(), [name](const FlagRow& a, const FlagRow& b) {
-        return CountEdits(name, a.name) < CountEdits(name, b.name);
-      });
-  if (CountEdits(name, nearest.name) > std::string_view(nearest.name).size() / 3) return {};
-  return std::string(", did you mean --") + nearest.name + "?";
+  const std::string_view nearest = std::ranges::min_element(rows, {}, [name](const FlagRow& row) {
+                                     return CountEdits(name, row.name);
+                                   })->name;
+  if (CountEdits(name, nearest) > nearest.size() / 3) return {};
+  return ", did you mean --" + std::string(nearest) + "?";
 }
 
-// One argument such as --name=value, taken apart.
+// One argument such as --name=value.
 struct Argument {
   const FlagRow* row = nullptr;
   std::optional<std::string> value;
@@ -114,7 +108,7 @@ Result<Argument> ParseArgument(std::span<const FlagRow> rows, std::string_view t
   return argument;
 }
 
-// What a row says about a text that it does not accept.
+// What `row` expects, by its refusal of an empty text.
 std::string ExpectedBy(const FlagRow& row) {
   if (row.kind == FlagKind::kSwitch) return "true or false";
   Options unused;
@@ -123,36 +117,49 @@ std::string ExpectedBy(const FlagRow& row) {
   return empty.refusal() ? empty.refusal()->expected : "a value";
 }
 
-Error BadValue(const FlagRow& row, const std::string& text, const std::string& expected) {
-  return {std::string("--") + row.name + ": got " + QuoteText(text, kMaxQuotedFlagBytes) +
-          ", expected " + expected};
+tl::unexpected<Error> BadValue(const FlagRow& row, const std::string& text,
+                               const std::string& expected) {
+  return MakeError(std::string("--") + row.name + ": got " + QuoteText(text, kMaxQuotedFlagBytes) +
+                   ", expected " + expected);
 }
 
-// False when gflags can't read the value.
-bool Store(const FlagRow& row, const std::string& value, FlagTexts& flags) {
-  if (row.kind == FlagKind::kRepeated) {
-    flags.texts[row.name].push_back(value);
-    return true;
-  }
-  if (IsVersion(row)) {
-    flags.version = value == "true";
-    return flags.version || value == "false";
-  }
-  return !gflags::SetCommandLineOption(row.name, value.c_str()).empty();
-}
+using RepeatedTexts = std::map<const FlagRow*, std::vector<std::string>>;
 
-void Collect(std::span<const FlagRow> rows, FlagTexts& flags) {
-  for (const FlagRow& row : rows) {
-    std::vector<std::string>& texts = flags.texts[row.name];
-    if (row.kind != FlagKind::kRepeated && !IsVersion(row)) {
-      gflags::GetCommandLineOption(row.name, &texts.emplace_back());
-    } else if (texts.empty() && *row.default_value != '\0') {
-      texts.emplace_back(row.default_value);
+// Stores the texts with gflags, those of repeatable flags in `repeated`.
+Result<CommandLineRequest> ParseArguments(std::span<const FlagRow> rows, int argc,
+                                          const char* const* argv, RepeatedTexts& repeated) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view text = argv[i];
+    if (text == "--help" || text == "-help" || text == "-h") return CommandLineRequest::kPrintHelp;
+    if (text == "--version" || text == "-version") return CommandLineRequest::kPrintVersion;
+    auto argument = ParseArgument(rows, text);
+    if (!argument) return tl::unexpected(std::move(argument.error()));
+    const FlagRow& row = *argument->row;
+    if (!argument->value && row.kind == FlagKind::kSwitch) argument->value = "true";
+    if (!argument->value && i + 1 < argc) argument->value = argv[++i];
+    if (!argument->value) {
+      return MakeError(std::string("--") + row.name + ": got no value, expected " +
+                       ExpectedBy(row));
+    }
+    if (row.kind == FlagKind::kRepeated) {
+      repeated[&row].push_back(*argument->value);
+    } else if (gflags::SetCommandLineOption(row.name, argument->value->c_str()).empty()) {
+      return BadValue(row, *argument->value, ExpectedBy(row));
     }
   }
+  return CommandLineRequest::kRun;
 }
 
-bool IsHelp(std::string_view text) { return text == "--help" || text == "-help" || text == "-h"; }
+std::vector<std::string> TextsOf(const FlagRow& row, const RepeatedTexts& repeated) {
+  if (row.kind != FlagKind::kRepeated) {
+    std::string text;
+    gflags::GetCommandLineOption(row.name, &text);
+    return {text};
+  }
+  if (const auto given = repeated.find(&row); given != repeated.end()) return given->second;
+  return *row.default_value != '\0' ? std::vector<std::string>{row.default_value}
+                                    : std::vector<std::string>{};
+}
 
 // "--name=VALUE", a switch as "--[no-]name".
 std::string Synopsis(const FlagRow& row) {
@@ -184,10 +191,10 @@ std::uint32_t FlagValue::Count(std::uint32_t min, std::uint32_t max) {
 nanoseconds FlagValue::Duration(nanoseconds min) {
   const auto duration = ParseGoDuration(text());
   if (duration && *duration >= min && *duration <= kMaxDuration) return *duration;
-  // Only a bound of one nanosecond is not one that somebody would write.
-  const std::string lower = min == nanoseconds(1) ? "above 0" : "from " + FormatGoDuration(min);
-  Refuse("a duration such as 5m30s, " + lower +
-         (min == nanoseconds(1) ? ", at most 24h" : " to 24h"));
+  Refuse("a duration such as 5m30s, " +
+         // A minimum of 1ns stands for "not 0".
+         (min == nanoseconds(1) ? "above 0, at most 24h"
+                                : "from " + FormatGoDuration(min) + " to 24h"));
   return min;
 }
 
@@ -195,46 +202,28 @@ void FlagValue::Refuse(std::string expected, const std::string& text) {
   if (!refusal_) refusal_ = {text, std::move(expected)};
 }
 
-std::size_t FlagValue::IndexIn(std::span<const std::string_view> names) {
-  const auto name = std::find(names.begin(), names.end(), text());
+std::size_t FlagValue::Choice(std::span<const std::string_view> names) {
+  const auto name = std::ranges::find(names, text());
   if (name != names.end()) return static_cast<std::size_t>(name - names.begin());
   Refuse(Join(names.first(names.size() - 1), ", ") + " or " + std::string(names.back()));
   return 0;
 }
 
-Result<FlagTexts> ParseFlags(std::span<const FlagRow> rows, int argc, const char* const* argv) {
+Result<CommandLineRequest> ReadFlags(std::span<const FlagRow> rows, int argc,
+                                     const char* const* argv, Options& options) {
   RegisterOnce(rows);
   const gflags::FlagSaver restore_defaults;
-  FlagTexts flags;
-  for (int i = 1; i < argc; ++i) {
-    if (IsHelp(argv[i])) {
-      flags.help = true;
-      return flags;
+  RepeatedTexts repeated;
+  const auto request = ParseArguments(rows, argc, argv, repeated);
+  if (request != CommandLineRequest::kRun) return request;
+  for (const FlagRow& row : rows) {
+    FlagValue value(TextsOf(row, repeated));
+    row.read(value, options);
+    if (const auto& refusal = value.refusal()) {
+      return BadValue(row, refusal->text, refusal->expected);
     }
-    auto argument = ParseArgument(rows, argv[i]);
-    if (!argument) return tl::unexpected(std::move(argument.error()));
-    const FlagRow& row = *argument->row;
-    if (!argument->value && row.kind == FlagKind::kSwitch) argument->value = "true";
-    if (!argument->value && i + 1 < argc) argument->value = argv[++i];
-    if (!argument->value) {
-      return MakeError(std::string("--") + row.name + ": got no value, expected " +
-                       ExpectedBy(row));
-    }
-    if (!Store(row, *argument->value, flags)) {
-      return tl::unexpected(BadValue(row, *argument->value, ExpectedBy(row)));
-    }
-    if (flags.version) return flags;
   }
-  Collect(rows, flags);
-  return flags;
-}
-
-Status ReadFlag(const FlagRow& row, const FlagTexts& flags, Options& options) {
-  if (row.read == nullptr) return {};
-  FlagValue value(flags.texts.at(row.name));
-  row.read(value, options);
-  if (!value.refusal()) return {};
-  return tl::unexpected(BadValue(row, value.refusal()->text, value.refusal()->expected));
+  return request;
 }
 
 std::string HelpText(std::span<const FlagRow> rows) {
@@ -254,12 +243,9 @@ std::string HelpText(std::span<const FlagRow> rows) {
     if (row.kind == FlagKind::kSwitch) help.append(" Default: ").append(row.default_value) += '.';
     AppendWrapped(help, kIndent, kWidth, text);
   }
-  return text + "  --help\n        Print this text and exit.\n";
-}
-
-std::string VersionText() {
-  return std::string("iperf3_exporter, version ") + kVersion + " (revision " + kRevision +
-         ", build type " + kBuildType + ")\n";
+  return text +
+         "  --version\n        Print the version and exit.\n"
+         "  --help\n        Print this text and exit.\n";
 }
 
 }  // namespace iperf3_exporter

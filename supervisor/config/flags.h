@@ -1,14 +1,13 @@
-// The command line as texts, read through gflags by a table of flags; and the table as --help
-// shows it. What a value means is up to the table's rows.
+// Reads the command line by a table of flags, and shows the table as --help.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/error.h"
@@ -17,27 +16,24 @@ namespace iperf3_exporter {
 
 struct Options;
 
-// What was given for one flag. A row of the table reads it by one of the functions below; when the
-// text is not acceptable they keep what would be, for the error, and return something harmless.
+// The texts that were given for one flag. A row of the table reads them with the functions below.
+// An invalid text is refused, and what the function then returns must not be used.
 class FlagValue {
  public:
   explicit FlagValue(std::vector<std::string> texts) : texts_(std::move(texts)) {}
 
-  // Of a repeated flag, all; of any other, one.
+  // All texts of a repeatable flag; of any other, one.
   [[nodiscard]] const std::vector<std::string>& texts() const { return texts_; }
   [[nodiscard]] const std::string& text() const { return texts_.front(); }
 
   [[nodiscard]] bool IsOn() const { return text() == "true"; }
   [[nodiscard]] std::uint32_t Count(std::uint32_t min, std::uint32_t max);
-  // In Go's form.
+  // In Go's notation, up to 24 hours.
   [[nodiscard]] std::chrono::nanoseconds Duration(std::chrono::nanoseconds min);
-  // One of `names`, which are those of E's values in their order.
-  template <typename E>
-  [[nodiscard]] E Choice(std::span<const std::string_view> names) {
-    return static_cast<E>(IndexIn(names));
-  }
+  // The index of the text in `names`.
+  [[nodiscard]] std::size_t Choice(std::span<const std::string_view> names);
 
-  // "got TEXT, expected …"; the first refusal counts.
+  // The error is "got TEXT, expected EXPECTED". Only the first refusal is kept.
   void Refuse(std::string expected) { Refuse(std::move(expected), text()); }
   void Refuse(std::string expected, const std::string& text);
 
@@ -48,8 +44,6 @@ class FlagValue {
   [[nodiscard]] const std::optional<Refusal>& refusal() const { return refusal_; }
 
  private:
-  [[nodiscard]] std::size_t IndexIn(std::span<const std::string_view> names);
-
   std::vector<std::string> texts_;
   std::optional<Refusal> refusal_;
 };
@@ -57,35 +51,27 @@ class FlagValue {
 enum class FlagKind : std::uint8_t {
   kSwitch,    // --flag, --flag=true, --no-flag
   kValue,     // --flag=value, --flag value; the last one counts
-  kRepeated,  // the same, as often as one likes
+  kRepeated,  // the same, any number of times
 };
 
 struct FlagRow {
   std::string_view group;
   const char* name;
   FlagKind kind;
-  const char* default_value;  // as one would write it; empty: unset
+  const char* default_value;  // as on the command line; empty: unset
   const char* help;
-  void (*read)(FlagValue& value, Options& options);  // null: read by the caller
+  void (*read)(FlagValue& value, Options& options);
 };
 
-struct FlagTexts {
-  bool help = false;
-  bool version = false;
-  // By name, with the defaults; empty for a repeated flag that was not given and has none.
-  std::map<std::string_view, std::vector<std::string>> texts;
-};
+enum class CommandLineRequest : std::uint8_t { kRun, kPrintHelp, kPrintVersion };
 
-// An Error is one line without the line feed. --help and --version end the reading, whatever
-// follows. `rows` must be the same table at each call, of static storage. Not thread-safe: gflags
-// keeps its values in the process.
-[[nodiscard]] Result<FlagTexts> ParseFlags(std::span<const FlagRow> rows, int argc,
-                                           const char* const* argv);
-
-// Applies `row` to the texts that were given for it.
-[[nodiscard]] Status ReadFlag(const FlagRow& row, const FlagTexts& flags, Options& options);
+// Reads all flags, in the order of the rows, with defaults for those that are not given; --help and
+// --version end the reading, whatever follows. An Error is one line without the line feed. `rows`
+// must be the same table at each call, of static storage. Not thread-safe: gflags keeps its values
+// in the process.
+[[nodiscard]] Result<CommandLineRequest> ReadFlags(std::span<const FlagRow> rows, int argc,
+                                                   const char* const* argv, Options& options);
 
 [[nodiscard]] std::string HelpText(std::span<const FlagRow> rows);
-[[nodiscard]] std::string VersionText();
 
 }  // namespace iperf3_exporter

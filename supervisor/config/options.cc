@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "common/build_info.h"
 #include "common/iperf3/iperf3_units.h"
 #include "common/lock/lock_files.h"
 #include "common/program_file.h"
@@ -21,7 +22,7 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-// Paths that are in use by a page whose path is fixed.
+// The pages whose paths are not configurable.
 constexpr std::array<std::string_view, 7> kFixedPaths = {
     "/", "/health", "/ready", "/lock-status", "/-/healthy", "/-/ready", "/-/reload",
 };
@@ -37,8 +38,8 @@ void ReadListenAddresses(FlagValue& value, Options& options) {
 std::string ReadPath(FlagValue& value) {
   const std::string& path = value.text();
   if (!path.starts_with('/') || !HasOnlyAlnumOr(path, "/-._~") ||
-      std::find(kFixedPaths.begin(), kFixedPaths.end(), path) != kFixedPaths.end()) {
-    value.Refuse("a path that begins with / and is not in use by another page");
+      std::ranges::find(kFixedPaths, path) != kFixedPaths.end()) {
+    value.Refuse("a path that begins with / and is not that of another page");
   }
   return path;
 }
@@ -46,14 +47,14 @@ std::string ReadPath(FlagValue& value) {
 void ReadProbePath(FlagValue& value, Options& options) {
   options.probe_path = ReadPath(value);
   if (options.probe_path == options.telemetry_path) {
-    value.Refuse("another path than --web.telemetry-path");
+    value.Refuse("a path that differs from --web.telemetry-path");
   }
 }
 
 void ReadWebConfigFile(FlagValue& value, Options& options) {
   options.web_config_file = value.text();
   if (!value.text().empty() && ::access(value.text().c_str(), R_OK) != 0) {
-    value.Refuse("a file that can be read");
+    value.Refuse("a readable file");
   }
 }
 
@@ -79,9 +80,13 @@ void ReadWorkerPath(FlagValue& value, Options& options) {
 
 void ReadIperf3Timeout(FlagValue& value, Options& options) {
   if (value.text().empty()) return;
-  // 0 is how the Go exporter says "no limit" here.
+  // 0 means "no limit", as in the Go exporter.
   const nanoseconds limit = value.Duration(nanoseconds(0));
   if (limit.count() > 0) options.probe_times.limit = limit;
+}
+
+void ReadMaxPeriod(FlagValue& value, Options& options) {
+  options.probe_limits.max_period = std::chrono::floor<seconds>(value.Duration(seconds(1)));
 }
 
 void ReadMaxBitrate(FlagValue& value, Options& options) {
@@ -93,17 +98,10 @@ void ReadMaxBitrate(FlagValue& value, Options& options) {
   options.probe_limits.max_bitrate_bits_per_second = bitrate->bits_per_second;
 }
 
-void ReadAllowTarget(FlagValue& value, Options& options) {
+template <Status (TargetPolicy::*kAdd)(const std::string&)>
+void ReadRules(FlagValue& value, Options& options) {
   for (const std::string& rule : value.texts()) {
-    if (const Status added = options.target_policy.AddTarget(rule); !added) {
-      value.Refuse(added.error().message, rule);
-    }
-  }
-}
-
-void ReadAllowPort(FlagValue& value, Options& options) {
-  for (const std::string& rule : value.texts()) {
-    if (const Status added = options.target_policy.AddPort(rule); !added) {
+    if (const Status added = (options.target_policy.*kAdd)(rule); !added) {
       value.Refuse(added.error().message, rule);
     }
   }
@@ -112,14 +110,42 @@ void ReadAllowPort(FlagValue& value, Options& options) {
 void ReadLockName(FlagValue& value, Options& options) {
   options.lock_name = value.text();
   if (!IsLockName(value.text()) || !IsAlnum(value.text().front())) {
-    value.Refuse("1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit");
+    value.Refuse("1 to 64 characters of A-Z a-z 0-9 . _ -, the first one a letter or digit");
   }
+}
+
+// The member of Options that a path of member pointers leads to.
+template <auto... kPath>
+auto& Member(Options& options) {
+  return (options.*....*kPath);
+}
+
+template <auto... kPath>
+void ReadSwitch(FlagValue& value, Options& options) {
+  Member<kPath...>(options) = value.IsOn();
+}
+
+template <std::uint32_t kMin, std::uint32_t kMax, auto... kPath>
+void ReadCount(FlagValue& value, Options& options) {
+  Member<kPath...>(options) = value.Count(kMin, kMax);
+}
+
+template <std::int64_t kMinNanoseconds, auto... kPath>
+void ReadDuration(FlagValue& value, Options& options) {
+  Member<kPath...>(options) = value.Duration(nanoseconds(kMinNanoseconds));
+}
+
+// `kNames` are those of the enumerators, in their order.
+template <const auto& kNames, auto kMember>
+void ReadChoice(FlagValue& value, Options& options) {
+  auto& member = options.*kMember;
+  member = static_cast<std::remove_reference_t<decltype(member)>>(value.Choice(kNames));
 }
 
 using enum FlagKind;
 
-// gflags' own flags (--flagfile, --fromenv, --helpfull and so on) and glog's are not in it and so
-// unknown to the user. Rows are read in this order.
+// In the order of reading. The flags that gflags and glog define themselves (--flagfile, --fromenv,
+// --helpfull and so on) are unknown flags to the user.
 constexpr FlagRow kFlags[] = {
     {"Web", "web.listen-address", kRepeated, ":9579",
      "Address to listen on: HOST:PORT, :PORT or unix:/path. Repeatable.", ReadListenAddresses},
@@ -131,98 +157,79 @@ constexpr FlagRow kFlags[] = {
      "Prometheus exporter-toolkit.",
      ReadWebConfigFile},
     {"Web", "web.systemd-socket", kSwitch, "false",
-     "Take the listening sockets from systemd instead of opening them.",
-     [](FlagValue& value, Options& options) { options.systemd_socket = value.IsOn(); }},
+     "Use listening sockets that systemd passes instead of opening them.",
+     ReadSwitch<&Options::systemd_socket>},
     {"Web", "web.max-connections", kValue, "512",
-     "Connections held at once; a further one is closed at once and counted.",
-     [](FlagValue& value, Options& options) { options.max_connections = value.Count(1, 100'000); }},
+     "Maximum number of open connections; a further one replaces an idle one or is closed.",
+     ReadCount<1, 100'000, &Options::max_connections>},
     {"iperf3", "iperf3.path", kValue, "iperf3",
      "The iperf3 program: found on PATH at start, or an absolute path.", ReadIperf3Path},
     {"iperf3", "iperf3.timeout", kValue, "",
      "Upper limit of one probe. Unset: no limit beyond the scrape's own.", ReadIperf3Timeout},
     {"Probe", "probe.timeout-offset", kValue, "500ms",
-     "Subtracted from the scrape timeout so that the answer arrives in time.",
-     [](FlagValue& value, Options& options) {
-       options.probe_times.offset = value.Duration(nanoseconds(0));
-     }},
+     "Subtracted from the scrape timeout so that the response arrives in time.",
+     ReadDuration<0, &Options::probe_times, &ProbeTimes::offset>},
     {"Probe", "probe.default-timeout", kValue, "30s",
-     "Used when the scraper sends no timeout header.",
-     [](FlagValue& value, Options& options) {
-       options.probe_times.default_timeout = value.Duration(nanoseconds(1));
-     }},
-    {"Probe", "probe.max-period", kValue, "1h", "Longest test that a URL may ask for.",
-     [](FlagValue& value, Options& options) {
-       options.probe_limits.max_period = std::chrono::floor<seconds>(value.Duration(seconds(1)));
-     }},
+     "Used if the scraper sends no timeout header.",
+     ReadDuration<1, &Options::probe_times, &ProbeTimes::default_timeout>},
+    {"Probe", "probe.max-period", kValue, "1h", "Maximum period that a URL may ask for.",
+     ReadMaxPeriod},
     {"Probe", "probe.max-parallel", kValue, "128",
      "Maximum number of streams that a URL may ask for.",
-     [](FlagValue& value, Options& options) {
-       options.probe_limits.max_parallel = value.Count(1, 128);
-     }},
+     ReadCount<1, 128, &Options::probe_limits, &ProbeLimits::max_parallel>},
     {"Probe", "probe.max-bitrate", kValue, "",
-     "Highest bitrate, over all streams, that a URL may ask for; a probe that names none is held "
-     "to it too. Unset: no limit.",
+     "Maximum bitrate, over all streams, that a URL may ask for. A probe without a bitrate is "
+     "limited to it as well. Unset: no limit.",
      ReadMaxBitrate},
     {"Probe", "probe.allow-target", kRepeated, "",
-     "Only these targets, judged by the address that a name resolves to. Repeatable. Unset: all.",
-     ReadAllowTarget},
-    {"Probe", "probe.allow-port", kRepeated, "", "Only these ports. Repeatable. Unset: all.",
-     ReadAllowPort},
+     "Allow only these targets: CIDR (checked on the resolved address), host name or *.suffix. "
+     "Repeatable. Unset: all.",
+     ReadRules<&TargetPolicy::AddTarget>},
+    {"Probe", "probe.allow-port", kRepeated, "",
+     "Allow only these ports or ranges. Repeatable. Unset: all.",
+     ReadRules<&TargetPolicy::AddPort>},
     {"Probe", "probe.retries", kValue, "0",
-     "How often a probe that found the server busy or refusing is tried again, inside its "
-     "deadline.",
-     [](FlagValue& value, Options& options) { options.probe_retries = value.Count(0, 100); }},
+     "How often a probe is retried inside its deadline if the server is busy or refuses it.",
+     ReadCount<0, 100, &Options::probe_retries>},
     {"Probe", "probe.failure-values", kValue, "zero",
-     "zero: a failed probe answers the Go exporter's names with 0; absent: only iperf3_up 0 and "
+     "zero: a failed probe exports the Go exporter's names with 0; absent: only iperf3_up 0 and "
      "the reason.",
-     [](FlagValue& value, Options& options) {
-       options.failure_values = value.Choice<FailureValues>(kFailureValuesNames);
-     }},
-    {"Probe", "probe.max-queued", kValue, "256", "Waiting probes; beyond it the answer is 503.",
-     [](FlagValue& value, Options& options) { options.max_queued = value.Count(0, 100'000); }},
+     ReadChoice<kFailureValuesNames, &Options::failure_values>},
+    {"Probe", "probe.max-queued", kValue, "256",
+     "Maximum number of waiting probes; beyond it the response is 503.",
+     ReadCount<0, 100'000, &Options::max_queued>},
     {"Lock", "lock.scope", kValue, "host",
      "host: one test at a time; bind: one per source address or device; target: one per target and "
      "port; none: no lock.",
-     [](FlagValue& value, Options& options) {
-       options.lock_scope = value.Choice<LockScope>(kLockScopeNames);
-     }},
+     ReadChoice<kLockScopeNames, &Options::lock_scope>},
     {"Lock", "lock.name", kValue, "iperf3_exporter",
-     "Exporters on one host that share the name share the lock.", ReadLockName},
+     "Exporters on one host with the same name share the lock.", ReadLockName},
     {"Lock", "lock.timeout", kValue, "80s",
      "Longest wait for the lock; the scrape's own deadline may end it sooner.",
-     [](FlagValue& value, Options& options) {
-       options.lock_timeout = value.Duration(nanoseconds(0));
-     }},
-    {"Worker", "worker.count", kValue, "4", "Worker processes.",
-     [](FlagValue& value, Options& options) { options.worker_count = value.Count(1, 128); }},
+     ReadDuration<0, &Options::lock_timeout>},
+    {"Worker", "worker.count", kValue, "4", "Number of worker processes.",
+     ReadCount<1, 128, &Options::worker_count>},
     {"Worker", "worker.path", kValue, "",
      "The worker program. Unset: beside the exporter, then in the libexec directory.",
      ReadWorkerPath},
     {"Worker", "sandbox", kValue, "require",
-     "require: do not start unless every layer that this kernel can give is enabled; best-effort: "
+     "require: do not start unless every layer that this kernel offers is enabled; best-effort: "
      "log and export what is missing; diagnose: for porters, report refused system calls by name "
      "instead of killing (not a protection).",
-     [](FlagValue& value, Options& options) {
-       options.sandbox = value.Choice<SandboxMode>(kSandboxModeNames);
-     }},
+     ReadChoice<kSandboxModeNames, &Options::sandbox>},
     {"Log", "log.level", kValue, "info", "Lowest level that is logged.",
-     [](FlagValue& value, Options& options) {
-       options.log_level = value.Choice<LogLevel>(kLogLevelNames);
-     }},
-    {"Log", "log.format", kValue, "logfmt", "Form of the log lines on stderr.",
-     [](FlagValue& value, Options& options) {
-       options.log_format = value.Choice<LogFormat>(kLogFormatNames);
-     }},
+     ReadChoice<kLogLevelNames, &Options::log_level>},
+    {"Log", "log.format", kValue, "logfmt", "Format of the log lines on stderr.",
+     ReadChoice<kLogFormatNames, &Options::log_format>},
     {"Other", "config.check", kSwitch, "false",
-     "Check flags and files, say what is wrong, and exit: 0 good, 1 bad.",
-     [](FlagValue& value, Options& options) { options.config_check = value.IsOn(); }},
-    {"Other", "version", kSwitch, "false", "Print the version and exit.", nullptr},
+     "Check flags and files, report errors, and exit: 0 good, 1 bad.",
+     ReadSwitch<&Options::config_check>},
 };
 
 constexpr int kExitUsage = 2;
 constexpr int kExitCheckFailed = 1;
 
-// Also when the command line could not be read to its end.
+// Works for an invalid command line, too.
 bool AsksForCheck(int argc, const char* const* argv) {
   return std::any_of(argv + std::min(argc, 1), argv + argc, [](std::string_view text) {
     return text == "--config.check" || text == "-config.check" || text == "--config.check=true" ||
@@ -230,24 +237,19 @@ bool AsksForCheck(int argc, const char* const* argv) {
   });
 }
 
-Result<Options> ReadOptions(const FlagTexts& flags) {
-  Options options;
-  for (const FlagRow& row : kFlags) {
-    if (Status read = ReadFlag(row, flags, options); !read) return tl::unexpected(read.error());
-  }
-  return options;
-}
-
 }  // namespace
 
 std::variant<Options, ExitRequest> ParseOptions(int argc, const char* const* argv) {
-  const auto flags = ParseFlags(kFlags, argc, argv);
-  if (flags && flags->help) return ExitRequest{0, HelpText(kFlags), false};
-  if (flags && flags->version) return ExitRequest{0, VersionText(), false};
-  auto options = flags ? ReadOptions(*flags) : tl::unexpected(flags.error());
-  if (options) return std::move(*options);
+  Options options;
+  const auto request = ReadFlags(kFlags, argc, argv, options);
+  if (request == CommandLineRequest::kRun) return options;
+  if (request == CommandLineRequest::kPrintHelp) return ExitRequest{0, HelpText(kFlags)};
+  if (request == CommandLineRequest::kPrintVersion) {
+    return ExitRequest{0, std::string("iperf3_exporter, version ") + kVersion + " (revision " +
+                              kRevision + ", build type " + kBuildType + ")\n"};
+  }
   return ExitRequest{AsksForCheck(argc, argv) ? kExitCheckFailed : kExitUsage,
-                     "iperf3_exporter: " + options.error().message + '\n', true};
+                     "iperf3_exporter: " + request.error().message + '\n'};
 }
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-// The command line, as typed and checked values.
+// The command line as checked values.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@
 
 namespace iperf3_exporter {
 
-// A member per flag (docs/REFERENCE.md); the defaults are in the table of options.cc.
+// One member per flag (docs/REFERENCE.md). The defaults are in the table of options.cc.
 struct Options {
   std::vector<std::string> listen_addresses;  // ParseListenAddress accepts each
   std::string telemetry_path;
@@ -48,16 +48,15 @@ struct Options {
   bool config_check = false;
 };
 
-// The program ends without having started: --help, --version, or a command line that can't work.
+// Exit instead of starting: --help, --version, or an invalid command line.
 struct ExitRequest {
-  int code = 0;
+  int code = 0;      // 0: `text` belongs on stdout, else on stderr
   std::string text;  // complete lines
-  bool to_stderr = false;
 };
 
-// Reads and checks everything that can be checked without opening a socket, the programs it
-// will start included (PATH is read). The web configuration file is not read here. With
-// --config.check a fault exits with 1 instead of 2. Not thread-safe (gflags).
+// Reads the command line and checks all that can be checked without opening a socket, including the
+// programs to start (PATH is read). The web configuration file is not read. With --config.check an
+// error exits with 1 instead of 2. Not thread-safe (gflags).
 [[nodiscard]] std::variant<Options, ExitRequest> ParseOptions(int argc, const char* const* argv);
 
 }  // namespace iperf3_exporter
