@@ -1,10 +1,10 @@
-# Two stages: the first builds the Debian package, the second holds only what it needs to run.
+# Two stages: the first builds the Debian package, the second contains only the package and its dependencies.
 #
 #   docker build -t iperf3-exporter --build-arg REVISION=$(git rev-parse --short=12 HEAD) .
 #   docker run --read-only --cap-drop=ALL --security-opt no-new-privileges -p 9579:9579 iperf3-exporter
 FROM debian:bookworm-slim AS build
 WORKDIR /src
-# The packages that the build needs, as a layer of its own: sources change more often.
+# The build dependencies are a separate layer, because the sources change more often.
 COPY Makefile ./
 COPY .ci/install-packages .ci/
 RUN apt-get update && apt-get install -y --no-install-recommends make && make package-needs
@@ -16,19 +16,20 @@ FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="iperf3_exporter" \
       org.opencontainers.image.description="Prometheus exporter for iperf3" \
       org.opencontainers.image.licenses="Apache-2.0"
-# A fixed number, so that runAsNonRoot can be checked and containers can share the lock.
+# A fixed user ID, so that Kubernetes can check runAsNonRoot and containers can share the lock.
 RUN groupadd --system --gid 9579 iperf3-exporter && \
     useradd --system --uid 9579 --gid 9579 --no-create-home --home-dir / --shell /usr/sbin/nologin iperf3-exporter
-# The package brings what it depends on; systemd itself is not needed, only its small sysusers program.
+# apt installs the dependencies of the package. systemd itself is not needed, only systemd-sysusers.
 RUN --mount=type=bind,from=build,source=/src/build/package,target=/package \
     apt-get update && \
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       systemd-standalone-sysusers /package/iperf3-exporter_*.deb && \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 USER 9579:9579
-# iperf3's stream buffer: with --read-only this is the one place that can be written.
+# For iperf3's stream buffer: the only writable directory with --read-only.
 VOLUME /tmp
 EXPOSE 9579
-# With another port set HEALTH_PORT; with TLS turn it off (--no-healthcheck) and let the orchestrator ask.
+# Set HEALTH_PORT if you change the port. With TLS, disable this check (--no-healthcheck) and let the orchestrator
+# check.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/${HEALTH_PORT:-9579} && printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["/usr/bin/iperf3_exporter"]

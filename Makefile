@@ -1,5 +1,5 @@
-# A thin front to CMake and CTest. Every target installs the Debian packages that it needs and that are
-# missing (as root or through sudo), and says which.
+# A thin wrapper around CMake and CTest. Every target installs the missing Debian packages that it needs (as root or
+# with sudo) and lists them.
 
 BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-dev libboost-dev \
 	nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev libdeflate-dev \
@@ -16,7 +16,7 @@ FUZZ_PACKAGES := clang libclang-rt-dev
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
-# Tests mostly wait: an iperf3 test of one second takes a second and hardly any processor time.
+# More jobs than cores, because tests mostly wait: a one-second iperf3 test uses hardly any CPU.
 TEST_JOBS ?= $(shell echo $$((2 * $$(nproc))))
 FUZZ_SECONDS ?= 60
 SECONDS ?= 300
@@ -32,19 +32,19 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help run build test test-asan test-tsan test-systemd test-container bench style lint lint-changed fuzz torture install \
 	package-needs package clean
 
-help: ## show this list
+help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
-run: ## build, start an iperf3 server and the exporter on loopback, show one probe; Ctrl-C ends it
+run: ## build, start an iperf3 server and the exporter on loopback, run one probe; Ctrl-C stops them
 	@$(NEED) "build and run" $(BUILD_PACKAGES) $(RUN_PACKAGES)
 	$(CONFIGURE_RELEASE)
-	@echo "Building. The first time takes minutes; the last step, linking, optimises each program as a whole" \
-	  "and prints nothing for a minute or two."
+	@echo "Building. The first build takes several minutes. The last step, linking with whole-program optimization," \
+	  "prints nothing for a minute or two."
 	cmake --build --preset release -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
 	@.ci/demo build/release/bin
 
-build: ## build the programs as they are shipped, in build/release/bin
+build: ## build the release programs in build/release/bin
 	@$(NEED) "build" $(BUILD_PACKAGES)
 	$(CONFIGURE_RELEASE)
 	cmake --build --preset release -j $(JOBS)
@@ -61,7 +61,7 @@ test-asan: ## run the unit, process and fuzz tests under AddressSanitizer and Un
 	cmake --build --preset asan -j $(JOBS)
 	ctest --preset asan -j $(TEST_JOBS)
 
-test-tsan: ## run the unit tests of what has threads under ThreadSanitizer
+test-tsan: ## run the unit tests of threaded code under ThreadSanitizer
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset tsan
 	cmake --build --preset tsan -j $(JOBS)
@@ -73,38 +73,38 @@ test-systemd: ## install the package under a real systemd in a container (root)
 	cmake --preset dev
 	ctest --preset dev -L systemd
 
-test-container: ## build the Dockerfile and run it with podman (root)
+test-container: ## build the image and run it with podman (root)
 	@$(NEED) "test the container image" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(CONTAINER_PACKAGES)
 	cmake --preset dev
 	ctest --preset dev -L container
 
-bench: ## measure in ten minutes; prints a table beside the record, JSON in build/bench/
+bench: ## run the benchmarks (five minutes), compare with the record; JSON in build/bench/
 	@$(NEED) "build and measure" $(BUILD_PACKAGES) $(BENCH_PACKAGES)
 	cmake --preset release -DEXPORTER_BENCH=ON
 	cmake --build --preset release -j $(JOBS)
 	@bench/run.py build/release/bin build/bench
 
-style: ## check the format of the C++ and the shell scripts
+style: ## check the format of the C++ code, and the shell scripts
 	@$(NEED) "check the style" $(STYLE_PACKAGES)
 	git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run -Werror
 	git grep -lzE '^#!.*/(env )?(ba)?sh$$' | xargs -0 shellcheck -S warning
 	shellcheck -S warning -s bash docs/completion/iperf3_exporter.bash
 
-lint: style ## style, clang's warnings and clang-tidy over everything (more than twenty minutes)
+lint: style ## run style, clang's warnings and clang-tidy over all sources (over twenty minutes)
 	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	cmake --preset tidy
 	cmake --build --preset tidy -j $(JOBS)
 	$(CLANG_TIDY) '$(CURDIR)/(common|worker|supervisor|bench|tests)/.*' 2>/dev/null
 
-lint-changed: style ## style, and clang-tidy over what changed since the last tag or in the last day
+lint-changed: style ## run style, and clang-tidy over sources changed since the last tag or in the last day
 	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	cmake --preset tidy
 	@set -e; files=$$(.ci/changed-sources); \
-	  echo "clang-tidy over $$(echo $$files | wc -w) files, over tests without the static analyzer, which takes two thirds of the time"; \
+	  echo "clang-tidy over $$(echo $$files | wc -w) files; tests without the static analyzer, which takes two thirds of the time"; \
 	  echo "$$files" | grep -v '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) 2>/dev/null; \
 	  echo "$$files" | grep '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) -checks='-clang-analyzer-*' 2>/dev/null
 
-fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@$(NEED) "build and fuzz" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(FUZZ_PACKAGES)
 	cmake --preset fuzz
 	cmake --build --preset fuzz -j $(JOBS)
@@ -116,14 +116,14 @@ fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
 	    $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); \
 	done
 
-torture: ## kill lock holders and waiters at random for SECONDS (300), then delete the lock under them too
+torture: ## kill lock holders and waiters at random for SECONDS (300), then again while deleting the lock
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target lock_torture
 	build/dev/bin/lock_torture --seconds=$(SECONDS)
 	build/dev/bin/lock_torture --seconds=$(SECONDS) --unlink
 
-install: ## install under PREFIX (/usr/local), inside DESTDIR if it is set
+install: ## install to PREFIX (/usr/local), in DESTDIR if set
 	@$(NEED) "build" $(BUILD_PACKAGES)
 	$(CONFIGURE_RELEASE) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	cmake --build --preset release -j $(JOBS)
@@ -132,11 +132,11 @@ install: ## install under PREFIX (/usr/local), inside DESTDIR if it is set
 package-needs:
 	@$(NEED) "build the package" $(BUILD_PACKAGES) dpkg-dev file
 
-package: package-needs ## build the Debian package, in build/package/
+package: package-needs ## build the Debian package in build/package/
 	$(CONFIGURE_RELEASE) -DCMAKE_INSTALL_PREFIX=/usr -UEXPORTER_UNIT_DIR \
 	  $(if $(REVISION),-DEXPORTER_REVISION=$(REVISION),-UEXPORTER_REVISION)
 	cmake --build --preset release -j $(JOBS)
 	cpack -G DEB --config build/release/CPackConfig.cmake -B build/package
 
-clean: ## remove everything that was built
+clean: ## remove all build output
 	rm -rf build

@@ -1,4 +1,4 @@
-# The Debian package, made by `cpack -G DEB` (make package).
+# The Debian package, built by `cpack -G DEB` (make package).
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME iperf3-exporter)
 set(CPACK_PACKAGE_CONTACT "iperf3_exporter authors <iperf3-exporter@example.org>")
@@ -10,14 +10,15 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
-# The one-line description before it is the project's.
+# The summary line comes from the project's description.
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "Runs an iperf3 test for each scrape of /probe and answers with what iperf3
-measured: bandwidth by direction, retransmissions, round-trip time, jitter and
-loss. Tests on one host never overlap, also across several exporters.
+measured: bandwidth per direction, retransmits, round-trip time, jitter and
+loss. Tests on one host never overlap, even with several exporters.
 
 iperf3 and the parser of its report run in sandboxed worker processes.")
-# The libraries are found by dpkg-shlibdeps; iperf3 is run, sysusers creates the user, userdel removes it.
+# dpkg-shlibdeps finds the libraries. The others: iperf3 runs the tests, systemd-sysusers creates the user, userdel
+# removes it.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
     "iperf3, systemd | systemd-standalone-sysusers | systemd-sysusers, init-system-helpers (>= 1.54), passwd")
@@ -27,18 +28,18 @@ file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/debian/conffiles "/etc/default/iperf3-exp
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${debian}/postinst ${debian}/prerm ${debian}/postrm
     ${CMAKE_CURRENT_BINARY_DIR}/debian/conffiles)
 
-# Debian wants its changelog and manuals compressed, without a time stamp so that two builds are equal.
+# Debian requires a compressed changelog, without a timestamp so that builds are reproducible.
 execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} log -1 --format=%cD OUTPUT_VARIABLE CHANGELOG_DATE
                 OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 if(NOT CHANGELOG_DATE)
   set(CHANGELOG_DATE "Thu, 01 Jan 2026 00:00:00 +0000")
 endif()
 configure_file(${debian}/changelog.in debian/changelog @ONLY)
-set(document_folder ${CMAKE_INSTALL_DATAROOTDIR}/doc/iperf3-exporter)
+set(document_directory ${CMAKE_INSTALL_DATAROOTDIR}/doc/iperf3-exporter)
 add_custom_command(OUTPUT debian/changelog.gz
                    COMMAND gzip -9nc debian/changelog > debian/changelog.gz
                    DEPENDS debian/changelog)
 add_custom_target(debian_changelog ALL DEPENDS debian/changelog.gz)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/debian/changelog.gz ${debian}/copyright DESTINATION ${document_folder})
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/debian/changelog.gz ${debian}/copyright DESTINATION ${document_directory})
 
 include(CPack)
