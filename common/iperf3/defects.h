@@ -1,4 +1,4 @@
-// Known defects of iperf3's versions, and what the exporter does about each. A test compares the
+// Known defects of iperf3's versions for which the exporter refuses a test. A test compares the
 // rows with docs/REFERENCE.md. Pure.
 #pragma once
 
@@ -20,24 +20,21 @@ struct Iperf3Version {
   auto operator<=>(const Iperf3Version&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
-// The numbers that `text` begins with: "3.17.1+" is 3.17.1, "3.9" is 3.9.0.
+// The version at the beginning of `text`: "3.17.1+" is 3.17.1, "3.9" is 3.9.0.
 [[nodiscard]] std::optional<Iperf3Version> ParseIperf3VersionNumber(std::string_view text);
 
 struct Iperf3Defect {
   Iperf3Version first;
-  Iperf3Version fixed;        // the first version without it
-  std::string_view versions;  // the same for people
+  Iperf3Version fixed;  // the first version without it
   std::string_view defect;
-  std::string_view response;
-  // The tests that are refused, and the parameter that is named then; nullptr: none.
-  bool (*affects)(const TestOptions& test) = nullptr;
-  std::string_view parameter = {};
+  std::string_view parameter;  // the one that is refused
+  bool (*affects)(const TestOptions& test);
 };
 
 [[nodiscard]] std::span<const Iperf3Defect> Iperf3Defects();
 
-// The first defect of that version for which `test` has to be refused, or nullptr. A version that
-// is not known counts as one without defects.
+// The first defect of that version that affects `test`, or nullptr. An unknown version counts as
+// one without defects.
 [[nodiscard]] const Iperf3Defect* FindDefect(std::string_view version, const TestOptions& test);
 
 }  // namespace iperf3_exporter

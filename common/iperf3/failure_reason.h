@@ -1,5 +1,5 @@
-// Why a test gave no measurement: the closed list of the values of the
-// label `reason`. An error of the exporter itself is an Error (error.h).
+// Why a test produced no measurement: the closed list of values of the label `reason`. An error of
+// the exporter itself is an Error (error.h).
 #pragma once
 
 #include <array>
@@ -10,22 +10,22 @@
 namespace iperf3_exporter {
 
 enum class FailureReason : std::uint8_t {
-  kResolve,            // the name has no usable address
-  kConnectionRefused,  // nothing listens there
+  kResolve,            // the name does not resolve to a usable address
+  kConnectionRefused,  // nothing listens on the port
   kUnreachable,        // no route, bad source address, network or host down
-  kConnectTimeout,     // the connect was not answered
-  kServerBusy,         // the server runs another test
-  kAccessDenied,       // the server refused us (authentication)
-  kServerError,        // anything else that the server, or iperf3 about it, said
-  kDeadline,           // the probe's time was over
-  kCancelled,          // the scraper went away, or the exporter is stopping
-  kBadOutput,          // no valid report, or one without the sums asked for
-  kOutputTooLarge,     // more output than a report can have
+  kConnectTimeout,     // the connection attempt was not answered
+  kServerBusy,         // the server is running another test
+  kAccessDenied,       // authentication failed
+  kServerError,        // any other error of the server, or of iperf3 about it
+  kDeadline,           // the deadline of the probe expired
+  kCancelled,          // the scraper disconnected, or the exporter is stopping
+  kBadOutput,          // no valid report, or one without the requested sums
+  kOutputTooLarge,     // more output than the largest report
   kExec,               // iperf3 could not be started
-  kKilled,             // iperf3 ended by a signal that we did not send
-  kSandboxViolation,   // iperf3 ended by its system call filter
+  kKilled,             // a signal that we did not send killed iperf3
+  kSandboxViolation,   // the system call filter killed iperf3
   kWorkerLost,         // the worker died, hung or broke the protocol
-  kInvalidOption,      // iperf3 refused an option
+  kInvalidOption,      // iperf3 rejected an option
 };
 
 inline constexpr std::array<std::string_view, 16> kFailureReasonNames = {

@@ -12,7 +12,6 @@
 #include <string_view>
 #include <variant>
 
-#include "common/iperf3/iperf3_units.h"
 #include "common/iperf3/test_options.h"
 
 namespace iperf3_exporter {
@@ -69,14 +68,11 @@ using OptionKind = std::variant<RequestValue, FlagOption, ModeOption<Protocol>,
 // All texts are literals, so `data()` is a C string.
 struct TestOption {
   std::string_view name;
+  std::string_view argument;   // iperf3's
+  std::string_view help_word;  // the option in `iperf3 --help`; empty if every iperf3 has it
   OptionKind kind;
-  std::string_view argument = {};  // iperf3's
-  // As `iperf3 --help` spells the option; empty if every iperf3 has it.
-  std::string_view help_word = {};
-  std::string_view alias = {};               // a second name
-  std::optional<Protocol> only_with = {};    // refused with the other protocol
-  std::string_view reference_default = {};   // for REFERENCE
-  std::string_view reference_accepted = {};  // the same: what the kind does not say
+  std::optional<Protocol> only_with = {};  // refused with the other protocol
+  std::string_view alias = {};             // a second name
 };
 
 // The longest name of an interface or a congestion control algorithm.
@@ -85,155 +81,66 @@ inline constexpr std::uint32_t kMaxPeriodSeconds = 86400;     // MAX_TIME of ipe
 inline constexpr std::uint64_t kMaxOmitSeconds = 60;          // MAX_OMIT_TIME of iperf3 3.12
 inline constexpr std::uint64_t kMaxParallel = 128;            // MAX_STREAMS of iperf3
 inline constexpr std::uint64_t kMaxWindowBytes = 512U << 20;  // MAX_TCP_BUFFER of iperf3
+inline constexpr std::uint64_t kMaxByteCount = 1ULL << 50U;
 inline constexpr std::uint64_t kFirstUnprivilegedPort = 1024;
+// A petabit per second: above any link, and small enough that a product with the number of streams
+// stays within 64 bits.
+inline constexpr std::uint64_t kMaxBitsPerSecond64 = 1'000'000'000'000'000;
+inline constexpr std::uint64_t kMaxBurstPackets = 1000;  // MAX_BURST of iperf3
 
 inline constexpr std::array kTestOptions = {
-    TestOption{.name = "target",
-               .kind = RequestValue{},
-               .reference_default = "required",
-               .reference_accepted = "host name, IPv4, IPv6 with or without brackets; `host:port` "
-                                     "if `port` is not given"},
-    TestOption{.name = "port",
-               .kind = RequestValue{},
-               .reference_default = "5201",
-               .reference_accepted = "1 to 65535; 0 means the default"},
-    TestOption{.name = "ip_version",
-               .kind = RequestValue{},
-               .reference_accepted = "4 or 6: only addresses of that version"},
-    TestOption{.name = "reverse_mode",
-               .kind = ModeOption<Direction>{&TestOptions::direction, Direction::kDownload},
-               .argument = "-R",
-               .reference_default = "false",
-               .reference_accepted = "the server sends"},
-    TestOption{.name = "udp_mode",
-               .kind = ModeOption<Protocol>{&TestOptions::protocol, Protocol::kUdp},
-               .argument = "-u",
-               .reference_default = "false"},
-    TestOption{.name = "bidirectional",
-               .kind = ModeOption<Direction>{&TestOptions::direction, Direction::kBidirectional},
-               .argument = "--bidir",
-               .help_word = "--bidir",
-               .reference_default = "false",
-               .reference_accepted = "both directions at once; not with `reverse_mode`"},
+    TestOption{"target", "", "", RequestValue{}},
+    TestOption{"port", "", "", RequestValue{}},
+    TestOption{"ip_version", "", "", RequestValue{}},
+    TestOption{"reverse_mode", "-R", "",
+               ModeOption<Direction>{&TestOptions::direction, Direction::kDownload}},
+    TestOption{"udp_mode", "-u", "", ModeOption<Protocol>{&TestOptions::protocol, Protocol::kUdp}},
+    TestOption{"bidirectional", "--bidir", "--bidir",
+               ModeOption<Direction>{&TestOptions::direction, Direction::kBidirectional}},
     // -t and the cut to what fits: BuildIperf3Argv.
-    TestOption{.name = "period",
-               .kind =
-                   NumberOption{
-                       &TestOptions::period_seconds, NumberForm::kSeconds, {0, kMaxPeriodSeconds}},
-               .reference_default = "`5s`",
-               .reference_accepted = "0 means the default; at most `--probe.max-period`"},
-    TestOption{.name = "bytes",
-               .kind = NumberOption{&TestOptions::bytes, NumberForm::kBytes, {1, kMaxByteCount}},
-               .argument = "-n",
-               .reference_accepted = "ends after that much instead of after `period`, which is "
-                                     "then the limit"},
     TestOption{
-        .name = "parallel",
-        .kind = NumberOption{&TestOptions::parallel, NumberForm::kInteger, {1, kMaxParallel}},
-        .argument = "-P",
-        .reference_default = "1",
-        .reference_accepted = "streams; at most `--probe.max-parallel`"},
+        "period", "", "",
+        NumberOption{&TestOptions::period_seconds, NumberForm::kSeconds, {0, kMaxPeriodSeconds}}},
+    TestOption{"bytes", "-n", "",
+               NumberOption{&TestOptions::bytes, NumberForm::kBytes, {1, kMaxByteCount}}},
+    TestOption{"parallel", "-P", "",
+               NumberOption{&TestOptions::parallel, NumberForm::kInteger, {1, kMaxParallel}}},
     TestOption{
-        .name = "omit",
-        .kind =
-            NumberOption{&TestOptions::omit_seconds, NumberForm::kSeconds, {0, kMaxOmitSeconds}},
-        .argument = "-O",
-        .reference_accepted = "seconds before `period` that do not count"},
-    TestOption{.name = "bitrate",
-               .kind = BitrateOption{},
-               .argument = "-b",
-               .reference_default = "iperf3's own (1M for UDP)",
-               .reference_accepted = "for each stream"},
-    TestOption{.name = "bind_address",
-               .kind = RequestValue{},
-               .argument = "-B",
-               .alias = "bind",
-               .reference_accepted = "source address or host name; `address%device` also sets "
-                                     "`bind_device`"},
-    TestOption{.name = "bind_device",
-               .kind = NameOption{.member = &TestOptions::bind_device,
-                                  .also = ".-_@",
-                                  .expected = "the name of a network interface"},
-               .argument = "--bind-dev",
-               .help_word = "--bind-dev"},
+        "omit", "-O", "",
+        NumberOption{&TestOptions::omit_seconds, NumberForm::kSeconds, {0, kMaxOmitSeconds}}},
+    TestOption{"bitrate", "-b", "", BitrateOption{}},
+    TestOption{"bind_address", "-B", "", RequestValue{}, {}, "bind"},
     TestOption{
-        .name = "window",
-        .kind = NumberOption{&TestOptions::window_bytes, NumberForm::kBytes, {1, kMaxWindowBytes}},
-        .argument = "-w",
-        .reference_accepted = "socket buffers"},
+        "bind_device", "--bind-dev", "--bind-dev",
+        NameOption{&TestOptions::bind_device, ".-_@", false, "the name of a network interface"}},
+    TestOption{"window", "-w", "",
+               NumberOption{&TestOptions::window_bytes, NumberForm::kBytes, {1, kMaxWindowBytes}}},
     // From TCP_MIN_MSS of Linux to MAX_MSS of iperf3.
-    TestOption{.name = "mss",
-               .kind = NumberOption{&TestOptions::mss_bytes, NumberForm::kInteger, {88, 9216}},
-               .argument = "-M",
-               .reference_accepted = "bytes in a TCP segment"},
+    TestOption{"mss", "-M", "",
+               NumberOption{&TestOptions::mss_bytes, NumberForm::kInteger, {88, 9216}}},
     // To MAX_BLOCKSIZE of iperf3. UDP: from MIN_UDP_BLOCKSIZE to a datagram over IPv4.
     TestOption{
-        .name = "length",
-        .kind =
-            NumberOption{
-                &TestOptions::length_bytes, NumberForm::kBytes, {1, 1U << 20}, Bounds{16, 65507}},
-        .argument = "-l",
-        .reference_accepted = "of a write or a datagram"},
-    TestOption{.name = "congestion",
-               .kind = NameOption{.member = &TestOptions::congestion,
-                                  .also = "_-",
-                                  .lower_case = true,
-                                  .expected = "the name of a congestion control algorithm such as "
-                                              "cubic"},
-               .argument = "-C",
-               .help_word = "--congestion"},
-    // The type of service byte, whose upper six bits it is (RFC 2474). Every iperf3 has -S.
-    TestOption{.name = "dscp",
-               .kind = NumberOption{&TestOptions::dscp, NumberForm::kDscp, {0, 63}},
-               .argument = "-S",
-               .help_word = "--dscp"},
-    TestOption{.name = "cport",
-               .kind = NumberOption{&TestOptions::client_port,
-                                    NumberForm::kInteger,
-                                    {kFirstUnprivilegedPort, UINT16_MAX}},
-               .argument = "--cport",
-               .help_word = "--cport",
-               .reference_accepted = "source port of the first stream; each further one has the "
-                                     "next"},
-    TestOption{.name = "no_delay",
-               .kind = FlagOption{&TestOptions::no_delay},
-               .argument = "-N",
-               .reference_default = "false",
-               .reference_accepted = "TCP without Nagle's algorithm"},
-    TestOption{.name = "zerocopy",
-               .kind = FlagOption{&TestOptions::zerocopy},
-               .argument = "-Z",
-               .help_word = "--zerocopy",
-               .reference_default = "false",
-               .reference_accepted = "sends with `sendfile`"},
-    TestOption{.name = "mptcp",
-               .kind = FlagOption{&TestOptions::mptcp},
-               .argument = "--mptcp",
-               .help_word = "--mptcp",
-               .only_with = Protocol::kTcp,
-               .reference_default = "false",
-               .reference_accepted = "Multipath TCP; iperf3 3.19 or newer"},
-    TestOption{.name = "dont_fragment",
-               .kind = FlagOption{&TestOptions::dont_fragment},
-               .argument = "--dont-fragment",
-               .help_word = "--dont-fragment",
-               .only_with = Protocol::kUdp,
-               .reference_default = "false",
-               .reference_accepted = "UDP over IPv4; iperf3 3.10 or newer"},
-    TestOption{.name = "gso",
-               .kind = FlagOption{&TestOptions::gso},
-               .argument = "--gsro",
-               .help_word = "--gsro",
-               .only_with = Protocol::kUdp,
-               .reference_default = "false",
-               .reference_accepted = "UDP segmentation and receive offload; iperf3 3.21 or newer"},
-    TestOption{.name = "skip_rx_copy",
-               .kind = FlagOption{&TestOptions::skip_rx_copy},
-               .argument = "--skip-rx-copy",
-               .help_word = "--skip-rx-copy",
-               .reference_default = "false",
-               .reference_accepted = "the receiver drops the data in the kernel; iperf3 3.19.1 or "
-                                     "newer"},
+        "length", "-l", "",
+        NumberOption{
+            &TestOptions::length_bytes, NumberForm::kBytes, {1, 1U << 20}, Bounds{16, 65507}}},
+    TestOption{"congestion", "-C", "--congestion",
+               NameOption{&TestOptions::congestion, "_-", true,
+                          "the name of a congestion control algorithm such as cubic"}},
+    // The upper six bits of the type of service byte (RFC 2474). Every iperf3 has -S.
+    TestOption{"dscp", "-S", "--dscp",
+               NumberOption{&TestOptions::dscp, NumberForm::kDscp, {0, 63}}},
+    TestOption{
+        "cport", "--cport", "--cport",
+        NumberOption{
+            &TestOptions::client_port, NumberForm::kInteger, {kFirstUnprivilegedPort, UINT16_MAX}}},
+    TestOption{"no_delay", "-N", "", FlagOption{&TestOptions::no_delay}},
+    TestOption{"zerocopy", "-Z", "--zerocopy", FlagOption{&TestOptions::zerocopy}},
+    TestOption{"mptcp", "--mptcp", "--mptcp", FlagOption{&TestOptions::mptcp}, Protocol::kTcp},
+    TestOption{"dont_fragment", "--dont-fragment", "--dont-fragment",
+               FlagOption{&TestOptions::dont_fragment}, Protocol::kUdp},
+    TestOption{"gso", "--gsro", "--gsro", FlagOption{&TestOptions::gso}, Protocol::kUdp},
+    TestOption{"skip_rx_copy", "--skip-rx-copy", "--skip-rx-copy",
+               FlagOption{&TestOptions::skip_rx_copy}},
 };
 
 // What the installed iperf3 has, by its help text.

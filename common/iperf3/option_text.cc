@@ -2,21 +2,74 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <string>
 
 #include "common/go_duration.h"
-#include "common/overloaded.h"
 #include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
+
+// Digits with at most one point, at least one digit; no sign, no exponent.
+std::optional<double> ParseDecimal(std::string_view text) {
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value, std::chars_format::fixed);
+  if (result.ec != std::errc() || result.ptr != end ||
+      text.find_first_not_of("0123456789.") != std::string_view::npos) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+// `#[KMGT]`, the letter in either case.
+std::optional<std::uint64_t> ParseScaled(std::string_view text, double kilo, std::uint64_t max) {
+  constexpr std::string_view kUnits = "KMGTkmgt";
+  const std::size_t unit = text.empty() ? kUnits.npos : kUnits.find(text.back());
+  if (unit != kUnits.npos) text.remove_suffix(1);
+  const auto number = ParseDecimal(text);
+  if (!number) return std::nullopt;
+  const double scaled =
+      *number * (unit == kUnits.npos ? 1 : std::pow(kilo, static_cast<double>(unit % 4 + 1)));
+  if (scaled > static_cast<double>(max)) return std::nullopt;
+  // Rounded, because 0.1 M means 100000, whatever the nearest double is.
+  return static_cast<std::uint64_t>(std::llround(scaled));
+}
+
+struct DscpClass {
+  std::string_view name;
+  std::uint64_t value;
+};
+
+// RFC 2474, 2597 and 3246.
+constexpr std::array<DscpClass, 21> kDscpClasses = {{
+    {"cs0", 0},   {"cs1", 8},   {"cs2", 16},  {"cs3", 24},  {"cs4", 32},  {"cs5", 40},
+    {"cs6", 48},  {"cs7", 56},  {"af11", 10}, {"af12", 12}, {"af13", 14}, {"af21", 18},
+    {"af22", 20}, {"af23", 22}, {"af31", 26}, {"af32", 28}, {"af33", 30}, {"af41", 34},
+    {"af42", 36}, {"af43", 38}, {"ef", 46},
+}};
+
+std::optional<std::uint64_t> ParseDscp(std::string_view text) {
+  const auto* found = std::ranges::find(kDscpClasses, ToLower(text), &DscpClass::name);
+  return found == kDscpClasses.end() ? ParseInteger(text) : found->value;
+}
+
+// A Go duration, rounded up, or a number of seconds.
+std::optional<std::uint64_t> ParseWholeSeconds(std::string_view text) {
+  if (const auto seconds = ParseInteger(text)) return seconds;
+  const auto duration = ParseGoDuration(text);
+  if (!duration || duration->count() < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(*duration).count());
+}
 
 std::optional<std::uint64_t> ParseNumber(NumberForm form, std::string_view text) {
   switch (form) {
     case NumberForm::kInteger:
       return ParseInteger(text);
     case NumberForm::kBytes:
-      return ParseByteCount(text);
+      return ParseScaled(text, 1024, kMaxByteCount);
     case NumberForm::kSeconds:
       return ParseWholeSeconds(text);
     case NumberForm::kDscp:
@@ -26,14 +79,13 @@ std::optional<std::uint64_t> ParseNumber(NumberForm form, std::string_view text)
 }
 
 std::string DescribeNumber(NumberForm form, const Bounds& bounds) {
-  const auto range = [&bounds] {
-    return "from " + std::to_string(bounds.min) + " to " + std::to_string(bounds.max);
-  };
+  const std::string range =
+      "from " + std::to_string(bounds.min) + " to " + std::to_string(bounds.max);
   switch (form) {
     case NumberForm::kInteger:
-      return "must be an integer " + range();
+      return "must be an integer " + range;
     case NumberForm::kBytes:
-      return "must be a number of bytes as #[KMGT] " + range();
+      return "must be a number of bytes as #[KMGT] " + range;
     case NumberForm::kSeconds:
       return "must be a duration such as 10s or 1m30s, from 0 to " +
              FormatGoDuration(std::chrono::seconds(bounds.max)) + ", or whole seconds";
@@ -46,13 +98,20 @@ std::string DescribeNumber(NumberForm form, const Bounds& bounds) {
 Result<std::uint64_t> ParseBoundedNumber(NumberForm form, std::string_view text,
                                          const Bounds& bounds) {
   const auto number = ParseNumber(form, text);
-  if (!number || *number < bounds.min || *number > bounds.max) {
-    return MakeError(DescribeNumber(form, bounds));
-  }
-  return *number;
+  if (number && *number >= bounds.min && *number <= bounds.max) return *number;
+  return MakeError(DescribeNumber(form, bounds));
 }
 
-// Each returns an error that says what is expected.
+// Go's words for a boolean.
+Result<bool> ParseBool(std::string_view text) {
+  constexpr std::array<std::string_view, 6> kTrue = {"1", "t", "T", "TRUE", "true", "True"};
+  constexpr std::array<std::string_view, 6> kFalse = {"0", "f", "F", "FALSE", "false", "False"};
+  if (std::ranges::find(kTrue, text) != kTrue.end()) return true;
+  if (std::ranges::find(kFalse, text) != kFalse.end()) return false;
+  return MakeError("must be true or false (boolean): 1 t T TRUE true True 0 f F FALSE false False");
+}
+
+// Sets one option, or returns an error that says what is expected.
 class OptionParser {
  public:
   OptionParser(std::string_view text, std::uint64_t max, TestOptions& test)
@@ -61,10 +120,7 @@ class OptionParser {
   Status operator()(const RequestValue&) const { return {}; }
 
   Status operator()(const FlagOption& flag) const {
-    const auto value = ParseBool(text_);
-    if (!value) return tl::unexpected(value.error());
-    test_.*flag.member = *value;
-    return {};
+    return ParseBool(text_).map([&](bool value) { test_.*flag.member = value; });
   }
 
   template <typename Enum>
@@ -83,11 +139,10 @@ class OptionParser {
   Status operator()(const NumberOption& option) const {
     Bounds bounds = BoundsOf(option, test_);
     bounds.max = std::min(bounds.max, max_);
-    const auto number = ParseBoundedNumber(option.form, text_, bounds);
-    if (!number) return tl::unexpected(number.error());
-    const bool is_default = option.form == NumberForm::kSeconds && *number == 0;
-    if (!is_default) SetNumber(option, *number, test_);
-    return {};
+    return ParseBoundedNumber(option.form, text_, bounds).map([&](std::uint64_t number) {
+      const bool is_default = option.form == NumberForm::kSeconds && number == 0;
+      if (!is_default) SetNumber(option, number, test_);
+    });
   }
 
   Status operator()(const BitrateOption&) const {
@@ -130,16 +185,21 @@ Status ParseOption(const TestOption& option, std::string_view text, TestOptions&
                        : "must not be true together with 'udp_mode'");
 }
 
-Result<bool> ParseBool(std::string_view text) {
-  constexpr std::array<std::string_view, 6> kTrue = {"1", "t", "T", "TRUE", "true", "True"};
-  constexpr std::array<std::string_view, 7> kFalse = {"", "0", "f", "F", "FALSE", "false", "False"};
-  if (std::ranges::find(kTrue, text) != kTrue.end()) return true;
-  if (std::ranges::find(kFalse, text) != kFalse.end()) return false;
-  return MakeError("must be true or false (boolean): 1 t T TRUE true True 0 f F FALSE false False");
-}
-
 Result<std::uint64_t> ParseBoundedInteger(std::string_view text, const Bounds& bounds) {
   return ParseBoundedNumber(NumberForm::kInteger, text, bounds);
+}
+
+std::optional<Bitrate> ParseBitrate(std::string_view text) {
+  Bitrate bitrate;
+  const std::size_t slash = text.find('/');
+  if (slash != std::string_view::npos) {
+    bitrate.burst_packets = ParseInteger(text.substr(slash + 1), 1, kMaxBurstPackets);
+    if (!bitrate.burst_packets) return std::nullopt;
+  }
+  const auto bits = ParseScaled(text.substr(0, slash), 1000, kMaxBitsPerSecond64);
+  if (!bits) return std::nullopt;
+  bitrate.bits_per_second = *bits;
+  return bitrate;
 }
 
 }  // namespace iperf3_exporter

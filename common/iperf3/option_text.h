@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "common/error.h"
@@ -9,17 +10,23 @@
 
 namespace iperf3_exporter {
 
-// Sets the option that `text` gives; an empty text leaves the default. The options that stand
-// before this one in the table must have been read. A number may not be above `max` either. The
-// error says what is expected: "must be an integer from 1 to 128".
+// Sets the option to `text`; an empty text leaves the default. The options that stand before this
+// one in the table must have been read. A number may not be above `max` either. The error says what
+// is expected: "must be an integer from 1 to 128".
 [[nodiscard]] Status ParseOption(const TestOption& option, std::string_view text, TestOptions& test,
                                  std::uint64_t max = UINT64_MAX);
-
-// Go's words for a boolean; empty means false.
-[[nodiscard]] Result<bool> ParseBool(std::string_view text);
 
 // An integer within the bounds, or the error that names them.
 [[nodiscard]] Result<std::uint64_t> ParseBoundedInteger(std::string_view text,
                                                         const Bounds& bounds);
+
+struct Bitrate {
+  std::uint64_t bits_per_second = 0;  // 0: unlimited
+  std::optional<std::uint64_t> burst_packets;
+};
+
+// iperf3's `#[KMGT][/#]`: K is 1000, the letter in either case, decimals allowed. Absent when the
+// text has another form or a number is out of range.
+[[nodiscard]] std::optional<Bitrate> ParseBitrate(std::string_view text);
 
 }  // namespace iperf3_exporter

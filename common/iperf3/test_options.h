@@ -17,10 +17,10 @@ enum class Direction : std::uint8_t { kUpload, kDownload, kBidirectional };
 struct TestOptions {
   Protocol protocol = Protocol::kTcp;
   Direction direction = Direction::kUpload;
-  std::uint32_t period_seconds = 5;  // with `bytes`: the limit
+  std::uint32_t period_seconds = 5;  // the limit with `bytes`
   std::uint32_t parallel = 1;
   std::uint32_t omit_seconds = 0;
-  std::optional<std::uint64_t> bytes;                    // ends after so many instead
+  std::optional<std::uint64_t> bytes;                    // ends after that many instead
   std::optional<std::uint64_t> bitrate_bits_per_second;  // 0 means unlimited; absent: iperf3's own
   std::optional<std::uint64_t> burst_packets;
   std::optional<std::uint64_t> window_bytes;

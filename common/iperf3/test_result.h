@@ -1,4 +1,4 @@
-// How a test ended: what it measured, or why it measured nothing.
+// The result of a test: a measurement, or why there is none.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,7 @@ inline constexpr std::size_t kMaxErrorTextBytes = 512;
 
 struct TestFailure {
   FailureReason reason = FailureReason::kWorkerLost;
-  // For the log and for people, never for a label: raw bytes of iperf3 or of its peer; may be
-  // empty.
+  // For the log and for people, never for a label: raw bytes from iperf3 or its peer. May be empty.
   std::string detail;
 
   bool operator==(const TestFailure&) const = default;

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "common/build_info.h"
-#include "common/iperf3/iperf3_units.h"
+#include "common/iperf3/option_text.h"
 #include "common/lock/lock_files.h"
 #include "common/program_file.h"
 #include "common/text.h"
