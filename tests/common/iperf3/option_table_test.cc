@@ -7,7 +7,6 @@
 
 #include "common/iperf3/option_text.h"
 #include "common/overloaded.h"
-#include "common/wire/option_fields.h"
 #include "common/wire/wire.h"
 
 namespace iperf3_exporter {
@@ -152,26 +151,6 @@ TEST(OptionTableTest, FindsOptionsInTheHelpText) {
   EXPECT_EQ(ParseIperf3Help(""), Iperf3Capabilities{});
   const Iperf3Capabilities automatic = ParseIperf3Help("--connect-timeout --udp-counters-64bit");
   EXPECT_TRUE(automatic.connect_timeout && automatic.udp_counters_64bit);
-}
-
-TEST(OptionTableTest, CarriesCapabilitiesAndNoUnknownOnes) {
-  for (const TestOption& option : kTestOptions) {
-    wire::Writer out(16);
-    const Iperf3Capabilities capabilities = ParseIperf3Help(option.help_word);
-    wire::PutCapabilities(out, capabilities);
-    const auto bytes = out.Take();
-    wire::Reader in(bytes);
-    EXPECT_EQ(wire::GetCapabilities(in), capabilities) << option.name;
-    EXPECT_EQ(in.Finish(), nullptr);
-  }
-  wire::Writer out(16);
-  out.Put(~std::uint64_t{0});
-  out.Put(std::uint8_t{0});
-  out.Put(std::uint8_t{0});
-  const auto bytes = out.Take();
-  wire::Reader in(bytes);
-  (void)wire::GetCapabilities(in);
-  EXPECT_STREQ(in.Finish(), "capabilities");
 }
 
 }  // namespace

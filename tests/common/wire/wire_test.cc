@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace iperf3_exporter {
@@ -131,6 +132,16 @@ TEST(WireTest, RefusesReasonsThatDoNotExist) {
 TEST(WireTest, RefusesTextsOfTheSetUpThatAreNotPrintable) {
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(WorkerReady{.iperf3 = {.version = "3.12\n"}})));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::SetUpFailed{"\x1b[31m"})));
+}
+
+TEST(WireTest, RefusesUnknownCapabilities) {
+  constexpr std::size_t kCapabilities = 12 + 2 + kMaxVersionTextBytes;  // behind head and version
+  for (const TestOption& option : kTestOptions) {
+    ExpectCarried(WorkerReady{.iperf3 = {.capabilities = ParseIperf3Help(option.help_word)}});
+  }
+  wire::Frame frame = wire::Encode(WorkerReady{});
+  std::fill_n(frame.begin() + kCapabilities, 8, std::byte{0xff});
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "wrong frame: capabilities");
 }
 
 TEST(WireTest, CutsTextsToTheirFields) {
