@@ -1,6 +1,8 @@
 #include "common/go_duration.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 
@@ -30,54 +32,33 @@ constexpr std::array<Unit, 8> kUnits = {{
     {"h", 3'600'000'000'000},
 }};
 
-// A decimal as integer part, and numerator over a power of ten.
-struct Decimal {
-  Nanoseconds whole = 0;
-  Nanoseconds fraction = 0;
-  double scale = 1;
-};
+// Removes the decimal digits at the beginning of `text` and returns them.
+std::string_view TakeDigits(std::string_view& text) {
+  const std::string_view digits = text.substr(0, text.find_first_not_of("0123456789"));
+  text.remove_prefix(digits.size());
+  return digits;
+}
 
-std::optional<Decimal> TakeDecimal(std::string_view& text) {
-  Decimal decimal;
-  bool digits = false;
-  for (; !text.empty() && IsDigit(text[0]); text.remove_prefix(1), digits = true) {
-    if (decimal.whole > kMaxMagnitude / 10) return std::nullopt;
-    decimal.whole = decimal.whole * 10 + static_cast<Nanoseconds>(text[0] - '0');
-    if (decimal.whole > kMaxMagnitude) return std::nullopt;
-  }
-  if (!text.empty() && text[0] == '.') {
+// Removes a decimal and its unit, and returns their product.
+std::optional<Nanoseconds> TakeQuantity(std::string_view& text) {
+  std::string_view whole = TakeDigits(text);
+  std::string_view fraction;
+  if (text.starts_with('.')) {
     text.remove_prefix(1);
-    for (; !text.empty() && IsDigit(text[0]); text.remove_prefix(1), digits = true) {
-      // Further digits change nothing.
-      if (decimal.fraction > (kMaxMagnitude - 1) / 10) continue;
-      decimal.fraction = decimal.fraction * 10 + static_cast<Nanoseconds>(text[0] - '0');
-      decimal.scale *= 10;
-    }
+    fraction = TakeDigits(text).substr(0, 19);  // further digits change nothing
   }
-  if (!digits) return std::nullopt;
-  return decimal;
-}
-
-const Unit* TakeUnit(std::string_view& text) {
-  std::size_t length = 0;
-  while (length < text.size() && text[length] != '.' && !IsDigit(text[length])) ++length;
-  const std::string_view name = text.substr(0, length);
-  text.remove_prefix(length);
-  for (const Unit& unit : kUnits) {
-    if (unit.name == name) return &unit;
-  }
-  return nullptr;
-}
-
-std::optional<Nanoseconds> Multiply(const Decimal& decimal, const Unit& unit) {
-  if (decimal.whole > kMaxMagnitude / unit.nanoseconds) return std::nullopt;
-  Nanoseconds product = decimal.whole * unit.nanoseconds;
-  if (decimal.fraction > 0) {
-    product += static_cast<Nanoseconds>(static_cast<double>(decimal.fraction) *
-                                        (static_cast<double>(unit.nanoseconds) / decimal.scale));
-  }
-  if (product > kMaxMagnitude) return std::nullopt;
-  return product;
+  if (whole.empty() && fraction.empty()) return std::nullopt;
+  const std::string_view name = text.substr(0, text.find_first_of(".0123456789"));
+  text.remove_prefix(name.size());
+  const auto* unit = std::ranges::find(kUnits, name, &Unit::name);
+  if (unit == kUnits.end()) return std::nullopt;
+  if (whole.empty()) whole = "0";
+  const auto count = ParseInteger(whole, 0, kMaxMagnitude / unit->nanoseconds);
+  if (!count) return std::nullopt;
+  const double scale = std::pow(10, static_cast<double>(fraction.size()));
+  const auto part = static_cast<double>(ParseInteger(fraction).value_or(0)) *
+                    (static_cast<double>(unit->nanoseconds) / scale);
+  return *count * unit->nanoseconds + static_cast<Nanoseconds>(part);
 }
 
 // The sum of all decimals with their units.
@@ -86,14 +67,9 @@ std::optional<Nanoseconds> ParseMagnitude(std::string_view text) {
   if (text.empty()) return std::nullopt;
   Nanoseconds sum = 0;
   while (!text.empty()) {
-    const std::optional<Decimal> decimal = TakeDecimal(text);
-    if (!decimal) return std::nullopt;
-    const Unit* unit = TakeUnit(text);
-    if (unit == nullptr) return std::nullopt;
-    const std::optional<Nanoseconds> part = Multiply(*decimal, *unit);
-    if (!part) return std::nullopt;
-    sum += *part;
-    if (sum > kMaxMagnitude) return std::nullopt;
+    const auto quantity = TakeQuantity(text);
+    if (!quantity || *quantity > kMaxMagnitude - sum) return std::nullopt;
+    sum += *quantity;
   }
   return sum;
 }

@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -27,11 +28,10 @@ struct Entry {
 thread_local const Entry* current_entry = nullptr;
 
 bool NeedsQuotes(std::string_view value) {
-  if (value.empty()) return true;
-  for (const char c : value) {
-    if (!IsPrintable(c) || c == ' ' || c == '"' || c == '=' || c == '\\') return true;
-  }
-  return value.size() > kMaxLogValueBytes;
+  return value.empty() || value.size() > kMaxLogValueBytes ||
+         std::ranges::any_of(value, [](char c) {
+           return !IsPrintable(c) || std::string_view(" \"=\\").find(c) != std::string_view::npos;
+         });
 }
 
 class Line {
@@ -80,11 +80,6 @@ LogLevel LevelOf(google::LogSeverity severity) {
   return severity == google::GLOG_WARNING ? LogLevel::kWarn : LogLevel::kError;
 }
 
-google::LogSeverity SeverityOf(LogLevel level) {
-  if (level == LogLevel::kError) return google::GLOG_ERROR;
-  return level == LogLevel::kWarn ? google::GLOG_WARNING : google::GLOG_INFO;
-}
-
 class StderrSink : public google::LogSink {
  public:
   using google::LogSink::send;
@@ -99,8 +94,9 @@ class StderrSink : public google::LogSink {
              kLogLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))],
              true);
     // A library's own line names its source: the text alone is rarely enough.
-    if (!entry)
+    if (!entry) {
       line.Add("caller", std::string(base_filename) + ':' + std::to_string(line_number), true);
+    }
     line.Add("msg", std::string_view(message, message_length), true);
     if (entry) {
       for (const LogField& field : entry->fields) line.Add(field.key, field.value, field.is_text);
@@ -146,7 +142,7 @@ void Log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
   if (!LogEnabled(level)) return;
   const Entry entry{level, fields};
   current_entry = &entry;
-  google::LogMessage("", 0, SeverityOf(level)).stream() << message;
+  google::LogMessage("", 0, google::GLOG_INFO).stream() << message;
   current_entry = nullptr;
 }
 

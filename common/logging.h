@@ -23,14 +23,14 @@ inline constexpr std::array<std::string_view, 4> kLogLevelNames = {"debug", "inf
                                                                    "error"};
 inline constexpr std::array<std::string_view, 2> kLogFormatNames = {"logfmt", "json"};
 
-// Longest value of a field, and longest message, before escaping; the rest is replaced by "…".
+// The maximum length of a value and of the message, before escaping; "…" replaces the rest.
 inline constexpr std::size_t kMaxLogValueBytes = 1024;
 
 // One key with its value. A number stays a number in JSON.
 struct LogField {
-  LogField(std::string_view field_key, std::string_view text) : key(field_key), value(text) {}
-  LogField(std::string_view field_key, const char* text) : key(field_key), value(text) {}
-  LogField(std::string_view field_key, const std::string& text) : key(field_key), value(text) {}
+  template <std::convertible_to<std::string_view> Text>
+  LogField(std::string_view field_key, const Text& text)
+      : key(field_key), value(static_cast<std::string_view>(text)) {}
   LogField(std::string_view field_key, bool truth)
       : key(field_key), value(truth ? "true" : "false"), is_text(false) {}
   template <std::integral T>
@@ -43,10 +43,10 @@ struct LogField {
   bool is_text = true;
 };
 
-// Once, at start, before any other thread and before the sandbox. `program`: a literal.
+// Called once at start, before any other thread and before the sandbox. `program`: a literal.
 void InitLogging(const char* program, LogLevel level, LogFormat format);
 
-// Whether a line of this level would be written; for values that are costly to make.
+// Whether a line of this level is written. Lets the caller skip values that are costly to build.
 [[nodiscard]] bool LogEnabled(LogLevel level);
 
 // Writes one line: ts (RFC 3339, UTC, milliseconds), level, msg, then the fields in order.

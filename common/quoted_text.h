@@ -7,15 +7,11 @@
 
 namespace iperf3_exporter {
 
-// Length of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with; 0 when it does
-// not begin with one, or is empty.
-[[nodiscard]] std::size_t Utf8SequenceBytes(std::string_view text);
-
 [[nodiscard]] bool IsUtf8(std::string_view text);
 
 // `text` in double quotes with JSON's escapes: printable UTF-8 stays, control characters become
-// \n, \u001b and so on, each byte that is not UTF-8 becomes \ufffd. Of a text longer than
-// `max_bytes` only so much is shown, and "…".
+// \n, \u001b and so on, each byte that is not UTF-8 becomes \ufffd. A text longer than `max_bytes`
+// is cut and ends with "…".
 [[nodiscard]] std::string QuoteText(std::string_view text, std::size_t max_bytes);
 
 }  // namespace iperf3_exporter

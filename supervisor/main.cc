@@ -5,7 +5,7 @@
 #include <variant>
 
 #include "common/logging.h"
-#include "common/main_wall.h"
+#include "common/run_main.h"
 #include "supervisor/app/exporter.h"
 #include "supervisor/auth/web_security.h"
 #include "supervisor/config/options.h"

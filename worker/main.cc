@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "common/main_wall.h"
+#include "common/run_main.h"
 #include "worker/loop/worker_loop.h"
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "common/build_sanitizers.h"
-#include "common/main_wall.h"
+#include "common/run_main.h"
 #include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {

@@ -1,4 +1,4 @@
-#include "common/main_wall.h"
+#include "common/run_main.h"
 
 #include <unistd.h>
 
