@@ -26,12 +26,10 @@ int PortIn(const std::string& log) {
 
 int FreePort() {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
+  sockaddr_in address = LoopbackAddress(0);
   socklen_t length = sizeof address;
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
-      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(fd.get(), name, length) != 0 || ::getsockname(fd.get(), name, &length) != 0) {
     Die("no free port");
   }
   return ntohs(address.sin_port);
@@ -54,7 +52,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv, int output_fd) 
   if (::pipe2(ends, O_CLOEXEC) != 0) Die("pipe");
   output_ = UniqueFd(ends[0]);
   const UniqueFd write_end(ends[1]);
-  // Nobody may read on, and a full pipe would block the child: this holds the text of 1,000 tests.
+  // The parent may stop reading, and a full pipe would block the child: room for 1,000 tests.
   constexpr int kPipeBytes = 1 << 20;
   if (::fcntl(output_.get(), F_SETPIPE_SZ, kPipeBytes) < 0) Die("size of a pipe");
   posix_spawn_file_actions_t actions;
@@ -82,7 +80,7 @@ std::string ChildProcess::ReadUntil(std::string_view expected) {
   char buffer[4096];
   while (text.find(expected) == std::string::npos) {
     const ssize_t bytes = ::read(output_.get(), buffer, sizeof buffer);
-    if (bytes <= 0) Die("a program ended early:\n" + text);
+    if (bytes <= 0) Die("a program exited early:\n" + text);
     text.append(buffer, static_cast<std::size_t>(bytes));
   }
   return text;
@@ -125,7 +123,7 @@ const std::string& ExporterProcess::Get(const std::string& path_and_query) {
   connection_->Ask(path_and_query);
   while (!connection_->Read()) {
   }
-  return connection_->answer();
+  return connection_->response();
 }
 
 std::size_t ExporterProcess::ProportionalBytes() const {

@@ -1,5 +1,5 @@
-// The programs that a benchmark starts: the real exporter, a real iperf3 server, any program to its
-// end. Each ends with its owner. Any failure ends the benchmark.
+// The programs that a benchmark starts: the real exporter, a real iperf3 server, any program until
+// it exits. Each is terminated with its owner. Any failure ends the benchmark.
 #pragma once
 
 #include <sys/types.h>
@@ -15,10 +15,10 @@
 
 namespace iperf3_exporter::bench {
 
-// A child process and a pipe from one of its outputs. SIGTERM and a wait end it.
+// A child process and a pipe from one of its outputs. The destructor terminates and reaps it.
 class ChildProcess {
  public:
-  // Searches PATH for argv[0]. `output_fd` of the child (1 or 2) is the pipe's other end.
+  // Searches PATH for argv[0]. `output_fd` of the child (1 or 2) is the pipe's write end.
   ChildProcess(const std::vector<std::string>& argv, int output_fd);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
@@ -26,10 +26,10 @@ class ChildProcess {
 
   [[nodiscard]] pid_t pid() const { return pid_; }
 
-  // Everything that it wrote, once that contains `expected`.
+  // Reads until the output contains `expected`, and returns all of it.
   std::string ReadUntil(std::string_view expected);
 
-  // Reads until it closes the output, then waits for it. Its exit status must be 0.
+  // Reads until the child closes its output, and reaps it. Its exit status must be 0.
   std::string ReadToEnd();
 
  private:
@@ -39,15 +39,15 @@ class ChildProcess {
 
 class ExporterProcess {
  public:
-  // Waits until the log contains `started`, by default that a worker is ready. `flags` come after
-  // those for port and lock.
+  // Waits until the log contains `started`; the default means that a worker is ready. `flags`
+  // follow those for port and lock.
   explicit ExporterProcess(const std::vector<std::string>& flags,
                            std::string_view started = "msg=ready");
   ~ExporterProcess();
   ExporterProcess(const ExporterProcess&) = delete;
   ExporterProcess& operator=(const ExporterProcess&) = delete;
 
-  // Head and body of the answer to a GET; valid until the next Get.
+  // Head and body of the response to a GET; valid until the next Get.
   [[nodiscard]] const std::string& Get(const std::string& path_and_query);
 
   [[nodiscard]] pid_t pid() const { return child_->pid(); }
@@ -75,7 +75,7 @@ class RealServer {
   std::optional<ChildProcess> child_;
 };
 
-// Runs `argv` to its end and returns what it printed on stdout. Its exit status must be 0.
+// Runs `argv` until it exits and returns its standard output. Its exit status must be 0.
 [[nodiscard]] std::string RunProgram(const std::vector<std::string>& argv);
 
 }  // namespace iperf3_exporter::bench

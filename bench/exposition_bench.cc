@@ -1,5 +1,5 @@
-// What a page costs: one probe's, the exporter's own as /metrics gives it, in both forms, and
-// /lock-status. Every page is compared with what it must hold before it is timed.
+// What a page costs: that of a probe, /metrics in both formats, and /lock-status. Every page is
+// verified before it is timed.
 #include <benchmark/benchmark.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
@@ -53,7 +53,7 @@ BENCHMARK_CAPTURE(ProbePage, tcp_bidirectional, Protocol::kTcp, Direction::kBidi
 BENCHMARK_CAPTURE(ProbePage, tcp_openmetrics, Protocol::kTcp, Direction::kUpload,
                   ExpositionFormat::kOpenMetrics);
 
-// As a server sees it: one request more on each page, and nothing else changed.
+// As a server sees it: each page counts one request more, and nothing else has changed.
 void MetricsPage(benchmark::State& state, ExpositionFormat format) {
   ExporterMetrics metrics;
   metrics.SetIperf3Version("3.12");
@@ -73,7 +73,7 @@ void MetricsPage(benchmark::State& state, ExpositionFormat format) {
 BENCHMARK_CAPTURE(MetricsPage, text, ExpositionFormat::kText);
 BENCHMARK_CAPTURE(MetricsPage, openmetrics, ExpositionFormat::kOpenMetrics);
 
-// The same with an event between two pages, so that nearly everything is written anew.
+// The same with an event between two pages, so that nearly everything is formatted again.
 void MetricsPageAfterEvent(benchmark::State& state) {
   ExporterMetrics metrics;
   const LiveState live = SampleState();
@@ -90,7 +90,7 @@ void MetricsPageAfterEvent(benchmark::State& state) {
 }
 BENCHMARK(MetricsPageAfterEvent);
 
-// /lock-status as it is built while so many wait.
+// /lock-status while that many probes wait.
 void LockStatusPage(benchmark::State& state) {
   LockStatus status;
   status.name = "iperf3_exporter";
@@ -111,7 +111,7 @@ void LockStatusPage(benchmark::State& state) {
 }
 BENCHMARK(LockStatusPage)->Arg(0)->Arg(500)->Arg(5000);
 
-// For comparison: prometheus-cpp's own way, a registry per probe and its serializer, 20 gauges.
+// For comparison: prometheus-cpp with a registry per probe, 20 gauges, and its serializer.
 void PrometheusCppRegistryPerProbe(benchmark::State& state) {
   const auto build = [] {
     prometheus::Registry registry;

@@ -1,5 +1,5 @@
-// The real exporter's /metrics over 64 kept connections, as fast as it can. What lasts is the
-// processor time that the supervisor takes for a page; a loaded machine does not change it much.
+// The real exporter's /metrics over 64 kept connections, as fast as it can. The result to compare
+// is the supervisor's processor time per page, which load on the machine changes little.
 #include <benchmark/benchmark.h>
 #include <poll.h>
 
@@ -16,7 +16,7 @@ namespace iperf3_exporter::bench {
 namespace {
 
 constexpr int kConnections = 64;
-constexpr std::size_t kAnswersPerIteration = 1000;
+constexpr std::size_t kResponsesPerIteration = 1000;
 
 double ProcessorSeconds(clockid_t clock) {
   timespec now{};
@@ -24,12 +24,12 @@ double ProcessorSeconds(clockid_t clock) {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-void RequirePage(const std::string& answer) {
-  if (!answer.starts_with("HTTP/1.1 200 OK\r\n") || !answer.ends_with("\n") ||
-      answer.find("\niperf3_exporter_build_info{") == std::string::npos ||
-      answer.find("\niperf3_exporter_config_last_reload_success_timestamp_seconds ") ==
+void RequirePage(const std::string& response) {
+  if (!response.starts_with("HTTP/1.1 200 OK\r\n") || !response.ends_with("\n") ||
+      response.find("\niperf3_exporter_build_info{") == std::string::npos ||
+      response.find("\niperf3_exporter_config_last_reload_success_timestamp_seconds ") ==
           std::string::npos) {
-    Die("not the page of metrics:\n" + answer);
+    Die("not the page of metrics:\n" + response);
   }
 }
 
@@ -44,27 +44,27 @@ void BM_MetricsOver64Connections(benchmark::State& state) {
   }
   clockid_t clock{};
   if (::clock_getcpuclockid(exporter.pid(), &clock) != 0) Die("clock of the exporter");
-  std::size_t answers = 0;
+  std::size_t responses = 0;
   std::size_t page_bytes = 0;
   const double before = ProcessorSeconds(clock);
   for (auto _ : state) {
-    const std::size_t target = answers + kAnswersPerIteration;
-    while (answers < target) {
+    const std::size_t target = responses + kResponsesPerIteration;
+    while (responses < target) {
       if (::poll(polls.data(), polls.size(), -1) <= 0) Die("poll");
       for (std::size_t i = 0; i < polls.size(); ++i) {
         if (polls[i].revents == 0 || !connections[i].Read()) continue;
-        RequirePage(connections[i].answer());
-        page_bytes = connections[i].answer().size();
-        ++answers;
+        RequirePage(connections[i].response());
+        page_bytes = connections[i].response().size();
+        ++responses;
         connections[i].Ask("/metrics");
       }
     }
   }
   const double seconds = ProcessorSeconds(clock) - before;
-  state.SetItemsProcessed(static_cast<std::int64_t>(answers));
+  state.SetItemsProcessed(static_cast<std::int64_t>(responses));
   state.counters["page_bytes"] = static_cast<double>(page_bytes);
-  state.counters["us_per_request"] = seconds * 1e6 / static_cast<double>(answers);
-  state.counters["requests_per_core_second"] = static_cast<double>(answers) / seconds;
+  state.counters["us_per_request"] = seconds * 1e6 / static_cast<double>(responses);
+  state.counters["requests_per_core_second"] = static_cast<double>(responses) / seconds;
 }
 BENCHMARK(BM_MetricsOver64Connections)->Unit(benchmark::kMillisecond)->UseRealTime();
 

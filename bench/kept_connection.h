@@ -1,35 +1,40 @@
 // One keep-alive connection to the exporter under a benchmark. Any failure ends the benchmark.
 #pragma once
 
+#include <netinet/in.h>
+
+#include <chrono>
 #include <cstddef>
 #include <string>
-#include <string_view>
 
 #include "common/unique_fd.h"
 
 namespace iperf3_exporter::bench {
 
+[[nodiscard]] sockaddr_in LoopbackAddress(int port);
+
 class KeptConnection {
  public:
-  // Connects to that port of 127.0.0.1.
+  // Connects to `port` of 127.0.0.1.
   explicit KeptConnection(int port);
 
   // For poll(2).
   [[nodiscard]] int fd() const { return fd_.get(); }
 
   // Sends a GET as Prometheus does. One request at a time.
-  void Ask(std::string_view path_and_query);
+  void Ask(const std::string& path_and_query,
+           std::chrono::seconds scrape_timeout = std::chrono::seconds(30));
 
-  // Reads once and blocks while there is nothing to read. True when the answer is complete.
+  // Reads once and blocks while there is nothing to read. True when the response is complete.
   [[nodiscard]] bool Read();
 
-  // Head and body of the last complete answer; valid until the next Ask.
-  [[nodiscard]] const std::string& answer() const { return answer_; }
+  // Head and body of the last complete response; valid until the next Ask.
+  [[nodiscard]] const std::string& response() const { return response_; }
 
  private:
   UniqueFd fd_;
-  std::string answer_;
-  std::size_t answer_bytes_ = 0;  // 0 until the head is complete
+  std::string response_;
+  std::size_t response_bytes_ = 0;  // 0 until the head is complete
 };
 
 }  // namespace iperf3_exporter::bench

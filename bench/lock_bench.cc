@@ -1,5 +1,5 @@
-// What the host lock costs: taken and given back when nobody else wants it, and handed from one
-// live process to another. The answer (no overlap, no loss) is verified before it is timed.
+// What the host lock costs: acquired and released without contention, and handed over from one live
+// process to another. Mutual exclusion is verified too.
 #include <benchmark/benchmark.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/measure.h"
 #include "common/lock/host_lock.h"
 #include "common/lock/lock_files.h"
 
@@ -29,11 +30,11 @@ const LockUser kUser{.target = "server.example", .port = 5201};
 Deadline Soon() { return Clock::now() + seconds(10); }
 std::int64_t Now() { return Clock::now().time_since_epoch().count(); }
 
-// A lock of this benchmark's own, gone with it.
+// A lock of this benchmark alone, removed at its end.
 class LockFiles {
  public:
   LockFiles() {
-    if (!CreateLockFiles(name_, kScope)) std::abort();
+    if (!CreateLockFiles(name_, kScope)) bench::Die("no lock files");
   }
   ~LockFiles() {
     for (const LockFile file : kLockFiles) ::unlink(LockFilePath(file, name_, kScope).c_str());
@@ -42,9 +43,7 @@ class LockFiles {
   LockFiles& operator=(const LockFiles&) = delete;
 
   std::unique_ptr<HostLock> Open() const {
-    auto lock = HostLock::Open(name_, kScope);
-    if (!lock) std::abort();
-    return std::move(*lock);
+    return bench::ValueOrDie(HostLock::Open(name_, kScope));
   }
 
  private:
@@ -84,11 +83,11 @@ struct Relay {
   std::atomic<int> last_holder;
   std::atomic<std::int64_t> released_ns;
   std::atomic<std::size_t> handovers;
-  std::atomic<std::int64_t> taken_ns[4096];
+  std::atomic<std::int64_t> acquired_ns[4096];
 };
 
-// Takes the lock, "tests" for long enough that the other waits for the wakeup, and releases. A
-// sample is the time from the start of the other's release to having the lock.
+// Acquires the lock, holds it long enough that the other process waits for the wakeup, and releases
+// it. A sample is the time from the start of the other's release until the lock is acquired.
 void Run(Relay& relay, int self, const LockFiles& files, std::size_t wanted) {
   const auto lock = files.Open();
   while (relay.handovers < wanted) {
@@ -98,7 +97,7 @@ void Run(Relay& relay, int self, const LockFiles& files, std::size_t wanted) {
     if (!held || relay.inside.fetch_add(1) != 0) relay.overlap = true;
     if (relay.last_holder.exchange(self) == 3 - self &&
         now - began > nanoseconds(milliseconds(2)).count()) {
-      relay.taken_ns[relay.handovers++] = now - relay.released_ns;
+      relay.acquired_ns[relay.handovers++] = now - relay.released_ns;
     }
     std::this_thread::sleep_for(milliseconds(6));
     relay.inside.fetch_sub(1);
@@ -124,7 +123,7 @@ void BM_HandOver(benchmark::State& state) {
     Run(*relay, 1, files, kHandOvers);
     ::waitpid(other, nullptr, 0);
     if (relay->overlap) state.SkipWithError("two holders at once");
-    samples.assign(relay->taken_ns, relay->taken_ns + kHandOvers);
+    samples.assign(relay->acquired_ns, relay->acquired_ns + kHandOvers);
     std::ranges::sort(samples);
     state.SetIterationTime(static_cast<double>(samples[samples.size() / 2]) * 1e-9);
   }

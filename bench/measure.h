@@ -1,20 +1,29 @@
-// What the benchmarks share: stopping at a wrong answer, a median, the time of one call.
+// What the benchmarks share: stopping at a wrong answer, a median, the duration of one call.
 #pragma once
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "common/error.h"
 
 namespace iperf3_exporter::bench {
 
 // Prints `why` on stderr and exits with status 1.
 [[noreturn]] void Die(const std::string& why);
 
-// The middle of `values` once they are sorted; of an even number the upper of the two.
-// `values` must not be empty.
+// The value of `result`, which must not be an error.
+template <typename T>
+[[nodiscard]] T ValueOrDie(Result<T> result) {
+  if (!result) Die(result.error().message);
+  return std::move(*result);
+}
+
+// The middle of the sorted `values`; the upper one of two. `values` must not be empty.
 [[nodiscard]] double Median(std::vector<double> values);
 
-// How many seconds `call` takes.
+// The duration of `call` in seconds.
 template <typename Call>
 [[nodiscard]] double SecondsOf(Call call) {
   const auto start = std::chrono::steady_clock::now();

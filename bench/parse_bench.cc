@@ -1,29 +1,23 @@
-// Parsing iperf3's reports, beside what bounds it and what it could be instead, over the same bytes
-// in one run:
-//   parse     ReportParser: the whole document checked, every number taken
-//   evaluate  EvaluateRun: the same, the check against the run, and large buffers returned
-//   ondemand  simdjson On-Demand: the keys asked for in iperf3's order, the rest skipped unchecked
+// Parsing iperf3's reports, compared with its upper bound and with alternatives, over the same
+// bytes in one run:
+//   parse     ReportParser: the whole document checked, every number extracted
+//   evaluate  EvaluateRun: the same, the check against the run, and large buffers freed
+//   ondemand  simdjson On-Demand: the keys read in iperf3's order, the rest skipped unchecked
 //   stage1    simdjson's structural scan, the ceiling of any parser that looks at every byte
-//   nlohmann  nlohmann::json into a tree, the same numbers taken from it
-// and reading the report from a pipe, without and with parsing it. Every answer is checked before
-// anything is timed.
+//   nlohmann  nlohmann::json into a tree, the same numbers read from it
+// Every answer is checked before anything is timed.
 #include <benchmark/benchmark.h>
-#include <fcntl.h>
 #include <simdjson.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
+#include <array>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "bench/measure.h"
 #include "tests/worker/iperf3/padded_report.h"
 #include "worker/iperf3/verdict.h"
 
@@ -39,16 +33,11 @@ struct Sample {
   [[nodiscard]] std::size_t size() const { return text().size(); }
 };
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string((std::istreambuf_iterator<char>(in)), {});
-}
-
-// All reports of the corpus that are a measurement, by the command that made them.
+// The successful reports of the corpus, and the options of the commands that made them.
 std::vector<Sample> ReadCorpus(const std::string& version) {
   std::vector<Sample> samples;
   const std::string directory = std::string(BENCH_DATA_DIR) + "/corpus/" + version + "/";
-  const auto cases = nlohmann::json::parse(ReadFile(directory + "cases.json"));
+  const auto cases = nlohmann::json::parse(PaddedReport::Read(directory + "cases.json").text());
   ReportParser parser;
   for (const auto& [name, about] : cases.items()) {
     const std::string command = about["command"].get<std::string>() + " ";
@@ -61,8 +50,7 @@ std::vector<Sample> ReadCorpus(const std::string& version) {
     if (const std::size_t at = command.find(" -P "); at != command.npos) {
       test.parallel = static_cast<std::uint32_t>(std::atoi(command.c_str() + at + 4));
     }
-    Sample sample{std::string(version).append("/").append(name),
-                  PaddedReport::Read(std::string(directory).append(name).append(".json")), test};
+    Sample sample{version + "/" + name, PaddedReport::Read(directory + name + ".json"), test};
     if (about["status"] == 0 && parser.Parse(sample.text(), test)) {
       samples.push_back(std::move(sample));
     }
@@ -76,12 +64,12 @@ double ReceivedBytes(const nlohmann::json& report) {
   return end[end.contains("sum_received") ? "sum_received" : "sum"]["bytes"].get<double>();
 }
 
-// What the parser takes of a TCP upload, in the order in which iperf3 prints it.
+// The numbers that the parser reads from a TCP upload, in the order in which iperf3 prints them.
 double ReadOnDemand(simdjson::ondemand::parser& parser, const Sample& sample) {
   auto document =
       parser.iterate(sample.text().data(), sample.size(), sample.size() + kReportPaddingBytes);
   auto end = document.find_field("end");
-  const auto take = [](auto&& object, const char* key) {
+  const auto read = [](auto&& object, const char* key) {
     double number = 0;
     if (object.find_field(key).get_double().get(number) != simdjson::SUCCESS) number = -1;
     benchmark::DoNotOptimize(number);
@@ -89,18 +77,18 @@ double ReadOnDemand(simdjson::ondemand::parser& parser, const Sample& sample) {
   };
   for (auto stream : end.find_field("streams")) {
     auto sender = stream.find_field("sender").get_object();
-    for (const char* key : {"max_snd_cwnd", "max_rtt", "min_rtt", "mean_rtt"}) take(sender, key);
+    for (const char* key : {"max_snd_cwnd", "max_rtt", "min_rtt", "mean_rtt"}) read(sender, key);
   }
   auto sent = end.find_field("sum_sent").get_object();
-  for (const char* key : {"seconds", "bytes", "bits_per_second", "retransmits"}) take(sent, key);
+  for (const char* key : {"seconds", "bytes", "bits_per_second", "retransmits"}) read(sent, key);
   auto received = end.find_field("sum_received").get_object();
-  take(received, "seconds");
-  const double received_bytes = take(received, "bytes");
-  take(received, "bits_per_second");
+  read(received, "seconds");
+  const double received_bytes = read(received, "bytes");
+  read(received, "bits_per_second");
   auto cpu = end.find_field("cpu_utilization_percent").get_object();
   for (const char* key :
        {"host_total", "host_user", "host_system", "remote_total", "remote_user", "remote_system"}) {
-    take(cpu, key);
+    read(cpu, key);
   }
   return received_bytes;
 }
@@ -121,8 +109,7 @@ void CheckOrDie(const Sample& sample) {
        (!IsTcpUpload(sample) || bytes == ReadOnDemand(parser, sample)))) {
     return;
   }
-  std::fprintf(stderr, "%s: wrong answer\n", sample.name.c_str());
-  std::exit(1);
+  bench::Die(sample.name + ": wrong answer");
 }
 
 void SetBytes(benchmark::State& state, const Sample& sample) {
@@ -197,70 +184,25 @@ void BenchNlohmann(benchmark::State& state, const Sample& sample) {
   SetBytes(state, sample);
 }
 
-// One report after another through a pipe, from a thread that has them ready. A report ends where
-// its size is reached; the buffer is used again.
-void BenchPipe(benchmark::State& state, const Sample& sample, bool parse) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) std::exit(1);
-  fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
-  std::thread writer([&sample, out = ends[1]] {
-    for (;;) {
-      for (std::size_t at = 0; at < sample.size();) {
-        const ssize_t bytes = write(out, sample.text().data() + at, sample.size() - at);
-        if (bytes <= 0) return;  // the reader has closed
-        at += static_cast<std::size_t>(bytes);
-      }
-    }
-  });
-  ReportParser parser;
-  std::string buffer(sample.size() + kReportPaddingBytes, '\0');
-  for (auto _ : state) {
-    for (std::size_t at = 0; at < sample.size();) {
-      const ssize_t bytes = read(ends[0], buffer.data() + at, sample.size() - at);
-      if (bytes <= 0) std::exit(1);
-      at += static_cast<std::size_t>(bytes);
-    }
-    if (parse) {
-      benchmark::DoNotOptimize(
-          parser.Parse(std::string_view(buffer).substr(0, sample.size()), sample.test));
-    }
-  }
-  SetBytes(state, sample);
-  close(ends[0]);
-  writer.join();
-  close(ends[1]);
-}
-
-using Bench = void (*)(benchmark::State&, const Sample&);
-
-void BenchPipeAlone(benchmark::State& state, const Sample& sample) {
-  BenchPipe(state, sample, false);
-}
-void BenchPipeAndParse(benchmark::State& state, const Sample& sample) {
-  BenchPipe(state, sample, true);
-}
-
 void Register(const Sample& sample) {
-  const auto add = [&](const char* what, Bench bench) {
+  const auto add = [&](const char* what, auto bench) {
     benchmark::RegisterBenchmark(
-        (std::string(what) + "/" + sample.name).c_str(),
+        (what + sample.name).c_str(),
         [bench, &sample](benchmark::State& state) { bench(state, sample); });
   };
-  add("parse", BenchParse);
-  add("nlohmann", BenchNlohmann);
-  add("stage1", BenchStage1);
-  if (IsTcpUpload(sample)) add("ondemand", BenchOnDemand);
-  add("evaluate", BenchEvaluate);
-  add("pipe", BenchPipeAlone);
-  add("pipe_and_parse", BenchPipeAndParse);
+  add("parse/", BenchParse);
+  add("nlohmann/", BenchNlohmann);
+  add("stage1/", BenchStage1);
+  if (IsTcpUpload(sample)) add("ondemand/", BenchOnDemand);
+  add("evaluate/", BenchEvaluate);
 }
 
 // The reports that are timed; all are checked.
 bool IsTimed(const std::string& name) {
-  static const std::vector<std::string> names = {
+  constexpr std::array<std::string_view, 7> kTimed = {
       "3.9/tcp_default",  "3.12/tcp_default", "3.12/tcp_P128",        "3.12/udp_10M",
       "3.18/tcp_default", "3.18/tcp_P128",    "3.12/tcp_t60_i0.1_P16"};
-  return std::find(names.begin(), names.end(), name) != names.end();
+  return std::ranges::find(kTimed, name) != kTimed.end();
 }
 
 }  // namespace
@@ -268,11 +210,9 @@ bool IsTimed(const std::string& name) {
 
 int main(int argc, char** argv) {
   using iperf3_exporter::Sample;
-  std::signal(SIGPIPE, SIG_IGN);
   std::vector<Sample> samples;
   for (const char* version : {"3.9", "3.12", "3.18"}) {
-    for (Sample& sample : iperf3_exporter::ReadCorpus(version))
-      samples.push_back(std::move(sample));
+    std::ranges::move(iperf3_exporter::ReadCorpus(version), std::back_inserter(samples));
   }
   for (const Sample& sample : samples) {
     iperf3_exporter::CheckOrDie(sample);

@@ -18,46 +18,41 @@ namespace {
 
 constexpr const char* kInstantIperf3 = BENCH_BINARY_DIR "/instant_iperf3";
 
-void RequireUp(const std::string& answer) {
-  if (answer.find("\niperf3_up{") == std::string::npos ||
-      answer.find("} 1\n") == std::string::npos) {
-    Die("the probe did not succeed:\n" + answer);
+void RequireUp(const std::string& response) {
+  if (response.find("\niperf3_up{") == std::string::npos ||
+      response.find("} 1\n") == std::string::npos) {
+    Die("the probe failed:\n" + response);
   }
 }
 
-// Seconds of the bare program and of the probe, pair by pair.
-class Pairs {
- public:
-  template <typename Bare, typename Probe>
-  void Run(benchmark::State& state, Bare bare, Probe probe,
-           std::chrono::milliseconds pause = std::chrono::milliseconds(0)) {
-    for (auto _ : state) {
-      std::this_thread::sleep_for(pause);
-      bare_.push_back(SecondsOf(bare));
-      std::this_thread::sleep_for(pause);
-      probe_.push_back(SecondsOf(probe));
-      difference_.push_back(probe_.back() - bare_.back());
-      state.SetIterationTime(probe_.back());
-    }
-    state.counters["bare_ms"] = 1e3 * Median(bare_);
-    state.counters["probe_ms"] = 1e3 * Median(probe_);
-    state.counters["overhead_ms"] = 1e3 * Median(difference_);
+// Times the bare program and the probe, pair by pair.
+template <typename Bare, typename Probe>
+void RunPairs(benchmark::State& state, Bare bare, Probe probe,
+              std::chrono::milliseconds pause = std::chrono::milliseconds(0)) {
+  std::vector<double> bare_seconds;
+  std::vector<double> probe_seconds;
+  std::vector<double> differences;
+  for (auto _ : state) {
+    std::this_thread::sleep_for(pause);
+    bare_seconds.push_back(SecondsOf(bare));
+    std::this_thread::sleep_for(pause);
+    probe_seconds.push_back(SecondsOf(probe));
+    differences.push_back(probe_seconds.back() - bare_seconds.back());
+    state.SetIterationTime(probe_seconds.back());
   }
+  state.counters["bare_ms"] = 1e3 * Median(bare_seconds);
+  state.counters["probe_ms"] = 1e3 * Median(probe_seconds);
+  state.counters["overhead_ms"] = 1e3 * Median(differences);
+}
 
- private:
-  std::vector<double> bare_;
-  std::vector<double> probe_;
-  std::vector<double> difference_;
-};
-
-// With a stand-in for iperf3 that answers at once, only the exporter's own time is left. A pause
-// before each run lets processors sleep and caches cool, as between real probes.
+// With a stand-in for iperf3 that answers at once only the exporter's own time is left. A pause
+// before each run lets the processors sleep and the caches go cold, as between real probes.
 void BM_ProbeOfAnInstantIperf3(benchmark::State& state) {
   ExporterProcess exporter({std::string("--iperf3.path=") + kInstantIperf3});
   const std::string probe = "/probe?target=127.0.0.1&period=1s";
   const std::vector<std::string> bare = {kInstantIperf3, "-J", "-c", "127.0.0.1"};
   RequireUp(exporter.Get(probe));
-  Pairs().Run(
+  RunPairs(
       state, [&] { (void)RunProgram(bare); },
       [&] { benchmark::DoNotOptimize(exporter.Get(probe)); },
       std::chrono::milliseconds(state.range(0)));
@@ -76,7 +71,7 @@ struct RealTest {
         bare{"iperf3", "-J", "-4", "-c", "127.0.0.1",         "-p",  std::to_string(port),
              "-t",     "1",  "-i", "1",  "--connect-timeout", "5000"} {}
 
-  // Adds one option to both; an empty `value` is that of a flag of iperf3.
+  // Adds one option to both. An empty `value` means that iperf3's option is a flag.
   void Add(const std::string& parameter, const std::string& option, const std::string& value) {
     probe += "&" + parameter + "=" + (value.empty() ? "true" : value);
     bare.push_back(option);
@@ -87,8 +82,8 @@ struct RealTest {
   std::vector<std::string> bare;
 };
 
-// One second of test each, at full speed (0) or at so many Mbit/s. The length of a test varies by a
-// millisecond or two, so one run tells the median to 0.2 ms: use repetitions to know it better.
+// Tests of one second, at full speed (0) or at that many Mbit/s. The length of a test varies by a
+// millisecond or two, so one run gives the median to 0.2 ms: use repetitions for a better one.
 void BM_ProbeOfARealIperf3(benchmark::State& state) {
   const RealServer server;
   ExporterProcess exporter({});
@@ -97,7 +92,7 @@ void BM_ProbeOfARealIperf3(benchmark::State& state) {
     test.Add("bitrate", "-b", std::to_string(state.range(0)) + "000000");
   }
   RequireUp(exporter.Get(test.probe));
-  Pairs().Run(
+  RunPairs(
       state, [&] { (void)RunProgram(test.bare); }, [&] { RequireUp(exporter.Get(test.probe)); });
 }
 BENCHMARK(BM_ProbeOfARealIperf3)
@@ -115,8 +110,8 @@ double NumberAfter(const std::string& text, const std::string& from, const std::
   return std::strtod(text.c_str() + at + key.size(), nullptr);
 }
 
-// What the filters cost the data: the rate of one side, "sent" or "received", through the exporter
-// and bare, in pairs.
+// What the filters cost in throughput: the rate of one side, "sent" or "received", through the
+// exporter and bare, in pairs.
 void CompareThroughput(benchmark::State& state, const RealTest& test, ExporterProcess& exporter,
                        const std::string& side) {
   const std::string bare_rate_member = "\"sum_" + side + '"';
@@ -127,10 +122,10 @@ void CompareThroughput(benchmark::State& state, const RealTest& test, ExporterPr
   for (auto _ : state) {
     bare_rates.push_back(
         NumberAfter(RunProgram(test.bare), bare_rate_member, "\"bits_per_second\":\t"));
-    const std::string& answer = exporter.Get(test.probe);
-    RequireUp(answer);
+    const std::string& response = exporter.Get(test.probe);
+    RequireUp(response);
     probe_rates.push_back(
-        NumberAfter(answer, "\niperf3_bits_per_second{", "side=\"" + label + "\"} "));
+        NumberAfter(response, "\niperf3_bits_per_second{", "side=\"" + label + "\"} "));
     ratios.push_back(probe_rates.back() / bare_rates.back());
   }
   state.counters["bare_Gbit"] = Median(bare_rates) / 1e9;
@@ -147,7 +142,7 @@ void BM_TcpThroughput(benchmark::State& state) {
 }
 BENCHMARK(BM_TcpThroughput)->Iterations(10)->Unit(benchmark::kMillisecond);
 
-// Datagrams of 64 bytes without a limit: a system call for each, so the filters cost most here.
+// Datagrams of 64 bytes at full speed: one system call each, so the filters cost most here.
 void BM_UdpThroughputOf64Bytes(benchmark::State& state) {
   const RealServer server;
   ExporterProcess exporter({});
@@ -155,7 +150,7 @@ void BM_UdpThroughputOf64Bytes(benchmark::State& state) {
   test.Add("udp_mode", "-u", "");
   test.Add("bitrate", "-b", "100G");
   test.Add("length", "-l", "64");
-  // The receiver loses most of what is sent, more or less as its processor is busy.
+  // The receiver loses most of the packets, depending on the load of its processor.
   CompareThroughput(state, test, exporter, "sent");
 }
 BENCHMARK(BM_UdpThroughputOf64Bytes)->Iterations(20)->Unit(benchmark::kMillisecond);
@@ -171,7 +166,7 @@ void BM_StartToFirstMetrics(benchmark::State& state) {
 }
 BENCHMARK(BM_StartToFirstMetrics)->UseManualTime()->Iterations(30)->Unit(benchmark::kMillisecond);
 
-// Not a time: what an idle exporter with its four workers holds.
+// The memory of an idle exporter with its four workers.
 void BM_IdleMemory(benchmark::State& state) {
   ExporterProcess exporter({});
   for (auto _ : state) benchmark::DoNotOptimize(exporter.Get("/health"));
