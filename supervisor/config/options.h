@@ -11,8 +11,7 @@
 #include "common/lock/lock_key.h"
 #include "common/logging.h"
 #include "common/sandbox_layer.h"
-#include "supervisor/config/failure_values.h"
-#include "supervisor/config/probe_limits.h"
+#include "supervisor/config/probe_settings.h"
 #include "supervisor/config/target_policy.h"
 
 namespace iperf3_exporter {

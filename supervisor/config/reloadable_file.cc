@@ -8,8 +8,8 @@
 namespace iperf3_exporter {
 namespace {
 
-// The connection or the request that brings POST /-/reload makes us look at the files first. What
-// is logged then is not logged again by the reload, for as long as a request may take to arrive.
+// The connection or the request of a POST /-/reload causes a ReloadIfChanged first. The reload that
+// follows within the time that a request may take does not log the same outcome again.
 constexpr std::chrono::seconds kSameReload{10};
 
 double UnixSeconds() { return ToSeconds(std::chrono::system_clock::now().time_since_epoch()); }
@@ -51,16 +51,16 @@ void ReloadableFile::ReloadIfChanged() {
 
 void ReloadableFile::ReloadIfChangedLately() {
   const auto now = Clock::now();
-  if (now < next_look_) return;
-  next_look_ = now + std::chrono::seconds(1);
+  if (now < next_check_) return;
+  next_check_ = now + std::chrono::seconds(1);
   ReloadIfChanged();
 }
 
 void ReloadableFile::LogOutcome(const Status& status) const {
   if (status) {
-    Log(LogLevel::kInfo, name_ + " read again", {{"file", path_}});
+    Log(LogLevel::kInfo, name_ + " reloaded", {{"file", path_}});
   } else {
-    Log(LogLevel::kError, name_ + " refused, the old one is kept",
+    Log(LogLevel::kError, name_ + " refused, the old one stays in use",
         {{"reason", status.error().message}});
   }
 }

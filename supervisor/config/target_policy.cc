@@ -1,6 +1,7 @@
 #include "supervisor/config/target_policy.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "common/text.h"
@@ -10,8 +11,7 @@ namespace {
 
 constexpr unsigned kV4Bits = 32;
 constexpr unsigned kV6Bits = 128;
-constexpr std::size_t kMappedPrefixBytes = 12;
-constexpr unsigned kMappedPrefixBits = kMappedPrefixBytes * 8;
+constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 // Lower case, without the final dot of a fully qualified name.
 std::string Canonical(std::string_view name) {
@@ -19,33 +19,24 @@ std::string Canonical(std::string_view name) {
   return ToLower(name);
 }
 
-// ::ffff:a.b.c.d as a.b.c.d: the same packets go out.
+// ::ffff:a.b.c.d as a.b.c.d: the packets are the same.
 IpAddress Unmapped(const IpAddress& address) {
-  if (!address.is_v6) return address;
-  constexpr std::array<std::uint8_t, kMappedPrefixBytes> kMapped = {0, 0, 0, 0, 0,    0,
-                                                                    0, 0, 0, 0, 0xff, 0xff};
-  if (!std::equal(kMapped.begin(), kMapped.end(), address.bytes.begin())) return address;
+  if (!address.is_v6 ||
+      !std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), address.bytes.begin())) {
+    return address;
+  }
   IpAddress v4;
-  std::copy_n(address.bytes.begin() + kMappedPrefixBytes, 4, v4.bytes.begin());
+  std::copy_n(address.bytes.begin() + kMappedPrefix.size(), 4, v4.bytes.begin());
   return v4;
 }
 
-// Whether the first `bits` bits are the same.
-bool SamePrefix(const IpAddress& a, const IpAddress& b, unsigned bits) {
-  const std::size_t whole = bits / 8;
-  if (!std::equal(a.bytes.begin(), a.bytes.begin() + whole, b.bytes.begin())) return false;
-  const unsigned rest = bits % 8;
-  if (rest == 0) return true;
-  const auto mask = static_cast<std::uint8_t>(0xff << (8 - rest));
-  return (a.bytes[whole] & mask) == (b.bytes[whole] & mask);
-}
-
-bool HasBitsBehind(const IpAddress& address, unsigned prefix_bits) {
-  const unsigned bits = address.is_v6 ? kV6Bits : kV4Bits;
-  for (unsigned bit = prefix_bits; bit < bits; ++bit) {
-    if ((address.bytes[bit / 8] >> (7 - bit % 8)) & 1) return true;
+// The first `prefix_bits` bits of an address; the others are 0.
+auto Prefix(const IpAddress& address, unsigned prefix_bits) {
+  auto bytes = address.bytes;
+  for (unsigned bit = prefix_bits; bit < kV6Bits; ++bit) {
+    bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> bit % 8));
   }
-  return false;
+  return bytes;
 }
 
 }  // namespace
@@ -60,7 +51,7 @@ Status TargetPolicy::AddTarget(const std::string& rule) {
   }
   const bool is_suffix = rule.starts_with("*.");
   const auto name = ParseHost(std::string_view(rule).substr(is_suffix ? 2 : 0));
-  // Digits and dots alone are a wrong address, not the name of a host.
+  // Digits and dots alone are an invalid address, not a host name.
   const bool numeric = rule.find_first_not_of("0123456789.") == std::string::npos;
   if (numeric || !name || name->kind != HostKind::kName || name->text.front() == '.') {
     return MakeError("a CIDR, a host name or *.suffix");
@@ -81,14 +72,12 @@ Status TargetPolicy::AddNetwork(const IpAddress& address,
     return MakeError("a prefix length from 0 to " + std::to_string(bits) + " after the /");
   }
   Network network{address, static_cast<unsigned>(*number)};
-  if (HasBitsBehind(network.address, network.prefix_bits)) {
-    return MakeError("an address without bits set behind its prefix length");
+  if (Prefix(address, network.prefix_bits) != address.bytes) {
+    return MakeError("an address without bits set after its prefix");
   }
-  // Addresses are compared unmapped. A shorter prefix has bits set behind it.
-  const IpAddress unmapped = Unmapped(address);
-  if (unmapped.is_v6 != address.is_v6) {
-    network = {unmapped, network.prefix_bits - kMappedPrefixBits};
-  }
+  // Addresses are compared unmapped. A prefix shorter than the mapped one was refused above.
+  network.address = Unmapped(address);
+  if (network.address.is_v6 != address.is_v6) network.prefix_bits -= kV6Bits - kV4Bits;
   networks_.push_back(network);
   return {};
 }
@@ -118,7 +107,7 @@ bool TargetPolicy::AllowsTarget(const Host& host, const IpAddress& address) cons
   const IpAddress plain = Unmapped(address);
   return std::ranges::any_of(networks_, [&](const Network& network) {
     return network.address.is_v6 == plain.is_v6 &&
-           SamePrefix(network.address, plain, network.prefix_bits);
+           network.address.bytes == Prefix(plain, network.prefix_bits);
   });
 }
 
@@ -128,7 +117,7 @@ bool TargetPolicy::MayAllow(const Host& host) const {
 }
 
 bool TargetPolicy::AllowsPort(std::uint16_t port) const {
-  return ports_.empty() || std::any_of(ports_.begin(), ports_.end(), [&](const auto& range) {
+  return ports_.empty() || std::ranges::any_of(ports_, [port](const auto& range) {
            return port >= range.first && port <= range.second;
          });
 }

@@ -1,4 +1,5 @@
-// Where probes may go: --probe.allow-target and --probe.allow-port. An empty list allows all.
+// The allowed targets and ports: --probe.allow-target and --probe.allow-port. An empty list allows
+// all.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +19,20 @@ class TargetPolicy {
   TargetPolicy() = default;
 
   // Adds a rule: CIDR or address (`10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`), host name
-  // (`probe.example.org`), or `*.example.org` for every name below it. A CIDR with bits set behind
-  // its prefix is refused. The error's text is what was expected.
+  // (`probe.example.org`), or `*.example.org` for every name below it. A CIDR with bits set after
+  // its prefix is refused. The error says what was expected.
   [[nodiscard]] Status AddTarget(const std::string& rule);
   // `5201` or `5201-5210`.
   [[nodiscard]] Status AddPort(const std::string& rule);
 
-  // `host` is what was asked for, `address` what it resolved to and what iperf3 gets. Names compare
-  // without case and without a final dot. An IPv4 address mapped into IPv6 counts as the IPv4
-  // address, in a rule too.
+  // `host` is what was requested, `address` what it resolved to and what iperf3 is given. Names
+  // are compared without case and without a final dot. An IPv4-mapped IPv6 address counts as the
+  // IPv4 address, also in a rule.
   [[nodiscard]] bool AllowsTarget(const Host& host, const IpAddress& address) const;
   [[nodiscard]] bool AllowsPort(std::uint16_t port) const;
 
-  // Whether `host` can be allowed, before it is resolved. An address is evaluated at once; a name
-  // that no rule can allow never reaches the resolver.
+  // Whether `host` may turn out to be allowed once it is resolved. For an address this is final; a
+  // name that no rule can allow need not be resolved.
   [[nodiscard]] bool MayAllow(const Host& host) const;
 
  private:

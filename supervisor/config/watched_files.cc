@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "common/unique_fd.h"
 
@@ -36,8 +35,8 @@ Result<std::string> WatchedFiles::Read(const std::string& path) {
 }
 
 bool WatchedFiles::HaveChanged() const {
-  return std::any_of(files_.begin(), files_.end(),
-                     [](const auto& file) { return StateOf(file.first) != file.second; });
+  return std::ranges::any_of(files_,
+                             [](const auto& file) { return StateOf(file.first) != file.second; });
 }
 
 WatchedFiles::State WatchedFiles::StateOf(const std::string& path) {

@@ -1,4 +1,4 @@
-// The files that a configuration was read from, so that a change of one is noticed.
+// The files that a configuration was read from, and whether one of them has changed since.
 #pragma once
 
 #include <sys/stat.h>
@@ -21,12 +21,12 @@ inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 
 class WatchedFiles {
  public:
-  // Reads a file and watches it from now on, also when it can't be read. The file's state is taken
-  // before it is read: a change during the read then counts as a later one.
+  // Reads a file and watches it from now on, also if it cannot be read. Takes the file's state
+  // before reading it, so that a change during the read counts as a later one.
   [[nodiscard]] Result<std::string> Read(const std::string& path);
 
-  // Whether a file that was read has been replaced, written or removed since, or has appeared.
-  // Costs one stat(2) for each.
+  // Whether a file has been replaced, written, removed or created since it was read. Costs one
+  // stat(2) per file.
   [[nodiscard]] bool HaveChanged() const;
 
  private:

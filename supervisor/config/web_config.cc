@@ -3,7 +3,6 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <utility>
 
@@ -15,145 +14,137 @@ namespace iperf3_exporter {
 namespace {
 
 using yaml::ConfigError;
+using yaml::ForEachItem;
 using yaml::ForEachPair;
 using yaml::Into;
 using yaml::IsAbsent;
 using yaml::LineOf;
 using yaml::Quote;
-using yaml::Reader;
 using yaml::ReadKeys;
 using yaml::ReadText;
-using yaml::ReadTexts;
 
-template <typename Value>
-Value Lookup(std::optional<Value> found, const YAML::Node& node, const std::string& where,
-             const std::string& what) {
-  if (found) return *found;
-  throw ConfigError{LineOf(node), where + ": unknown " + what + " " + Quote(node.Scalar())};
+// The value of the entry of `table` that `node` names.
+template <typename Table>
+auto Lookup(const Table& table, const YAML::Node& node, const std::string& where,
+            const std::string& what) {
+  const std::string name = ReadText(node, where);
+  const auto entry = std::ranges::find(table, name, &Table::value_type::first);
+  if (entry != table.end()) return entry->second;
+  throw ConfigError{LineOf(node), where + ": unknown " + what + " " + Quote(name)};
 }
 
-Reader IntoText(ConfigText& target) {
-  return [&target](const YAML::Node& node, const std::string& where) {
-    target = {ReadText(node, where), LineOf(node), where.substr(where.rfind('.') + 1)};
-  };
+ConfigText ReadConfigText(const YAML::Node& node, const std::string& where) {
+  return {ReadText(node, where), LineOf(node), where.substr(where.rfind('.') + 1)};
 }
 
 void ReadCiphers(const YAML::Node& node, const std::string& where, TlsConfig& tls) {
   tls.ciphers_line = LineOf(node);
-  bool any = false;
-  (void)ReadTexts(node, where);  // Refuses what is no list of texts.
-  for (const auto& item : node) {
-    const auto cipher = Lookup(FindCipher(item.Scalar()), item, where, "cipher");
-    any = true;
-    if (!cipher.tls13) tls.ciphers.emplace_back(cipher.openssl);
-  }
-  tls.only_tls13_ciphers = any && tls.ciphers.empty();
+  ForEachItem(node, where, [&](const YAML::Node& item) {
+    const std::string_view cipher = Lookup(kTlsCiphers, item, where, "cipher");
+    if (!cipher.starts_with("TLS_")) tls.ciphers.emplace_back(cipher);
+  });
+  tls.only_tls13_ciphers = node.size() > 0 && tls.ciphers.empty();
 }
 
 void ReadCurves(const YAML::Node& node, const std::string& where, TlsConfig& tls) {
-  (void)ReadTexts(node, where);  // Refuses what is no list of texts.
-  for (const auto& item : node) {
-    tls.curves.emplace_back(Lookup(FindCurve(item.Scalar()), item, where, "curve"));
-  }
+  ForEachItem(node, where, [&](const YAML::Node& item) {
+    tls.curves.emplace_back(Lookup(kTlsCurves, item, where, "curve"));
+  });
 }
 
-void ReadVersion(const YAML::Node& node, const std::string& where, TlsVersion& version) {
-  version = Lookup(FindTlsVersion(ReadText(node, where)), node, where, "TLS version");
+TlsVersion ReadVersion(const YAML::Node& node, const std::string& where) {
+  return Lookup(kTlsVersions, node, where, "TLS version");
 }
 
 void ReadClientAuth(const YAML::Node& node, const std::string& where, TlsConfig& tls) {
   tls.client_auth_line = LineOf(node);
-  const std::string text = ReadText(node, where);
-  if (!text.empty())
-    tls.client_auth = Lookup(FindClientAuth(text), node, where, "client auth type");
+  tls.client_auth = Lookup(kClientAuths, node, where, "client auth type");
 }
 
 void ReadTls(const YAML::Node& node, const std::string& section, TlsConfig& tls) {
   tls.line = LineOf(node);
   ReadKeys(node, section,
-           {{"cert", IntoText(tls.cert)},
-            {"key", IntoText(tls.key)},
-            {"client_ca", IntoText(tls.client_ca)},
-            {"cert_file", IntoText(tls.cert_file)},
-            {"key_file", IntoText(tls.key_file)},
-            {"client_ca_file", IntoText(tls.client_ca_file)},
+           {{"cert", Into(tls.cert, ReadConfigText)},
+            {"key", Into(tls.key, ReadConfigText)},
+            {"client_ca", Into(tls.client_ca, ReadConfigText)},
+            {"cert_file", Into(tls.cert_file, ReadConfigText)},
+            {"key_file", Into(tls.key_file, ReadConfigText)},
+            {"client_ca_file", Into(tls.client_ca_file, ReadConfigText)},
             {"client_auth_type", Into(tls, ReadClientAuth)},
-            {"client_allowed_sans", Into(tls.client_allowed_sans)},
+            {"client_allowed_sans", Into(tls.client_allowed_sans, yaml::ReadTexts)},
             {"min_version", Into(tls.min_version, ReadVersion)},
             {"max_version", Into(tls.max_version, ReadVersion)},
             {"cipher_suites", Into(tls, ReadCiphers)},
             {"curve_preferences", Into(tls, ReadCurves)},
-            {"prefer_server_cipher_suites", Into(tls.prefer_server_ciphers)}});
+            {"prefer_server_cipher_suites", Into(tls.prefer_server_ciphers, yaml::ReadBool)}});
 }
 
 // Checks the members of tls_server_config against each other.
-void EvaluateTls(const TlsConfig& tls) {
-  const std::string section = "tls_server_config.";
-  if (tls.min_version > tls.max_version) {
-    throw ConfigError{tls.line, section + "min_version: is above max_version"};
-  }
+void CheckTls(const TlsConfig& tls) {
+  const auto refuse = [](int line, const std::string& reason) {
+    throw ConfigError{line, "tls_server_config." + reason};
+  };
+  if (tls.min_version > tls.max_version) refuse(tls.line, "min_version: is above max_version");
   if (!tls.Enabled()) return;
   const ConfigText& ca = tls.client_ca_file.given() ? tls.client_ca_file : tls.client_ca;
   if (ca.given() && tls.client_auth == ClientAuth::kNone) {
-    throw ConfigError{ca.line, section + "client_ca: a client CA needs a client_auth_type"};
+    refuse(ca.line, "client_ca: a client CA needs a client_auth_type");
   }
   if (tls.client_allowed_sans && tls.client_auth != ClientAuth::kRequireAny &&
       tls.client_auth != ClientAuth::kRequireAndVerify) {
-    throw ConfigError{tls.client_auth_line > 0 ? tls.client_auth_line : tls.line,
-                      section +
-                          "client_allowed_sans: needs client_auth_type RequireAnyClientCert or "
-                          "RequireAndVerifyClientCert"};
+    refuse(tls.client_auth_line > 0 ? tls.client_auth_line : tls.line,
+           "client_allowed_sans: needs client_auth_type RequireAnyClientCert or "
+           "RequireAndVerifyClientCert");
+  }
+  if (!tls.cert.given() && !tls.cert_file.given()) {
+    refuse(tls.line, "cert_file: missing one of cert or cert_file");
+  }
+  if (!tls.key.given() && !tls.key_file.given()) {
+    refuse(tls.line, "key_file: missing one of key or key_file");
   }
 }
 
-struct HeaderRule {
-  std::string_view name;
-  std::vector<std::string_view> values;  // empty: any
+// The headers that may be configured and their valid values; without values: any.
+const std::map<std::string, std::vector<std::string>> kHeaders = {
+    {"Strict-Transport-Security", {}},
+    {"X-Content-Type-Options", {"nosniff"}},
+    {"X-Frame-Options", {"deny", "sameorigin"}},
+    {"X-XSS-Protection", {}},
+    {"Content-Security-Policy", {}},
 };
-
-const std::array<HeaderRule, 5>& HeaderRules() {
-  static const std::array<HeaderRule, 5> rules = {{
-      {"Strict-Transport-Security", {}},
-      {"X-Content-Type-Options", {"nosniff"}},
-      {"X-Frame-Options", {"deny", "sameorigin"}},
-      {"X-XSS-Protection", {}},
-      {"Content-Security-Policy", {}},
-  }};
-  return rules;
-}
 
 void ReadHeaders(const YAML::Node& node, const std::string& section, WebConfig& config) {
   ForEachPair(node, section, [&](const std::string& name, int line, const YAML::Node& value) {
-    const auto& rules = HeaderRules();
-    const auto rule = std::find_if(rules.begin(), rules.end(),
-                                   [&](const HeaderRule& r) { return r.name == name; });
-    if (rule == rules.end()) {
-      throw ConfigError{line, section + ": header " + Quote(name) + " can not be configured"};
+    const auto header = kHeaders.find(name);
+    if (header == kHeaders.end()) {
+      throw ConfigError{line, section + ": header " + Quote(name) + " cannot be configured"};
     }
     const std::string where = section + "." + name;
     const std::string text = IsAbsent(value) ? "" : ReadText(value, where);
-    const auto& values = rule->values;
-    if (!values.empty() && std::find(values.begin(), values.end(), text) == values.end()) {
+    const auto& values = header->second;
+    if (!values.empty() && std::ranges::find(values, text) == values.end()) {
       throw ConfigError{IsAbsent(value) ? line : LineOf(value),
                         where + ": expected " + Join(values, " or ") + ", got " + Quote(text)};
     }
-    if (std::any_of(text.begin(), text.end(), IsControl)) {
-      throw ConfigError{LineOf(value), where + ": a header value has no control characters"};
+    if (std::ranges::any_of(text, IsControl)) {
+      throw ConfigError{LineOf(value),
+                        where + ": a header value must not contain control characters"};
     }
     if (!text.empty()) config.headers.emplace_back(name, text);
   });
 }
 
 void ReadHttp(const YAML::Node& node, const std::string& section, WebConfig& config) {
-  bool http2 = false;  // accepted, but HTTP/1.1 is what is spoken
-  ReadKeys(node, section, {{"http2", Into(http2)}, {"headers", Into(config, ReadHeaders)}});
+  bool http2 = false;  // accepted, but the server speaks only HTTP/1.1
+  ReadKeys(node, section,
+           {{"http2", Into(http2, yaml::ReadBool)}, {"headers", Into(config, ReadHeaders)}});
 }
 
 void ReadUsers(const YAML::Node& node, const std::string& section, WebConfig& config) {
   ForEachPair(node, section, [&](const std::string& name, int line, const YAML::Node& value) {
     const std::string where = section + "." + Quote(name);
     if (name.find(':') != std::string::npos) {
-      throw ConfigError{line, where + ": a user name has no colon"};
+      throw ConfigError{line, where + ": a user name must not contain a colon"};
     }
     const std::string hash = IsAbsent(value) ? "" : ReadText(value, where);
     if (!IsBcryptHash(hash)) {
@@ -166,9 +157,11 @@ void ReadUsers(const YAML::Node& node, const std::string& section, WebConfig& co
 
 void ReadRateLimit(const YAML::Node& node, const std::string& section, WebConfig& config) {
   ReadKeys(node, section,
-           {{"interval", Into(config.rate_interval)}, {"burst", Into(config.rate_burst)}});
+           {{"interval", Into(config.rate_interval, yaml::ReadDuration)},
+            {"burst", Into(config.rate_burst, yaml::ReadCount)}});
   if (config.rate_interval > std::chrono::nanoseconds::zero() && config.rate_burst < 1) {
-    throw ConfigError{LineOf(node), section + ".burst: must be at least 1, or nothing is let in"};
+    throw ConfigError{LineOf(node),
+                      section + ".burst: must be at least 1, or every request is refused"};
   }
 }
 
@@ -185,38 +178,17 @@ WebConfig ReadWebConfig(const YAML::Node& root, const std::string& file) {
        {&config.tls.cert_file, &config.tls.key_file, &config.tls.client_ca_file}) {
     if (path->given()) path->text = (directory / path->text).string();
   }
-  EvaluateTls(config.tls);
+  CheckTls(config.tls);
   return config;
 }
 
-// Reads all files, also after the first error, so that a change of any of them is noticed.
-Status ReadPemFiles(TlsConfig& tls, WatchedFiles& files) {
-  struct Row {
-    std::string name;
-    ConfigText& pem;
-    ConfigText& file;
-    bool required;
-  };
-  Status status;
-  for (const Row& row :
-       {Row{"cert", tls.cert, tls.cert_file, true}, Row{"key", tls.key, tls.key_file, true},
-        Row{"client_ca", tls.client_ca, tls.client_ca_file, false}}) {
-    Status read;
-    if (row.file.given()) {
-      auto content = files.Read(row.file.text);
-      if (!content) {
-        read = TlsConfigError(tls, row.file.line, row.file.key + ": " + content.error().message);
-      } else {
-        row.pem = {std::move(*content), row.file.line, row.file.key};
-      }
-    } else if (row.required && !row.pem.given()) {
-      read = TlsConfigError(
-          tls, tls.line,
-          row.name + "_file: missing one of " + row.name + " or " + row.name + "_file");
-    }
-    if (status && !read) status = read;
-  }
-  return status;
+// Replaces `pem` by the content of `file`, if that is given.
+Status ReadPem(const TlsConfig& tls, ConfigText& pem, const ConfigText& file, WatchedFiles& files) {
+  if (!file.given()) return {};
+  auto content = files.Read(file.text);
+  if (!content) return TlsConfigError(tls, file, content.error().message);
+  pem = {std::move(*content), file.line, file.key};
+  return {};
 }
 
 }  // namespace
@@ -239,8 +211,12 @@ Result<WebConfig> LoadWebConfig(const std::string& file, WatchedFiles& files) {
   if (!text) return tl::unexpected(text.error());
   auto config = ParseWebConfig(*text, file);
   if (!config || !config->tls.Enabled()) return config;
-  if (Status status = ReadPemFiles(config->tls, files); !status) {
-    return tl::unexpected(status.error());
+  TlsConfig& tls = config->tls;
+  // All files are read, also after an error, so that a change of any of them is noticed.
+  for (const Status& read :
+       {ReadPem(tls, tls.cert, tls.cert_file, files), ReadPem(tls, tls.key, tls.key_file, files),
+        ReadPem(tls, tls.client_ca, tls.client_ca_file, files)}) {
+    if (!read) return tl::unexpected(read.error());
   }
   return config;
 }
@@ -248,6 +224,11 @@ Result<WebConfig> LoadWebConfig(const std::string& file, WatchedFiles& files) {
 tl::unexpected<Error> TlsConfigError(const TlsConfig& config, int line, const std::string& reason) {
   return MakeError(config.config_file + ":" + std::to_string(line) + ": tls_server_config." +
                    reason);
+}
+
+tl::unexpected<Error> TlsConfigError(const TlsConfig& config, const ConfigText& value,
+                                     const std::string& reason) {
+  return TlsConfigError(config, value.line, value.key + ": " + reason);
 }
 
 bool IsBcryptHash(std::string_view hash) {

@@ -1,7 +1,7 @@
-// The web configuration file: the format of the Prometheus exporter-toolkit, all of it.
+// The web configuration file, in the format of the Prometheus exporter-toolkit.
 //
-// Strict: an unknown or repeated key, a wrong type or a value that can't work is an error, with
-// file, line, key and reason. No secret (key, hash) is ever part of a message.
+// Strict: an unknown or repeated key, a wrong type or an invalid value is an error, with file,
+// line, key and reason. No secret (key, hash) is ever part of a message.
 #pragma once
 
 #include <chrono>
@@ -17,27 +17,27 @@
 
 namespace iperf3_exporter {
 
-// A value and where it stands; line 0: not given.
+// A value and its position in the file.
 struct ConfigText {
   std::string text;
   int line = 0;
   std::string key;  // "cert_file"
 
-  // As the toolkit has it, an empty text counts as not given.
+  // An empty text counts as not given, as in the toolkit.
   [[nodiscard]] bool given() const { return !text.empty(); }
 };
 
-// Go's crypto/tls.ClientAuthType, with RequireClientCert as another name of kRequireAny.
+// Go's crypto/tls.ClientAuthType.
 enum class ClientAuth { kNone, kRequest, kRequireAny, kVerifyIfGiven, kRequireAndVerify };
 
-// As OpenSSL numbers them on the wire.
+// With the numbers of the protocol, which OpenSSL uses too.
 enum class TlsVersion : int { kTls10 = 0x0301, kTls11 = 0x0302, kTls12 = 0x0303, kTls13 = 0x0304 };
 
 struct TlsConfig {
   std::string config_file;  // for messages
   int line = 0;
-  // PEM; the key is secret. LoadWebConfig replaces them by the content of the files below: each
-  // file wins over its inline form, as in the toolkit.
+  // PEM; the key is secret. LoadWebConfig replaces them by the content of the files below, which
+  // have precedence as in the toolkit.
   ConfigText cert;
   ConfigText key;
   ConfigText client_ca;
@@ -51,15 +51,15 @@ struct TlsConfig {
   std::optional<std::vector<std::string>> client_allowed_sans;
   TlsVersion min_version = TlsVersion::kTls12;
   TlsVersion max_version = TlsVersion::kTls13;
-  // OpenSSL's names, in the order of the file; empty: the default. Those of TLS 1.3 can't be
-  // chosen, in Go as here, and are not in the list.
+  // OpenSSL's names, in the order of the file; empty: the default. Without those of TLS 1.3, which
+  // cannot be chosen (nor in Go).
   std::vector<std::string> ciphers;
-  bool only_tls13_ciphers = false;  // cipher_suites names some, none of them for TLS 1.2
+  bool only_tls13_ciphers = false;  // cipher_suites lists ciphers of TLS 1.3 only
   int ciphers_line = 0;
   std::vector<std::string> curves;  // OpenSSL's names; empty: the default
   bool prefer_server_ciphers = true;
 
-  // False: nothing in the section asks for TLS and plain HTTP is spoken, as the toolkit decides it.
+  // Whether the section asks for TLS, by the toolkit's rules; otherwise the server speaks HTTP.
   [[nodiscard]] bool Enabled() const;
 };
 
@@ -71,22 +71,25 @@ struct WebConfig {
   int rate_burst = 0;
 };
 
-// Pure: `text` is the file's content, `file` its name, for messages and for relative paths.
+// `text` is the content of `file`, whose name is used in errors and for relative paths. Pure.
 [[nodiscard]] Result<WebConfig> ParseWebConfig(std::string_view text, const std::string& file);
 
-// Reads and parses `file`, and reads the PEM files that it names. All of them are then in `files`,
-// also after an error.
+// Reads and parses `file`, and reads the PEM files that it names. `files` watches all of them, also
+// after an error.
 [[nodiscard]] Result<WebConfig> LoadWebConfig(const std::string& file, WatchedFiles& files);
 
 // An error of tls_server_config, with file and line. `reason` begins with the key.
 [[nodiscard]] tl::unexpected<Error> TlsConfigError(const TlsConfig& config, int line,
                                                    const std::string& reason);
+// The same for a `value` of the section.
+[[nodiscard]] tl::unexpected<Error> TlsConfigError(const TlsConfig& config, const ConfigText& value,
+                                                   const std::string& reason);
 
 // The size of every bcrypt hash.
 inline constexpr std::size_t kBcryptHashBytes = 60;
 
-// Whether libxcrypt can check a password against `hash` and it is bcrypt: $2a$, $2b$ or $2y$, two
-// digits of cost from 04 to 31, 53 characters. crypt_r might take anything else for DES.
+// Whether `hash` is a bcrypt hash that libxcrypt supports: $2a$, $2b$ or $2y$, a cost from 04 to 31
+// in two digits, 53 characters. crypt_r might take anything else for DES.
 [[nodiscard]] bool IsBcryptHash(std::string_view hash);
 
 }  // namespace iperf3_exporter

@@ -1,6 +1,7 @@
 #include "supervisor/config/yaml_document.h"
 
 #include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/null.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -23,7 +24,7 @@ const char* KindOf(const YAML::Node& node) {
   return "a plain value";
 }
 
-// Records where documents begin and ignores everything else.
+// Notes where the latest document begins and ignores everything else.
 class DocumentStarts : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark& mark) override { line = mark.line + 1; }
@@ -42,8 +43,8 @@ class DocumentStarts : public YAML::EventHandler {
   int line = 0;
 };
 
-// On a stray `]` or `,` yaml-cpp 0.7 finds documents without end. So YAML::LoadAll must not be
-// used, and whatever yaml-cpp considers a second document is refused.
+// After a stray `]` or `,` yaml-cpp 0.7 finds an endless sequence of documents. So YAML::LoadAll
+// must not be used, and anything that yaml-cpp takes for a second document is refused.
 void RefuseSecondDocument(const std::string& text) {
   std::istringstream input(text);
   YAML::Parser parser(input);
@@ -79,10 +80,9 @@ std::string Quote(std::string_view text) { return QuoteText(text, kMaxShownBytes
 int LineOf(const YAML::Node& node) { return node.Mark().line + 1; }
 
 bool IsAbsent(const YAML::Node& node) {
+  // A plain scalar; a quoted one has another tag and is a text.
   return node.IsNull() ||
-         (node.IsScalar() && node.Tag() == "?" &&
-          (node.Scalar().empty() || node.Scalar() == "~" || node.Scalar() == "null" ||
-           node.Scalar() == "Null" || node.Scalar() == "NULL"));
+         (node.IsScalar() && node.Tag() == "?" && YAML::IsNullString(node.Scalar()));
 }
 
 void ForEachPair(
@@ -105,10 +105,17 @@ void ForEachPair(
   }
 }
 
+void ForEachItem(const YAML::Node& list, const std::string& where,
+                 const std::function<void(const YAML::Node& item)>& each) {
+  if (!list.IsSequence()) {
+    throw ConfigError{LineOf(list), where + ": expected a list, got " + KindOf(list)};
+  }
+  for (const auto& item : list) each(item);
+}
+
 void ReadKeys(const YAML::Node& map, const std::string& where, const std::vector<Key>& keys) {
   ForEachPair(map, where, [&](const std::string& name, int line, const YAML::Node& value) {
-    const auto key = std::find_if(keys.begin(), keys.end(),
-                                  [&](const Key& candidate) { return candidate.name == name; });
+    const auto key = std::ranges::find(keys, name, &Key::name);
     if (key == keys.end()) {
       throw ConfigError{line, (where.empty() ? "" : where + ": ") + "unknown key " + Quote(name)};
     }
@@ -124,50 +131,34 @@ std::string ReadText(const YAML::Node& node, const std::string& where) {
 }
 
 std::vector<std::string> ReadTexts(const YAML::Node& node, const std::string& where) {
-  if (!node.IsSequence()) {
-    throw ConfigError{LineOf(node), where + ": expected a list, got " + KindOf(node)};
-  }
   std::vector<std::string> texts;
-  for (const auto& item : node) texts.push_back(ReadText(item, where));
+  ForEachItem(node, where, [&](const YAML::Node& item) { texts.push_back(ReadText(item, where)); });
   return texts;
 }
 
-Reader Into(bool& target) {
-  return [&target](const YAML::Node& node, const std::string& where) {
-    // A quoted "true" is a text, in the toolkit too.
-    if (!node.IsScalar() || node.Tag() == "!" || !YAML::convert<bool>::decode(node, target)) {
-      throw ConfigError{LineOf(node), where + ": expected true or false"};
-    }
-  };
+bool ReadBool(const YAML::Node& node, const std::string& where) {
+  bool value = false;
+  // A quoted "true" is a text, in the toolkit too.
+  if (!node.IsScalar() || node.Tag() == "!" || !YAML::convert<bool>::decode(node, value)) {
+    throw ConfigError{LineOf(node), where + ": expected true or false"};
+  }
+  return value;
 }
 
-Reader Into(int& target) {
-  return [&target](const YAML::Node& node, const std::string& where) {
-    const std::string text = ReadText(node, where);
-    const auto value = ParseInteger(text, 0, std::numeric_limits<int>::max());
-    if (!value) {
-      throw ConfigError{LineOf(node), where + ": expected a whole number, got " + Quote(text)};
-    }
-    target = static_cast<int>(*value);
-  };
+int ReadCount(const YAML::Node& node, const std::string& where) {
+  const std::string text = ReadText(node, where);
+  if (const auto value = ParseInteger(text, 0, std::numeric_limits<int>::max())) {
+    return static_cast<int>(*value);
+  }
+  throw ConfigError{LineOf(node), where + ": expected a whole number, got " + Quote(text)};
 }
 
-Reader Into(std::chrono::nanoseconds& target) {
-  return [&target](const YAML::Node& node, const std::string& where) {
-    const std::string text = ReadText(node, where);
-    const auto duration = ParseGoDuration(text);
-    if (!duration || *duration < std::chrono::nanoseconds::zero()) {
-      throw ConfigError{LineOf(node),
-                        where + ": expected a duration such as 100ms or 1s, got " + Quote(text)};
-    }
-    target = *duration;
-  };
-}
-
-Reader Into(std::optional<std::vector<std::string>>& target) {
-  return [&target](const YAML::Node& node, const std::string& where) {
-    target = ReadTexts(node, where);
-  };
+std::chrono::nanoseconds ReadDuration(const YAML::Node& node, const std::string& where) {
+  const std::string text = ReadText(node, where);
+  const auto duration = ParseGoDuration(text);
+  if (duration && *duration >= std::chrono::nanoseconds::zero()) return *duration;
+  throw ConfigError{LineOf(node),
+                    where + ": expected a duration such as 100ms or 1s, got " + Quote(text)};
 }
 
 }  // namespace iperf3_exporter::yaml

@@ -1,13 +1,12 @@
-// A YAML document read strictly: only known keys, each once, each of its type. The first error ends
-// the reading and says where it is. For any configuration file.
+// Reads a YAML document strictly: only known keys, each once, each with a value of its type. The
+// first error ends the reading.
 //
-// ReadDocument is a wall for exceptions: all other functions here throw ConfigError, or what
-// yaml-cpp throws, and are called from within its `read` alone.
+// All functions but ReadDocument throw ConfigError, or exceptions of yaml-cpp, and are called only
+// from within the `read` of ReadDocument.
 #pragma once
 
 #include <chrono>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,47 +24,53 @@ struct ConfigError {
   std::string text;
 };
 
-// Calls `read` with the root of the one document in `text`. Whatever is thrown meanwhile becomes an
-// Error "FILE:LINE: reason".
+// Calls `read` with the root of the only document in `text`. An exception becomes an Error
+// "FILE:LINE: reason".
 [[nodiscard]] Status ReadDocument(std::string_view text, const std::string& file,
                                   const std::function<void(const YAML::Node& root)>& read);
 
-// In quotes and cut, for a ConfigError.
+// Quoted and cut, for a ConfigError.
 [[nodiscard]] std::string Quote(std::string_view text);
 
 // From 1.
 [[nodiscard]] int LineOf(const YAML::Node& node);
 
-// A key without a value.
+// Whether a key has no value.
 [[nodiscard]] bool IsAbsent(const YAML::Node& node);
 
-// Reads a value. `where` is what a ConfigError calls it: "tls_server_config.cert".
+// Reads a value. `where` is its name in a ConfigError: "tls_server_config.cert".
 using Reader = std::function<void(const YAML::Node& value, const std::string& where)>;
 struct Key {
   std::string_view name;
   Reader read;
 };
 
-// Calls `each` for the pairs of a map, whose keys must be scalars that do not repeat.
+// Calls `each` for the pairs of a map, whose keys must be unique scalars.
 void ForEachPair(
     const YAML::Node& map, const std::string& where,
     const std::function<void(const std::string& key, int line, const YAML::Node& value)>& each);
+void ForEachItem(const YAML::Node& list, const std::string& where,
+                 const std::function<void(const YAML::Node& item)>& each);
 
-// Calls the reader of each key of a map that has a value. `where` is empty at the top.
+// Calls the reader of each key that has a value. `where` is empty at the top.
 void ReadKeys(const YAML::Node& map, const std::string& where, const std::vector<Key>& keys);
 
 [[nodiscard]] std::string ReadText(const YAML::Node& node, const std::string& where);
 [[nodiscard]] std::vector<std::string> ReadTexts(const YAML::Node& node, const std::string& where);
-
-// Readers that store the value in `target`, which must outlive them.
-[[nodiscard]] Reader Into(bool& target);
+[[nodiscard]] bool ReadBool(const YAML::Node& node, const std::string& where);
 // A whole number, not negative.
-[[nodiscard]] Reader Into(int& target);
-// In Go's form, not negative.
-[[nodiscard]] Reader Into(std::chrono::nanoseconds& target);
-[[nodiscard]] Reader Into(std::optional<std::vector<std::string>>& target);
+[[nodiscard]] int ReadCount(const YAML::Node& node, const std::string& where);
+// In Go's notation, not negative.
+[[nodiscard]] std::chrono::nanoseconds ReadDuration(const YAML::Node& node,
+                                                    const std::string& where);
 
-// A reader for a section of the file that `read` stores in `target`.
+// Readers that store what `read` returns, or stores itself, in `target`, which must outlive them.
+template <typename Target, typename Value>
+[[nodiscard]] Reader Into(Target& target, Value (*read)(const YAML::Node&, const std::string&)) {
+  return [&target, read](const YAML::Node& value, const std::string& where) {
+    target = read(value, where);
+  };
+}
 template <typename Target>
 [[nodiscard]] Reader Into(Target& target,
                           void (*read)(const YAML::Node&, const std::string& where, Target&)) {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "supervisor/config/failure_values.h"
+#include "supervisor/config/probe_settings.h"
 #include "supervisor/exposition/exposition_format.h"
 #include "supervisor/results/probe_report.h"
 

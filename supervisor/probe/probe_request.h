@@ -11,7 +11,7 @@
 
 #include "common/iperf3/option_table.h"
 #include "common/net/host.h"
-#include "supervisor/config/probe_limits.h"
+#include "supervisor/config/probe_settings.h"
 #include "supervisor/probe/bad_request.h"
 
 namespace iperf3_exporter {

@@ -16,7 +16,7 @@
 #include "common/deadline.h"
 #include "common/iperf3/test_options.h"
 #include "common/wire/job.h"
-#include "supervisor/config/probe_limits.h"
+#include "supervisor/config/probe_settings.h"
 #include "supervisor/probe/bad_request.h"
 
 namespace iperf3_exporter {

@@ -385,21 +385,21 @@ class ReloadTest(unittest.TestCase):
                 self.assertEqual(200, read_response(client)[0])
                 door.write("web.yml", "http_server_config: {http2: true}\n")
                 self.assertEqual(200, post())
-                self.assertEqual(1, lines(door, "web configuration read again"))
+                self.assertEqual(1, lines(door, "web configuration reloaded"))
                 # Asked for again, without a change: it is said again.
                 self.assertEqual(200, post())
-                self.assertEqual(2, lines(door, "web configuration read again"))
+                self.assertEqual(2, lines(door, "web configuration reloaded"))
                 door.write("web.yml", "x: 1\n")
                 self.assertEqual(500, post())
                 self.assertEqual(1, lines(door, "web configuration refused"))
                 door.write("web.yml", "")
                 self.assertEqual(200, post())
-                self.assertEqual(3, lines(door, "web configuration read again"))
+                self.assertEqual(3, lines(door, "web configuration reloaded"))
 
     def test_hangup_reads_again(self):
         with FrontDoor(config=config()) as door:
             door.signal(signal.SIGHUP)
-            wait_until(lambda: "read again" in door.log(), "reloaded")
+            wait_until(lambda: "reloaded" in door.log(), "reloaded")
             door.write("web.yml", "x: 1\n")
             door.signal(signal.SIGHUP)
             wait_until(lambda: 'unknown key' in door.log(), "refused")

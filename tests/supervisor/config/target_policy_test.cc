@@ -20,14 +20,14 @@ bool Allows(const TargetPolicy& policy, const std::string& host, const std::stri
   return policy.AllowsTarget(ParseHost(host).value_or(Host{}), *ParseIpAddress(address));
 }
 
-TEST(TargetPolicyTest, EmptyAllowsAll) {
+TEST(TargetPolicyTest, AllowsAllWithoutRules) {
   const TargetPolicy policy;
   EXPECT_TRUE(Allows(policy, "anything", "203.0.113.9"));
   EXPECT_TRUE(policy.MayAllow(*ParseHost("anything")));
   EXPECT_TRUE(policy.AllowsPort(1));
 }
 
-TEST(TargetPolicyTest, NetworksJudgeTheAddressNotTheName) {
+TEST(TargetPolicyTest, ChecksNetworksOnTheAddressNotOnTheName) {
   const TargetPolicy policy =
       Policy({"10.0.0.0/8", "192.0.2.128/25", "198.51.100.7", "2001:db8::/33"});
   EXPECT_TRUE(Allows(policy, "x", "10.255.0.1"));
@@ -41,26 +41,26 @@ TEST(TargetPolicyTest, NetworksJudgeTheAddressNotTheName) {
   EXPECT_TRUE(policy.MayAllow(*ParseHost("any.name")));
 }
 
-TEST(TargetPolicyTest, RefusesAnAddressThatIsWrong) {
+TEST(TargetPolicyTest, RefusesAnInvalidAddress) {
   for (const char* rule : {"10.0.0.300", "10.0.0", "1.2.3.4.5", "12"}) {
     EXPECT_FALSE(TargetPolicy().AddTarget(rule)) << rule;
   }
 }
 
-TEST(TargetPolicyTest, FamiliesDoNotMix) {
+TEST(TargetPolicyTest, KeepsAddressFamiliesApart) {
   EXPECT_FALSE(Allows(Policy({"0.0.0.0/0"}), "x", "::1"));
   EXPECT_FALSE(Allows(Policy({"::/0"}), "x", "127.0.0.1"));
   EXPECT_TRUE(Allows(Policy({"0.0.0.0/0"}), "x", "127.0.0.1"));
   EXPECT_TRUE(Allows(Policy({"::/0"}), "x", "::1"));
 }
 
-TEST(TargetPolicyTest, AMappedAddressIsTheIpv4Address) {
+TEST(TargetPolicyTest, TakesAMappedAddressAsTheIpv4Address) {
   EXPECT_TRUE(Allows(Policy({"10.0.0.0/8"}), "x", "::ffff:10.1.2.3"));
   EXPECT_FALSE(Allows(Policy({"10.0.0.0/8"}), "x", "::ffff:11.1.2.3"));
   EXPECT_FALSE(Allows(Policy({"::/0"}), "x", "::ffff:10.1.2.3"));
 }
 
-TEST(TargetPolicyTest, Names) {
+TEST(TargetPolicyTest, MatchesNamesAndSuffixes) {
   const TargetPolicy policy = Policy({"Probe.Example.org", "*.lab.example."});
   EXPECT_TRUE(Allows(policy, "probe.example.ORG.", "203.0.113.9"));
   EXPECT_TRUE(Allows(policy, "a.lab.example", "203.0.113.9"));
@@ -72,7 +72,7 @@ TEST(TargetPolicyTest, Names) {
   }
 }
 
-TEST(TargetPolicyTest, AZoneIsNotTheEndOfAName) {
+TEST(TargetPolicyTest, DoesNotMatchAZoneAsANameSuffix) {
   const TargetPolicy policy = Policy({"*.corp", "lan.example"});
   for (const char* text : {"fe80::1%vlan.corp", "fe80::1%lan.example"}) {
     Host host = *ParseHost(text);
@@ -83,7 +83,7 @@ TEST(TargetPolicyTest, AZoneIsNotTheEndOfAName) {
   }
 }
 
-TEST(TargetPolicyTest, ARuleOfMappedAddressesIsTheIpv4Rule) {
+TEST(TargetPolicyTest, TakesARuleOfMappedAddressesAsTheIpv4Rule) {
   const TargetPolicy policy = Policy({"::ffff:10.0.0.0/104", "::ffff:192.0.2.1"});
   EXPECT_TRUE(Allows(policy, "x", "10.255.255.255"));
   EXPECT_TRUE(Allows(policy, "x", "::ffff:10.1.2.3"));
@@ -94,14 +94,14 @@ TEST(TargetPolicyTest, ARuleOfMappedAddressesIsTheIpv4Rule) {
   EXPECT_FALSE(TargetPolicy().AddTarget("::ffff:0:0/95"));
 }
 
-TEST(TargetPolicyTest, AnAddressIsEvaluatedBeforeAnyLookup) {
+TEST(TargetPolicyTest, DecidesOnAnAddressWithoutALookup) {
   const TargetPolicy policy = Policy({"10.0.0.0/8"});
   EXPECT_TRUE(policy.MayAllow(*ParseHost("10.1.2.3")));
   EXPECT_FALSE(policy.MayAllow(*ParseHost("192.0.2.1")));
   EXPECT_TRUE(policy.MayAllow(*ParseHost("some.name")));
 }
 
-TEST(TargetPolicyTest, Ports) {
+TEST(TargetPolicyTest, MatchesPorts) {
   const TargetPolicy policy = Policy({}, {"5201", "5300-5310"});
   for (const std::uint16_t port : std::vector<std::uint16_t>{5201, 5300, 5305, 5310})
     EXPECT_TRUE(policy.AllowsPort(port)) << port;
@@ -110,7 +110,7 @@ TEST(TargetPolicyTest, Ports) {
   EXPECT_TRUE(Allows(policy, "x", "203.0.113.9"));
 }
 
-TEST(TargetPolicyTest, RefusesRulesThatMeanNothing) {
+TEST(TargetPolicyTest, RefusesInvalidRules) {
   for (const std::string rule :
        {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "::1/129", "2001:db8::1/64",
         "*", "*.", "*x.example", "a b", "a/24", "-a", ".a"}) {

@@ -26,7 +26,7 @@ class WatchedFilesTest : public testing::Test {
   const TemporaryDirectory directory_;
 };
 
-TEST_F(WatchedFilesTest, NoticesEachKindOfChange) {
+TEST_F(WatchedFilesTest, DetectsEveryKindOfChange) {
   Write("a", "1");
   const auto changed_by = [this](auto change) {
     WatchedFiles files;
@@ -56,7 +56,7 @@ TEST_F(WatchedFilesTest, ReadsRegularFilesUpToALimit) {
 
 // The state is taken before the read: the load below reads the file, then it changes, and only then
 // does the load end.
-TEST_F(WatchedFilesTest, AChangeDuringALoadCausesAnotherLoad) {
+TEST_F(WatchedFilesTest, LoadsAgainAfterAChangeDuringALoad) {
   Write("a", "1");
   std::vector<std::string> loaded;
   ReloadableFile file("test file", [&](const std::string& path, WatchedFiles& files) -> Status {
@@ -70,7 +70,7 @@ TEST_F(WatchedFilesTest, AChangeDuringALoadCausesAnotherLoad) {
   EXPECT_EQ(loaded, (std::vector<std::string>{"1", "22"}));
 }
 
-TEST_F(WatchedFilesTest, AReloadThatFailsIsRetriedOnlyAfterAChange) {
+TEST_F(WatchedFilesTest, RetriesAFailedLoadOnlyAfterAChange) {
   Write("a", "good");
   int loads = 0;
   ReloadableFile file("test file", [&](const std::string& path, WatchedFiles& files) -> Status {
@@ -94,7 +94,7 @@ TEST_F(WatchedFilesTest, AReloadThatFailsIsRetriedOnlyAfterAChange) {
   EXPECT_GT(file.last_reload_success_seconds(), first);
 }
 
-TEST_F(WatchedFilesTest, WithoutAFileAReloadDoesNothing) {
+TEST_F(WatchedFilesTest, ReloadsNothingWithoutAFile) {
   ReloadableFile file("test file", [](const auto&, auto&) -> Status { return MakeError("bad"); });
   EXPECT_TRUE(file.Reload());
   file.ReloadIfChanged();

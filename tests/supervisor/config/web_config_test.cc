@@ -12,11 +12,11 @@
 namespace iperf3_exporter {
 namespace {
 
-const std::filesystem::path kFolder = std::filesystem::path(TEST_DATA_DIR) / "web_config";
+const std::filesystem::path kDirectory = std::filesystem::path(TEST_DATA_DIR) / "web_config";
 
-std::vector<std::string> FilesOf(const char* folder) {
+std::vector<std::string> FilesOf(const char* directory) {
   std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder / folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(kDirectory / directory)) {
     files.push_back(entry.path().string());
   }
   std::sort(files.begin(), files.end());
@@ -48,16 +48,17 @@ Status Check(const std::string& file) {
   return config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
 }
 
-// The first line of each file in bad/ says what must be said about it.
-TEST(WebConfigTest, RefusesEachMistakeWithFileLineAndReason) {
+// The first line of each file in bad/ is the expected error.
+TEST(WebConfigTest, RefusesBadFilesWithFileLineAndReason) {
   const auto files = FilesOf("bad");
   ASSERT_GE(files.size(), 60U);
   for (const std::string& file : files) {
     const std::string head = "# refused: ";
     const std::string line = FirstLine(file);
     ASSERT_TRUE(line.starts_with(head)) << file;
-    const std::string folder = (kFolder / "bad").string();
-    const std::string expected = file + ":" + Replace(line.substr(head.size()), "{folder}", folder);
+    const std::string directory = (kDirectory / "bad").string();
+    const std::string expected =
+        file + ":" + Replace(line.substr(head.size()), "{directory}", directory);
     const auto status = Check(file);
     ASSERT_FALSE(status) << file;
     EXPECT_EQ(status.error().message, expected);
@@ -73,7 +74,7 @@ TEST(WebConfigTest, AcceptsWhatTheToolkitAccepts) {
   }
 }
 
-TEST(WebConfigTest, SaysWhichFileIsMissing) {
+TEST(WebConfigTest, NamesAMissingFile) {
   const auto status = Check("/nonexistent/web.yml");
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().message, "/nonexistent/web.yml: No such file or directory");
@@ -98,7 +99,7 @@ TEST(WebConfigTest, HasTheToolkitsDefaults) {
   EXPECT_EQ(config.rate_interval.count(), 0);
 }
 
-TEST(WebConfigTest, ResolvesPathsAgainstTheFoldersFile) {
+TEST(WebConfigTest, ResolvesPathsRelativeToTheFile) {
   const WebConfig config =
       MustParse("tls_server_config: {cert_file: a.pem, key_file: /b.key, client_ca_file: ''}");
   EXPECT_EQ(config.tls.cert_file.text, "/etc/a.pem");
@@ -115,14 +116,14 @@ TEST(WebConfigTest, KeepsTheOrderOfCiphersAndTranslatesThem) {
   EXPECT_FALSE(config.tls.only_tls13_ciphers);
 }
 
-TEST(WebConfigTest, TellsNoAllowedSansFromNoneGiven) {
-  EXPECT_FALSE(MustParse("tls_server_config: {client_auth_type: ''}").tls.client_allowed_sans);
+TEST(WebConfigTest, DistinguishesAnEmptyListOfSansFromNone) {
+  EXPECT_FALSE(MustParse("tls_server_config: {min_version: TLS12}").tls.client_allowed_sans);
   const auto tls = MustParse("tls_server_config: {client_allowed_sans: []}").tls;
   ASSERT_TRUE(tls.client_allowed_sans);
   EXPECT_TRUE(tls.client_allowed_sans->empty());
 }
 
-TEST(WebConfigTest, LeavesOutBlankHeaders) {
+TEST(WebConfigTest, LeavesOutEmptyHeaders) {
   const WebConfig config =
       MustParse("http_server_config: {headers: {X-XSS-Protection: '', X-Frame-Options: deny}}");
   ASSERT_EQ(config.headers.size(), 1U);
@@ -137,7 +138,7 @@ TEST(WebConfigTest, SurvivesDeepNesting) {
   EXPECT_FALSE(ParseWebConfig(maps, "web.yml"));
 }
 
-TEST(WebConfigTest, KnowsBcrypt) {
+TEST(WebConfigTest, RecognizesBcryptHashes) {
   const std::string hash = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
   EXPECT_TRUE(IsBcryptHash(hash));
   for (const char* cost : {"03", "32", "4$", "a4", "99", "3:"}) {

@@ -1,18 +1,27 @@
-// Bounds and times of a probe that the operator sets.
+// Settings of probes by the operator.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace iperf3_exporter {
+
+// --probe.failure-values: what the page of a failed probe contains.
+enum class FailureValues : std::uint8_t {
+  kZero,    // the Go exporter's names, with 0
+  kAbsent,  // only iperf3_up and the reason
+};
+inline constexpr std::array<std::string_view, 2> kFailureValuesNames = {"zero", "absent"};
 
 // --probe.max-period, --probe.max-parallel, --probe.max-bitrate.
 struct ProbeLimits {
   std::chrono::seconds max_period{3600};
   std::uint32_t max_parallel = 128;
-  // Of all streams together, in both directions. With it set, a request without a bitrate gets what
-  // fits, because TCP's own default is no limit.
+  // For all streams together, in both directions. If set, it also limits a request without a
+  // bitrate, because TCP has no limit by default.
   std::optional<std::uint64_t> max_bitrate_bits_per_second;
 };
 
