@@ -9,7 +9,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// Without a free descriptor accept(2) fails at once, again and again.
+// Without a pause accept(2) would fail again and again while no descriptor is free.
 constexpr std::chrono::milliseconds kErrorPause{100};
 
 }  // namespace

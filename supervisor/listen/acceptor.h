@@ -1,4 +1,4 @@
-// New connections of all listening sockets. Loop thread only.
+// Accepts connections on all listening sockets. Loop thread only.
 #pragma once
 
 #include <chrono>
@@ -21,9 +21,9 @@ namespace iperf3_exporter {
 class Acceptor {
  public:
   struct Callbacks {
-    // `peer` is the client's address in words.
+    // `peer` is the client's address as SocketAddressText returns it.
     std::function<void(UniqueFd fd, std::string peer)> on_connection;
-    // accept(2) failed, usually for lack of descriptors. The next try follows after a pause.
+    // accept(2) failed, usually for lack of descriptors. It is retried after a pause.
     std::function<void(const std::string& reason)> on_error;
   };
 
@@ -33,12 +33,12 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
 
   [[nodiscard]] Status Add(ListeningSocket socket);
-  // Accepts nothing for that long; with 0, until the next turn of the loop. May be called in
+  // Accepts nothing for `duration`; with 0, until the next iteration of the loop. May be called in
   // on_connection.
   void Pause(std::chrono::milliseconds duration);
   // Closes the listening sockets.
   void Stop();
-  // "127.0.0.1:9579", with the real port in place of 0.
+  // ListeningSocket::Name of each socket.
   [[nodiscard]] std::vector<std::string> ListeningOn() const;
 
  private:

@@ -1,4 +1,4 @@
-// An address to listen on, as --web.listen-address and Go's net.Listen write it.
+// An address to listen on, in the notation of --web.listen-address and Go's net.Listen.
 #pragma once
 
 #include <sys/socket.h>
@@ -11,11 +11,11 @@
 namespace iperf3_exporter {
 
 struct ListenAddress {
-  // As given; also the name in log lines.
+  // As given; for log messages.
   std::string text;
   sockaddr_storage address{};
   socklen_t length = 0;
-  // `:9579`: IPv6 with IPv4 mapped into it, or IPv4 alone where the kernel has no IPv6.
+  // `:9579`: IPv6 and IPv4-mapped IPv6, or IPv4 alone if the kernel has no IPv6.
   bool any_family = false;
 
   [[nodiscard]] bool IsUnix() const { return address.ss_family == AF_UNIX; }

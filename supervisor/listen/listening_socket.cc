@@ -1,7 +1,7 @@
 #include "supervisor/listen/listening_socket.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -9,25 +9,26 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
 #include <utility>
 
 namespace iperf3_exporter {
 namespace {
 
+constexpr std::string_view kMappedPrefix = "::ffff:";
+
 void SetOption(int fd, int level, int option, int value) {
-  // A missing option costs speed or comfort, never safety.
+  // A failure costs only performance or convenience.
   [[maybe_unused]] const int ignored = ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// Options that accepted TCP sockets inherit. Sockets of the unix family do not, and need neither.
+// Options that accepted TCP sockets inherit. UNIX sockets do not inherit them, and need neither.
 void SetInheritedOptions(int fd) {
   // Without it each TLS response waits for a delayed ACK.
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  // Without it the kernel buffers megabytes for a client that does not read. It suffices for the
-  // usual page, so that a slow client does not keep us writing.
+  // Limits what the kernel buffers for a client that does not read; a usual page fits.
   constexpr int kSendBufferBytes = 64 << 10;
   SetOption(fd, SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
 }
@@ -36,7 +37,7 @@ UniqueFd MakeSocket(int family) {
   return UniqueFd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
-// True if a connection to the socket file is refused, which only a file without a listener does.
+// Whether the socket file refuses connections because nobody listens on it.
 bool IsStaleSocketFile(const ListenAddress& address) {
   struct stat status {};
   if (::lstat(address.UnixPath().c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
@@ -58,17 +59,11 @@ bool Bind(int fd, const ListenAddress& address) {
   return ::bind(fd, name, address.length) == 0;
 }
 
-// The same port on every IPv4 address, for a kernel without IPv6.
-ListenAddress AnyIpv4(const ListenAddress& any) {
-  ListenAddress result = any;
-  sockaddr_in in{};
-  in.sin_family = AF_INET;
-  in.sin_port = reinterpret_cast<const sockaddr_in6*>(&any.address)->sin6_port;
-  result.address = {};
-  std::memcpy(&result.address, &in, sizeof in);
-  result.length = sizeof in;
-  result.any_family = false;
-  return result;
+// The same port on all IPv4 addresses, for a kernel without IPv6.
+Result<ListeningSocket> OpenAnyIpv4(const ListenAddress& any) {
+  const in_port_t port = reinterpret_cast<const sockaddr_in6*>(&any.address)->sin6_port;
+  auto address = ParseListenAddress("0.0.0.0:" + std::to_string(ntohs(port)));
+  return address.and_then(ListeningSocket::Open);
 }
 
 }  // namespace
@@ -76,19 +71,15 @@ ListenAddress AnyIpv4(const ListenAddress& any) {
 Result<ListeningSocket> ListeningSocket::Open(const ListenAddress& address) {
   const std::string what = "listen on " + address.text;
   UniqueFd fd = MakeSocket(address.address.ss_family);
-  if (!fd && errno == EAFNOSUPPORT && address.any_family) {
-    return Open(AnyIpv4(address));
-  }
+  if (!fd && errno == EAFNOSUPPORT && address.any_family) return OpenAnyIpv4(address);
   if (!fd) return ErrnoError(what);
-  if (!address.IsUnix()) {
-    SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  }
+  if (!address.IsUnix()) SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   if (address.address.ss_family == AF_INET6) {
     SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, address.any_family ? 0 : 1);
   }
   SetInheritedOptions(fd.get());
   if (!Bind(fd.get(), address)) {
-    if (errno == EADDRNOTAVAIL && address.any_family) return Open(AnyIpv4(address));
+    if (errno == EADDRNOTAVAIL && address.any_family) return OpenAnyIpv4(address);
     return ErrnoError(what);
   }
   ListeningSocket result(std::move(fd));
@@ -151,28 +142,25 @@ std::string ListeningSocket::Name() const {
 }
 
 std::string SocketAddressText(const sockaddr* address, socklen_t length) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (address->sa_family == AF_INET && length >= sizeof(sockaddr_in)) {
-    const auto* in = reinterpret_cast<const sockaddr_in*>(address);
-    ::inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
-    return std::string(text) + ":" + std::to_string(ntohs(in->sin_port));
-  }
-  if (address->sa_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
-    const auto* in6 = reinterpret_cast<const sockaddr_in6*>(address);
-    const std::string port = ":" + std::to_string(ntohs(in6->sin6_port));
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-      ::inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text, sizeof text);
-      return text + port;
-    }
-    ::inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
-    return "[" + std::string(text) + "]" + port;
-  }
-  if (address->sa_family == AF_UNIX && length > offsetof(sockaddr_un, sun_path)) {
+  if (address->sa_family == AF_UNIX) {
+    if (length <= offsetof(sockaddr_un, sun_path)) return "unix";
     const std::string_view path(reinterpret_cast<const sockaddr_un*>(address)->sun_path,
                                 length - offsetof(sockaddr_un, sun_path));
     return "unix:" + std::string(path.substr(0, path.find('\0')));
   }
-  return "unix";
+  std::array<char, NI_MAXHOST> host{};
+  std::array<char, NI_MAXSERV> port{};
+  if (::getnameinfo(address, length, host.data(), host.size(), port.data(), port.size(),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return "unknown";
+  }
+  std::string text = host.data();
+  if (text.starts_with(kMappedPrefix) && text.find('.') != std::string::npos) {
+    text.erase(0, kMappedPrefix.size());
+  } else if (address->sa_family == AF_INET6) {
+    text = '[' + text + ']';
+  }
+  return text + ':' + port.data();
 }
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-// Sockets that listen: opened from an address, or taken over from systemd.
+// Listening sockets, opened by address or passed by systemd.
 #pragma once
 
 #include <sys/types.h>
@@ -12,13 +12,13 @@
 
 namespace iperf3_exporter {
 
-// A listening stream socket, non-blocking and close-on-exec. Removes its unix socket file
-// when it ends, if it made it and nobody has replaced it since.
+// A listening stream socket, non-blocking and close-on-exec. The destructor removes the UNIX socket
+// file that Open created, unless it has been replaced since.
 class ListeningSocket {
  public:
-  // A socket file in the way is replaced only if it is a socket and nobody listens on it.
+  // An existing file is replaced only if it is a socket and nobody listens on it.
   [[nodiscard]] static Result<ListeningSocket> Open(const ListenAddress& address);
-  // The sockets of LISTEN_FDS, which is cleared. Fails when there is none or one does not listen.
+  // The sockets of LISTEN_FDS, which is unset. Fails if there is none or if one does not listen.
   [[nodiscard]] static Result<std::vector<ListeningSocket>> AdoptFromSystemd();
 
   ListeningSocket(ListeningSocket&& other) noexcept;
@@ -26,20 +26,19 @@ class ListeningSocket {
   ~ListeningSocket();
 
   [[nodiscard]] int fd() const { return fd_.get(); }
-  // The address that it is bound to, the real port in place of 0: "127.0.0.1:9579",
-  // "[::]:9579", "unix:/path".
+  // The bound address, with the real port for port 0: "127.0.0.1:9579", "[::]:9579", "unix:/path".
   [[nodiscard]] std::string Name() const;
 
  private:
   explicit ListeningSocket(UniqueFd fd) : fd_(std::move(fd)) {}
 
   UniqueFd fd_;
-  std::string unix_path_;  // Set when the file is ours to remove.
+  std::string unix_path_;  // of the file to remove; empty: none
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };
 
-// "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path", "unix"; IPv4 mapped into IPv6 reads as IPv4.
+// "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path", "unix"; IPv4-mapped IPv6 as IPv4.
 [[nodiscard]] std::string SocketAddressText(const sockaddr* address, socklen_t length);
 
 }  // namespace iperf3_exporter

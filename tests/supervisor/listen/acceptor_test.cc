@@ -71,7 +71,7 @@ TEST_F(AcceptorTest, StopClosesTheSockets) {
   EXPECT_THAT(acceptor_.ListeningOn(), IsEmpty());
 }
 
-TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
+TEST_F(AcceptorTest, PausesWithoutDescriptorsThenContinues) {
   if (kBuiltWithSanitizer) GTEST_SKIP() << "the sanitizer needs descriptors of its own";
   Listen("a");
   const UniqueFd client = NewSocket();
@@ -90,7 +90,7 @@ TEST_F(AcceptorTest, PausesWithoutDescriptorsAndGoesOn) {
   EXPECT_TRUE(RunUntil([&] { return accepted_.size() == 1; }));
 }
 
-TEST_F(AcceptorTest, APauseDoesNotOutliveStop) {
+TEST_F(AcceptorTest, StopEndsAPause) {
   if (kBuiltWithSanitizer) GTEST_SKIP() << "the sanitizer needs descriptors of its own";
   Listen("a");
   const UniqueFd client = NewSocket();
