@@ -18,7 +18,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// Two, so that one user with a costly hash does not delay all others.
+// Two, so that one user with an expensive hash does not delay all others.
 constexpr std::size_t kThreads = 2;
 // The event loop has priority on a machine with few cores.
 constexpr int kNice = 10;
@@ -29,9 +29,7 @@ bool VerifyBcrypt(const std::string& password, const std::string& hash) {
   ::setpriority(PRIO_PROCESS, 0, kNice);  // 0: this thread.
   auto data = std::make_unique<crypt_data>();
   const char* result = ::crypt_r(password.c_str(), hash.c_str(), data.get());
-  const bool right = result != nullptr &&
-                     hash == std::string_view(result).substr(0, kBcryptHashBytes) &&
-                     std::string_view(result).size() == kBcryptHashBytes &&
+  const bool right = result != nullptr && hash == result &&
                      // crypt_r would ignore what follows a NUL.
                      password.find('\0') == std::string::npos;
   OPENSSL_cleanse(data.get(), sizeof(crypt_data));
@@ -52,25 +50,21 @@ std::string DecodeBase64(std::string_view text) {
 
 }  // namespace
 
-bool ParseBasicAuthorization(std::string_view value, Credentials& credentials) {
+std::optional<Credentials> ParseBasicAuthorization(std::string_view value) {
   constexpr std::string_view kScheme = "Basic ";
-  if (!EqualsIgnoringCase(value.substr(0, kScheme.size()), kScheme)) return false;
+  if (!EqualsIgnoringCase(value.substr(0, kScheme.size()), kScheme)) return std::nullopt;
   value.remove_prefix(kScheme.size());
   while (value.starts_with(' ')) value.remove_prefix(1);
   const std::string decoded = DecodeBase64(value);
   const auto colon = decoded.find(':');
-  if (colon == std::string::npos) return false;
-  credentials.user = decoded.substr(0, colon);
-  credentials.password = decoded.substr(colon + 1);
-  return true;
+  if (colon == std::string::npos) return std::nullopt;
+  return Credentials{decoded.substr(0, colon), decoded.substr(colon + 1)};
 }
 
 Authenticator::Authenticator(event_base* base)
-    : pool_(base,
-            // At most one task per queue.
-            {.max_threads = kThreads,
-             .max_queued = kMaxWaiting,
-             .idle_timeout = std::chrono::seconds(30)}) {
+    : pool_(base, {.max_threads = kThreads,
+                   .max_queued = kThreads,
+                   .idle_timeout = std::chrono::seconds(30)}) {
   // Not RAND_bytes: it would load 2 MB of libcrypto where nobody uses TLS or passwords.
   if (::getrandom(key_.data(), key_.size(), 0) != static_cast<ssize_t>(key_.size())) std::abort();
 }
@@ -82,11 +76,11 @@ void Authenticator::SetUsers(std::map<std::string, std::string> users) {
   if (!users_.empty()) dummies_ = std::make_unique<const DummyHashes>(users_);
 }
 
-Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view>& parts) const {
+Authenticator::Digest Authenticator::DigestOf(const Credentials& credentials,
+                                              const std::string& hash) const {
   std::string text;
-  for (const std::string_view part : parts) {
-    text += std::to_string(part.size()) + ":";
-    text += part;
+  for (const std::string& part : {credentials.user, hash, credentials.password}) {
+    text += std::to_string(part.size()) + ":" + part;
   }
   Digest digest{};
   HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
@@ -95,10 +89,14 @@ Authenticator::Digest Authenticator::DigestOf(const std::vector<std::string_view
   return digest;
 }
 
-bool Authenticator::IsAccepted(const PendingCheck& check) const {
-  const auto known = accepted_.find(check.credentials.user);
-  return known != accepted_.end() && check.user_exists &&
-         CRYPTO_memcmp(known->second.data(), check.digest.data(), check.digest.size()) == 0;
+std::optional<AuthOutcome> Authenticator::KnownOutcome(const PendingCheck& check) const {
+  const auto accepted = accepted_.find(check.credentials.user);
+  if (accepted != accepted_.end() && check.user_exists &&
+      CRYPTO_memcmp(accepted->second.data(), check.digest.data(), check.digest.size()) == 0) {
+    return AuthOutcome::kAccepted;
+  }
+  if (rejected_.contains(check.digest)) return AuthOutcome::kRefused;
+  return std::nullopt;
 }
 
 void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
@@ -110,105 +108,79 @@ void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
   // Computed for a known user too, because it takes time.
   std::string dummy = dummies_->For(credentials.user);
   check.hash = check.user_exists ? user->second : std::move(dummy);
-  check.digest = DigestOf({credentials.user, check.hash, credentials.password});
+  check.digest = DigestOf(credentials, check.hash);
   check.credentials = std::move(credentials);
-  if (IsAccepted(check)) return done(AuthOutcome::kAccepted);
-  if (rejected_.contains(check.digest)) return done(AuthOutcome::kRefused);
+  if (const auto known = KnownOutcome(check)) return done(*known);
 
-  const Digest name = DigestOf({check.credentials.user});
-  if (!HasRoom(name)) DropUnwanted();
+  const std::string& name = check.credentials.user;
+  if (!HasRoom(name)) {
+    std::erase_if(waiting_, [](const auto& entry) { return !entry.second.wanted(); });
+  }
   if (!HasRoom(name)) return done(AuthOutcome::kBusy);
   check.wanted = std::move(wanted);
   check.done = std::move(done);
-  NameQueue& queue = queues_[name];
-  queue.checks.push_back(std::move(check));
-  ++waiting_;
-  if (queue.checks.size() == 1) RunNext(name);
+  const std::uint64_t round = round_ + CountOf(name);
+  waiting_.emplace(round, std::move(check));
+  RunNext();
 }
 
-bool Authenticator::HasRoom(const Digest& name) const {
-  if (waiting_ >= kMaxWaiting) return false;
-  const auto queue = queues_.find(name);
-  return queue == queues_.end() || queue->second.checks.size() < kMaxWaitingPerName;
+std::size_t Authenticator::CountOf(const std::string& user) const {
+  const auto waiting = std::ranges::count_if(
+      waiting_, [&user](const auto& entry) { return entry.second.credentials.user == user; });
+  return static_cast<std::size_t>(waiting) + running_.count(user);
 }
 
-// A client that has gone keeps no place, unless its password is being verified right now.
-void Authenticator::DropUnwanted() {
-  std::vector<Digest> stopped;
-  for (auto& [name, queue] : queues_) {
-    const bool begun = queue.task.HasBegun();
-    const bool first_goes = !begun && !queue.checks.front().wanted();
-    const auto first = queue.checks.begin() + (begun ? 1 : 0);
-    const auto kept = std::remove_if(first, queue.checks.end(),
-                                     [](const PendingCheck& check) { return !check.wanted(); });
-    waiting_ -= static_cast<std::size_t>(queue.checks.end() - kept);
-    queue.checks.erase(kept, queue.checks.end());
-    if (!first_goes) continue;
-    queue.task.Abandon();
-    stopped.push_back(name);
+bool Authenticator::HasRoom(const std::string& user) const {
+  return waiting_.size() + running_.size() < kMaxWaiting && CountOf(user) < kMaxWaitingPerName;
+}
+
+// Starts checks while a thread is free, and answers those that need none.
+void Authenticator::RunNext() {
+  while (running_.size() < kThreads) {
+    const auto next = std::ranges::find_if(waiting_, [this](const auto& entry) {
+      return !running_.contains(entry.second.credentials.user);
+    });
+    if (next == waiting_.end()) return;
+    round_ = next->first;
+    PendingCheck check = std::move(next->second);
+    waiting_.erase(next);
+    if (!check.wanted()) continue;
+    // An earlier check of this name may have had the same password.
+    if (const auto known = KnownOutcome(check)) {
+      check.done(*known);
+      continue;
+    }
+    const auto right = std::make_shared<bool>(false);
+    auto task =
+        pool_.Submit([right, password = check.credentials.password,
+                      hash = check.hash] { *right = VerifyBcrypt(password, hash); },
+                     [this, user = check.credentials.user, right] { OnVerified(user, *right); });
+    if (!task) {
+      check.done(AuthOutcome::kBusy);
+      continue;
+    }
+    const std::string user = check.credentials.user;
+    running_.emplace(user, RunningCheck{std::move(check), std::move(*task)});
   }
-  for (const Digest& name : stopped) RunNext(name);
 }
 
-// False if the pool has no room.
-bool Authenticator::SubmitFirst(const Digest& name, NameQueue& queue) {
-  const PendingCheck& check = queue.checks.front();
-  const auto right = std::make_shared<bool>(false);
-  auto task = pool_.Submit([right, password = check.credentials.password,
-                            hash = check.hash] { *right = VerifyBcrypt(password, hash); },
-                           [this, name, right] { OnVerified(name, *right); });
-  if (!task) return false;
-  queue.task = std::move(*task);
-  return true;
-}
-
-// Answers the checks at the head of a queue until one needs a bcrypt.
-void Authenticator::RunNext(const Digest& name) {
-  const auto found = queues_.find(name);
-  while (found != queues_.end() && !found->second.checks.empty()) {
-    NameQueue& queue = found->second;
-    const PendingCheck& check = queue.checks.front();
-    // An earlier check of this queue may have had the same password.
-    const bool accepted = IsAccepted(check);
-    const bool rejected = rejected_.contains(check.digest);
-    if (check.wanted() && !accepted && !rejected && SubmitFirst(name, queue)) return;
-    const PendingCheck answered = std::move(queue.checks.front());
-    queue.checks.pop_front();
-    --waiting_;
-    if (!answered.wanted()) continue;
-    answered.done(accepted   ? AuthOutcome::kAccepted
-                  : rejected ? AuthOutcome::kRefused
-                             : AuthOutcome::kBusy);
-  }
-  if (found != queues_.end()) queues_.erase(found);
-}
-
-void Authenticator::OnVerified(const Digest& name, bool right) {
-  const Digest queue_name = name;  // `name` belongs to the task, which RunNext replaces
-  NameQueue& queue = queues_[queue_name];
-  PendingCheck check = std::move(queue.checks.front());
-  queue.checks.pop_front();
-  --waiting_;
-  const bool accepted = right && check.user_exists;
-  Remember(check, accepted);
-  RunNext(queue_name);
-  if (check.wanted()) check.done(accepted ? AuthOutcome::kAccepted : AuthOutcome::kRefused);
+void Authenticator::OnVerified(const std::string& user, bool right) {
+  PendingCheck check = std::move(running_.extract(user).mapped().check);
+  const auto outcome = right && check.user_exists ? AuthOutcome::kAccepted : AuthOutcome::kRefused;
+  Remember(check, outcome);
+  RunNext();
+  if (check.wanted()) check.done(outcome);
   OPENSSL_cleanse(check.credentials.password.data(), check.credentials.password.size());
 }
 
-void Authenticator::Remember(const PendingCheck& check, bool right) {
-  if (right) {
-    const auto user = users_.find(check.credentials.user);
-    if (user != users_.end() && user->second == check.hash) {
-      accepted_[check.credentials.user] = check.digest;
-    }
+void Authenticator::Remember(const PendingCheck& check, AuthOutcome outcome) {
+  if (outcome == AuthOutcome::kRefused) {
+    if (rejected_.size() >= kMaxRejected) rejected_.clear();
+    rejected_.insert(check.digest);
     return;
   }
-  if (!rejected_.insert(check.digest).second) return;
-  rejected_in_order_.push_back(check.digest);
-  if (rejected_in_order_.size() <= kMaxRejected) return;
-  rejected_.erase(rejected_in_order_.front());
-  rejected_in_order_.pop_front();
+  const auto user = users_.find(check.credentials.user);
+  if (user != users_.end() && user->second == check.hash) accepted_[user->first] = check.digest;
 }
 
 }  // namespace iperf3_exporter

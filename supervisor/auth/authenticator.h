@@ -1,27 +1,23 @@
 // Basic authentication against bcrypt hashes, off the event loop.
 //
-// A password that was accepted before is accepted at once: the result is kept under a keyed hash of
-// user, stored hash and password, one per user, so that no flood of wrong passwords can evict it.
-// Rejected ones are kept in a table of bounded size. Everything else costs one bcrypt on a
-// low-priority thread, one at a time per user name. A check for which the queue is full is refused
-// as kBusy. No password is kept.
+// An accepted password is remembered as a keyed hash of user, stored hash and password, one per
+// user, so that no flood of wrong passwords can evict it; later requests with it are accepted at
+// once. Rejected passwords are remembered in a set of bounded size. Every other check costs one
+// bcrypt on a low-priority thread, one at a time per user name. No password is kept.
 //
-// Nothing here shows whether a user exists: every name that is asked for, known or not, has a queue
-// of its own with the same bound, all queues share one bound, and each check costs what a check of
-// some user costs.
+// Nothing reveals whether a user exists: unknown names wait, have limits and cost as known ones do.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "supervisor/auth/dummy_hashes.h"
 #include "supervisor/loop/task_pool.h"
@@ -37,25 +33,23 @@ struct Credentials {
   std::string password;
 };
 
-// The value of an Authorization field with the scheme Basic (RFC 7617). False when it is anything
-// else.
-[[nodiscard]] bool ParseBasicAuthorization(std::string_view value, Credentials& credentials);
+// Parses the value of an Authorization field with the scheme Basic (RFC 7617).
+[[nodiscard]] std::optional<Credentials> ParseBasicAuthorization(std::string_view value);
 
 class Authenticator {
  public:
-  // Checks that wait, of one user name and of all names.
+  // Checks that wait or run, of one user name and of all names. Beyond it the outcome is kBusy.
   static constexpr std::size_t kMaxWaitingPerName = 16;
   static constexpr std::size_t kMaxWaiting = 256;
 
   explicit Authenticator(event_base* base);
 
-  // User name to bcrypt hash; without any, every check is refused. Checks in progress finish
-  // against the hash that they began with.
+  // `users`: name to bcrypt hash; without any, every check is refused. A running check finishes
+  // against the hash that it began with.
   void SetUsers(std::map<std::string, std::string> users);
 
-  // Calls `done` once: inside this call if the result is known or the queue is full, later
-  // otherwise, or never if this object is destroyed before. A check whose `wanted` has become false
-  // is skipped.
+  // Calls `done` once: inside this call if the outcome is known, later otherwise, or never if this
+  // object is destroyed before. A check whose `wanted` has become false is skipped.
   void Check(Credentials credentials, std::function<bool()> wanted,
              std::function<void(AuthOutcome)> done);
 
@@ -69,20 +63,18 @@ class Authenticator {
     std::function<bool()> wanted;
     std::function<void(AuthOutcome)> done;
   };
-  // The checks of one user name.
-  struct NameQueue {
-    std::deque<PendingCheck> checks;  // `task` works for the first
+  struct RunningCheck {
+    PendingCheck check;
     TaskPool::Task task;
   };
 
-  [[nodiscard]] Digest DigestOf(const std::vector<std::string_view>& parts) const;
-  [[nodiscard]] bool IsAccepted(const PendingCheck& check) const;
-  [[nodiscard]] bool HasRoom(const Digest& name) const;
-  void DropUnwanted();
-  [[nodiscard]] bool SubmitFirst(const Digest& name, NameQueue& queue);
-  void RunNext(const Digest& name);
-  void OnVerified(const Digest& name, bool right);
-  void Remember(const PendingCheck& check, bool right);
+  [[nodiscard]] Digest DigestOf(const Credentials& credentials, const std::string& hash) const;
+  [[nodiscard]] std::optional<AuthOutcome> KnownOutcome(const PendingCheck& check) const;
+  [[nodiscard]] std::size_t CountOf(const std::string& user) const;
+  [[nodiscard]] bool HasRoom(const std::string& user) const;
+  void RunNext();
+  void OnVerified(const std::string& user, bool right);
+  void Remember(const PendingCheck& check, AuthOutcome outcome);
 
   std::array<unsigned char, 32> key_{};
   std::map<std::string, std::string> users_;
@@ -90,10 +82,10 @@ class Authenticator {
   std::unique_ptr<const DummyHashes> dummies_;
   std::map<std::string, Digest> accepted_;  // by user name
   std::set<Digest> rejected_;
-  std::deque<Digest> rejected_in_order_;
-  // By a digest of the user name; without empty queues.
-  std::map<Digest, NameQueue> queues_;
-  std::size_t waiting_ = 0;  // in all queues
+  // By round: each name has one check in a round, so that all names progress alike.
+  std::multimap<std::uint64_t, PendingCheck> waiting_;
+  std::uint64_t round_ = 0;
+  std::map<std::string, RunningCheck> running_;  // by user name
   TaskPool pool_;
 };
 

@@ -12,8 +12,8 @@
 namespace iperf3_exporter {
 namespace {
 
-// The size of salt and sum. As dots they match no password.
-constexpr std::size_t kSaltAndSumBytes = 53;
+// The size of salt and checksum. As dots they match no password.
+constexpr std::size_t kSaltAndChecksumBytes = 53;
 // Of "$2b$10$...".
 constexpr std::size_t kCostAt = 4;
 constexpr std::size_t kCostBytes = 2;
@@ -26,7 +26,7 @@ DummyHashes::DummyHashes(const std::map<std::string, std::string>& users) {
     costs_.push_back(hash.substr(kCostAt, kCostBytes));
     hashes += hash;
   }
-  std::sort(costs_.begin(), costs_.end());
+  std::ranges::sort(costs_);
   SHA256(reinterpret_cast<const unsigned char*>(hashes.data()), hashes.size(), key_.data());
 }
 
@@ -36,7 +36,7 @@ std::string DummyHashes::For(const std::string& name) const {
        reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data(), nullptr);
   std::uint64_t choice = 0;
   std::memcpy(&choice, digest.data(), sizeof choice);
-  return "$2b$" + costs_[choice % costs_.size()] + "$" + std::string(kSaltAndSumBytes, '.');
+  return "$2b$" + costs_[choice % costs_.size()] + "$" + std::string(kSaltAndChecksumBytes, '.');
 }
 
 }  // namespace iperf3_exporter

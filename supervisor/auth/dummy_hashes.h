@@ -1,5 +1,5 @@
-// Hashes for users who do not exist, so that checking a password for them takes as long as for
-// those who do. Pure.
+// Hashes for unknown users, so that checking a password takes as long for them as for known users.
+// Pure.
 #pragma once
 
 #include <array>
@@ -15,13 +15,13 @@ class DummyHashes {
   explicit DummyHashes(const std::map<std::string, std::string>& users);
 
   // A bcrypt hash that no password matches. Its cost is that of one of the users, chosen by the
-  // name: a name always costs the same, also after a restart, and each cost is as frequent among
-  // names that don't exist as among those that do. So the time of a check reveals nothing.
+  // name: a name always has the same cost, also after a restart, and each cost is as frequent among
+  // unknown names as among known ones. So the time of a check reveals nothing.
   [[nodiscard]] std::string For(const std::string& name) const;
 
  private:
   std::vector<std::string> costs_;  // of each user, sorted
-  // Derived from the stored hashes: without them nobody can compute the cost of a name.
+  // Derived from the stored hashes, so that nobody else can compute the cost of a name.
   std::array<unsigned char, 32> key_{};
 };
 

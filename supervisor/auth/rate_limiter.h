@@ -1,4 +1,4 @@
-// A token bucket over all requests, as golang.org/x/time/rate has it with an interval and a burst.
+// A token bucket for all requests, as golang.org/x/time/rate with an interval and a burst.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,7 @@ namespace iperf3_exporter {
 
 class RateLimiter {
  public:
-  // One token per `interval`; at most `burst` of them are kept; full at first. Interval 0: no
-  // limit.
+  // One token per `interval`, at most `burst` at a time; full at first. Interval 0: no limit.
   RateLimiter(std::chrono::nanoseconds interval, int burst)
       : interval_(interval), burst_(burst), tokens_(burst) {}
 
@@ -28,7 +27,7 @@ class RateLimiter {
     return true;
   }
 
-  // Whether this limiter was made with these.
+  // Whether this limiter was constructed with these values.
   [[nodiscard]] bool Is(std::chrono::nanoseconds interval, int burst) const {
     return interval_ == interval && burst_ == burst;
   }

@@ -1,5 +1,5 @@
-// TLS of the server side, on OpenSSL: one context per loaded configuration. Connections keep the
-// context that they began with.
+// TLS of the server, with OpenSSL: one context per loaded configuration. Existing connections keep
+// their context.
 #pragma once
 
 #include <memory>
@@ -16,14 +16,14 @@ namespace iperf3_exporter {
 
 class TlsContext {
  public:
-  // Checks that the certificate, key and client CA of `config`, which LoadWebConfig has filled in,
-  // belong together. Errors name the configuration file and the line. `config.Enabled()`.
+  // Checks the certificate, key, client CA and ciphers of `config`, as LoadWebConfig returned it
+  // with TLS enabled. Errors name the configuration file and the line.
   [[nodiscard]] static Result<std::shared_ptr<const TlsContext>> Create(const TlsConfig& config);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
-  // A new server session, owned by the caller; null when memory is short.
+  // A new server session, owned by the caller; null if out of memory.
   [[nodiscard]] ssl_st* NewSession() const;
 
  private:
@@ -32,11 +32,11 @@ class TlsContext {
   ssl_ctx_st* context_ = nullptr;
 };
 
-// After a handshake that failed: why, in words. The peer has its alert from OpenSSL; one that spoke
-// plain HTTP is told that this is an HTTPS server.
+// Returns the reason of a failed handshake. OpenSSL has sent its alert; a peer that spoke plain
+// HTTP is sent a 400 that says so.
 [[nodiscard]] std::string AnswerFailedHandshake(bufferevent* bev);
 
-// Ends the TLS of a connection that is about to be closed: says so to the peer (close_notify).
+// Sends close_notify before a connection is closed.
 void EndTls(ssl_st* ssl);
 
 }  // namespace iperf3_exporter

@@ -16,9 +16,7 @@ Result<std::shared_ptr<const TlsContext>> CreateTls(const WebConfig& config) {
 WebSecurity::WebSecurity(event_base* base) : authenticator_(base) {}
 
 Status WebSecurity::Check(const WebConfig& config) {
-  const auto tls = CreateTls(config);
-  if (!tls) return tl::unexpected(tls.error());
-  return {};
+  return CreateTls(config).map([](const auto&) {});
 }
 
 Status WebSecurity::Apply(WebConfig config) {
@@ -28,7 +26,7 @@ Status WebSecurity::Apply(WebConfig config) {
   headers_ = std::make_shared<const Headers>(std::move(config.headers));
   has_users_ = !config.users.empty();
   authenticator_.SetUsers(std::move(config.users));
-  // The same limit goes on with the tokens that it has.
+  // An unchanged limit keeps its tokens.
   if (!limiter_.Is(config.rate_interval, config.rate_burst)) {
     limiter_ = RateLimiter(config.rate_interval, config.rate_burst);
   }
@@ -39,11 +37,9 @@ void WebSecurity::Authenticate(std::optional<std::string_view> authorization,
                                std::function<bool()> wanted,
                                std::function<void(AuthOutcome)> done) {
   if (!has_users_) return done(AuthOutcome::kAccepted);
-  Credentials credentials;
-  if (!authorization || !ParseBasicAuthorization(*authorization, credentials)) {
-    return done(AuthOutcome::kRefused);
-  }
-  authenticator_.Check(std::move(credentials), std::move(wanted), std::move(done));
+  auto credentials = authorization ? ParseBasicAuthorization(*authorization) : std::nullopt;
+  if (!credentials) return done(AuthOutcome::kRefused);
+  authenticator_.Check(std::move(*credentials), std::move(wanted), std::move(done));
 }
 
 }  // namespace iperf3_exporter

@@ -1,6 +1,6 @@
-// What the web configuration grants: TLS for new connections, who may ask, the headers of every
-// response, the rate limit. Knows nothing of HTTP: whoever serves it asks here. Loop thread only;
-// TaskPool threads run bcrypt.
+// Applies the web configuration: TLS for new connections, authentication, the headers of every
+// response, the rate limit. Independent of the HTTP server. Loop thread only; TaskPool threads run
+// bcrypt.
 #pragma once
 
 #include <functional>
@@ -26,25 +26,24 @@ class WebSecurity {
  public:
   using Headers = std::vector<std::pair<std::string, std::string>>;
 
-  // Until the first Apply: plain HTTP, everybody may ask.
+  // Until the first Apply: plain HTTP without authentication.
   explicit WebSecurity(event_base* base);
 
   // Whether Apply would succeed.
   [[nodiscard]] static Status Check(const WebConfig& config);
-  // Uses `config`, as LoadWebConfig returned it, from now on; or returns an error and changes
-  // nothing. Connections keep the TLS context that they began with.
+  // Applies `config`, as LoadWebConfig returned it; or returns an error and changes nothing.
+  // Existing connections keep their TLS context.
   [[nodiscard]] Status Apply(WebConfig config);
 
   // Null: plain HTTP.
   [[nodiscard]] const TlsContext* tls() const { return tls_.get(); }
-  // Of every response. Null before the first Apply.
+  // For every response. Null before the first Apply.
   [[nodiscard]] std::shared_ptr<const Headers> headers() const { return headers_; }
-  // False: the request is over the rate limit.
+  // Returns false if the request exceeds the rate limit.
   [[nodiscard]] bool TakeToken() { return limiter_.Take(Clock::now()); }
 
-  // `authorization` is the value of the header field, if there is one. Calls `done` once: inside
-  // this call, or later, or never if this object is destroyed before. A check whose `wanted` has
-  // become false may be skipped.
+  // `authorization` is the value of the header field, if there is one. `wanted` and `done`: see
+  // Authenticator::Check.
   void Authenticate(std::optional<std::string_view> authorization, std::function<bool()> wanted,
                     std::function<void(AuthOutcome)> done);
 

@@ -32,14 +32,14 @@ class AuthenticatorTest : public ::testing::Test {
         {user, password}, [wanted] { return wanted == nullptr || *wanted; },
         [this, index](AuthOutcome outcome) { outcomes_[index] = outcome; });
   }
-  // The loop does not run meanwhile, so that nobody's turn ends.
-  void FillLineOf(const std::string& user, bool* wanted = nullptr) {
+  // The loop does not run meanwhile, so that no check ends.
+  void FillQueueOf(const std::string& user, bool* wanted = nullptr) {
     for (std::size_t i = 0; i < Authenticator::kMaxWaitingPerName; ++i) {
       Ask(user, "wrong " + std::to_string(i), wanted);
       ASSERT_EQ(outcomes_.back(), std::nullopt) << user << " " << i;
     }
   }
-  void FillAllLines(bool* wanted = nullptr) {
+  void FillAllQueues(bool* wanted = nullptr) {
     for (std::size_t i = 0; i < Authenticator::kMaxWaiting; ++i) {
       Ask("user " + std::to_string(i), "wrong", wanted);
       ASSERT_EQ(outcomes_.back(), std::nullopt) << i;
@@ -63,7 +63,7 @@ class AuthenticatorTest : public ::testing::Test {
   Authenticator authenticator_{base_};
 };
 
-TEST_F(AuthenticatorTest, KnowsWhoIsRight) {
+TEST_F(AuthenticatorTest, AcceptsOnlyTheRightPassword) {
   Ask("alice", "secret");
   Ask("alice", "wrong");
   Ask("bob", "secret");
@@ -75,22 +75,22 @@ TEST_F(AuthenticatorTest, KnowsWhoIsRight) {
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kAccepted) << "not remembered";
 }
 
-TEST_F(AuthenticatorTest, FullLineOfOneNameTellsNothingOfAnother) {
-  FillLineOf("nobody");
+TEST_F(AuthenticatorTest, FullQueueOfOneNameDoesNotAffectAnother) {
+  FillQueueOf("nobody");
   Ask("nobody", "wrong");
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
-  FillLineOf("alice");
+  FillQueueOf("alice");
   Ask("alice", "wrong");
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
-  // As long as a line is, for those who exist and those who don't.
-  FillLineOf("nobody else");
+  // The limit is the same for known and unknown names.
+  FillQueueOf("nobody else");
   RunUntilAllAreAnswered();
   Ask("nobody", "wrong again");
-  EXPECT_EQ(outcomes_.back(), std::nullopt) << "the line is still full";
+  EXPECT_EQ(outcomes_.back(), std::nullopt) << "the queue is still full";
 }
 
-TEST_F(AuthenticatorTest, BoundOfAllLinesHoldsForKnownAndUnknownAlike) {
-  FillAllLines();
+TEST_F(AuthenticatorTest, TotalLimitAppliesToKnownAndUnknownNames) {
+  FillAllQueues();
   Ask("alice", "secret");
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
   Ask("nobody", "secret");
@@ -103,17 +103,17 @@ TEST_F(AuthenticatorTest, BoundOfAllLinesHoldsForKnownAndUnknownAlike) {
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kRefused);
 }
 
-TEST_F(AuthenticatorTest, RememberedUserIsNotKeptWaiting) {
+TEST_F(AuthenticatorTest, RememberedUserDoesNotWait) {
   Ask("alice", "secret");
   RunUntilAllAreAnswered();
-  FillAllLines();
+  FillAllQueues();
   Ask("alice", "secret");
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kAccepted);
 }
 
-TEST_F(AuthenticatorTest, WhoHasGoneKeepsNoPlace) {
+TEST_F(AuthenticatorTest, DropsChecksThatAreNoLongerWanted) {
   bool wanted = true;
-  FillLineOf("alice", &wanted);
+  FillQueueOf("alice", &wanted);
   Ask("alice", "secret");
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
   wanted = false;
@@ -123,7 +123,7 @@ TEST_F(AuthenticatorTest, WhoHasGoneKeepsNoPlace) {
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kAccepted);
 
   wanted = true;
-  FillAllLines(&wanted);
+  FillAllQueues(&wanted);
   wanted = false;
   outcomes_.clear();
   for (int i = 0; i < 100; ++i) Ask("other " + std::to_string(i), "wrong");
@@ -131,11 +131,25 @@ TEST_F(AuthenticatorTest, WhoHasGoneKeepsNoPlace) {
   EXPECT_EQ(std::count(outcomes_.begin(), outcomes_.end(), AuthOutcome::kRefused), 100);
 }
 
+// A name whose checks keep a thread busy does not delay the only check of another name.
+TEST_F(AuthenticatorTest, ServesNamesInTurn) {
+  FillQueueOf("first");
+  FillQueueOf("second");
+  Ask("alice", "secret");
+  const std::size_t alice = outcomes_.size() - 1;
+  while (!outcomes_[alice]) {
+    event_base_loop(base_, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(outcomes_[alice], AuthOutcome::kAccepted);
+  EXPECT_GT(std::count(outcomes_.begin(), outcomes_.end(), std::nullopt), 20);
+}
+
 std::string HashOfCost(const std::string& cost) {
   return "$2b$" + cost + "$" + std::string(53, 'a');
 }
 
-TEST(DummyHashesTest, CostIsThatOfSomeUserAndKeepsToItsName) {
+TEST(DummyHashesTest, HaveTheCostOfAUserAndAreStable) {
   const DummyHashes dummies({{"a", HashOfCost("05")},
                              {"b", HashOfCost("05")},
                              {"c", HashOfCost("05")},
@@ -152,7 +166,7 @@ TEST(DummyHashesTest, CostIsThatOfSomeUserAndKeepsToItsName) {
   EXPECT_NEAR(names_by_cost["05"], 3000, 200);
 }
 
-TEST(DummyHashesTest, ChoiceDependsOnTheStoredHashes) {
+TEST(DummyHashesTest, DependOnTheStoredHashes) {
   const std::string other = HashOfCost("05").replace(20, 1, "b");
   const DummyHashes first({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
   const DummyHashes same({{"a", HashOfCost("05")}, {"b", HashOfCost("12")}});
@@ -166,22 +180,23 @@ TEST(DummyHashesTest, ChoiceDependsOnTheStoredHashes) {
   EXPECT_NEAR(changed, 500, 100);
 }
 
-TEST_F(AuthenticatorTest, WithoutUsersEverybodyIsRefused) {
+TEST_F(AuthenticatorTest, RefusesEverybodyWithoutUsers) {
   authenticator_.SetUsers({});
   Ask("alice", "secret");
   EXPECT_EQ(outcomes_.back(), AuthOutcome::kRefused);
 }
 
-TEST(CredentialsTest, AreReadFromTheHeaderField) {
-  Credentials credentials;
-  ASSERT_TRUE(ParseBasicAuthorization("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", credentials));
-  EXPECT_EQ(credentials.user, "Aladdin");
-  EXPECT_EQ(credentials.password, "open sesame");
-  ASSERT_TRUE(ParseBasicAuthorization("bAsIc YTpiOmM=", credentials));
-  EXPECT_EQ(credentials.password, "b:c");
+TEST(CredentialsTest, AreParsedFromTheHeaderField) {
+  const auto aladdin = ParseBasicAuthorization("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+  ASSERT_TRUE(aladdin);
+  EXPECT_EQ(aladdin->user, "Aladdin");
+  EXPECT_EQ(aladdin->password, "open sesame");
+  const auto colon = ParseBasicAuthorization("bAsIc YTpiOmM=");
+  ASSERT_TRUE(colon);
+  EXPECT_EQ(colon->password, "b:c");
   for (const char* bad : {"", "Basic", "Basic ", "Basic YWJj", "Basic YTpi=", "Basic ====",
                           "Bearer YTpi", "Basic YT:i", "BasicYTpi", "Basic YTpi YTpi"}) {
-    EXPECT_FALSE(ParseBasicAuthorization(bad, credentials)) << bad;
+    EXPECT_FALSE(ParseBasicAuthorization(bad)) << bad;
   }
 }
 

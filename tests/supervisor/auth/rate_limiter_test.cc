@@ -7,8 +7,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST(RateLimiterTest, GivesABurstAndThenOnePerInterval) {
-  using std::chrono::milliseconds;
+TEST(RateLimiterTest, AllowsABurstThenOnePerInterval) {
   RateLimiter limiter(milliseconds(10), 2);
   const Clock::time_point start{milliseconds(1000)};
   EXPECT_TRUE(limiter.Take(start));
@@ -16,13 +15,13 @@ TEST(RateLimiterTest, GivesABurstAndThenOnePerInterval) {
   EXPECT_FALSE(limiter.Take(start + milliseconds(9)));
   EXPECT_TRUE(limiter.Take(start + milliseconds(11)));
   EXPECT_FALSE(limiter.Take(start + milliseconds(12)));
-  // Saved up, but never more than the burst.
+  // Tokens accumulate up to the burst.
   EXPECT_TRUE(limiter.Take(start + std::chrono::hours(1)));
   EXPECT_TRUE(limiter.Take(start + std::chrono::hours(1)));
   EXPECT_FALSE(limiter.Take(start + std::chrono::hours(1)));
 }
 
-TEST(RateLimiterTest, IntervalZeroIsNoLimit) {
+TEST(RateLimiterTest, DoesNotLimitWithIntervalZero) {
   RateLimiter limiter(std::chrono::nanoseconds(0), 0);
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.Take(Clock::time_point()));
 }
