@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include <utility>
@@ -28,6 +29,18 @@ constexpr milliseconds kLastAnswersCheck{5};
 constexpr std::size_t kCommonDescriptors = 100 + kMaxResolverThreads;
 // Its socket and pidfd.
 constexpr std::size_t kDescriptorsPerWorker = 2;
+
+// getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
+// usual 8 MB, the threads of name lookups could reserve 2 GB of address space.
+constexpr std::size_t kThreadStackBytes = std::size_t{512} << 10;
+
+void LimitThreadStacks() {
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) != 0) return;
+  ::pthread_attr_setstacksize(&attributes, kThreadStackBytes);
+  ::pthread_setattr_default_np(&attributes);
+  ::pthread_attr_destroy(&attributes);
+}
 
 std::size_t OwnDescriptors(const Options& options) {
   return kCommonDescriptors + kDescriptorsPerWorker * options.worker_count;
@@ -105,6 +118,7 @@ Exporter::Exporter(Options options)
 Exporter::~Exporter() = default;
 
 Status Exporter::Start() {
+  LimitThreadStacks();
   ::signal(SIGPIPE, SIG_IGN);
   // Before a worker that could send it exists.
   IgnoreCancelSignal();

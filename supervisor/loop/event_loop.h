@@ -1,5 +1,5 @@
-// Owners of libevent's handles, for the supervisor's one loop. Everything here runs on
-// the loop's thread. A callback may destroy the object it belongs to.
+// Owners of libevent's events, for the supervisor's one loop. Loop thread only. A callback may
+// destroy the object that calls it.
 #pragma once
 
 #include <chrono>
@@ -16,53 +16,46 @@ struct EventBaseDeleter {
 };
 using EventBase = std::unique_ptr<event_base, EventBaseDeleter>;
 
-// A loop on the monotonic clock. Terminates the program when the kernel gives none.
+// A loop on the monotonic clock. Terminates the program when the kernel provides none.
 [[nodiscard]] EventBase CreateEventBase();
 
-struct EventDeleter {
-  void operator()(event* handle) const noexcept;
+// One event and its callback.
+class LoopEvent {
+ public:
+  LoopEvent(const LoopEvent&) = delete;
+  LoopEvent& operator=(const LoopEvent&) = delete;
+
+ protected:
+  // `what` as in event_new of libevent. Terminates the program when memory is short.
+  LoopEvent(event_base* base, int fd, short what, std::function<void()> callback);
+  ~LoopEvent() = default;
+
+  struct Deleter {
+    void operator()(event* handle) const noexcept;
+  };
+  std::function<void()> callback_;
+  std::unique_ptr<event, Deleter> event_;
 };
 
-// One-shot timer; Start again re-arms it.
-class Timer {
+// One-shot timer. Start may be called again at any time.
+class Timer : private LoopEvent {
  public:
   Timer(event_base* base, std::function<void()> callback);
-  ~Timer();
-  Timer(const Timer&) = delete;
-  Timer& operator=(const Timer&) = delete;
 
   void Start(std::chrono::nanoseconds after);
   void Stop();
-
- private:
-  std::unique_ptr<std::function<void()>> callback_;
-  std::unique_ptr<event, EventDeleter> event_;
 };
 
 // Calls back whenever `fd` (borrowed) is readable, until destroyed.
-class ReadWatch {
+class ReadWatch : private LoopEvent {
  public:
   ReadWatch(event_base* base, int fd, std::function<void()> callback);
-  ~ReadWatch();
-  ReadWatch(const ReadWatch&) = delete;
-  ReadWatch& operator=(const ReadWatch&) = delete;
-
- private:
-  std::unique_ptr<std::function<void()>> callback_;
-  std::unique_ptr<event, EventDeleter> event_;
 };
 
-// Calls back on the loop, not in the signal's context, whenever `signal_number` came.
-class SignalWatch {
+// Calls back on the loop, not in the signal's context, after each `signal_number`.
+class SignalWatch : private LoopEvent {
  public:
   SignalWatch(event_base* base, int signal_number, std::function<void()> callback);
-  ~SignalWatch();
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-
- private:
-  std::unique_ptr<std::function<void()>> callback_;
-  std::unique_ptr<event, EventDeleter> event_;
 };
 
 }  // namespace iperf3_exporter

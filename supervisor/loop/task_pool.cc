@@ -1,7 +1,5 @@
 #include "supervisor/loop/task_pool.h"
 
-#include <event2/event.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 
 #include <atomic>
@@ -10,6 +8,8 @@
 #include <cstdlib>
 #include <deque>
 #include <mutex>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "common/unique_fd.h"
@@ -18,16 +18,14 @@ namespace iperf3_exporter {
 
 struct TaskPool::Task::State {
   std::function<void()> work;
-  std::function<void()> done;  // Loop thread only.
+  std::function<void()> done;  // loop thread only
   std::atomic<bool> begun = false;
   std::weak_ptr<Shared> pool;
 };
 
-bool TaskPool::Task::IsPending() const { return state_ && state_->done; }
-
 bool TaskPool::Task::HasBegun() const { return state_ && state_->begun; }
 
-// What the threads see; lives until the last of them ends, which may be after the pool.
+// What the threads use. Lives until the last of them ends, which may be after the pool.
 struct TaskPool::Shared {
   std::mutex mutex;
   std::condition_variable wake;
@@ -37,11 +35,11 @@ struct TaskPool::Shared {
   std::size_t idle = 0;
   bool stopping = false;
   Options options;
-  UniqueFd ready;  // eventfd: something is in `finished`.
+  UniqueFd ready;  // eventfd: `finished` is not empty
 
-  // 0, or why not as an errno. Not std::thread: that can't be told how much stack.
-  static int StartThread(const std::shared_ptr<Shared>& shared);
+  // Both hold `shared`: the pool may end first, in CallDone by a call of `done`.
   static void ThreadMain(const std::shared_ptr<Shared>& shared);
+  static void CallDone(const std::shared_ptr<Shared>& shared);
   void Finish(std::shared_ptr<Task::State> state);
 };
 
@@ -56,52 +54,17 @@ void TaskPool::Task::Abandon() {
   state->done = nullptr;
 }
 
-struct TaskPool::LoopSide {
-  struct EventDeleter {
-    void operator()(struct event* e) const { event_free(e); }
-  };
-  std::shared_ptr<Shared> shared;
-  std::unique_ptr<event, EventDeleter> ready_event;
-
-  static void OnReady(evutil_socket_t fd, short what, void* argument) noexcept;
-};
-
 void TaskPool::Shared::Finish(std::shared_ptr<Task::State> state) {
   // What `work` captured is freed here, on its thread, unless the loop still has to call `done`.
   state->work = nullptr;
-  bool first = false;
   {
     const std::lock_guard lock(mutex);
     if (stopping) return;
-    first = finished.empty();
     finished.push_back(std::move(state));
+    if (finished.size() > 1) return;
   }
-  if (!first) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(ready.get(), &one, sizeof one);
-}
-
-int TaskPool::Shared::StartThread(const std::shared_ptr<Shared>& shared) {
-  using Argument = std::shared_ptr<Shared>;
-  pthread_attr_t attributes;
-  if (const int error = ::pthread_attr_init(&attributes); error != 0) return error;
-  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  if (shared->options.stack_bytes != 0) {
-    ::pthread_attr_setstacksize(&attributes, shared->options.stack_bytes);
-  }
-  auto argument = std::make_unique<Argument>(shared);
-  pthread_t thread{};
-  const int error = ::pthread_create(
-      &thread, &attributes,
-      [](void* owned) -> void* {
-        const std::unique_ptr<Argument> mine(static_cast<Argument*>(owned));
-        ThreadMain(*mine);
-        return nullptr;
-      },
-      argument.get());
-  ::pthread_attr_destroy(&attributes);
-  if (error == 0) static_cast<void>(argument.release());
-  return error;
 }
 
 void TaskPool::Shared::ThreadMain(const std::shared_ptr<Shared>& shared) {
@@ -127,11 +90,9 @@ void TaskPool::Shared::ThreadMain(const std::shared_ptr<Shared>& shared) {
   --shared->threads;
 }
 
-void TaskPool::LoopSide::OnReady(evutil_socket_t fd, short, void* argument) noexcept {
-  // A copy: `done` may destroy the pool.
-  const std::shared_ptr<Shared> shared = static_cast<LoopSide*>(argument)->shared;
+void TaskPool::Shared::CallDone(const std::shared_ptr<Shared>& shared) {
   std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = ::read(fd, &count, sizeof count);
+  [[maybe_unused]] const auto got = ::read(shared->ready.get(), &count, sizeof count);
   std::deque<std::shared_ptr<Task::State>> finished;
   {
     const std::lock_guard lock(shared->mutex);
@@ -150,16 +111,11 @@ TaskPool::TaskPool(event_base* base, Options options) : shared_(std::make_shared
   shared_->options = options;
   shared_->ready.Reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!shared_->ready) std::abort();
-  loop_side_ = std::make_unique<LoopSide>();
-  loop_side_->shared = shared_;
-  loop_side_->ready_event.reset(event_new(base, shared_->ready.get(), EV_READ | EV_PERSIST,
-                                          LoopSide::OnReady, loop_side_.get()));
-  if (!loop_side_->ready_event || event_add(loop_side_->ready_event.get(), nullptr) != 0)
-    std::abort();
+  ready_watch_ = std::make_unique<ReadWatch>(base, shared_->ready.get(),
+                                             [shared = shared_] { Shared::CallDone(shared); });
 }
 
 TaskPool::~TaskPool() {
-  loop_side_->ready_event.reset();
   std::deque<std::shared_ptr<Task::State>> dropped;
   {
     const std::lock_guard lock(shared_->mutex);
@@ -179,13 +135,13 @@ Result<TaskPool::Task> TaskPool::Submit(std::function<void()> work, std::functio
   state->pool = shared_;
   const std::lock_guard lock(shared_->mutex);
   if (shared_->queue.size() >= shared_->options.max_queued) return MakeError("too much work waits");
-  // Idle threads that are already spoken for by queued work don't count.
+  // Queued work will occupy as many idle threads.
   if (shared_->queue.size() >= shared_->idle && shared_->threads < shared_->options.max_threads) {
-    const int error = Shared::StartThread(shared_);
-    if (error == 0) {
+    try {
+      std::thread(Shared::ThreadMain, shared_).detach();
       ++shared_->threads;
-    } else if (shared_->threads == 0) {
-      return MakeError(ErrnoText("thread", error));
+    } catch (const std::system_error& error) {
+      if (shared_->threads == 0) return MakeError(ErrnoText("thread", error.code().value()));
     }
   }
   shared_->queue.push_back(state);

@@ -1,8 +1,8 @@
 // Blocking work (getaddrinfo, bcrypt) off the event loop.
 //
-// Threads are started when there is work and none is idle, up to a maximum, and end after a while
-// without work. Results come back on the event loop, in the thread of the loop, in the order in
-// which the work ended.
+// A thread is started when there is work and no idle thread, up to a maximum, and ends after a
+// while without work. Results come back in the thread of the loop, in the order in which the work
+// ended.
 #pragma once
 
 #include <chrono>
@@ -11,8 +11,7 @@
 #include <memory>
 
 #include "common/error.h"
-
-struct event_base;
+#include "supervisor/loop/event_loop.h"
 
 namespace iperf3_exporter {
 
@@ -23,13 +22,11 @@ class TaskPool {
     // Work that waits for a thread; beyond it Submit refuses.
     std::size_t max_queued = 1024;
     std::chrono::milliseconds idle_timeout = std::chrono::seconds(30);
-    // Of each thread; 0: the system's default.
-    std::size_t stack_bytes = 0;
   };
 
-  // The shared state of one piece of work. Destroying the handle abandons it: `work` is not begun
-  // any more if it has not yet, its place in the queue is free at once, and `done` is never called.
-  // What `work` refers to must live as long as `work` itself, so capture by value.
+  // A handle of one piece of work. Destroying it abandons the work: it does not begin if it has not
+  // begun, its place in the queue is free at once, and `done` is never called. What `work` refers
+  // to must live as long as `work` itself, so capture by value.
   class Task {
    public:
     Task() = default;
@@ -43,9 +40,7 @@ class TaskPool {
       return *this;
     }
     void Abandon();
-    // Submitted, and `done` has not been called.
-    [[nodiscard]] bool IsPending() const;
-    // A thread has taken it up, so that abandoning it saves no work.
+    // A thread runs it or has run it: abandoning it saves no work.
     [[nodiscard]] bool HasBegun() const;
 
    private:
@@ -54,10 +49,10 @@ class TaskPool {
     std::shared_ptr<State> state_;
   };
 
-  // Throws nothing; if the eventfd can't be made the process has no descriptors left and dies.
+  // Terminates the program when there is no descriptor left.
   TaskPool(event_base* base, Options options);
-  // Never waits: queued work is dropped, threads in a call that hangs are left to themselves
-  // (they share only state that they own) and end with it or with the process.
+  // Never waits: queued work is dropped. A thread in a call that hangs ends after that call or with
+  // the process; it uses only state that it shares in ownership.
   ~TaskPool();
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
@@ -70,9 +65,8 @@ class TaskPool {
 
  private:
   struct Shared;
-  struct LoopSide;
   std::shared_ptr<Shared> shared_;
-  std::unique_ptr<LoopSide> loop_side_;
+  std::unique_ptr<ReadWatch> ready_watch_;
 };
 
 }  // namespace iperf3_exporter

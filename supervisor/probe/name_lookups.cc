@@ -4,17 +4,9 @@
 #include <utility>
 
 namespace iperf3_exporter {
-namespace {
-
-// getaddrinfo and the modules behind it (nsswitch.conf) need a fraction of this; the usual 8 MB
-// for each thread would be address space for nothing.
-constexpr std::size_t kStackBytes = std::size_t{512} << 10U;
-
-}  // namespace
 
 NameLookups::NameLookups(event_base* base, Lookup lookup, std::size_t max_threads)
-    : lookup_(std::move(lookup)),
-      threads_(base, {.max_threads = max_threads, .stack_bytes = kStackBytes}) {}
+    : lookup_(std::move(lookup)), threads_(base, {.max_threads = max_threads}) {}
 
 Status NameLookups::Start(Id id, const Host& target, const std::optional<Host>& bind,
                           IpVersion version, Done done) {
@@ -38,17 +30,15 @@ void NameLookups::Abandon(Id id) {
   for (auto entry = pending_.begin(); entry != pending_.end(); ++entry) {
     Pending& pending = entry->second;
     if (pending.waiting.erase(id) == 0) continue;
-    // One that has begun goes on in any case: the next who asks for that name joins it.
-    if (pending.waiting.empty() && pending.task.IsPending() && !pending.task.HasBegun()) {
-      pending_.erase(entry);
-    }
+    // A lookup that has begun continues in any case: the next probe of that name joins it.
+    if (pending.waiting.empty() && !pending.task.HasBegun()) pending_.erase(entry);
     return;
   }
 }
 
 void NameLookups::OnDone(const Names& names, const Result<Resolved>& result) {
   const auto entry = pending_.find(names);
-  // One by one: each may abandon others, or ask for the same name again.
+  // One by one: each may abandon others, or start a lookup of the same names.
   while (!entry->second.waiting.empty()) {
     const auto next = entry->second.waiting.extract(entry->second.waiting.begin());
     next.mapped()(result);

@@ -1,7 +1,7 @@
-// Lookups of names off the event loop. A name that hangs costs nobody else anything: it holds one
-// thread, however many probes ask for it and however often, until the system's resolver gives it
-// up (resolv.conf: 5 s, times attempts, times servers). Only when kMaxResolverThreads different
-// names hang at once does a further one wait for a thread.
+// Lookups of names off the event loop. A lookup that hangs delays no other name: it occupies one
+// thread, however many probes need that name, until the system's resolver gives up (resolv.conf:
+// 5 s, times attempts, times servers). Only when kMaxResolverThreads different names hang does a
+// further one wait for a thread.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@
 
 namespace iperf3_exporter {
 
-// With a socket each, which the supervisor's own descriptors allow for, and a thread each, which
-// the task limit of our systemd unit allows for beside the tests (iperf3 has a thread per stream).
+// The exporter reserves a descriptor for each, and the systemd unit's task limit allows for them
+// beside the threads of iperf3.
 inline constexpr std::size_t kMaxResolverThreads = 256;
 
 class NameLookups {
@@ -29,16 +29,15 @@ class NameLookups {
                                                 IpVersion version)>;
   using Done = std::function<void(const Result<Resolved>&)>;
 
-  // `lookup` runs on the threads, which it may outlive this object in; it may block.
+  // `lookup` runs on the threads, perhaps longer than this object lives. It may block.
   NameLookups(event_base* base, Lookup lookup, std::size_t max_threads = kMaxResolverThreads);
 
-  // `done` is called on the loop, later, unless `id` is abandoned first. Joins a lookup of the
-  // same names that is under way. Fails, having called nothing, when too many names wait for a
-  // thread.
+  // Calls `done` on the loop, later, unless `id` is abandoned first. Joins a pending lookup of the
+  // same names. Fails, having called nothing, when too many names wait for a thread.
   [[nodiscard]] Status Start(Id id, const Host& target, const std::optional<Host>& bind,
                              IpVersion version, Done done);
 
-  // Nothing when `id` does not wait.
+  // Does nothing when `id` does not wait.
   void Abandon(Id id);
 
   [[nodiscard]] std::size_t ThreadCount() const { return threads_.ThreadCount(); }

@@ -15,14 +15,14 @@
 namespace iperf3_exporter {
 namespace {
 
-// A resolver whose names that begin with "mute" hang until the test lets them go. Shared with its
-// threads, which may outlive the test's objects.
+// A resolver whose lookups of names that begin with "mute" hang until Release. Shared with the
+// threads, which may outlive the test.
 class FakeResolver {
  public:
   Result<Resolved> Resolve(const std::string& target) {
     std::unique_lock lock(mutex_);
     ++asked_[target];
-    if (target.rfind("mute", 0) == 0) changed_.wait(lock, [this] { return released_; });
+    if (target.starts_with("mute")) changed_.wait(lock, [this] { return released_; });
     return Resolved{{*ParseIpAddress("192.0.2.1")}, {}};
   }
   void Release() {
@@ -78,7 +78,7 @@ class NameLookupsTest : public testing::Test {
   std::multiset<NameLookups::Id> answered_;
 };
 
-TEST_F(NameLookupsTest, NamesThatHangDelayNoOther) {
+TEST_F(NameLookupsTest, LookupsThatHangDelayNoOther) {
   const auto lookups = Lookups();
   for (NameLookups::Id id = 0; id < 70; ++id) Ask(*lookups, id, "mute" + std::to_string(id));
   Ask(*lookups, 100, "good");
@@ -86,7 +86,7 @@ TEST_F(NameLookupsTest, NamesThatHangDelayNoOther) {
   EXPECT_EQ(answered_.size(), 1U);
 }
 
-TEST_F(NameLookupsTest, OneNameHoldsOneThreadHoweverOftenItIsAskedFor) {
+TEST_F(NameLookupsTest, LookupsOfOneNameShareOneThread) {
   const auto lookups = Lookups();
   for (NameLookups::Id id = 0; id < 1000; ++id) {
     Ask(*lookups, id, "mute");
@@ -101,7 +101,7 @@ TEST_F(NameLookupsTest, OneNameHoldsOneThreadHoweverOftenItIsAskedFor) {
   EXPECT_EQ(answered_.count(1), 1U);
 }
 
-TEST_F(NameLookupsTest, ANameIsAskedForAnewWhenItsLookupIsOver) {
+TEST_F(NameLookupsTest, ResolvesANameAgainAfterItsLookup) {
   const auto lookups = Lookups();
   Ask(*lookups, 1, "good");
   RunUntil([&] { return answered_.contains(1); });
@@ -110,7 +110,7 @@ TEST_F(NameLookupsTest, ANameIsAskedForAnewWhenItsLookupIsOver) {
   EXPECT_EQ(resolver_->Asked("good"), 2);
 }
 
-TEST_F(NameLookupsTest, WhatHasNotBegunAndIsAbandonedIsForgotten) {
+TEST_F(NameLookupsTest, AnAbandonedLookupThatHasNotBegunIsDropped) {
   const auto lookups = Lookups(1);
   Ask(*lookups, 1, "mute");
   RunUntil([&] { return resolver_->Asked("mute") == 1; });
@@ -122,7 +122,7 @@ TEST_F(NameLookupsTest, WhatHasNotBegunAndIsAbandonedIsForgotten) {
   EXPECT_EQ(resolver_->Asked("good"), 0);
 }
 
-TEST_F(NameLookupsTest, AnAnswerMayAbandonAnother) {
+TEST_F(NameLookupsTest, ACallbackMayAbandonAnotherLookup) {
   const auto lookups = Lookups();
   ASSERT_TRUE(
       lookups->Start(1, *ParseHost("mute"), std::nullopt, IpVersion::kAny, [&](const auto&) {
@@ -137,7 +137,7 @@ TEST_F(NameLookupsTest, AnAnswerMayAbandonAnother) {
   EXPECT_FALSE(answered_.contains(2));
 }
 
-TEST_F(NameLookupsTest, ThreadsMayOutliveIt) {
+TEST_F(NameLookupsTest, ItsThreadsMayOutliveIt) {
   auto lookups = Lookups();
   Ask(*lookups, 1, "mute");
   RunUntil([&] { return resolver_->Asked("mute") == 1; });
