@@ -86,8 +86,8 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   }
   const Deadline received = exchange->received_at();
   const WorkerReady* worker = context_.pool.latest_ready();
-  const auto refuse = [&](const BadRequest& bad) {
-    Refuse(*exchange, {RefusalReason::kBadRequest, bad.message});
+  const auto refuse = [&](const Error& error) {
+    Refuse(*exchange, {RefusalReason::kBadRequest, error.message});
   };
   if (worker == nullptr) {
     return Refuse(*exchange, {RefusalReason::kNoWorker, "no worker is alive yet"});
@@ -102,14 +102,13 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
     scrape_timeout = *parsed;
   }
   WarnOfIgnored(request->ignored_parameters, exchange->peer());
-  const ProbeDispatcher::Id id = context_.dispatcher.NextId();
+  const ProbeDispatcher::Id id = context_.dispatcher.Start(
+      std::move(*request), received,
+      ProbeDeadline(received, scrape_timeout, context_.options.probe_times),
+      [this, exchange](const ProbeAnswer& answer) { Answer(*exchange, answer); });
   exchange->OnDisconnect([this, id, received] {
     if (context_.dispatcher.Cancel(id)) context_.metrics.OnCancelled(Clock::now() - received);
   });
-  context_.dispatcher.Start(
-      id, std::move(*request), received,
-      ProbeDeadline(received, scrape_timeout, context_.options.probe_times),
-      [this, exchange](const ProbeAnswer& answer) { Answer(*exchange, answer); });
 }
 
 void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {

@@ -6,32 +6,46 @@
 #include "common/logging.h"
 #include "supervisor/probe/probe_progress.h"
 #include "supervisor/probe/probe_timing.h"
-#include "supervisor/probe/refusal_text.h"
 
 namespace iperf3_exporter {
 namespace {
 
 using std::chrono::nanoseconds;
 
+// Says neither which rule refuses the target nor what its name resolved to.
+constexpr char kTargetForbidden[] = "the target is not allowed";
+constexpr char kPortForbidden[] = "the port is not allowed";
+
+// The line of text of a 503. `worker_error`: why the latest worker could not work, if known.
+std::string UnavailableText(RefusalReason reason, std::size_t max_queued,
+                            const std::string& worker_error) {
+  switch (reason) {
+    case RefusalReason::kQueueFull:
+      return "the queue is full: " + std::to_string(max_queued) +
+             " probes are waiting (--probe.max-queued)";
+    case RefusalReason::kLockTimeout:
+      return "the lock was not acquired in time: another test holds it";
+    case RefusalReason::kWorkerTimeout:
+      return "no worker was free in time (--worker.count)";
+    case RefusalReason::kDraining:
+      return "the exporter is shutting down";
+    default:
+      return worker_error.empty() ? "no worker is alive" : "no worker is alive: " + worker_error;
+  }
+}
+
 }  // namespace
 
 struct ProbeDispatcher::Probe {
-  Probe(Id probe_id, ProbeProgress its_progress, Done on_done, event_base* base,
-        std::function<void()> on_timer)
-      : id(probe_id),
-        progress(std::move(its_progress)),
-        done(std::move(on_done)),
-        timer(base, std::move(on_timer)) {}
-
   [[nodiscard]] bool HasWorker() const {
     return state == State::kAtLock || state == State::kTesting;
   }
 
-  Id id;
+  const Id id;
   ProbeProgress progress;
-  Done done;  // null once it is answered, or its scraper has hung up
+  Done done;    // null once it is answered, or its scraper has hung up
+  Timer timer;  // the end of the lookup, of the wait or of the back-off; or the deadline
   State state = State::kResolving;
-  Timer timer;  // the end of the state: of the lookup, the wait or the back-off; or the deadline
 };
 
 ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
@@ -47,12 +61,16 @@ ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, Worke
 
 ProbeDispatcher::~ProbeDispatcher() = default;
 
-void ProbeDispatcher::Start(Id id, ProbeRequest request, Deadline received, Deadline deadline,
-                            Done done) {
-  auto owned = std::make_unique<Probe>(id, ProbeProgress(std::move(request), received, deadline),
-                                       std::move(done), base_, [this, id] { OnTimer(id); });
+ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, Deadline received,
+                                           Deadline deadline, Done done) {
+  const Id id = ++last_id_;
+  std::unique_ptr<Probe> owned(new Probe{.id = id,
+                                         .progress{std::move(request), received, deadline},
+                                         .done = std::move(done),
+                                         .timer{base_, [this, id] { OnTimer(id); }}});
   Probe& probe = *owned;
   probes_.emplace(id, std::move(owned));
+  ++counts_[static_cast<std::size_t>(State::kResolving)];
   const ProbeRequest& asked = probe.progress.request();
   if (draining_) {
     AnswerUnavailable(probe, RefusalReason::kDraining);
@@ -61,13 +79,14 @@ void ProbeDispatcher::Start(Id id, ProbeRequest request, Deadline received, Dead
   } else if (!options_.target_policy.MayAllow(asked.host)) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
   } else if (!pool_.AnyAlive() && !pool_.latest_error().empty()) {
-    // Those that start now will find what the latest one found.
+    // The next worker would find the same.
     AnswerUnavailable(probe, RefusalReason::kNoWorker);
   } else if (Clock::now() > probe.progress.last_start()) {
     AnswerFailed(probe, {FailureReason::kDeadline, "no second of test fits before the deadline"});
   } else {
     Resolve(probe);
   }
+  return id;
 }
 
 bool ProbeDispatcher::Cancel(Id id) {
@@ -113,7 +132,7 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
     return;
   }
-  std::vector<TargetPath> paths = BuildPaths(*resolved, probe.progress.request().ip_version);
+  std::vector<TargetPath> paths = BuildPaths(*resolved);
   if (paths.empty()) {
     AnswerFailed(
         probe, {FailureReason::kUnreachable, "the target has no address of the family asked for"});
@@ -121,7 +140,7 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   }
   probe.progress.SetPaths(std::move(paths));
   Enqueue(probe);
-  // Only a probe that has to wait can be one too many. One that comes back to the queue can't.
+  // Only a new probe that has to wait may exceed the limit, not one that returns for a retry.
   if (queue_.size() > options_.max_queued && queue_.Remove(id)) {
     AnswerUnavailable(probe, RefusalReason::kQueueFull);
   }
@@ -134,7 +153,7 @@ void ProbeDispatcher::Enqueue(Probe& probe) {
   probe.timer.Start(pool_.AnyAlive() ? wait : std::min<nanoseconds>(wait, kWorkerReplacementTime));
   queue_.Push(probe.id, progress.lock_key());
   Enter(probe, State::kQueued);
-  Dispatch();
+  if (queue_.IsRunnable(probe.id)) Dispatch();
 }
 
 void ProbeDispatcher::LeaveQueue(Probe& probe) {
@@ -153,7 +172,7 @@ void ProbeDispatcher::Run(Probe& probe) {
   ProbeProgress& progress = probe.progress;
   const Deadline now = Clock::now();
   if (!pool_.TryRun(progress.BuildJob(probe.id, now), WorkerGiveUpTime(progress.deadline()))) {
-    // The worker that was idle had died: back to its place.
+    // The idle worker had died.
     queue_.Finish(progress.lock_key());
     queue_.Push(probe.id, progress.lock_key());
     return;
@@ -188,16 +207,16 @@ void ProbeDispatcher::OnQueueTimeout(Probe& probe) {
     AnswerUnavailable(probe, RefusalReason::kNoWorker);
     return;
   }
-  // The worker that was waited for has come, but an earlier probe has it.
+  // A worker was replaced in time, but an earlier probe has it.
   if (const nanoseconds left = TimeLeft(probe.progress.queue_deadline());
       left > nanoseconds::zero()) {
     probe.timer.Start(left);
     return;
   }
-  const bool only_a_worker_was_missing = queue_.IsRunnable(probe.id);
+  const bool needs_only_worker = queue_.IsRunnable(probe.id);
   LeaveQueue(probe);
-  AnswerUnavailable(probe, only_a_worker_was_missing ? RefusalReason::kWorkerTimeout
-                                                     : RefusalReason::kLockTimeout);
+  AnswerUnavailable(
+      probe, needs_only_worker ? RefusalReason::kWorkerTimeout : RefusalReason::kLockTimeout);
 }
 
 // The worker hangs. Until the pool has killed it, its lock stays occupied.
@@ -285,21 +304,16 @@ bool ProbeDispatcher::TryAgain(Probe& probe) {
 void ProbeDispatcher::Drain(std::function<void()> drained) {
   draining_ = true;
   drained_ = std::move(drained);
-  std::vector<Id> waiting;
-  for (const auto& [id, probe] : probes_) {
-    if (!probe->HasWorker()) waiting.push_back(id);
-  }
-  for (const Id id : at_lock_) {
-    // Without a lock iperf3 starts at once. With one, its worker may be about to report that it has
-    // started: the events of its job say what the answer is.
-    if (probes_.at(id)->progress.lock_key() != kNoLock) {
-      pool_.Cancel(id, WorkerGiveUpTime(Clock::now()));
+  for (auto next = probes_.begin(); next != probes_.end();) {
+    Probe& probe = *(next++)->second;  // An answer erases it.
+    if (!probe.HasWorker()) {
+      LeaveQueue(probe);
+      AnswerUnavailable(probe, RefusalReason::kDraining);
+    } else if (probe.state == State::kAtLock && probe.progress.lock_key() != kNoLock) {
+      // Without a lock iperf3 starts at once. With one, the worker may be about to report the
+      // start: the events of the job decide about the answer.
+      pool_.Cancel(probe.id, WorkerGiveUpTime(Clock::now()));
     }
-  }
-  for (const Id id : waiting) {
-    Probe& probe = *probes_.at(id);
-    LeaveQueue(probe);
-    AnswerUnavailable(probe, RefusalReason::kDraining);
   }
   if (probes_.empty() && drained_) std::exchange(drained_, nullptr)();
 }
@@ -311,19 +325,12 @@ void ProbeDispatcher::CancelRunning() {
 }
 
 std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t max) const {
-  std::vector<Id> ids(at_lock_.begin(), at_lock_.end());
-  std::size_t queued = 0;
-  for (const auto& [id, key] : queue_.waiting()) {
-    if (queued++ == max) break;
-    ids.push_back(id);
-  }
-  std::sort(ids.begin(), ids.end());
-  ids.resize(std::min(ids.size(), max));
   std::vector<WaitingProbe> list;
-  list.reserve(ids.size());
-  const auto now = Clock::now();
-  for (const Id id : ids) {
-    const ProbeProgress& progress = probes_.at(id)->progress;
+  const Deadline now = Clock::now();
+  for (const auto& [id, probe] : probes_) {
+    if (list.size() == max) break;
+    if (probe->state != State::kQueued && probe->state != State::kAtLock) continue;
+    const ProbeProgress& progress = probe->progress;
     list.push_back({progress.request().target, progress.request().port, now - progress.queued(),
                     TimeLeft(progress.queue_deadline())});
   }
@@ -331,15 +338,12 @@ std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t max) const {
 }
 
 void ProbeDispatcher::Enter(Probe& probe, State state) {
-  at_lock_.erase(probe.id);
-  testing_.erase(probe.id);
-  probe.state = state;
-  if (state == State::kAtLock) at_lock_.insert(probe.id);
-  if (state == State::kTesting) testing_.insert(probe.id);
+  --counts_[static_cast<std::size_t>(std::exchange(probe.state, state))];
+  ++counts_[static_cast<std::size_t>(state)];
   hooks_.on_change();
 }
 
-// The job's last event has come: the next probe may have its lock.
+// The job has ended: the next probe may have its lock.
 void ProbeDispatcher::LeaveWorker(Probe& probe) {
   queue_.Finish(probe.progress.lock_key());
   Enter(probe, State::kBackoff);
@@ -379,15 +383,15 @@ void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {
   // While a worker has the job the probe stays: its lock is occupied until the job's last event.
   if (!probe.HasWorker()) Forget(probe.id);
   done(answer);
-  // Counted once the answer is on its way.
   if (waited) hooks_.on_lock_wait(lock_wait);
 }
 
 void ProbeDispatcher::Forget(Id id) {
   lookups_.Abandon(id);
-  probes_.erase(id);
+  const auto probe = probes_.extract(id);
+  --counts_[static_cast<std::size_t>(probe.mapped()->state)];
   hooks_.on_change();
-  if (probes_.empty() && draining_ && drained_) std::exchange(drained_, nullptr)();
+  if (probes_.empty() && drained_) std::exchange(drained_, nullptr)();
 }
 
 }  // namespace iperf3_exporter

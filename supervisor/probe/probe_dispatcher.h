@@ -1,18 +1,17 @@
-// The life of every probe between its request and its answer: resolve, check, wait, test,
-// perhaps try again. All on the loop's thread. The deadline is fixed when a probe starts, and the
-// probe is answered by then, whatever its worker does. A probe of which a test was tried is
-// answered with that test, whatever keeps it from trying again.
+// The life of every probe between its request and its answer: resolve, check, wait, test, and
+// perhaps retry. Loop thread only. A probe is answered by its deadline, whatever its worker does.
+// Once a test was tried, the answer is that test, whatever prevents a retry.
 //
-// What runs and what waits is known from the workers' messages alone.
+// Which probes run and which wait is known from the workers' messages alone.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -31,7 +30,7 @@ struct WaitingProbe {
   std::string target;
   std::uint16_t port;
   std::chrono::nanoseconds waited;
-  std::chrono::nanoseconds left;  // until it gives up
+  std::chrono::nanoseconds left;  // until it gives up waiting
 };
 
 class ProbeDispatcher {
@@ -39,10 +38,10 @@ class ProbeDispatcher {
   using Id = ProbeQueue::Ticket;
   using Done = std::function<void(const ProbeAnswer&)>;
 
-  // What its owner counts and shows. None may call the dispatcher or the pool.
+  // None of them may call the dispatcher or the pool.
   struct Hooks {
-    std::function<void()> on_change;  // something began or ceased to wait or to run
-    // An answered probe had waited for a lock, and acquired it or not.
+    std::function<void()> on_change;  // of CountRunning or CountWaiting
+    // A probe that needed a lock was answered. Its wait, whether it acquired the lock or not.
     std::function<void(std::chrono::nanoseconds)> on_lock_wait;
     std::function<void()> on_lock_timeout;
     std::function<void()> on_lock_recovery;
@@ -54,42 +53,46 @@ class ProbeDispatcher {
   ProbeDispatcher(const ProbeDispatcher&) = delete;
   ProbeDispatcher& operator=(const ProbeDispatcher&) = delete;
 
-  // The id for the next Start.
-  [[nodiscard]] Id NextId() { return next_id_++; }
-
-  // Starts a probe whose request came at `received`. `done` is called once, perhaps before Start
+  // Starts a probe whose request arrived at `received`. `done` is called once, perhaps before Start
   // returns, unless the probe is cancelled first.
-  void Start(Id id, ProbeRequest request, Deadline received, Deadline deadline, Done done);
+  Id Start(ProbeRequest request, Deadline received, Deadline deadline, Done done);
 
   // The scraper hung up: the probe leaves the queue, or its iperf3 is terminated. `done` will not
-  // be called. False when the probe was answered already.
+  // be called. Returns false if the probe has been answered.
   bool Cancel(Id id);
 
   // For the pool's hooks: a worker is idle; something happened to a job.
   void Dispatch();
   void OnJobEvent(const JobEvent& event);
 
-  // Answers every probe that has not begun its test with 503 and from now on every new one;
-  // `drained` is called, once, when the running ones are over.
+  // Answers every probe whose test has not started, and every new one, with 503. `drained` is
+  // called once, when all running probes are answered.
   void Drain(std::function<void()> drained);
   // Terminates the running tests; their scrapers are answered with `cancelled`.
   void CancelRunning();
 
-  // The first `max` of those that wait, in order: for a lock that another exporter holds, or in the
-  // queue. The cost does not depend on the others.
+  // The first `max` probes in order of arrival that wait in the queue or for a lock that another
+  // exporter holds.
   [[nodiscard]] std::vector<WaitingProbe> ListWaiting(std::size_t max) const;
-  [[nodiscard]] std::size_t CountWaiting() const { return queue_.size() + at_lock_.size(); }
-  [[nodiscard]] std::size_t CountRunning() const { return testing_.size(); }
+  [[nodiscard]] std::size_t CountWaiting() const {
+    return Count(State::kQueued) + Count(State::kAtLock);
+  }
+  [[nodiscard]] std::size_t CountRunning() const { return Count(State::kTesting); }
 
  private:
   struct Probe;
-  enum class State {
+  enum class State : std::uint8_t {
     kResolving,
     kQueued,
     kAtLock,   // its worker has not started iperf3 yet
     kTesting,  // its worker has started iperf3
     kBackoff,  // between two tests
   };
+  static constexpr std::size_t kStates = 5;
+
+  [[nodiscard]] std::size_t Count(State state) const {
+    return counts_[static_cast<std::size_t>(state)];
+  }
 
   void Resolve(Probe& probe);
   void OnResolved(Id id, const Result<Resolved>& resolved);
@@ -107,13 +110,12 @@ class ProbeDispatcher {
   void AnswerOrTryAgain(Probe& probe, TestFailure failure);
   [[nodiscard]] bool TryAgain(Probe& probe);
 
-  // Keeps the sets of those with a worker.
   void Enter(Probe& probe, State state);
   void LeaveWorker(Probe& probe);
 
   void AnswerSucceeded(Probe& probe, const Measurement& measurement);
   void AnswerFailed(Probe& probe, const TestFailure& failure);
-  // With the test that was tried before, if one was.
+  // With the failed test if one was tried, otherwise with 503.
   void AnswerUnavailable(Probe& probe, RefusalReason reason);
   void Finish(Probe& probe, const ProbeAnswer& answer);
   void Forget(Id id);
@@ -125,11 +127,10 @@ class ProbeDispatcher {
   NameLookups lookups_;
   ProbeQueue queue_;
   std::minstd_rand random_{std::random_device{}()};
-  // Not answered, or answered while their worker still had the job.
+  // Not answered, or answered while their worker still has the job. In order of arrival.
   std::map<Id, std::unique_ptr<Probe>> probes_;
-  Id next_id_ = 1;
-  std::set<Id> at_lock_;
-  std::set<Id> testing_;
+  std::array<std::size_t, kStates> counts_{};  // of probes_, by state
+  Id last_id_ = 0;
   bool draining_ = false;
   std::function<void()> drained_;
 };

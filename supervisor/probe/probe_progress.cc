@@ -1,12 +1,9 @@
 #include "supervisor/probe/probe_progress.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "supervisor/probe/probe_timing.h"
-#include "supervisor/probe/retry_delay.h"
-#include "supervisor/probe/route.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -35,8 +32,10 @@ LockKey ProbeProgress::KeyIn(LockScope scope) const {
   switch (scope) {
     case LockScope::kHost:
       return MakeLockKey("host");
-    case LockScope::kBind:
-      return MakeLockKey("bind " + FindRoute(path, request_.port, request_.test.bind_device));
+    case LockScope::kBind: {
+      const auto source = FindSource(path, request_.port, request_.test.bind_device);
+      return MakeLockKey("bind " + (source ? ToString(*source) : "unknown"));
+    }
     case LockScope::kTarget:
       return MakeLockKey("target " + ToString(path.address) + " " + std::to_string(request_.port));
     case LockScope::kNone:
@@ -56,16 +55,15 @@ Job ProbeProgress::BuildJob(std::uint64_t id, Deadline now) {
   handed_over_ = now;
   started_ = false;
   const TargetPath& path = paths_[next_path_];
-  Job job;
-  job.id = id;
-  job.target = request_.target;
-  job.address = path.address;
-  job.port = request_.port;
-  job.test = request_.test;
+  Job job{.id = id,
+          .target = request_.target,
+          .address = path.address,
+          .port = request_.port,
+          .test = request_.test,
+          .connect_timeout = ConnectTimeout(now, last_start_, paths_.size() - next_path_),
+          .lock_key = lock_key_,
+          .times = BuildJobTimes(request_.test, deadline_, queue_deadline_)};
   job.test.bind_address = path.source;
-  job.lock_key = lock_key_;
-  job.times = BuildJobTimes(request_.test, deadline_, queue_deadline_);
-  job.connect_timeout = ConnectTimeout(now, last_start_, paths_.size() - next_path_);
   return job;
 }
 
@@ -73,7 +71,7 @@ void ProbeProgress::OnStarted(const wire::Started& started, Deadline now) {
   started_ = true;
   ++attempts_;
   period_seconds_ = started.period_seconds;
-  // A worker reports it, and it counts against the probe's budget: no more than can be true.
+  // Reported by a worker and deducted from the probe's budget: no more than can be true.
   lock_wait_ += std::clamp(started.lock_wait, nanoseconds::zero(), nanoseconds(now - handed_over_));
 }
 
@@ -81,7 +79,7 @@ void ProbeProgress::OnNotStarted(Deadline now) { lock_wait_ += now - handed_over
 
 void ProbeProgress::OnFinished(const TestResult& result) {
   if (!started_) {
-    // iperf3 could not be executed, or its worker was lost, perhaps just after it had started.
+    // iperf3 could not be executed, or the worker was lost, perhaps just after iperf3 had started.
     ++attempts_;
     period_seconds_ = 0;
   }
@@ -105,15 +103,14 @@ std::optional<nanoseconds> ProbeProgress::NextTry(Deadline now, std::uint32_t re
 }
 
 ProbeReport ProbeProgress::BuildReport(TestResult result, Deadline now) const {
-  ProbeReport report;
-  report.target = request_.target;
-  report.port = request_.port;
-  report.test = request_.test;
+  ProbeReport report{.target = request_.target,
+                     .port = request_.port,
+                     .test = request_.test,
+                     .attempts = attempts_,
+                     .duration = now - received_,
+                     .lock_wait = lock_wait_,
+                     .result = std::move(result)};
   report.test.period_seconds = period_seconds_;
-  report.attempts = attempts_;
-  report.duration = now - received_;
-  report.lock_wait = lock_wait_;
-  report.result = std::move(result);
   return report;
 }
 

@@ -1,5 +1,5 @@
-// What one probe has been through and what is left for it: its addresses, its waits, its tests,
-// its time. Pure: the caller passes the current time.
+// The history of one probe and what is left of its budget: addresses, waits, tests, time. The
+// caller passes the current time.
 #pragma once
 
 #include <chrono>
@@ -32,10 +32,10 @@ class ProbeProgress {
   void SetPaths(std::vector<TargetPath> paths) { paths_ = std::move(paths); }
 
   // Begins to wait for the lock of the path to be tried, no longer than what earlier waits have
-  // left of `lock_timeout`. A budget that is used up still allows to acquire a free lock.
+  // left of `lock_timeout`. With nothing left, a free lock may still be acquired.
   void BeginWait(Deadline now, LockScope scope, std::chrono::nanoseconds lock_timeout);
   void EndWait(Deadline now) { lock_wait_ += now - queued_; }
-  // Of the latest wait: the lock (kNoLock: none, or no wait yet), its begin and its end.
+  // Of the latest wait: the lock (kNoLock: none, or no wait yet), its start and its deadline.
   [[nodiscard]] LockKey lock_key() const { return lock_key_; }
   [[nodiscard]] Deadline queued() const { return queued_; }
   [[nodiscard]] Deadline queue_deadline() const { return queue_deadline_; }
@@ -43,18 +43,17 @@ class ProbeProgress {
 
   // The test of the path to be tried, handed to a worker at `now`.
   [[nodiscard]] Job BuildJob(std::uint64_t id, Deadline now);
-  // What its worker reports of that job, in this order: Started, perhaps, and one of the others.
+  // The worker's reports of that job: OnNotStarted, or OnFinished with or without OnStarted before.
   void OnStarted(const wire::Started& started, Deadline now);
   void OnNotStarted(Deadline now);
   void OnFinished(const TestResult& result);
 
-  // After a failed test: how long to pause before the next one (zero: at once, to the next
-  // address), which is the path to be tried from now on. Empty when that failure is final or
-  // no time is left.
+  // After a failed test: selects the path of the next test and returns how long to pause before it;
+  // zero: the next address, at once. Empty if the failure is final or no time is left.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> NextTry(Deadline now, std::uint32_t retries,
                                                                 std::minstd_rand& random);
 
-  // Of the last test that was tried and failed; a probe that has one is answered with it.
+  // Of the last test that was tried and failed.
   [[nodiscard]] const std::optional<TestFailure>& last_failure() const { return last_failure_; }
 
   [[nodiscard]] ProbeReport BuildReport(TestResult result, Deadline now) const;

@@ -1,65 +1,27 @@
 #include "supervisor/probe/probe_queue.h"
 
+#include <algorithm>
+
 namespace iperf3_exporter {
 
-void ProbeQueue::Withdraw(const KeyState& state) {
-  if (!state.waiting.empty()) runnable_.erase(*state.waiting.begin());
-}
-
-void ProbeQueue::Offer(const KeyState& state) {
-  if (!state.busy && !state.waiting.empty()) runnable_.insert(*state.waiting.begin());
-}
-
-void ProbeQueue::Push(Ticket ticket, LockKey key) {
-  waiting_.emplace(ticket, key);
-  if (key == kNoLock) {
-    runnable_.insert(ticket);
-    return;
-  }
-  KeyState& state = keys_[key];
-  Withdraw(state);
-  state.waiting.insert(ticket);
-  Offer(state);
-}
-
-bool ProbeQueue::Remove(Ticket ticket) {
-  const auto entry = waiting_.find(ticket);
-  if (entry == waiting_.end()) return false;
-  const LockKey key = entry->second;
-  waiting_.erase(entry);
-  if (key == kNoLock) {
-    runnable_.erase(ticket);
-    return true;
-  }
-  const auto state = keys_.find(key);
-  Withdraw(state->second);
-  state->second.waiting.erase(ticket);
-  Offer(state->second);
-  if (!state->second.busy && state->second.waiting.empty()) keys_.erase(state);
-  return true;
-}
-
 std::optional<ProbeQueue::Ticket> ProbeQueue::PopNext() {
-  if (runnable_.empty()) return std::nullopt;
-  const Ticket ticket = *runnable_.begin();
-  runnable_.erase(runnable_.begin());
-  const auto entry = waiting_.find(ticket);
-  const LockKey key = entry->second;
-  waiting_.erase(entry);
-  if (key != kNoLock) {
-    KeyState& state = keys_[key];
-    state.waiting.erase(ticket);
-    state.busy = true;
-  }
+  const auto next = std::ranges::find_if(
+      waiting_, [this](const auto& entry) { return !busy_.contains(entry.second); });
+  if (next == waiting_.end()) return std::nullopt;
+  const auto [ticket, key] = *next;
+  waiting_.erase(next);
+  if (key != kNoLock) busy_.insert(key);
   return ticket;
 }
 
-void ProbeQueue::Finish(LockKey key) {
-  const auto state = keys_.find(key);
-  if (state == keys_.end()) return;
-  state->second.busy = false;
-  Offer(state->second);
-  if (state->second.waiting.empty()) keys_.erase(state);
+bool ProbeQueue::IsRunnable(Ticket ticket) const {
+  const auto found = waiting_.find(ticket);
+  if (found == waiting_.end()) return false;
+  const LockKey key = found->second;
+  if (key == kNoLock) return true;
+  return !busy_.contains(key) && std::none_of(waiting_.begin(), found, [key](const auto& entry) {
+    return entry.second == key;
+  });
 }
 
 }  // namespace iperf3_exporter

@@ -1,13 +1,12 @@
-// Who tests next: first come, first served per lock key, one at a time per key.
-// Pure bookkeeping: no time, no processes.
+// Which probe tests next: first come, first served per lock key, one at a time per key. Pure
+// bookkeeping: no time, no processes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "common/lock/lock_key.h"
 
@@ -15,45 +14,30 @@ namespace iperf3_exporter {
 
 class ProbeQueue {
  public:
-  // A probe's place in the order of arrival; smaller came earlier.
+  // A probe's place in the order of arrival; a smaller one came earlier.
   using Ticket = std::uint64_t;
 
-  // Lets `ticket` wait for `key` (kNoLock: for no other probe). A ticket that comes back (a
-  // retry) has the place of its arrival.
-  void Push(Ticket ticket, LockKey key);
+  // Queues `ticket` for `key`; for no lock with kNoLock. A retry has the place of its arrival.
+  void Push(Ticket ticket, LockKey key) { waiting_.emplace(ticket, key); }
 
-  // Takes a waiting ticket out. False when it does not wait.
-  bool Remove(Ticket ticket);
+  // Returns false if `ticket` does not wait.
+  bool Remove(Ticket ticket) { return waiting_.erase(ticket) > 0; }
 
-  // Takes out the earliest waiting ticket whose key is free, and occupies that key until Finish.
-  // Nothing when no probe may run.
+  // Removes and returns the earliest ticket whose key is free, and occupies that key until Finish.
   [[nodiscard]] std::optional<Ticket> PopNext();
 
-  // Whether a waiting ticket waits for a worker only: no other probe of its key is before it.
-  [[nodiscard]] bool IsRunnable(Ticket ticket) const { return runnable_.contains(ticket); }
+  // The probe that PopNext returned for `key` has ended.
+  void Finish(LockKey key) { busy_.erase(key); }
 
-  // The probe that PopNext returned for `key` is over.
-  void Finish(LockKey key);
+  // Whether a waiting ticket needs only a worker: its key is free, and no earlier ticket waits for
+  // that key.
+  [[nodiscard]] bool IsRunnable(Ticket ticket) const;
 
   [[nodiscard]] std::size_t size() const { return waiting_.size(); }
 
-  // The waiting tickets in order of arrival, each with its key.
-  [[nodiscard]] const std::map<Ticket, LockKey>& waiting() const { return waiting_; }
-
  private:
-  struct KeyState {
-    bool busy = false;
-    std::set<Ticket> waiting;
-  };
-
-  // `runnable_` holds the first ticket of every free key, and every ticket without a key. These two
-  // keep it so around a change of one key.
-  void Withdraw(const KeyState& state);
-  void Offer(const KeyState& state);
-
   std::map<Ticket, LockKey> waiting_;
-  std::unordered_map<LockKey, KeyState> keys_;
-  std::set<Ticket> runnable_;
+  std::unordered_set<LockKey> busy_;  // never kNoLock
 };
 
 }  // namespace iperf3_exporter

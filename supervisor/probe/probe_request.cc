@@ -26,19 +26,20 @@ bool IsParameter(std::string_view name) {
   });
 }
 
-// iperf3 takes a zone only at such an address. At any other, `%` names a device.
+// Only at such an address does iperf3 read what follows `%` as a zone. At any other, it is a
+// device.
 bool IsLinkLocal(const IpAddress& address) {
   return address.is_v6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
 }
 
-// Reads the parameters. Keeps the first fault; later values do not matter then.
+// Reads the parameters and keeps the first fault.
 class RequestReader {
  public:
   RequestReader(const std::vector<QueryParameter>& parameters, const ProbeLimits& limits,
                 const Iperf3Capabilities& capabilities, std::string_view version)
       : parameters_(parameters), limits_(limits), capabilities_(capabilities), version_(version) {}
 
-  RequestResult<ProbeRequest> Read() {
+  Result<ProbeRequest> Read() {
     ReadTarget();
     ReadIpVersion();
     const auto max_period = static_cast<std::uint32_t>(limits_.max_period.count());
@@ -48,14 +49,14 @@ class RequestReader {
     ReadBind();
     CheckDefects();
     CollectIgnored();
-    if (fault_) return tl::unexpected(BadRequest{std::move(*fault_)});
+    if (fault_) return MakeError(std::move(*fault_));
     return std::move(request_);
   }
 
  private:
   TestOptions& test() { return request_.test; }
 
-  // The first parameter of that name; nullptr: not given, or empty.
+  // The first parameter of that name; nullptr if it is absent or empty.
   const QueryParameter* Find(std::string_view name, std::string_view alias = {}) const {
     const auto found = std::ranges::find_if(parameters_, [&](const QueryParameter& parameter) {
       return parameter.name == name || (!alias.empty() && parameter.name == alias);
@@ -127,7 +128,7 @@ class RequestReader {
            value);
   }
 
-  // iperf3's own default is no limit for TCP; the operator's bound holds there too.
+  // iperf3 does not limit TCP by itself.
   void LimitBitrate() {
     if (!limits_.max_bitrate_bits_per_second) return;
     const std::uint64_t max = *limits_.max_bitrate_bits_per_second;
@@ -144,7 +145,7 @@ class RequestReader {
     }
   }
 
-  // `address%device` is what iperf3's own -B takes.
+  // `address%device` is iperf3's own form of -B.
   void ReadBind() {
     const QueryParameter* bind = Find("bind_address", "bind");
     if (bind == nullptr) return;
@@ -202,11 +203,11 @@ class RequestReader {
 
 }  // namespace
 
-RequestResult<ProbeRequest> ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
-                                              const Iperf3Capabilities& capabilities,
-                                              std::string_view version) {
-  auto parameters = ParseQuery(query);
-  if (!parameters) return tl::unexpected(BadRequest{std::move(parameters.error().message)});
+Result<ProbeRequest> ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
+                                       const Iperf3Capabilities& capabilities,
+                                       std::string_view version) {
+  const auto parameters = ParseQuery(query);
+  if (!parameters) return tl::unexpected(parameters.error());
   return RequestReader(*parameters, limits, capabilities, version).Read();
 }
 

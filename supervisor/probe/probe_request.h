@@ -1,5 +1,4 @@
-// The query of /probe as typed and bounded values. Nothing of a request goes further unless it
-// passed here. Loop thread or any other.
+// The query of /probe as typed and bounded values. Nothing else of a request is used.
 #pragma once
 
 #include <chrono>
@@ -9,32 +8,32 @@
 #include <string_view>
 #include <vector>
 
+#include "common/error.h"
 #include "common/iperf3/option_table.h"
 #include "common/net/host.h"
 #include "supervisor/config/probe_settings.h"
-#include "supervisor/probe/bad_request.h"
 
 namespace iperf3_exporter {
 
 enum class IpVersion : std::uint8_t { kAny, kV4, kV6 };
 
 struct ProbeRequest {
-  std::string target;  // as asked for, without a port: the label
+  std::string target;  // as requested, without a port: the label
   Host host;           // the same, parsed
   std::uint16_t port = 5201;
   TestOptions test;          // without bind_address: each path of the target has its own
   std::optional<Host> bind;  // the source
   IpVersion ip_version = IpVersion::kAny;
-  // Names that are no parameter, each once.
+  // Names of unknown parameters, each once.
   std::vector<std::string> ignored_parameters;
 };
 
 // `query` is what follows the `?`, still percent-encoded. Refuses options that the installed iperf3
-// (`version`) lacks or for which it has a known defect. Looks up nothing but the interface that a
-// zone of an address names.
-[[nodiscard]] RequestResult<ProbeRequest> ParseProbeRequest(std::string_view query,
-                                                            const ProbeLimits& limits,
-                                                            const Iperf3Capabilities& capabilities,
-                                                            std::string_view version);
+// (`version`) lacks or for which it has a known defect. Looks up nothing but the interface that the
+// zone of an address names. The error is one line for the client.
+[[nodiscard]] Result<ProbeRequest> ParseProbeRequest(std::string_view query,
+                                                     const ProbeLimits& limits,
+                                                     const Iperf3Capabilities& capabilities,
+                                                     std::string_view version);
 
 }  // namespace iperf3_exporter

@@ -14,40 +14,37 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-// Between SIGKILL and the deadline: for the result's way from the worker to the scraper.
+// Between SIGKILL and the deadline: the result travels from the worker to the scraper.
 constexpr milliseconds kAnswerTime{30};
-// Between SIGTERM and SIGKILL: on SIGTERM iperf3 tells its server that it leaves, so that the
-// server is free again, and waits for nobody.
+// Between SIGTERM and SIGKILL: iperf3 tells its server that it leaves, which frees the server.
 constexpr milliseconds kLeaveTime{70};
 static_assert(kAnswerTime + kLeaveTime < kTestOverhead);
 
-// A period that has to be cut is cut to what leaves this much, if a second of test is left then:
-// the control messages need six round trips, which on a long path are most of a second. A test that
-// ends by its bytes may take as much beyond its period.
+// A period that has to be cut leaves this much, unless no second of test would be left: the control
+// messages need six round trips, on a long path most of a second. A test that ends by its bytes may
+// exceed its period by as much.
 constexpr milliseconds kCutTestOverhead{1000};
 
 // Longer than a worker needs to end a job that was cancelled (SIGTERM, 500 ms, SIGKILL) or whose
-// deadline has passed: one that still has not answered hangs.
+// deadline has passed.
 constexpr seconds kWorkerGrace{1};
 
-// A silent host does not keep the lock for a whole scrape. The first SYN and two retransmissions
+// A silent host does not hold the lock for a whole scrape. The first SYN and two retransmissions
 // (after 1 and 3 s) fit.
 constexpr milliseconds kMaxConnectTimeout{5000};
 constexpr milliseconds kMinConnectTimeout{100};
 
 }  // namespace
 
-RequestResult<nanoseconds> ParseScrapeTimeout(std::string_view header) {
+Result<nanoseconds> ParseScrapeTimeout(std::string_view header) {
   constexpr double kMaxTimeoutSeconds = 86400;
   double timeout = 0;
   const char* const end = header.data() + header.size();
   const auto result = std::from_chars(header.data(), end, timeout);
-  const bool ok =
-      result.ec == std::errc() && result.ptr == end && std::isfinite(timeout) && timeout > 0;
-  if (!ok) {
-    return tl::unexpected(BadRequest{
+  if (result.ec != std::errc() || result.ptr != end || !std::isfinite(timeout) || timeout <= 0) {
+    return MakeError(
         "X-Prometheus-Scrape-Timeout-Seconds header must be a finite positive number, got " +
-        QuoteText(header, kMaxQuotedValueBytes)});
+        QuoteText(header, kMaxQuotedValueBytes));
   }
   return nanoseconds(std::llround(std::min(timeout, kMaxTimeoutSeconds) * 1e9));
 }
@@ -83,5 +80,11 @@ milliseconds ConnectTimeout(Deadline now, Deadline start_by, std::size_t address
 }
 
 Deadline WorkerGiveUpTime(Deadline deadline_or_cancel) { return deadline_or_cancel + kWorkerGrace; }
+
+nanoseconds RetryDelay(std::uint32_t retries_done, std::minstd_rand& random) {
+  const nanoseconds base = kFirstRetryDelay * (1U << std::min(retries_done, kMaxRetryDoublings));
+  std::uniform_real_distribution<double> jitter(0.5, 1.5);
+  return nanoseconds(std::llround(static_cast<double>(base.count()) * jitter(random)));
+}
 
 }  // namespace iperf3_exporter

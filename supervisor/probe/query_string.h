@@ -3,8 +3,9 @@
 
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
 #include <vector>
+
+#include "common/error.h"
 
 namespace iperf3_exporter {
 
@@ -13,24 +14,18 @@ struct QueryParameter {
   std::string value;
 };
 
-// Why a query can't be read: which parameter, what it got (escaped, cut), what is expected.
-struct QueryFault {
-  std::string message;
-};
-
 // A longer query is refused.
 inline constexpr std::size_t kMaxQueryBytes = 8192;
 // Of a value that a message quotes, before escaping.
 inline constexpr std::size_t kMaxQuotedValueBytes = 100;
 
-// In the order of the query, repetitions included; `+` is a space; a name without `=` has an
-// empty value. Refuses wrong percent-encoding, and control characters and bytes that are not
-// UTF-8 anywhere, in names and in parameters that mean nothing here too.
-[[nodiscard]] tl::expected<std::vector<QueryParameter>, QueryFault> ParseQuery(
-    std::string_view query);
+// In the order of the query, repetitions included. `+` is a space; a name without `=` has an empty
+// value. Refuses wrong percent-encoding, control characters and invalid UTF-8 anywhere, also in
+// unknown parameters.
+[[nodiscard]] Result<std::vector<QueryParameter>> ParseQuery(std::string_view query);
 
-// "'NAME' parameter EXPECTED, got "VALUE"", the value escaped and cut. The Go exporter has other
-// words for one of them, and ours begin with these: "bitrate must provided as …".
+// "'NAME' parameter EXPECTED, got "VALUE"", escaped and cut. For one of them the Go exporter has
+// other words, and ours begin with these: "bitrate must provided as …".
 [[nodiscard]] std::string ParameterFault(std::string_view name, std::string_view expected,
                                          std::string_view value);
 

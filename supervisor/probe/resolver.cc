@@ -2,11 +2,14 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+
+#include "common/unique_fd.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -14,6 +17,7 @@ namespace {
 struct AddrinfoDeleter {
   void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
 };
+using AddrinfoList = std::unique_ptr<addrinfo, AddrinfoDeleter>;
 
 int FamilyOf(IpVersion version) {
   switch (version) {
@@ -46,6 +50,20 @@ std::optional<IpAddress> FromSockaddr(const sockaddr* address) {
   return std::nullopt;
 }
 
+// Calls `call`, which is bind(2) or connect(2).
+bool OnAddress(int (*call)(int, const sockaddr*, socklen_t), const UniqueFd& fd,
+               const IpAddress& address, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* list = nullptr;
+  if (::getaddrinfo(ToString(address).c_str(), std::to_string(port).c_str(), &hints, &list) != 0) {
+    return false;
+  }
+  const AddrinfoList owner(list);
+  return call(fd.get(), list->ai_addr, list->ai_addrlen) == 0;
+}
+
 }  // namespace
 
 Result<std::vector<IpAddress>> ResolveHost(const Host& host, IpVersion version) {
@@ -61,11 +79,11 @@ Result<std::vector<IpAddress>> ResolveHost(const Host& host, IpVersion version) 
                      (error == EAI_SYSTEM ? ErrnoText("getaddrinfo", errno)
                                           : std::string(::gai_strerror(error))));
   }
-  const std::unique_ptr<addrinfo, AddrinfoDeleter> owner(list);
+  const AddrinfoList owner(list);
   std::vector<IpAddress> addresses;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     const auto address = FromSockaddr(entry->ai_addr);
-    if (address && std::find(addresses.begin(), addresses.end(), *address) == addresses.end()) {
+    if (address && std::ranges::find(addresses, *address) == addresses.end()) {
       addresses.push_back(*address);
     }
   }
@@ -91,13 +109,10 @@ Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bin
   return resolved;
 }
 
-std::vector<TargetPath> BuildPaths(const Resolved& resolved, IpVersion version) {
+std::vector<TargetPath> BuildPaths(const Resolved& resolved) {
   std::vector<TargetPath> paths;
   for (const IpAddress& address : resolved.target) {
-    if (!Matches(version, address)) continue;
-    const auto source =
-        std::find_if(resolved.bind.begin(), resolved.bind.end(),
-                     [&](const IpAddress& candidate) { return candidate.is_v6 == address.is_v6; });
+    const auto source = std::ranges::find(resolved.bind, address.is_v6, &IpAddress::is_v6);
     if (source != resolved.bind.end()) {
       paths.push_back({address, *source});
     } else if (resolved.bind.empty()) {
@@ -107,8 +122,21 @@ std::vector<TargetPath> BuildPaths(const Resolved& resolved, IpVersion version) 
   return paths;
 }
 
-bool Matches(IpVersion version, const IpAddress& address) {
-  return version == IpVersion::kAny || address.is_v6 == (version == IpVersion::kV6);
+std::optional<IpAddress> FindSource(const TargetPath& path, std::uint16_t port,
+                                    const std::string& device) {
+  const UniqueFd fd(
+      ::socket(path.address.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!device.empty() && ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(),
+                                      static_cast<socklen_t>(device.size() + 1)) != 0) {
+    return std::nullopt;
+  }
+  if (path.source && !OnAddress(::bind, fd, *path.source, 0)) return std::nullopt;
+  if (!OnAddress(::connect, fd, path.address, port)) return std::nullopt;
+  sockaddr_in6 source{};
+  socklen_t size = sizeof source;
+  auto* generic = reinterpret_cast<sockaddr*>(&source);
+  if (::getsockname(fd.get(), generic, &size) != 0) return std::nullopt;
+  return FromSockaddr(generic);
 }
 
 }  // namespace iperf3_exporter

@@ -1,7 +1,9 @@
-// The hosts of a request to the paths that its probe may try.
+// From the hosts of a request to the paths that its probe may try.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/error.h"
@@ -13,18 +15,18 @@
 namespace iperf3_exporter {
 
 // The addresses of `host` in the order to be tried (RFC 6724, as getaddrinfo returns them), each
-// once. Blocks for a name as long as the system's resolver does: see name_lookups.h.
+// once. `version` restricts names only. Blocks for a name as long as the system's resolver does:
+// see name_lookups.h.
 [[nodiscard]] Result<std::vector<IpAddress>> ResolveHost(const Host& host, IpVersion version);
 
 struct Resolved {
-  std::vector<IpAddress> target;  // those that are allowed; empty: none is
+  std::vector<IpAddress> target;  // only allowed addresses; empty if none is allowed
   std::vector<IpAddress> bind;    // empty: the request names no source
 };
 
 [[nodiscard]] bool NeedsLookup(const Host& target, const std::optional<Host>& bind);
 
-// Both hosts, one after the other. Looks a name in `bind` up only for a target that `policy`
-// allows. Blocks if NeedsLookup.
+// Resolves both hosts, but `bind` only if `policy` allows the target. Blocks if NeedsLookup.
 [[nodiscard]] Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bind,
                                             IpVersion version, const TargetPolicy& policy);
 
@@ -36,11 +38,13 @@ struct TargetPath {
   bool operator==(const TargetPath&) const = default;
 };
 
-// The addresses of `target` that can be tried, in order: those of `version`. If there are sources,
-// each address has the first source of its family, and those of another family are left out: a
-// socket that is bound to one family reaches no other.
-[[nodiscard]] std::vector<TargetPath> BuildPaths(const Resolved& resolved, IpVersion version);
+// The addresses of `target` in order, each with the first source of its family. If there are
+// sources, addresses of another family are left out: a bound socket can't reach them.
+[[nodiscard]] std::vector<TargetPath> BuildPaths(const Resolved& resolved);
 
-[[nodiscard]] bool Matches(IpVersion version, const IpAddress& address);
+// The source address that a test of `path` has, found by connecting a UDP socket, which sends
+// nothing. `device` is an interface name or empty. Empty if there is no route.
+[[nodiscard]] std::optional<IpAddress> FindSource(const TargetPath& path, std::uint16_t port,
+                                                  const std::string& device);
 
 }  // namespace iperf3_exporter

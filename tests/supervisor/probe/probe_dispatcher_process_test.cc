@@ -1,5 +1,6 @@
-// The dispatcher with a real pool of rogue workers, which answer at once and as told: 127.0.0.1 as
-// their mode says, 127.0.0.2 well; a test of 127.0.0.3 never ends, one of 127.0.0.5 never starts.
+// The dispatcher with a real pool of rogue workers, which answer at once: they misbehave at
+// 127.0.0.1 by their mode and behave at 127.0.0.2; a test of 127.0.0.3 never ends, one of 127.0.0.5
+// never starts.
 #include "supervisor/probe/probe_dispatcher.h"
 
 #include <event2/event.h>
@@ -13,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "supervisor/probe/retry_delay.h"
+#include "supervisor/probe/probe_timing.h"
 #include "tests/helpers/rogue_worker_link.h"
 
 namespace iperf3_exporter {
@@ -36,7 +37,7 @@ class ProbeDispatcherTest : public testing::Test {
     options_.worker_count = 1;
   }
 
-  // With the options as they are then.
+  // With the current options.
   void StartWith(const std::string& mode, bool wait_until_idle = true) {
     rogue_ = std::make_unique<RogueWorkerLink>(mode);
     WorkerPool::Settings settings;
@@ -70,16 +71,21 @@ class ProbeDispatcherTest : public testing::Test {
     request.target = target;
     request.host = *ParseHost(target);
     request.test.period_seconds = 1;
-    const ProbeDispatcher::Id id = dispatcher_->NextId();
     const Deadline now = Clock::now();
-    dispatcher_->Start(id, request, now, now + time,
-                       [this, id](const ProbeAnswer& answer) { answers_.emplace(id, answer); });
+    // `done` may be called before the id is known.
+    const auto answer = std::make_shared<std::optional<ProbeAnswer>>();
+    const auto id = dispatcher_->Start(request, now, now + time,
+                                       [answer](const ProbeAnswer& given) { *answer = given; });
+    answers_.emplace(id, answer);
     return id;
   }
 
   const ProbeAnswer& AnswerOf(ProbeDispatcher::Id id) {
-    LoopUntil([&] { return answers_.contains(id); });
-    return answers_.at(id);
+    LoopUntil([&] { return IsAnswered(id); });
+    return **answers_.at(id);
+  }
+  [[nodiscard]] bool IsAnswered(ProbeDispatcher::Id id) const {
+    return answers_.at(id)->has_value();
   }
 
   static void ExpectSuccess(const ProbeAnswer& answer) {
@@ -100,16 +106,16 @@ class ProbeDispatcherTest : public testing::Test {
     EXPECT_NE(answer.error().text.find(words), std::string::npos) << answer.error().text;
   }
 
-  // Waits until so many tests run, and probes wait.
+  // Waits until that many tests run and that many probes wait.
   void AwaitCounts(std::size_t running, std::size_t waiting) {
     LoopUntil([&] {
       return dispatcher_->CountRunning() == running && dispatcher_->CountWaiting() == waiting;
     });
-    // Its owner was told.
+    // The hook was called.
     EXPECT_EQ(status_, std::pair(running, waiting));
   }
 
-  // The worker processes, to be stopped and gone on with.
+  // The worker processes.
   std::vector<pid_t> Workers() {
     std::ifstream file("/proc/thread-self/children");
     std::vector<pid_t> pids;
@@ -117,11 +123,11 @@ class ProbeDispatcherTest : public testing::Test {
     return pids;
   }
 
-  // A probe that failed once and now pauses before it tries again.
-  ProbeDispatcher::Id PausingProbe(nanoseconds time = seconds(30)) {
+  // A probe that failed once and pauses before its retry.
+  ProbeDispatcher::Id StartPausingProbe(nanoseconds time = seconds(30)) {
     const ProbeDispatcher::Id id = Probe(kMisbehaves, time);
     LoopUntil([this] { return dispatcher_->CountRunning() + dispatcher_->CountWaiting() == 0; });
-    EXPECT_FALSE(answers_.contains(id));
+    EXPECT_FALSE(IsAnswered(id));
     return id;
   }
 
@@ -141,7 +147,7 @@ class ProbeDispatcherTest : public testing::Test {
   std::unique_ptr<RogueWorkerLink> rogue_;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<ProbeDispatcher> dispatcher_;
-  std::map<ProbeDispatcher::Id, ProbeAnswer> answers_;
+  std::map<ProbeDispatcher::Id, std::shared_ptr<std::optional<ProbeAnswer>>> answers_;
   int restarts_ = 0;
   std::pair<std::size_t, std::size_t> status_;  // running and waiting, at the latest change
   std::vector<nanoseconds> lock_waits_;
@@ -157,7 +163,7 @@ TEST_F(ProbeDispatcherTest, AnswersWithTheMeasurement) {
   EXPECT_EQ(lock_waits_.size(), 1U);
 }
 
-TEST_F(ProbeDispatcherTest, WhatRunsAndWhatWaitsIsKnownFromTheWorkersMessages) {
+TEST_F(ProbeDispatcherTest, CountsByTheMessagesOfTheWorkers) {
   options_.worker_count = 2;
   options_.lock_scope = LockScope::kTarget;
   StartWith("busy");
@@ -167,16 +173,16 @@ TEST_F(ProbeDispatcherTest, WhatRunsAndWhatWaitsIsKnownFromTheWorkersMessages) {
   EXPECT_EQ(dispatcher_->ListWaiting(9).at(0).target, kAtLock);
 }
 
-TEST_F(ProbeDispatcherTest, AProbeThatWaitsAtItsWorkersLockLeavesAtShutdown) {
+TEST_F(ProbeDispatcherTest, CancelsAProbeThatWaitsForTheLockAtShutdown) {
   StartWith("busy");
   const auto waiting = Probe(kAtLock);
   AwaitCounts(0, 1);
-  // Cancelled, which this worker does not obey.
+  // This worker ignores the cancel.
   dispatcher_->Drain([] {});
   ExpectFailed(AnswerOf(waiting), FailureReason::kWorkerLost);
 }
 
-TEST_F(ProbeDispatcherTest, ACancelledProbeThatWaitsLeavesTheQueueAtOnce) {
+TEST_F(ProbeDispatcherTest, ACancelledProbeLeavesTheQueueAtOnce) {
   StartWith("silence");
   Probe(kSilent);
   const auto waiting = Probe(kGood);
@@ -185,7 +191,7 @@ TEST_F(ProbeDispatcherTest, ACancelledProbeThatWaitsLeavesTheQueueAtOnce) {
   EXPECT_EQ(status_, (std::pair<std::size_t, std::size_t>(1, 0)));
 }
 
-TEST_F(ProbeDispatcherTest, ACancelledProbeRunsUntilItsWorkerHasEndedIt) {
+TEST_F(ProbeDispatcherTest, ACancelledTestCountsUntilItsWorkerHasEndedIt) {
   StartWith("silence");
   const auto id = Probe(kSilent);
   AwaitCounts(1, 0);
@@ -194,7 +200,7 @@ TEST_F(ProbeDispatcherTest, ACancelledProbeRunsUntilItsWorkerHasEndedIt) {
   EXPECT_EQ(dispatcher_->CountRunning(), 1U);
   AwaitCounts(0, 0);
   EXPECT_EQ(restarts_, 1);
-  EXPECT_FALSE(answers_.contains(id));
+  EXPECT_FALSE(IsAnswered(id));
 }
 
 // FAULTS B3.
@@ -210,16 +216,16 @@ TEST_F(ProbeDispatcherTest, AStoppedWorkerDoesNotDelayTheAnswer) {
   // Within the offset that is kept for the answer (--probe.timeout-offset, 500 ms).
   EXPECT_LT(Clock::now() - start, seconds(2) + milliseconds(500));
   ExpectFailed(answer, FailureReason::kDeadline);
-  // Until the worker has been killed it may hold the lock.
+  // The worker may hold the lock until it has been killed.
   EXPECT_EQ(restarts_, 0);
   EXPECT_EQ(dispatcher_->CountWaiting(), 2U);
-  EXPECT_FALSE(answers_.contains(next));
+  EXPECT_FALSE(IsAnswered(next));
   ExpectSuccess(AnswerOf(next));
   EXPECT_EQ(restarts_, 1);
   AwaitCounts(0, 0);
 }
 
-TEST_F(ProbeDispatcherTest, AWorkerThatHangsInItsTestKeepsItsLockUntilItIsKilled) {
+TEST_F(ProbeDispatcherTest, AHungWorkerOccupiesItsLockUntilItIsKilled) {
   options_.worker_count = 2;
   StartWith("silence");
   const auto hung = Probe(kMisbehaves, seconds(2));
@@ -231,50 +237,50 @@ TEST_F(ProbeDispatcherTest, AWorkerThatHangsInItsTestKeepsItsLockUntilItIsKilled
   // The other worker is idle, but the lock is not free.
   EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U);
   EXPECT_EQ(dispatcher_->CountRunning(), 1U);
-  // A probe that comes makes the dispatcher look again for one that may run.
+  // A new probe does not start the next one either.
   Probe(kGood);
-  EXPECT_FALSE(answers_.contains(next));
+  EXPECT_FALSE(IsAnswered(next));
   ExpectSuccess(AnswerOf(next));
   EXPECT_EQ(restarts_, 1);
 }
 
-TEST_F(ProbeDispatcherTest, AProbeThatWasTriedIsNotOneTooManyInTheQueue) {
+TEST_F(ProbeDispatcherTest, ARetryMayExceedTheLimitOfTheQueue) {
   options_.probe_retries = 1;
   options_.max_queued = 1;
   StartWith("busy");
-  const auto tried = PausingProbe();
+  const auto tried = StartPausingProbe();
   const auto running = Probe(kSilent);
   const auto waiting = Probe(kGood);
   LoopUntil([this] { return dispatcher_->CountWaiting() == 2; });
   ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kQueueFull, "the queue is full");
   dispatcher_->Cancel(running);
   ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
-  EXPECT_EQ(answers_.at(tried)->attempts, 2U);
+  EXPECT_EQ(AnswerOf(tried)->attempts, 2U);
   ExpectSuccess(AnswerOf(waiting));
 }
 
-TEST_F(ProbeDispatcherTest, AProbeThatWasTriedAndDidNotGetTheLockAgainIsAnsweredWithItsTest) {
+TEST_F(ProbeDispatcherTest, ARetryThatDoesNotGetTheLockIsAnsweredWithItsLastTest) {
   options_.probe_retries = 9;
   StartWith("busy");
-  const auto tried = PausingProbe(seconds(3));
+  const auto tried = StartPausingProbe(seconds(3));
   Probe(kSilent);
   ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
-  EXPECT_EQ(answers_.at(tried)->attempts, 1U);
+  EXPECT_EQ(AnswerOf(tried)->attempts, 1U);
   EXPECT_EQ(lock_timeouts_, 1);
 }
 
-TEST_F(ProbeDispatcherTest, AProbeThatWasTriedIsAnsweredWithItsTestAtShutdown) {
+TEST_F(ProbeDispatcherTest, ARetryIsAnsweredWithItsLastTestAtShutdown) {
   options_.probe_retries = 9;
   StartWith("busy");
-  const auto tried = PausingProbe();
+  const auto tried = StartPausingProbe();
   bool drained = false;
   dispatcher_->Drain([&] { drained = true; });
-  ASSERT_TRUE(answers_.contains(tried));
-  ExpectFailed(answers_.at(tried), FailureReason::kServerBusy);
+  ASSERT_TRUE(IsAnswered(tried));
+  ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
   EXPECT_TRUE(drained);
 }
 
-TEST_F(ProbeDispatcherTest, RetriesAreNotLimitedByTheLocksTimeOut) {
+TEST_F(ProbeDispatcherTest, TheLockTimeoutDoesNotLimitRetries) {
   options_.probe_retries = 2;
   options_.lock_timeout = kFirstRetryDelay / 10;
   StartWith("busy");
@@ -283,7 +289,7 @@ TEST_F(ProbeDispatcherTest, RetriesAreNotLimitedByTheLocksTimeOut) {
   EXPECT_EQ(answer->attempts, 3U);
 }
 
-TEST_F(ProbeDispatcherTest, ALockTimeOutIsCountedAndItsWaitObserved) {
+TEST_F(ProbeDispatcherTest, CountsALockTimeoutAndItsWait) {
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
   Probe(kSilent);
@@ -302,7 +308,7 @@ TEST_F(ProbeDispatcherTest, AWorkersLockTimeOutIsCountedAndItsWaitObserved) {
   ASSERT_EQ(lock_waits_.size(), 1U);
 }
 
-TEST_F(ProbeDispatcherTest, WithoutALockThereIsNoWaitForItAndNoTimeOut) {
+TEST_F(ProbeDispatcherTest, WithoutALockNeitherWaitNorTimeoutIsCounted) {
   options_.lock_scope = LockScope::kNone;
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
@@ -314,7 +320,7 @@ TEST_F(ProbeDispatcherTest, WithoutALockThereIsNoWaitForItAndNoTimeOut) {
   EXPECT_TRUE(lock_waits_.empty());
 }
 
-TEST_F(ProbeDispatcherTest, WaitingForAWorkerWithALockOfItsOwnIsNoLockTimeOut) {
+TEST_F(ProbeDispatcherTest, WaitingForAWorkerIsNoLockTimeout) {
   options_.lock_scope = LockScope::kTarget;
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
@@ -324,13 +330,13 @@ TEST_F(ProbeDispatcherTest, WaitingForAWorkerWithALockOfItsOwnIsNoLockTimeOut) {
   EXPECT_EQ(lock_timeouts_, 0);
 }
 
-TEST_F(ProbeDispatcherTest, AWorkerThatStartsIsWaitedFor) {
+TEST_F(ProbeDispatcherTest, WaitsForAWorkerThatStarts) {
   StartWith("good", false);
   ASSERT_FALSE(pool_->AnyAlive());
   ExpectSuccess(AnswerOf(Probe(kGood)));
 }
 
-TEST_F(ProbeDispatcherTest, WorkersThatDoNotStartAreNotWaitedForToTheEnd) {
+TEST_F(ProbeDispatcherTest, WaitsForWorkersThatDoNotStartOnlyShortly) {
   StartWith("silent_start", false);
   const Deadline start = Clock::now();
   ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kNoWorker, "no worker is alive");
@@ -338,32 +344,32 @@ TEST_F(ProbeDispatcherTest, WorkersThatDoNotStartAreNotWaitedForToTheEnd) {
   EXPECT_EQ(lock_timeouts_, 0);
 }
 
-TEST_F(ProbeDispatcherTest, WorkersThatCannotWorkAreNotWaitedForAtAll) {
+TEST_F(ProbeDispatcherTest, DoesNotWaitForWorkersThatCannotWork) {
   StartWith("cannot_work", false);
   LoopUntil([this] { return !pool_->latest_error().empty(); });
   const auto id = Probe(kGood);
-  ASSERT_TRUE(answers_.contains(id));
-  ExpectRefused(answers_.at(id), RefusalReason::kNoWorker, "no worker is alive: no such iperf3");
+  ASSERT_TRUE(IsAnswered(id));
+  ExpectRefused(AnswerOf(id), RefusalReason::kNoWorker, "no worker is alive: no such iperf3");
 }
 
-TEST_F(ProbeDispatcherTest, AWorkerThatInventsALossOfTheLockLosesItsProbeAndNoMore) {
+TEST_F(ProbeDispatcherTest, AFalseReportOfALostLockFailsOnlyItsProbe) {
   StartWith("lock_gone");
   ExpectFailed(AnswerOf(Probe(kMisbehaves)), FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, 1);
   ExpectSuccess(AnswerOf(Probe(kGood)));
 }
 
-TEST_F(ProbeDispatcherTest, AtShutdownTheRunningGoOnAndTheWaitingLeave) {
+TEST_F(ProbeDispatcherTest, AtShutdownTestsContinueAndWaitingProbesLeave) {
   StartWith("silence");
   const auto running = Probe(kSilent);
   const auto queued = Probe(kGood);
   AwaitCounts(1, 1);
   bool drained = false;
   dispatcher_->Drain([&] { drained = true; });
-  ASSERT_TRUE(answers_.contains(queued));
-  ExpectRefused(answers_.at(queued), RefusalReason::kDraining, "shutting down");
+  ASSERT_TRUE(IsAnswered(queued));
+  ExpectRefused(AnswerOf(queued), RefusalReason::kDraining, "shutting down");
   EXPECT_EQ(dispatcher_->CountRunning(), 1U);
-  EXPECT_FALSE(answers_.contains(running));
+  EXPECT_FALSE(IsAnswered(running));
   EXPECT_FALSE(drained);
 }
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "supervisor/probe/probe_timing.h"
-#include "supervisor/probe/retry_delay.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -33,7 +32,7 @@ wire::Started Started(nanoseconds lock_wait = nanoseconds(0)) {
   return {.job_id = 1, .period_seconds = 1, .lock_wait = lock_wait};
 }
 
-// iperf3 starts, and its test fails.
+// iperf3 starts and its test fails.
 void EndJob(ProbeProgress& progress, FailureReason reason, Deadline now = kStart) {
   progress.OnStarted(Started(), now);
   progress.OnFinished(Failed(reason));
@@ -41,7 +40,7 @@ void EndJob(ProbeProgress& progress, FailureReason reason, Deadline now = kStart
 
 class ProbeProgressTest : public testing::Test {
  protected:
-  // Runs the job at `now`, which fails for `reason` at once.
+  // Runs a job at `now` that fails at once.
   void Fail(ProbeProgress& progress, FailureReason reason, Deadline now = kStart) {
     (void)progress.BuildJob(1, now);
     EndJob(progress, reason, now);
@@ -55,14 +54,14 @@ class ProbeProgressTest : public testing::Test {
   std::minstd_rand random_{1};
 };
 
-TEST_F(ProbeProgressTest, WaitsNoLongerThanTheLocksTimeOut) {
+TEST_F(ProbeProgressTest, WaitsNoLongerThanTheLockTimeout) {
   ProbeProgress progress = Progress();
   progress.BeginWait(kStart, LockScope::kHost, seconds(2));
   EXPECT_EQ(progress.queue_deadline(), kStart + seconds(2));
   EXPECT_EQ(progress.BuildJob(1, kStart).times.lock_by, kStart + seconds(2));
 }
 
-TEST_F(ProbeProgressTest, WaitsNoLongerThanASecondOfTestStillFits) {
+TEST_F(ProbeProgressTest, WaitsOnlyWhileASecondOfTestFits) {
   ProbeRequest request;
   request.test.omit_seconds = 3;
   ProbeProgress progress = ProgressTo({PathTo("192.0.2.1")}, request);
@@ -71,7 +70,7 @@ TEST_F(ProbeProgressTest, WaitsNoLongerThanASecondOfTestStillFits) {
   EXPECT_EQ(progress.queue_deadline(), progress.last_start());
 }
 
-TEST_F(ProbeProgressTest, TheLocksTimeOutCountsWaitingAndNothingElse) {
+TEST_F(ProbeProgressTest, TheLockTimeoutCountsOnlyWaiting) {
   ProbeProgress progress = Progress();
   progress.BeginWait(kStart, LockScope::kHost, seconds(2));
   progress.EndWait(kStart + milliseconds(500));
@@ -84,12 +83,12 @@ TEST_F(ProbeProgressTest, TheLocksTimeOutCountsWaitingAndNothingElse) {
   EXPECT_EQ(progress.queue_deadline(), again + seconds(1));
   progress.EndWait(again + seconds(1));
   EXPECT_EQ(progress.lock_wait(), seconds(2));
-  // Nothing of the budget is left: a lock that is free may still be taken.
+  // Nothing of the budget is left: a free lock may still be acquired.
   progress.BeginWait(again + seconds(2), LockScope::kHost, seconds(2));
   EXPECT_EQ(progress.queue_deadline(), again + seconds(2));
 }
 
-TEST_F(ProbeProgressTest, BelievesAWorkersWaitOnlyAsFarAsItCanBe) {
+TEST_F(ProbeProgressTest, ClampsTheWaitThatAWorkerReports) {
   for (const nanoseconds claimed : {nanoseconds::max(), nanoseconds::min()}) {
     ProbeProgress progress = Progress();
     progress.BeginWait(kStart, LockScope::kHost, seconds(2));
@@ -99,7 +98,7 @@ TEST_F(ProbeProgressTest, BelievesAWorkersWaitOnlyAsFarAsItCanBe) {
   }
 }
 
-TEST_F(ProbeProgressTest, RetriesWhenTheLocksTimeOutIsOver) {
+TEST_F(ProbeProgressTest, RetriesAfterTheLockTimeout) {
   ProbeProgress progress = Progress();
   progress.BeginWait(kStart, LockScope::kHost, milliseconds(1));
   progress.EndWait(kStart);
@@ -115,7 +114,7 @@ TEST_F(ProbeProgressTest, RetriesOnlyWhileASecondOfTestFits) {
   EXPECT_NE(Next(progress, 9, late - kFirstRetryDelay), std::nullopt);
 }
 
-TEST_F(ProbeProgressTest, RetriesWhatMayPassAndAsOftenAsAllowed) {
+TEST_F(ProbeProgressTest, RetriesTemporaryFailuresAsOftenAsAllowed) {
   ProbeProgress busy = Progress();
   for (int retry = 0; retry < 2; ++retry) {
     Fail(busy, FailureReason::kServerBusy);
@@ -131,7 +130,7 @@ TEST_F(ProbeProgressTest, RetriesWhatMayPassAndAsOftenAsAllowed) {
   }
 }
 
-TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndARetryBeginsAnew) {
+TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndRetriesFromTheFirst) {
   ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
   Fail(progress, FailureReason::kConnectionRefused);
   EXPECT_EQ(Next(progress, 1), nanoseconds::zero());
@@ -190,13 +189,13 @@ TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
   Fail(progress, FailureReason::kServerBusy);
   EXPECT_EQ(report().attempts, 1U);
   EXPECT_EQ(report().test.period_seconds, 1U);
-  // Its iperf3 may have been started a moment ago.
+  // iperf3 may have started just before.
   (void)progress.BuildJob(1, kStart);
   progress.OnFinished(Failed(FailureReason::kWorkerLost));
   EXPECT_EQ(report().attempts, 2U);
   EXPECT_EQ(report().test.period_seconds, 0U);
   EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
-  // What was not tried does not take the place of what was.
+  // A test that was not tried does not replace one that was.
   (void)progress.BuildJob(1, kStart);
   progress.OnNotStarted(kStart);
   EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
@@ -206,7 +205,7 @@ TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
   EXPECT_EQ(report().attempts, 3U);
 }
 
-TEST_F(ProbeProgressTest, AWaitInVainForTheLockCounts) {
+TEST_F(ProbeProgressTest, AFailedWaitForTheLockCounts) {
   ProbeProgress progress = Progress();
   progress.BeginWait(kStart, LockScope::kHost, seconds(2));
   (void)progress.BuildJob(1, kStart);
@@ -214,7 +213,7 @@ TEST_F(ProbeProgressTest, AWaitInVainForTheLockCounts) {
   EXPECT_EQ(progress.lock_wait(), milliseconds(300));
 }
 
-TEST_F(ProbeProgressTest, CountsItsTimeFromTheRequest) {
+TEST_F(ProbeProgressTest, CountsItsDurationFromTheRequest) {
   EXPECT_EQ(Progress().BuildReport(Measurement{}, kStart + seconds(2)).duration, seconds(2));
 }
 

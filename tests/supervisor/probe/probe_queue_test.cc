@@ -31,7 +31,7 @@ TEST(ProbeQueueTest, ServesOneKeyInOrderOfArrivalOneAtATime) {
   EXPECT_EQ(queue.size(), 0U);
 }
 
-TEST(ProbeQueueTest, RunsDifferentKeysSideBySideEarliestFirst) {
+TEST(ProbeQueueTest, RunsDifferentKeysInParallelEarliestFirst) {
   ProbeQueue queue;
   queue.Push(1, 5);
   queue.Push(2, 5);
@@ -41,13 +41,13 @@ TEST(ProbeQueueTest, RunsDifferentKeysSideBySideEarliestFirst) {
   EXPECT_EQ(queue.PopNext(), 2U);
 }
 
-TEST(ProbeQueueTest, WithoutAKeyNobodyWaitsForAnybody) {
+TEST(ProbeQueueTest, ProbesWithoutAKeyDoNotWaitForEachOther) {
   ProbeQueue queue;
   PushThree(queue, kNoLock);
   EXPECT_EQ(PopAll(queue), (std::vector<ProbeQueue::Ticket>{1, 2, 3}));
 }
 
-TEST(ProbeQueueTest, TellsWhoWaitsForAWorkerOnly) {
+TEST(ProbeQueueTest, KnowsWhichProbeNeedsOnlyAWorker) {
   ProbeQueue queue;
   PushThree(queue, 7);
   queue.Push(4, kNoLock);
@@ -59,7 +59,7 @@ TEST(ProbeQueueTest, TellsWhoWaitsForAWorkerOnly) {
   EXPECT_TRUE(queue.IsRunnable(2));
 }
 
-TEST(ProbeQueueTest, ARemovedTicketIsNotServed) {
+TEST(ProbeQueueTest, SkipsARemovedTicket) {
   ProbeQueue queue;
   PushThree(queue, 7);
   EXPECT_TRUE(queue.Remove(1));
@@ -70,7 +70,7 @@ TEST(ProbeQueueTest, ARemovedTicketIsNotServed) {
   EXPECT_EQ(queue.PopNext(), std::nullopt);
 }
 
-TEST(ProbeQueueTest, ARetryStandsWhereItsArrivalPutsIt) {
+TEST(ProbeQueueTest, ARetryKeepsThePlaceOfItsArrival) {
   ProbeQueue queue;
   PushThree(queue, 7);
   EXPECT_EQ(queue.PopNext(), 1U);
@@ -79,14 +79,14 @@ TEST(ProbeQueueTest, ARetryStandsWhereItsArrivalPutsIt) {
   EXPECT_EQ(queue.PopNext(), 1U);
 }
 
-TEST(ProbeQueueTest, FinishOfAnUnknownSlotChangesNothing) {
+TEST(ProbeQueueTest, FinishOfAnUnknownKeyChangesNothing) {
   ProbeQueue queue;
   queue.Finish(9);
   queue.Push(1, 9);
   EXPECT_EQ(queue.PopNext(), 1U);
 }
 
-// The model: a plain list, scanned from the front.
+// A second implementation to compare with.
 class ListModel {
  public:
   void Push(ProbeQueue::Ticket ticket, LockKey key) { list_.emplace_back(ticket, key); }
@@ -108,7 +108,7 @@ class ListModel {
   std::vector<bool> busy_ = std::vector<bool>(5, false);
 };
 
-TEST(ProbeQueueTest, AgreesWithAPlainListOverManySteps) {
+TEST(ProbeQueueTest, AgreesWithAListOverManySteps) {
   ProbeQueue queue;
   ListModel model;
   std::uint32_t random = 12345;

@@ -21,7 +21,7 @@ using testing::StartsWith;
 
 constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
 
-RequestResult<ProbeRequest> Parse(std::string_view query, const ProbeLimits& limits = {}) {
+Result<ProbeRequest> Parse(std::string_view query, const ProbeLimits& limits = {}) {
   return ParseProbeRequest(query, limits, kAll, "3.12");
 }
 
@@ -44,7 +44,7 @@ void Refuses(const std::string& query, const std::string& words, const ProbeLimi
   EXPECT_THAT(Refusal("target=h&" + query, limits), StartsWith(words)) << query;
 }
 
-TEST(ProbeRequestTest, DefaultsAreThoseOfTheContract) {
+TEST(ProbeRequestTest, HasTheDocumentedDefaults) {
   const auto request = Parse("target=server.example");
   ASSERT_TRUE(request);
   EXPECT_EQ(request->target, "server.example");
@@ -122,7 +122,7 @@ TEST(ProbeRequestTest, Port) {
             "'port' parameter must be an integer from 1 to 65535, got \"70000\"");
 }
 
-TEST(ProbeRequestTest, ThePortMayStandInTheTarget) {
+TEST(ProbeRequestTest, TheTargetMayContainThePort) {
   struct {
     std::string asked, target, host;
   } const cases[] = {{"h:5300", "h", "h"},
@@ -139,11 +139,11 @@ TEST(ProbeRequestTest, ThePortMayStandInTheTarget) {
     EXPECT_THAT(Refusal("target=" + c.asked + "&port=5300"),
                 HasSubstr("with :port only if 'port' is not given"));
   }
-  // The longest name, and a port.
+  // The longest name with a port.
   EXPECT_TRUE(Parse("target=" + std::string(253, 'a') + ":5201"));
 }
 
-TEST(ProbeRequestTest, BooleansAreGos) {
+TEST(ProbeRequestTest, AcceptsTheBooleansOfGo) {
   struct {
     std::string name;
     std::function<bool(const ProbeRequest&)> set;
@@ -171,7 +171,7 @@ TEST(ProbeRequestTest, BooleansAreGos) {
   }
 }
 
-TEST(ProbeRequestTest, ReverseAndBidirectionalExclude) {
+TEST(ProbeRequestTest, RefusesReverseWithBidirectional) {
   Refuses("reverse_mode=true&bidirectional=1",
           "'bidirectional' parameter must not be true together with 'reverse_mode'");
   Accepts("reverse_mode=false&bidirectional=1",
@@ -212,7 +212,7 @@ TEST(ProbeRequestTest, Bitrate) {
   }
 }
 
-TEST(ProbeRequestTest, BitrateBoundHoldsForAllStreams) {
+TEST(ProbeRequestTest, TheBitrateLimitCountsAllStreams) {
   ProbeLimits limits;
   limits.max_bitrate_bits_per_second = 100'000'000;
   Accepts(
@@ -224,7 +224,7 @@ TEST(ProbeRequestTest, BitrateBoundHoldsForAllStreams) {
   Refuses("bitrate=101M", "bitrate must provided as #[KMGT][/#]: at most 100000000", limits);
   Refuses("bitrate=26M&parallel=4", "bitrate must provided as #[KMGT][/#]: at most", limits);
   Refuses("bitrate=0", "bitrate must provided as #[KMGT][/#]: at most", limits);
-  // Not named: TCP has no limit of its own, UDP has 1 Mbit/s per stream.
+  // By default TCP is unlimited, and UDP is limited to 1 Mbit/s per stream.
   Accepts(
       "parallel=4", [](const auto& r) { return r.test.bitrate_bits_per_second == 25'000'000u; },
       limits);
@@ -276,7 +276,7 @@ TEST(ProbeRequestTest, Bind) {
           [](const auto& r) { return r.bind->text == "192.0.2.1"; });
 }
 
-TEST(ProbeRequestTest, BindMayNameTheDeviceToo) {
+TEST(ProbeRequestTest, BindMayIncludeTheDevice) {
   for (const std::string query : {"bind=192.0.2.1%25eth0", "bind_address=192.0.2.1%25eth0",
                                   "bind=192.0.2.1%25eth0&bind_device=eth0"}) {
     Accepts(query, [](const auto& r) {
@@ -286,7 +286,7 @@ TEST(ProbeRequestTest, BindMayNameTheDeviceToo) {
   Accepts("bind=2001:db8::1%25eth0", [](const auto& r) {
     return r.bind->text == "2001:db8::1" && r.test.bind_device == "eth0";
   });
-  // There it is a zone.
+  // At a link-local address it is a zone.
   Accepts("bind=fe80::1%25eth0", [](const auto& r) {
     return r.bind->text == "fe80::1%eth0" && r.test.bind_device.empty();
   });
@@ -360,7 +360,7 @@ TEST(ProbeRequestTest, FurtherOptions) {
   Accepts("ip_version=4", [](const auto& r) { return r.ip_version == IpVersion::kV4; });
   Accepts("ip_version=6", [](const auto& r) { return r.ip_version == IpVersion::kV6; });
   Accepts("cport=5300", [](const auto& r) { return r.test.client_port == 5300; });
-  // Every stream takes the next port.
+  // Every stream uses the next port.
   Accepts("cport=65532&parallel=4", [](const auto& r) { return r.test.client_port == 65532; });
   Refuses("cport=65533&parallel=4", "'cport' parameter must be an integer from 1024 to 65532");
   Refuses("cport=65532&parallel=4&bidirectional=1", "'cport' parameter must be an integer from");
@@ -392,7 +392,7 @@ TEST(ProbeRequestTest, FurtherRefusals) {
               StartsWith("'ip_version' parameter must agree"));
 }
 
-TEST(ProbeRequestTest, NeedsWhatTheInstalledIperf3Has) {
+TEST(ProbeRequestTest, RefusesOptionsThatTheInstalledIperf3Lacks) {
   for (const std::string query : {"bidirectional=1", "bind_device=eth0", "dscp=1", "zerocopy=1",
                                   "congestion=bbr", "cport=5300", "mptcp=1", "gso=1&udp_mode=1",
                                   "dont_fragment=1&udp_mode=1", "skip_rx_copy=1"}) {
@@ -406,7 +406,7 @@ TEST(ProbeRequestTest, NeedsWhatTheInstalledIperf3Has) {
                                 Iperf3Capabilities{}, "3.1.3"));
 }
 
-TEST(ProbeRequestTest, RefusesWhatTheInstalledIperf3DoesWrong) {
+TEST(ProbeRequestTest, RefusesKnownDefectsOfTheInstalledIperf3) {
   const auto message = [](const std::string& query, std::string_view version) {
     const auto request = ParseProbeRequest("target=h&" + query, {}, kAll, version);
     return request ? std::string() : request.error().message;
@@ -419,25 +419,25 @@ TEST(ProbeRequestTest, RefusesWhatTheInstalledIperf3DoesWrong) {
   EXPECT_THAT(message("omit=1&udp_mode=1", "3.9"), StartsWith("'omit' parameter can't be used"));
 }
 
-TEST(ProbeRequestTest, FirstOfRepeatedCounts) {
+TEST(ProbeRequestTest, UsesTheFirstOfARepeatedParameter) {
   Accepts("port=1&port=2&port=x", [](const auto& r) { return r.port == 1; });
   EXPECT_EQ(Parse("target=a&target=b")->target, "a");
 }
 
-TEST(ProbeRequestTest, UnknownOnesAreNamedOnceAndIgnored) {
+TEST(ProbeRequestTest, ListsEachUnknownParameterOnce) {
   const auto request = Parse("module=x&target=h&debug&module=y&%22=1");
   ASSERT_TRUE(request);
   EXPECT_THAT(request->ignored_parameters, ElementsAre("module", "debug", "\""));
 }
 
-TEST(ProbeRequestTest, DecodesAsAFormDoes) {
+TEST(ProbeRequestTest, DecodesLikeAForm) {
   EXPECT_EQ(Parse("t%61rget=%68.example")->target, "h.example");
   EXPECT_THAT(Refusal("target=a+b"), HasSubstr("got \"a b\""));
   EXPECT_EQ(Parse("&&target=h&&")->target, "h");
   Accepts("period=%31s", [](const auto& r) { return r.test.period_seconds == 1; });
 }
 
-TEST(ProbeRequestTest, HostileBytesAnywhereAreRefused) {
+TEST(ProbeRequestTest, RefusesHostileBytesAnywhere) {
   for (const std::string bad : {"%", "%f", "%zz", "%%", "%0", "% 1", "%-1"}) {
     EXPECT_THAT(Refusal("target=" + bad), StartsWith("'target' parameter must be percent-encoded"));
     EXPECT_THAT(Refusal("target=h&unknown=" + bad),
@@ -454,7 +454,7 @@ TEST(ProbeRequestTest, HostileBytesAnywhereAreRefused) {
   }
 }
 
-TEST(ProbeRequestTest, MessagesAreOneCutLine) {
+TEST(ProbeRequestTest, MessagesAreOneLineAndCut) {
   for (const std::string& query :
        {"port=" + std::string(5000, 'x'), "target=" + std::string(5000, 'x'),
         "target=h&bitrate=%22%5C%3Cscript%3E" + std::string(500, 'y'),
@@ -466,7 +466,7 @@ TEST(ProbeRequestTest, MessagesAreOneCutLine) {
   }
 }
 
-TEST(ProbeRequestTest, TenKilobytesOfAnythingAreRefused) {
+TEST(ProbeRequestTest, RefusesALongQuery) {
   EXPECT_THAT(Refusal("target=h&x=" + std::string(10'000, 'a')),
               StartsWith("the query must be at most"));
   EXPECT_TRUE(Parse("target=h&x=" + std::string(kMaxQueryBytes - 11, 'a')));

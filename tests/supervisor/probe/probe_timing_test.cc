@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "worker/loop/job_runner.h"
@@ -11,6 +12,7 @@ namespace iperf3_exporter {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
@@ -18,7 +20,7 @@ const Deadline kDeadline{seconds(1000)};
 // What a long path needs beyond the seconds of the test.
 constexpr seconds kCutOverhead{1};
 
-// The period of a test that starts so long before the deadline.
+// The period of a test that starts `left` before the deadline.
 std::optional<std::uint32_t> PeriodWithin(const TestOptions& test, std::chrono::nanoseconds left) {
   return FittingPeriod(test.period_seconds, BuildJobTimes(test, kDeadline, kDeadline),
                        kDeadline - left);
@@ -53,13 +55,13 @@ TEST(ProbeTimingTest, DeadlineFollowsTheContract) {
   EXPECT_EQ(ProbeDeadline(now, seconds(2), limited) - now, milliseconds(1500));
 }
 
-TEST(ProbeTimingTest, KeepsThePeriodThatFits) {
+TEST(ProbeTimingTest, KeepsAPeriodThatFits) {
   const TestOptions test{.period_seconds = 5};
   EXPECT_EQ(PeriodWithin(test, seconds(10)), 5U);
   EXPECT_EQ(PeriodWithin(test, seconds(5) + kTestOverhead), 5U);
 }
 
-TEST(ProbeTimingTest, CutsThePeriodToWhatALongPathNeeds) {
+TEST(ProbeTimingTest, CutsAPeriodToLeaveTimeForALongPath) {
   const TestOptions test{.period_seconds = 5};
   EXPECT_EQ(PeriodWithin(test, seconds(5) + kTestOverhead - milliseconds(1)), 4U);
   EXPECT_EQ(PeriodWithin(test, seconds(4) + kCutOverhead), 4U);
@@ -69,7 +71,7 @@ TEST(ProbeTimingTest, CutsThePeriodToWhatALongPathNeeds) {
   EXPECT_GT(kCutOverhead, 6 * milliseconds(150));
 }
 
-TEST(ProbeTimingTest, CutsToOneSecondRatherThanToNone) {
+TEST(ProbeTimingTest, CutsToOneSecondBeforeItGivesUp) {
   const TestOptions test{.period_seconds = 5};
   EXPECT_EQ(PeriodWithin(test, seconds(2) + kCutOverhead - milliseconds(1)), 1U);
   EXPECT_EQ(PeriodWithin(test, seconds(1) + kTestOverhead), 1U);
@@ -98,12 +100,52 @@ TEST(ProbeTimingTest, EndsIperf3BeforeTheAnswerAndTheWorkerAfterIt) {
   EXPECT_GT(WorkerGiveUpTime(kDeadline), kDeadline + kTermGrace);
 }
 
-TEST(ProbeTimingTest, SharesTheTimeToConnectAmongTheAddresses) {
+TEST(ProbeTimingTest, DividesTheTimeToConnectAmongTheAddresses) {
   const Deadline now = kDeadline - seconds(6);
   EXPECT_EQ(ConnectTimeout(now, kDeadline, 1), seconds(5));
   EXPECT_EQ(ConnectTimeout(now, kDeadline, 2), seconds(3));
   EXPECT_EQ(ConnectTimeout(now, kDeadline, 600), milliseconds(100));
   EXPECT_EQ(ConnectTimeout(kDeadline, now, 1), milliseconds(100));
+}
+
+// The shortest and the longest of many pauses before the same retry.
+std::pair<nanoseconds, nanoseconds> Extremes(std::uint32_t retries_done) {
+  std::minstd_rand random(1);
+  auto shortest = nanoseconds::max();
+  auto longest = nanoseconds::min();
+  for (int i = 0; i < 10'000; ++i) {
+    const nanoseconds delay = RetryDelay(retries_done, random);
+    shortest = std::min(shortest, delay);
+    longest = std::max(longest, delay);
+  }
+  return {shortest, longest};
+}
+
+TEST(RetryDelayTest, DoublesWithJitter) {
+  nanoseconds base = kFirstRetryDelay;
+  for (std::uint32_t retry = 0; retry <= kMaxRetryDoublings; ++retry, base *= 2) {
+    const auto [shortest, longest] = Extremes(retry);
+    EXPECT_GE(shortest, base / 2) << retry;
+    EXPECT_LE(longest, base * 3 / 2) << retry;
+    // All of the range is used.
+    EXPECT_LT(shortest, base * 51 / 100) << retry;
+    EXPECT_GT(longest, base * 149 / 100) << retry;
+  }
+}
+
+TEST(RetryDelayTest, HasAMaximum) {
+  const nanoseconds max_base = kFirstRetryDelay * (1 << kMaxRetryDoublings);
+  for (const std::uint32_t retry : {kMaxRetryDoublings + 1, 31U, 32U, UINT32_MAX}) {
+    const auto [shortest, longest] = Extremes(retry);
+    EXPECT_GE(shortest, max_base / 2) << retry;
+    EXPECT_LE(longest, max_base * 3 / 2) << retry;
+  }
+}
+
+TEST(RetryDelayTest, DiffersBetweenExporters) {
+  std::minstd_rand one(1);
+  std::minstd_rand other(2);
+  EXPECT_NE(RetryDelay(0, one), RetryDelay(0, other));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ Result<Resolved> Resolve(const char* target, const char* bind, const TargetPolic
   return ResolveHosts(*ParseHost(target), ParseHost(bind), version, policy);
 }
 
-TEST(ResolverTest, FindsLocalhostOnceInTheFamilyAskedFor) {
+TEST(ResolverTest, FindsLocalhostOnceInTheRequestedFamily) {
   const auto v4 = ResolveHost(*ParseHost("localhost"), IpVersion::kV4);
   ASSERT_TRUE(v4) << v4.error().message;
   ASSERT_EQ(v4->size(), 1U);
@@ -25,7 +25,7 @@ TEST(ResolverTest, LooksUpOnlyNames) {
   EXPECT_TRUE(NeedsLookup(*ParseHost("127.0.0.1"), ParseHost("localhost")));
 }
 
-TEST(ResolverTest, SaysWhichHostItCouldNotFind) {
+TEST(ResolverTest, NamesTheHostThatItCannotFind) {
   for (const char* host : {"no-such-host.invalid", "fe80::1%nosuch"}) {
     const auto target = Resolve(host, "");
     ASSERT_FALSE(target);
@@ -36,7 +36,7 @@ TEST(ResolverTest, SaysWhichHostItCouldNotFind) {
   }
 }
 
-TEST(ResolverTest, LooksNoSourceUpForATargetThatIsRefused) {
+TEST(ResolverTest, ResolvesNoSourceForAForbiddenTarget) {
   TargetPolicy policy;
   ASSERT_TRUE(policy.AddTarget("203.0.113.0/24"));
   for (const char* target : {"127.0.0.1", "localhost"}) {
@@ -46,7 +46,7 @@ TEST(ResolverTest, LooksNoSourceUpForATargetThatIsRefused) {
   }
 }
 
-TEST(ResolverTest, KeepsTheAddressesThatAreAllowed) {
+TEST(ResolverTest, KeepsOnlyAllowedAddresses) {
   TargetPolicy policy;
   ASSERT_TRUE(policy.AddTarget("127.0.0.0/8"));
   const auto resolved = Resolve("localhost", "127.0.0.9", policy, IpVersion::kV4);
@@ -55,12 +55,28 @@ TEST(ResolverTest, KeepsTheAddressesThatAreAllowed) {
   EXPECT_EQ(resolved->bind, std::vector{*ParseIpAddress("127.0.0.9")});
 }
 
-TEST(ResolverTest, AVersionMatchesItsFamilyOnly) {
-  const IpAddress v4 = *ParseIpAddress("192.0.2.1");
-  const IpAddress v6 = *ParseIpAddress("2001:db8::1");
-  EXPECT_TRUE(Matches(IpVersion::kAny, v4) && Matches(IpVersion::kAny, v6));
-  EXPECT_TRUE(Matches(IpVersion::kV4, v4) && !Matches(IpVersion::kV4, v6));
-  EXPECT_TRUE(Matches(IpVersion::kV6, v6) && !Matches(IpVersion::kV6, v4));
+// As text; empty if there is no route.
+std::string SourceOf(const char* address, const char* source, const std::string& device) {
+  TargetPath path{.address = *ParseIpAddress(address), .source = std::nullopt};
+  if (source != nullptr) path.source = ParseIpAddress(source);
+  const auto found = FindSource(path, 5201, device);
+  return found ? ToString(*found) : "";
+}
+
+TEST(ResolverTest, FindsTheSourceHoweverItIsRequested) {
+  for (const char* source : {static_cast<const char*>(nullptr), "127.0.0.1"}) {
+    for (const char* device : {"", "lo"}) {
+      EXPECT_EQ(SourceOf("127.0.0.1", source, device), "127.0.0.1");
+    }
+  }
+  EXPECT_EQ(SourceOf("127.0.0.1", "127.0.0.2", ""), "127.0.0.2");
+  const std::string v6 = SourceOf("::1", nullptr, "");
+  EXPECT_TRUE(v6 == "::1" || v6.empty()) << v6;
+}
+
+TEST(ResolverTest, FindsNoSourceWithoutARoute) {
+  EXPECT_EQ(SourceOf("127.0.0.1", nullptr, "no-such-device"), "");
+  EXPECT_EQ(SourceOf("127.0.0.1", "192.0.2.77", ""), "");
 }
 
 class ResolverPathsTest : public testing::Test {
@@ -71,23 +87,19 @@ class ResolverPathsTest : public testing::Test {
   const IpAddress source_v6_ = *ParseIpAddress("2001:db8::99");
 };
 
-TEST_F(ResolverPathsTest, WithoutASourceEveryAddressOfTheVersionIsTried) {
-  const Resolved resolved{{v6_, v4_}, {}};
-  EXPECT_EQ(BuildPaths(resolved, IpVersion::kAny),
+TEST_F(ResolverPathsTest, WithoutASourceEveryAddressIsTried) {
+  EXPECT_EQ(BuildPaths({{v6_, v4_}, {}}),
             (std::vector<TargetPath>{{v6_, std::nullopt}, {v4_, std::nullopt}}));
-  EXPECT_EQ(BuildPaths(resolved, IpVersion::kV4), (std::vector<TargetPath>{{v4_, std::nullopt}}));
 }
 
 TEST_F(ResolverPathsTest, EachAddressGetsTheFirstSourceOfItsFamily) {
   const Resolved resolved{{v6_, v4_}, {source_v4_, source_v6_, *ParseIpAddress("198.51.100.2")}};
-  EXPECT_EQ(BuildPaths(resolved, IpVersion::kAny),
-            (std::vector<TargetPath>{{v6_, source_v6_}, {v4_, source_v4_}}));
+  EXPECT_EQ(BuildPaths(resolved), (std::vector<TargetPath>{{v6_, source_v6_}, {v4_, source_v4_}}));
 }
 
 TEST_F(ResolverPathsTest, AnAddressWithoutASourceOfItsFamilyIsLeftOut) {
-  EXPECT_EQ(BuildPaths({{v6_, v4_}, {source_v4_}}, IpVersion::kAny),
-            (std::vector<TargetPath>{{v4_, source_v4_}}));
-  EXPECT_TRUE(BuildPaths({{v6_}, {source_v4_}}, IpVersion::kAny).empty());
+  EXPECT_EQ(BuildPaths({{v6_, v4_}, {source_v4_}}), (std::vector<TargetPath>{{v4_, source_v4_}}));
+  EXPECT_TRUE(BuildPaths({{v6_}, {source_v4_}}).empty());
 }
 
 }  // namespace
