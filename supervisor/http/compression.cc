@@ -9,7 +9,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// "q=0", "q=0.000"; any other weight counts as wanted.
+// "q=0" or "q=0.000".
 bool IsRefused(std::string_view parameters) {
   const auto q = parameters.find("q=");
   if (q == std::string_view::npos) return false;
@@ -45,7 +45,7 @@ std::optional<std::string> Gzip(std::string_view text) {
   static const std::unique_ptr<libdeflate_compressor, CompressorDeleter> compressor(
       libdeflate_alloc_compressor(kLevel));
   if (!compressor) return std::nullopt;
-  // No room for more than was put in: then it does not pay.
+  // libdeflate returns 0 if the result does not fit.
   std::string packed(text.size(), '\0');
   packed.resize(libdeflate_gzip_compress(compressor.get(), text.data(), text.size(), packed.data(),
                                          packed.size()));

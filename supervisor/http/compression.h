@@ -8,7 +8,7 @@
 
 namespace iperf3_exporter {
 
-// Smaller responses fit one packet anyway.
+// Smaller responses fit one packet without compression.
 inline constexpr std::size_t kMinGzipBytes = 1024;
 
 // Whether a value of Accept-Encoding (RFC 9110, 12.5.3) accepts gzip: named, or `*`, with a weight

@@ -11,13 +11,12 @@
 #include <utility>
 
 #include "supervisor/auth/tls_context.h"
-#include "supervisor/http/http_context.h"
 #include "supervisor/http/http_exchange.h"
 
 namespace iperf3_exporter {
 namespace {
 
-// What a client may still send behind the last response before the connection is cut.
+// What a client may still send after the last response before the connection is closed.
 constexpr std::size_t kMaxDroppedBytes = std::size_t{1} << 20;
 
 }  // namespace
@@ -34,21 +33,21 @@ std::unique_ptr<HttpConnection> HttpConnection::Create(HttpContext* context, Uni
   if (!bev) return nullptr;
   static_cast<void>(fd.Release());
   return std::unique_ptr<HttpConnection>(
-      new HttpConnection(context, std::move(bev), std::move(peer), tls != nullptr));
+      new HttpConnection(context, std::move(bev), std::move(peer)));
 }
 
-HttpConnection::HttpConnection(HttpContext* context, Bufferevent bev, std::string peer, bool is_tls)
+HttpConnection::HttpConnection(HttpContext* context, Bufferevent bev, std::string peer)
     : context_(context),
       peer_(std::move(peer)),
-      is_tls_(is_tls),
       bev_(std::move(bev)),
       timer_(context->base, [this] { OnTimeout(); }),
-      phase_(is_tls ? Phase::kHandshake : Phase::kHead) {
+      phase_(bufferevent_openssl_get_ssl(bev_.get()) != nullptr ? Phase::kHandshake
+                                                                : Phase::kHead) {
   const HttpLimits& limits = context_->limits;
-  // Without it a client fills our memory. Above each bound at which a connection ends: at the mark
-  // reading stops, and with it the news that the client has gone.
+  // Bounds the input buffer. Above every limit that ends a connection, because at this mark reading
+  // stops, and the end of the client is not noticed.
   bufferevent_setwatermark(bev_.get(), EV_READ, 0, limits.max_header_bytes + limits.max_body_bytes);
-  if (is_tls_) bufferevent_openssl_set_allow_dirty_shutdown(bev_.get(), 1);
+  bufferevent_openssl_set_allow_dirty_shutdown(bev_.get(), 1);  // no effect without TLS
   bufferevent_setcb(bev_.get(), OnReadable, OnWritten, OnEvent, this);
   bufferevent_enable(bev_.get(), EV_READ);
   timer_.Start(limits.request_timeout);
@@ -74,31 +73,24 @@ std::size_t HttpConnection::OutputBytes() const {
 
 void HttpConnection::OnReadable(bufferevent*, void* self) noexcept {
   auto* connection = static_cast<HttpConnection*>(self);
-  switch (connection->phase_) {
-    case Phase::kIdle:
-    case Phase::kHead:
-      return connection->ReadHead();
-    case Phase::kBody:
-      return connection->ReadBody();
-    case Phase::kHandling:
-    case Phase::kStreaming:
-      return connection->CheckBacklog();
-    case Phase::kHandshake:
-    case Phase::kWriting:
-    case Phase::kLingering:
-      return;
+  const Phase phase = connection->phase_;
+  if (phase == Phase::kIdle || phase == Phase::kHead) {
+    connection->ReadHead();
+  } else if (phase == Phase::kBody) {
+    connection->ReadBody();
+  } else if (phase == Phase::kHandling || phase == Phase::kStreaming) {
+    connection->CheckBacklog();
   }
 }
 
 void HttpConnection::ReadHead() {
-  const HeadLimits limits{context_->limits.max_header_bytes, context_->limits.max_header_fields,
-                          context_->limits.max_body_bytes};
+  const HttpLimits& limits = context_->limits;
   evbuffer* input = bufferevent_get_input(bev_.get());
-  const std::size_t available = std::min(InputBytes(), limits.max_bytes + 1);
+  const std::size_t available = std::min(InputBytes(), limits.max_header_bytes + 1);
   if (available == 0) return CloseAtEof();
   if (phase_ == Phase::kIdle) {
     phase_ = Phase::kHead;
-    timer_.Start(context_->limits.request_timeout);
+    timer_.Start(limits.request_timeout);
   }
   const auto* start = evbuffer_pullup(input, static_cast<ev_ssize_t>(available));
   if (start == nullptr) return Refuse({500, "out of memory"});
@@ -120,14 +112,6 @@ void HttpConnection::ReadHead() {
 
 void HttpConnection::ReadBody() {
   if (InputBytes() < head_.body_bytes) return CloseAtEof();
-  HandleRequest();
-}
-
-void HttpConnection::CloseAtEof() {
-  if (at_eof_) Close();
-}
-
-void HttpConnection::HandleRequest() {
   std::string body(head_.body_bytes, '\0');
   bufferevent_read(bev_.get(), body.data(), body.size());
   phase_ = Phase::kHandling;
@@ -139,13 +123,16 @@ void HttpConnection::HandleRequest() {
   if (phase_ != Phase::kHandling && phase_ != Phase::kStreaming) return;
   timer_.Stop();
   if (at_eof_) return Close();
-  // More may have arrived together with the request.
-  CheckBacklog();
+  CheckBacklog();  // More may have arrived together with the request.
+}
+
+void HttpConnection::CloseAtEof() {
+  if (at_eof_) Close();
 }
 
 void HttpConnection::CheckBacklog() {
   if (InputBytes() <= context_->limits.max_header_bytes) return;
-  context_->CountRejection("too much was sent behind a request in hand", peer_);
+  context_->CountRejection("too much was sent while a request was pending", peer_);
   Close();
 }
 
@@ -167,7 +154,6 @@ void HttpConnection::Respond(const HttpResponse& response, const std::string& pa
   phase_ = Phase::kWriting;
   WriteResponse(bev_.get(), response, options);
   if (OutputBytes() > 0) {
-    bufferevent_disable(bev_.get(), EV_READ);
     timer_.Start(context_->limits.write_timeout);
   } else if (phase_ == Phase::kWriting) {  // Otherwise OnWritten has been called already.
     AfterResponse();
@@ -184,7 +170,7 @@ void HttpConnection::BeginStream(HttpResponse response, const std::string& path)
 
 void HttpConnection::Append(std::string_view bytes) {
   const std::size_t limit = context_->limits.max_stream_backlog_bytes;
-  if (OutputBytes() > limit) return;  // It is being disconnected.
+  if (OutputBytes() > limit) return;  // being disconnected
   bufferevent_write(bev_.get(), bytes.data(), bytes.size());
   if (OutputBytes() <= limit) return;
   context_->CountRejection("a stream was not read", peer_);
@@ -206,28 +192,28 @@ void HttpConnection::OnWritten(bufferevent*, void* self) noexcept {
   }
 }
 
-// May run inside a call of the handler or of WriteResponse: must not destroy this.
+// May run inside the handler or WriteResponse: must not destroy this.
 void HttpConnection::AfterResponse() {
   idle_since_ = Clock::now();
   if (!keep_alive_) return Linger();
   phase_ = Phase::kIdle;
   timer_.Start(context_->limits.idle_timeout);
-  if (!at_eof_) bufferevent_enable(bev_.get(), EV_READ);
-  // The next request may be there already. A turn of the loop runs a bounded number of deferred
-  // callbacks, so that a client that sends many requests does not keep out the others.
+  // The next request may have arrived. One iteration of the loop runs a bounded number of deferred
+  // callbacks, so that a client that sends many requests does not delay the others.
   if (at_eof_ || InputBytes() > 0) {
     bufferevent_trigger(bev_.get(), EV_READ, BEV_TRIG_DEFER_CALLBACKS);
   }
 }
 
-void HttpConnection::OnEvent(bufferevent*, short what, void* self) noexcept {
+void HttpConnection::OnEvent(bufferevent* bev, short what, void* self) noexcept {
   auto* connection = static_cast<HttpConnection*>(self);
   if ((what & BEV_EVENT_CONNECTED) != 0) {
     connection->phase_ = Phase::kHead;
   } else if ((what & BEV_EVENT_EOF) != 0) {
     connection->OnEof();
   } else if (connection->phase_ == Phase::kHandshake) {
-    connection->OnFailedHandshake();
+    connection->context_->failed_handshakes.Add(AnswerFailedHandshake(bev), connection->peer_);
+    connection->Linger();
   } else {
     connection->Close();
   }
@@ -241,13 +227,8 @@ void HttpConnection::OnEof() {
   bufferevent_enable(bev_.get(), EV_WRITE);
 }
 
-void HttpConnection::OnFailedHandshake() {
-  context_->failed_handshakes.Add(AnswerFailedHandshake(bev_.get()), peer_);
-  Linger();
-}
-
-// Closing a socket whose input was not read resets it, and a reset may overtake the response. So
-// the client closes first, or its time ends.
+// To close a socket with unread input resets the connection, and the reset may destroy the response
+// on its way. So the client closes first, or its time ends.
 void HttpConnection::Linger() {
   phase_ = Phase::kLingering;
   timer_.Start(context_->limits.linger_timeout);
@@ -268,15 +249,15 @@ void HttpConnection::DropInput() {
 
 void HttpConnection::OnTimeout() {
   if (phase_ == Phase::kWriting) {
-    context_->CountRejection("the answer was not taken in time", peer_);
+    context_->CountRejection("the response was not read in time", peer_);
   } else if (phase_ != Phase::kIdle && phase_ != Phase::kLingering) {
-    context_->CountRejection("the request did not come in time", peer_);
+    context_->CountRejection("the request did not arrive in time", peer_);
   }
   Close();
 }
 
 void HttpConnection::EndTlsSession() {
-  if (is_tls_) EndTls(bufferevent_openssl_get_ssl(bev_.get()));
+  if (ssl_st* ssl = bufferevent_openssl_get_ssl(bev_.get())) EndTls(ssl);
 }
 
 void HttpConnection::Close() {

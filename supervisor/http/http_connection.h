@@ -1,12 +1,11 @@
 // One client connection, from accept to close: its requests one after another, its time limits, and
 // its orderly end.
 //
-// Phases of a request: the head arrives, the body arrives, the handler works, the response is
-// written; then the next. While the handler works the connection is still read, so that a client
-// that goes away is noticed. TCP does not tell a client that has closed from one that has closed
-// its sending half: either counts as gone while the handler works, and gets its response once that
-// is being written. No further request is looked at before the response to the last one is with the
-// kernel.
+// A request passes through these phases: its head arrives, its body arrives, a handler works, the
+// response is written. The next request is not parsed before the kernel has the whole response.
+// While a handler works the connection is still read, to notice that the client has gone. TCP does
+// not distinguish a client that has closed from one that has only closed its sending half: both
+// count as gone as long as the handler works.
 #pragma once
 
 #include <event2/bufferevent.h>
@@ -19,14 +18,13 @@
 #include "common/deadline.h"
 #include "common/unique_fd.h"
 #include "supervisor/http/http_response.h"
+#include "supervisor/http/http_types.h"
 #include "supervisor/http/request_head.h"
 #include "supervisor/loop/event_loop.h"
 
 namespace iperf3_exporter {
 
-class HttpExchange;
 class TlsContext;
-struct HttpContext;
 
 class HttpConnection {
  public:
@@ -44,7 +42,7 @@ class HttpConnection {
 
   // A request has arrived and its response is not yet completely written. A stream does not count.
   [[nodiscard]] bool HasRequest() const;
-  // It is the client's turn: nothing would be lost but what it has not sent completely.
+  // It is the client's turn to send or to close.
   [[nodiscard]] bool IsWaitingForClient() const;
   // When the last response was sent; the accept, before the first.
   [[nodiscard]] Deadline idle_since() const { return idle_since_; }
@@ -66,16 +64,16 @@ class HttpConnection {
     kHead,       // the first request, or part of a head
     kBody,       // the head is complete, the body is not
     kHandling,   // the handler has the exchange
-    kStreaming,  // the handler adds to the response
-    kWriting,    // the response is complete and on its way
-    kLingering   // the last response is out, the client has to close
+    kStreaming,  // the handler appends to the response
+    kWriting,    // the kernel does not have the whole response yet
+    kLingering   // after the last response: the client has to close
   };
   struct BuffereventDeleter {
     void operator()(bufferevent* bev) const { bufferevent_free(bev); }
   };
   using Bufferevent = std::unique_ptr<bufferevent, BuffereventDeleter>;
 
-  HttpConnection(HttpContext* context, Bufferevent bev, std::string peer, bool is_tls);
+  HttpConnection(HttpContext* context, Bufferevent bev, std::string peer);
 
   static void OnReadable(bufferevent* bev, void* self) noexcept;
   static void OnWritten(bufferevent* bev, void* self) noexcept;
@@ -84,12 +82,10 @@ class HttpConnection {
   void ReadHead();
   void ReadBody();
   void CloseAtEof();
-  void HandleRequest();
   void CheckBacklog();
   void Refuse(const HeadError& error);
   void AfterResponse();
   void OnEof();
-  void OnFailedHandshake();
   void Linger();
   void DropInput();
   void OnTimeout();
@@ -99,7 +95,6 @@ class HttpConnection {
 
   HttpContext* const context_;
   const std::string peer_;
-  const bool is_tls_;
   const Bufferevent bev_;
   Timer timer_;
 

@@ -28,7 +28,7 @@ void HttpExchange::MarkAuthorized() {
 void HttpExchange::Reply(const HttpResponse& response) {
   if (!IsPending()) return;
   const auto encoding = Header("Accept-Encoding");
-  // What the callback holds may be this exchange itself: destroyed last.
+  // The callback may hold this exchange: destroyed last.
   const auto dropped = std::exchange(on_disconnect_, nullptr);
   std::exchange(connection_, nullptr)
       ->Respond(response, path(),

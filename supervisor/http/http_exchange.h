@@ -1,7 +1,7 @@
 // One HTTP request and its one response.
 //
-// A handler is given a shared_ptr and keeps it until it has answered. Loop thread only. An exchange
-// that is dropped unanswered is answered with 500, so that no client waits for ever.
+// A handler keeps its shared_ptr until it has replied. Loop thread only. The destructor replies
+// with 500 if nobody has, so that no client waits forever.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,7 @@ class HttpExchange {
   HttpExchange(const HttpExchange&) = delete;
   HttpExchange& operator=(const HttpExchange&) = delete;
 
-  // "GET", "HEAD", "POST": in a handler, one of the route's.
+  // In a handler, one of the route's methods.
   [[nodiscard]] const std::string& method() const { return head_.method; }
   // Percent-decoded, without the query. In a handler, the route's path.
   [[nodiscard]] const std::string& path() const { return head_.target.path; }
@@ -34,35 +34,35 @@ class HttpExchange {
   [[nodiscard]] const std::string& query() const { return head_.target.query; }
   // At most HttpLimits::max_body_bytes.
   [[nodiscard]] const std::string& body() const { return body_; }
-  // When the whole request had arrived: before its password was checked.
+  // When the whole request had arrived, before its password was checked.
   [[nodiscard]] Deadline received_at() const { return received_at_; }
   // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix".
   [[nodiscard]] const std::string& peer() const { return peer_; }
-  // The first header field of that name, in any case of letters. Valid as long as this.
+  // The first header field of that name, case-insensitive. Valid as long as this.
   [[nodiscard]] std::optional<std::string_view> Header(std::string_view name) const {
     return head_.Field(name);
   }
-  // False once the request is answered or the client has gone; true while a stream is open.
+  // False after the reply or when the client has gone; true while a stream is open.
   [[nodiscard]] bool IsPending() const { return connection_ != nullptr; }
 
-  // The request is authorized. Its connection is then among the last to make room for new ones.
+  // The request is authorized: unauthorized connections are closed first to make room for new ones.
   void MarkAuthorized();
 
   // Sends the response, at most once; does nothing when the client has gone.
   void Reply(const HttpResponse& response);
 
   // Sends the header fields and `response.body`, and keeps the response open (server-sent events).
-  // Without a length, it ends with its connection: at EndStream or when this is destroyed.
+  // It has no length and ends with its connection, at EndStream or when this is destroyed.
   void BeginStream(HttpResponse response);
-  // Sends more of a stream. When the client has not accepted
-  // HttpLimits::max_stream_backlog_bytes, it is disconnected: OnDisconnect follows, not inside this
-  // call. Does nothing when the client has gone.
+  // Sends more of a stream. A client with a backlog above HttpLimits::max_stream_backlog_bytes is
+  // disconnected; the callback of OnDisconnect follows, not inside this call. Does nothing when the
+  // client has gone.
   void Append(std::string_view bytes);
   void EndStream();
 
-  // `callback` runs at most once: when the client goes away before Reply or EndStream, or when the
-  // server ends. Never inside a call of this class. It may destroy the exchange. It is dropped,
-  // with all that it holds, when it has run or at Reply or EndStream.
+  // Calls `callback` at most once: when the client goes away before Reply or EndStream, or when the
+  // server ends. Never inside a call of this class. It may destroy the exchange. It is destroyed
+  // after its call, or at Reply or EndStream.
   void OnDisconnect(std::function<void()> callback);
 
   // From the connection, once: the client has gone.

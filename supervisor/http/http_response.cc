@@ -36,10 +36,10 @@ constexpr std::array<std::pair<int, std::string_view>, 17> kReasonPhrases = {{
     {505, "HTTP Version Not Supported"},
 }};
 
-// Empty for a code that is not in the table, as RFC 9112, 4 allows.
+// Empty for an unknown code, as RFC 9112, 4 allows.
 std::string_view ReasonPhrase(int code) {
-  const auto* found = std::find_if(kReasonPhrases.begin(), kReasonPhrases.end(),
-                                   [&](const auto& row) { return row.first == code; });
+  const auto* found =
+      std::ranges::find(kReasonPhrases, code, &std::pair<int, std::string_view>::first);
   return found == kReasonPhrases.end() ? std::string_view() : found->second;
 }
 
@@ -72,10 +72,10 @@ std::string BuildHead(const HttpResponse& response, const ResponseOptions& optio
   return head.append("\r\n");
 }
 
-// What the kernel accepts of both parts now. Saves the usual response a turn of the loop and the
-// calls that watch the socket for writing.
+// Returns how many bytes of both parts the kernel accepts now. Saves the usual response an
+// iteration of the loop and the system calls that watch the socket for writing.
 std::size_t WriteNow(bufferevent* bev, std::string_view head, std::string_view body) {
-  // TLS has to encrypt; what is already queued goes first.
+  // TLS has to encrypt. What is queued goes first.
   if (bufferevent_openssl_get_ssl(bev) != nullptr ||
       evbuffer_get_length(bufferevent_get_output(bev)) > 0) {
     return 0;
@@ -97,7 +97,7 @@ void WriteResponse(bufferevent* bev, const HttpResponse& response, const Respons
   if (options.head) body = {};
   const std::size_t written = WriteNow(bev, head, body);
   if (written == head.size() + body.size()) return;
-  // One write, so that TLS makes one record of a small response and calls back once.
+  // One write, so that a small response is one TLS record and one callback.
   head.append(body).erase(0, written);
   bufferevent_write(bev, head.data(), head.size());
 }

@@ -13,10 +13,10 @@ struct HttpResponse {
   int code = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
-  // False: goes out without Content-Length. For the response to a HEAD whose GET would have a
-  // length that nobody knows yet (RFC 9110, 8.6 allows no other), and for a stream.
+  // False: no Content-Length. For a stream, and for a HEAD whose GET has a body that is not known
+  // yet (RFC 9110, 8.6 allows no other length).
   bool length_known = true;
-  // Content-Length, Content-Type, Content-Encoding, Date, Vary and Connection are the server's.
+  // The server adds Content-Length, Content-Type, Content-Encoding, Date, Vary and Connection.
   HttpHeaders headers;
 };
 
@@ -28,9 +28,9 @@ struct ResponseOptions {
   const HttpHeaders* extra_headers = nullptr;  // of the web configuration; may be null
 };
 
-// Writes the response to `bev`, compressed if that pays. The kernel gets what it accepts at once,
-// the rest waits in the output of `bev`. An error of the socket is left to the callbacks of `bev`.
-// These may run inside this call: the write callback under TLS.
+// Writes the response to `bev`, compressed if that makes it shorter. What the kernel does not
+// accept at once waits in the output buffer of `bev`. Errors of the socket are reported by the
+// callbacks of `bev`. Under TLS its write callback may run inside this call.
 void WriteResponse(bufferevent* bev, const HttpResponse& response, const ResponseOptions& options);
 
 }  // namespace iperf3_exporter

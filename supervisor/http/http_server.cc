@@ -32,7 +32,7 @@ HttpServer::HttpServer(event_base* base, HttpLimits limits, HttpHooks hooks)
                      },
                  .on_error =
                      [this](const std::string& reason) { context_.CountRejection(reason, ""); }}) {
-  // Writing to a connection that the peer has reset must be an error, not the end.
+  // Writing to a connection that the peer has reset must fail, not terminate the process.
   std::signal(SIGPIPE, SIG_IGN);
   event_set_log_callback(ForwardLibeventLog);
   context_.base = base;
@@ -45,7 +45,10 @@ HttpServer::HttpServer(event_base* base, HttpLimits limits, HttpHooks hooks)
     ++context_.statistics.requests[{route != nullptr ? route->path : kOtherPath, code}];
   };
   context_.response_headers = hooks_.response_headers;
-  context_.on_closed = [this](HttpConnection* connection) { OnClosed(connection); };
+  context_.on_closed = [this](HttpConnection* connection) {
+    connections_.erase(connection);
+    context_.statistics.connections = connections_.size();
+  };
 }
 
 HttpServer::~HttpServer() {
@@ -73,8 +76,8 @@ Status HttpServer::AdoptSystemdSockets() {
 void HttpServer::OnConnection(UniqueFd fd, std::string peer) {
   if (connections_.size() >= context_.limits.max_connections) {
     context_.CountRejection("too many connections", peer);
-    // libevent closes the socket of the one that makes room when this callback is over; until then
-    // no further descriptor may be needed.
+    // libevent closes the socket of the replaced connection after this callback. Until then no
+    // further descriptor may be needed.
     acceptor_.Pause(std::chrono::milliseconds(0));
     if (!MakeRoom()) return;
   }
@@ -86,7 +89,7 @@ void HttpServer::OnConnection(UniqueFd fd, std::string peer) {
 
 bool HttpServer::MakeRoom() {
   HttpConnection* victim = nullptr;
-  // Who has not been authorized goes first, then who has been idle longest.
+  // Unauthorized connections first, then the one that has been idle longest.
   const auto rank = [](const HttpConnection& connection) {
     return std::tuple(connection.authorized(), connection.idle_since());
   };
@@ -99,25 +102,18 @@ bool HttpServer::MakeRoom() {
   return true;
 }
 
-void HttpServer::OnClosed(HttpConnection* connection) {
-  connections_.erase(connection);
-  context_.statistics.connections = connections_.size();
-}
-
 void HttpServer::StopAccepting() {
   acceptor_.Stop();
   context_.draining = true;
 }
 
 std::size_t HttpServer::PendingRequests() const {
-  return static_cast<std::size_t>(
-      std::count_if(connections_.begin(), connections_.end(),
-                    [](const auto& entry) { return entry.first->HasRequest(); }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      connections_, [](const auto& entry) { return entry.first->HasRequest(); }));
 }
 
 const HttpRoute* HttpServer::FindRoute(const std::string& path) const {
-  const auto found = std::find_if(routes_.begin(), routes_.end(),
-                                  [&](const HttpRoute& route) { return route.path == path; });
+  const auto found = std::ranges::find(routes_, path, &HttpRoute::path);
   return found == routes_.end() ? nullptr : &*found;
 }
 
@@ -126,7 +122,7 @@ void HttpServer::Dispatch(const std::shared_ptr<HttpExchange>& exchange) {
   const HttpRoute* route = FindRoute(exchange->path());
   if (route == nullptr) return exchange->Reply({.code = 404, .body = "404 page not found\n"});
   const auto& methods = route->methods;
-  if (std::find(methods.begin(), methods.end(), exchange->method()) == methods.end()) {
+  if (std::ranges::find(methods, exchange->method()) == methods.end()) {
     return exchange->Reply(
         {.code = 405, .body = "Method Not Allowed\n", .headers = {{"Allow", Join(methods, ", ")}}});
   }

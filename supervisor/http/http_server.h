@@ -1,8 +1,7 @@
 // The HTTP server: listening sockets, connections, limits, and the routes of the exporter.
 //
-// A request reaches a handler only after it was found well-formed, within the limits, and allowed
-// by HttpHooks::authorize. Nothing here blocks, except Listen and AdoptSystemdSockets. Loop thread
-// only.
+// A request reaches a handler only if it is well-formed, within the limits, and allowed by
+// HttpHooks::authorize. Nothing blocks except Listen and AdoptSystemdSockets. Loop thread only.
 #pragma once
 
 #include <functional>
@@ -14,31 +13,26 @@
 #include "common/error.h"
 #include "common/unique_fd.h"
 #include "supervisor/http/http_connection.h"
-#include "supervisor/http/http_context.h"
 #include "supervisor/http/http_exchange.h"
 #include "supervisor/http/http_types.h"
 #include "supervisor/listen/acceptor.h"
 #include "supervisor/listen/listen_address.h"
 
-struct event_base;
-
 namespace iperf3_exporter {
-
-class TlsContext;
 
 struct HttpRoute {
   std::string path;
-  // Any other is answered with 405. The handler is called for HEAD as for GET; the response then
-  // goes out without its body.
+  // Any other is answered with 405. For HEAD the handler is called as for GET; the server omits the
+  // body.
   std::vector<std::string> methods = {"GET", "HEAD"};
   std::function<void(const std::shared_ptr<HttpExchange>&)> handler;
 };
 
 // What the web configuration decides. Each is called on the loop and must not block for long.
 struct HttpHooks {
-  // For the next connection; null: plain HTTP. The context is used at once and not kept.
+  // The context of the next connection; null for plain HTTP. It is used at once and not kept.
   std::function<const TlsContext*()> tls = [] { return nullptr; };
-  // Calls `admitted`, now or later, if the request may be handled; otherwise replies.
+  // Calls `admitted`, now or later, if the request is allowed; otherwise replies.
   std::function<void(const std::shared_ptr<HttpExchange>& exchange, std::function<void()> admitted)>
       authorize = [](const auto&, const auto& admitted) { admitted(); };
   // Fields to add to every response; may return null.
@@ -60,22 +54,21 @@ class HttpServer {
   [[nodiscard]] Status Listen(const ListenAddress& address);
   // Uses the sockets of LISTEN_FDS (sd_listen_fds(3)); an error when there is none.
   [[nodiscard]] Status AdoptSystemdSockets();
-  // "127.0.0.1:9579" and so on, the real port in place of 0.
+  // Such as "127.0.0.1:9579", with the real port in place of 0.
   [[nodiscard]] std::vector<std::string> ListeningOn() const { return acceptor_.ListeningOn(); }
 
-  // Closes the listening sockets. Connections stay, so that pending requests are answered and a
-  // kept connection can still ask for /ready; each response from now on ends its connection.
+  // Closes the listening sockets. Connections stay, so that pending requests are answered and kept
+  // connections can still request /ready. Each response from now on ends its connection.
   void StopAccepting();
-  // Requests whose response is not yet completely written. Streams do not count.
+  // Requests whose response is not completely written. Streams do not count.
   [[nodiscard]] std::size_t PendingRequests() const;
 
   [[nodiscard]] const HttpStatistics& statistics() const { return context_.statistics; }
 
  private:
   void OnConnection(UniqueFd fd, std::string peer);
-  // False if every connection has a request in hand.
+  // Returns false if every connection has a pending request.
   [[nodiscard]] bool MakeRoom();
-  void OnClosed(HttpConnection* connection);
   void Dispatch(const std::shared_ptr<HttpExchange>& exchange);
   [[nodiscard]] const HttpRoute* FindRoute(const std::string& path) const;
 

@@ -19,12 +19,16 @@ bool IsToken(std::string_view text) {
 
 // RFC 9110, 5.5: visible characters, space, tab and bytes above ASCII.
 bool IsFieldValue(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c == '\t' || !IsControl(c); });
+  return std::ranges::all_of(text, [](char c) { return c == '\t' || !IsControl(c); });
 }
 
 // RFC 3986, 3.2.2 and 3.2.3: characters of names, addresses and ports, without the user information
 // that RFC 9110, 4.2.4 warns of.
 bool IsAuthority(std::string_view text) { return HasOnlyAlnumOr(text, "-._~%!$&'()*+;=:[]"); }
+
+tl::unexpected<HeadError> Refused(int code, std::string_view reason) {
+  return tl::unexpected(HeadError{code, reason});
+}
 
 struct RequestLine {
   std::string_view method;
@@ -33,30 +37,26 @@ struct RequestLine {
 };
 
 tl::expected<RequestLine, HeadError> ParseRequestLine(std::string_view line) {
-  const auto error = [](int code, std::string_view reason) {
-    return tl::unexpected(HeadError{code, reason});
-  };
   const auto first = line.find(' ');
   const auto second = first == std::string_view::npos ? first : line.find(' ', first + 1);
-  if (second == std::string_view::npos) return error(400, "malformed request line");
+  if (second == std::string_view::npos) return Refused(400, "malformed request line");
   const RequestLine parts{line.substr(0, first), line.substr(first + 1, second - first - 1),
                           line.substr(second + 1)};
   if (parts.target.empty() || parts.version.find(' ') != std::string_view::npos) {
-    return error(400, "malformed request line");
+    return Refused(400, "malformed request line");
   }
-  if (!IsToken(parts.method)) return error(400, "malformed method");
-  if (std::any_of(parts.target.begin(), parts.target.end(),
-                  [](char c) { return IsControl(c) || c == '#'; })) {
-    return error(400, "malformed request target");
+  if (!IsToken(parts.method)) return Refused(400, "malformed method");
+  if (std::ranges::any_of(parts.target, [](char c) { return IsControl(c) || c == '#'; })) {
+    return Refused(400, "malformed request target");
   }
-  if (!parts.version.starts_with("HTTP/")) return error(400, "malformed HTTP version");
+  if (!parts.version.starts_with("HTTP/")) return Refused(400, "malformed HTTP version");
   if (parts.version != "HTTP/1.1" && parts.version != "HTTP/1.0") {
-    return error(505, "HTTP/1.1 is what is spoken here");
+    return Refused(505, "only HTTP/1.1 and HTTP/1.0 are supported");
   }
   return parts;
 }
 
-// What the fields of one head say about the message.
+// What is known of the fields of one head.
 struct FieldSummary {
   std::size_t count = 0;
   std::size_t hosts = 0;
@@ -71,7 +71,7 @@ struct FieldSummary {
 
 std::optional<HeadError> ReadLength(std::string_view value, FieldSummary& fields) {
   ++fields.lengths;
-  if (value.empty() || !std::all_of(value.begin(), value.end(), IsDigit)) {
+  if (value.empty() || !std::ranges::all_of(value, IsDigit)) {
     return HeadError{400, "malformed Content-Length"};
   }
   fields.body_bytes = ParseInteger(value).value_or(SIZE_MAX);
@@ -113,8 +113,8 @@ bool MayHaveBody(std::string_view method) {
 }
 
 std::optional<HeadError> CheckFields(const RequestLine& line, const FieldSummary& fields,
-                                     const HeadLimits& limits) {
-  if (fields.count > limits.max_fields) return HeadError{431, "too many header fields"};
+                                     const HttpLimits& limits) {
+  if (fields.count > limits.max_header_fields) return HeadError{431, "too many header fields"};
   if (fields.hosts > 1) return HeadError{400, "more than one Host"};
   if (fields.hosts == 0 && line.version == "HTTP/1.1") return HeadError{400, "no Host"};
   if (fields.authorizations > 1) return HeadError{400, "more than one Authorization"};
@@ -122,13 +122,11 @@ std::optional<HeadError> CheckFields(const RequestLine& line, const FieldSummary
   if (fields.transfer_encoding && fields.lengths > 0) {
     return HeadError{400, "both Content-Length and Transfer-Encoding"};
   }
-  if (fields.transfer_encoding) return HeadError{501, "no Transfer-Encoding is accepted here"};
-  if (fields.body_bytes > limits.max_body_bytes) {
-    return HeadError{413, "request body too large"};
-  }
-  if (fields.expect) return HeadError{417, "no expectation is met here"};
+  if (fields.transfer_encoding) return HeadError{501, "Transfer-Encoding is not supported"};
+  if (fields.body_bytes > limits.max_body_bytes) return HeadError{413, "request body too large"};
+  if (fields.expect) return HeadError{417, "Expect is not supported"};
   if (fields.body_bytes > 0 && !MayHaveBody(line.method)) {
-    return HeadError{400, "this method takes no request body"};
+    return HeadError{400, "this method has no request body"};
   }
   return std::nullopt;
 }
@@ -136,7 +134,7 @@ std::optional<HeadError> CheckFields(const RequestLine& line, const FieldSummary
 tl::expected<RequestHead, HeadError> BuildHead(const RequestLine& line, const FieldSummary& fields,
                                                std::string_view field_lines) {
   auto target = ParseTarget(line.target);
-  if (!target) return tl::unexpected(HeadError{400, "malformed request target"});
+  if (!target) return Refused(400, "malformed request target");
   const bool is_http_1_0 = line.version == "HTTP/1.0";
   return RequestHead{.method = std::string(line.method),
                      .target = std::move(*target),
@@ -146,7 +144,7 @@ tl::expected<RequestHead, HeadError> BuildHead(const RequestLine& line, const Fi
                      .fields = std::string(field_lines)};
 }
 
-// Removes `http://host` from an absolute target; false if the target is of neither form.
+// Removes `http://host` from an absolute target. Returns false if the target has neither form.
 bool RemoveOrigin(std::string_view& target) {
   if (target.starts_with('/')) return true;
   for (const std::string_view scheme : {"http://", "https://"}) {
@@ -174,7 +172,7 @@ std::optional<std::string_view> RequestHead::Field(std::string_view name) const 
 }
 
 std::optional<std::size_t> FindHeadEnd(std::string_view bytes, std::size_t seen) {
-  // The last line end that was seen may be the one before the empty line.
+  // The last seen line end may be the one before the empty line.
   const std::size_t from = seen - std::min<std::size_t>(seen, kCrlf.size());
   for (auto lf = bytes.find('\n', from); lf != std::string_view::npos;
        lf = bytes.find('\n', lf + 1)) {
@@ -186,46 +184,43 @@ std::optional<std::size_t> FindHeadEnd(std::string_view bytes, std::size_t seen)
 }
 
 std::optional<HeadError> CheckIncompleteHead(std::string_view bytes, std::size_t seen,
-                                             const HeadLimits& limits) {
+                                             const HttpLimits& limits) {
   if (!bytes.empty() && !IsToken(bytes.substr(0, 1))) return HeadError{400, "not an HTTP request"};
   const auto lf = bytes.find('\n');
-  // Checked once, when it has just become complete.
+  // Checked once, when the request line has just become complete.
   if (lf != std::string_view::npos && lf >= seen) {
     if (lf == 0 || bytes[lf - 1] != '\r') return HeadError{400, "bare line feed"};
     const auto line = ParseRequestLine(bytes.substr(0, lf - 1));
     if (!line) return line.error();
   }
-  if (bytes.size() <= limits.max_bytes) return std::nullopt;
+  if (bytes.size() <= limits.max_header_bytes) return std::nullopt;
   return lf == std::string_view::npos ? HeadError{414, "request line too long"}
                                       : HeadError{431, "request header too large"};
 }
 
 tl::expected<RequestHead, HeadError> ParseRequestHead(std::string_view head,
-                                                      const HeadLimits& limits) {
-  const auto error = [](int code, std::string_view reason) {
-    return tl::unexpected(HeadError{code, reason});
-  };
-  if (head.size() > limits.max_bytes) {
-    return head.find('\n') >= limits.max_bytes ? error(414, "request line too long")
-                                               : error(431, "request header too large");
+                                                      const HttpLimits& limits) {
+  if (head.size() > limits.max_header_bytes) {
+    return head.find('\n') >= limits.max_header_bytes ? Refused(414, "request line too long")
+                                                      : Refused(431, "request header too large");
   }
   std::optional<RequestLine> request_line;
   FieldSummary fields;
   std::string_view field_lines;
   while (!head.empty()) {
     const auto lf = head.find('\n');
-    if (lf == std::string_view::npos) return error(400, "incomplete head");
-    if (lf == 0 || head[lf - 1] != '\r') return error(400, "bare line feed");
+    if (lf == std::string_view::npos) return Refused(400, "incomplete head");
+    if (lf == 0 || head[lf - 1] != '\r') return Refused(400, "bare line feed");
     const std::string_view line = head.substr(0, lf - 1);
     head.remove_prefix(lf + 1);
-    if (line.find('\r') != std::string_view::npos) return error(400, "bare carriage return");
+    if (line.find('\r') != std::string_view::npos) return Refused(400, "bare carriage return");
     if (!request_line) {
       const auto parsed = ParseRequestLine(line);
       if (!parsed) return tl::unexpected(parsed.error());
       request_line = *parsed;
       field_lines = head;
     } else if (line.empty()) {
-      if (!head.empty()) return error(400, "bytes after the head");
+      if (!head.empty()) return Refused(400, "bytes after the head");
       if (const auto bad = CheckFields(*request_line, fields, limits)) return tl::unexpected(*bad);
       field_lines.remove_suffix(kCrlf.size());
       return BuildHead(*request_line, fields, field_lines);
@@ -233,14 +228,14 @@ tl::expected<RequestHead, HeadError> ParseRequestHead(std::string_view head,
       return tl::unexpected(*bad);
     }
   }
-  return error(400, "incomplete head");
+  return Refused(400, "incomplete head");
 }
 
 std::optional<RequestTarget> ParseTarget(std::string_view target) {
   if (!RemoveOrigin(target)) return std::nullopt;
   const auto question = target.find('?');
   auto path = PercentDecode(target.substr(0, question));
-  if (!path || std::any_of(path->begin(), path->end(), IsControl)) return std::nullopt;
+  if (!path || std::ranges::any_of(*path, IsControl)) return std::nullopt;
   if (path->empty()) path = "/";
   RequestTarget result{std::move(*path), {}};
   if (question != std::string_view::npos) result.query = target.substr(question + 1);

@@ -178,7 +178,7 @@ class ProtocolTest(unittest.TestCase):
             wait_until(lambda: self.door.statistics()["disconnects"] > seen["disconnects"], "disconnect noticed")
             self.assertEqual(seen["rejected"] + 1, self.door.statistics()["rejected"])
         self.assertEqual(0, self.door.statistics()["pending"])
-        self.assertIn("too much was sent behind a request in hand", self.door.log())
+        self.assertIn("too much was sent while a request was pending", self.door.log())
         self.assertLess(self.door.resident_bytes() - before, 4 << 20)
 
     def test_what_may_wait_behind_a_pending_probe(self):

@@ -238,7 +238,7 @@ class TlsTest(unittest.TestCase):
             with tls(door) as client:
                 client.sendall(b"GET /met")
                 self.assertEqual(b"", read_tls_to_end(client))
-            self.assertIn("did not come in time", door.log())
+            self.assertIn("did not arrive in time", door.log())
 
     def test_garbage_and_renegotiation(self):
         with FrontDoor(config=config()) as door:

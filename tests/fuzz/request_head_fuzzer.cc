@@ -7,7 +7,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace iperf3_exporter;
-  constexpr HeadLimits kLimits{.max_bytes = 4096, .max_fields = 50, .max_body_bytes = 100};
+  const HttpLimits kLimits{
+      .max_header_bytes = 4096, .max_header_fields = 50, .max_body_bytes = 100};
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const auto length = FindHeadEnd(bytes);
   std::optional<std::size_t> in_pieces;

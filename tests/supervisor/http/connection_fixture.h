@@ -18,8 +18,8 @@
 
 #include "common/unique_fd.h"
 #include "supervisor/http/http_connection.h"
-#include "supervisor/http/http_context.h"
 #include "supervisor/http/http_exchange.h"
+#include "supervisor/http/http_types.h"
 #include "supervisor/loop/event_loop.h"
 
 namespace iperf3_exporter {
@@ -38,7 +38,7 @@ class TestClient {
   void HalfClose() { ::shutdown(fd(), SHUT_WR); }
   void Close() { fd_.Reset(); }
 
-  // Reads what has arrived, at most that much of it.
+  // Reads at most `max_bytes` of what has arrived.
   void Read(std::size_t max_bytes = SIZE_MAX) {
     std::array<char, 65536> chunk;
     while (max_bytes > 0 && !ended_ && !reset_) {
@@ -52,7 +52,7 @@ class TestClient {
     }
   }
   [[nodiscard]] const std::string& received() const { return received_; }
-  // An orderly end, and anything else.
+  // The server closed in an orderly way, or the connection failed.
   [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] bool reset() const { return reset_; }
   [[nodiscard]] bool Has(std::string_view text) const {
@@ -68,7 +68,7 @@ class TestClient {
 
 class LoopTest : public testing::Test {
  protected:
-  // Runs the loop until `condition` holds; false after ten seconds, however loaded the machine is.
+  // Runs the loop until `condition` holds. Returns false after ten seconds.
   template <typename Condition>
   [[nodiscard]] bool RunUntil(Condition condition) {
     const Deadline deadline = Clock::now() + std::chrono::seconds(10);
@@ -80,7 +80,7 @@ class LoopTest : public testing::Test {
     }
     return true;
   }
-  // Lets everything happen that can happen now.
+  // Runs every callback that is due.
   void RunTurns(int turns = 10) {
     for (int i = 0; i < turns; ++i) ::event_base_loop(base(), EVLOOP_NONBLOCK);
   }
@@ -126,7 +126,7 @@ class ConnectionFixture : public LoopTest {
   std::vector<std::string> paths_;        // of all requests
   std::vector<int> codes_;                // of all responses
   std::vector<std::shared_ptr<HttpExchange>> exchanges_;
-  // What a request causes: by default it waits in exchanges_.
+  // Handles a request: by default it waits in exchanges_.
   std::function<void(std::shared_ptr<HttpExchange>)> on_request_ =
       [this](std::shared_ptr<HttpExchange> exchange) { exchanges_.push_back(std::move(exchange)); };
 };

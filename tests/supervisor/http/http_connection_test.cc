@@ -17,7 +17,7 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-// Long enough for a loaded machine, never waited for.
+// Never reached, also on a loaded machine.
 constexpr milliseconds kNever{60'000};
 
 class HttpConnectionTest : public ConnectionFixture {
@@ -34,7 +34,7 @@ class HttpConnectionTest : public ConnectionFixture {
       exchange->Reply({.body = "body of " + exchange->path() + "\n"});
     };
   }
-  // A response that no socket buffer holds.
+  // A response that exceeds every socket buffer.
   void ReplyTooMuchAtOnce() {
     on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
       exchange->Reply({.body = std::string(kLargeBytes, 'x') + "end"});
@@ -73,7 +73,7 @@ TEST_F(HttpConnectionTest, AnswersARequest) {
   EXPECT_FALSE(connection_->HasRequest());
 }
 
-TEST_F(HttpConnectionTest, ReadsAHeadBytewise) {
+TEST_F(HttpConnectionTest, ReadsAHeadByteByByte) {
   ReplyAtOnce();
   auto client = Connect();
   for (const char c : Get("/a")) {
@@ -120,7 +120,7 @@ TEST_F(HttpConnectionTest, ServesPipelinedRequestsOneAfterAnother) {
   EXPECT_THAT(paths_, ElementsAre("/a", "/b", "/c"));
 }
 
-TEST_F(HttpConnectionTest, ManyPipelinedRequestsDoNotKeepOutOtherClients) {
+TEST_F(HttpConnectionTest, PipelinedRequestsDoNotDelayOtherClients) {
   constexpr std::size_t kRequests = 200;
   auto other = Connect();
   on_request_ = [&](const std::shared_ptr<HttpExchange>& exchange) {
@@ -135,7 +135,7 @@ TEST_F(HttpConnectionTest, ManyPipelinedRequestsDoNotKeepOutOtherClients) {
   EXPECT_LT(std::find(paths_.begin(), paths_.end(), "/other") - paths_.begin(), 100);
 }
 
-TEST_F(HttpConnectionTest, HandlesNoRequestWhileAResponseIsOnItsWay) {
+TEST_F(HttpConnectionTest, HandlesNoRequestWhileAResponseIsWritten) {
   ReplyTooMuchAtOnce();
   auto client = Connect();
   client.Send(Get("/a") + Get("/b"));
@@ -151,7 +151,7 @@ TEST_F(HttpConnectionTest, HandlesNoRequestWhileAResponseIsOnItsWay) {
   EXPECT_GT(client.received().size(), 2 * kLargeBytes);
 }
 
-TEST_F(HttpConnectionTest, ClosesWhenTheClientAsksForIt) {
+TEST_F(HttpConnectionTest, ClosesOnRequest) {
   ReplyAtOnce();
   auto client = Connect();
   client.Send(Get("/a", "Connection: keep-alive, close\r\n"));
@@ -164,7 +164,7 @@ TEST_F(HttpConnectionTest, ClosesWhenTheClientAsksForIt) {
   EXPECT_TRUE(RunUntil([&] { return Closed(); }));
 }
 
-TEST_F(HttpConnectionTest, KeepsAnHttp10ConnectionThatAsksForIt) {
+TEST_F(HttpConnectionTest, KeepsAnHttp10ConnectionOnRequest) {
   ReplyAtOnce();
   auto client = Connect();
   client.Send("GET /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
@@ -184,7 +184,7 @@ TEST_F(HttpConnectionTest, ClosesAfterEachResponseWhileDraining) {
   EXPECT_THAT(client.received(), HasSubstr("\r\nConnection: close\r\n"));
 }
 
-TEST_F(HttpConnectionTest, LeavesTheBodyOutForHead) {
+TEST_F(HttpConnectionTest, OmitsTheBodyForHead) {
   ReplyAtOnce();
   auto client = Connect();
   client.Send("HEAD /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -193,14 +193,14 @@ TEST_F(HttpConnectionTest, LeavesTheBodyOutForHead) {
   EXPECT_THAT(client.received(), EndsWith("\r\n\r\n"));
 }
 
-TEST_F(HttpConnectionTest, AnswersAnExchangeThatIsDropped) {
+TEST_F(HttpConnectionTest, AnswersADroppedExchange) {
   on_request_ = [](const auto&) {};
   auto client = Connect();
   client.Send(Get("/a"));
   EXPECT_TRUE(RunUntilReceived(client, "HTTP/1.1 500 "));
 }
 
-TEST_F(HttpConnectionTest, RemembersWhetherTheLastRequestWasAuthorized) {
+TEST_F(HttpConnectionTest, KnowsWhetherTheLastRequestWasAuthorized) {
   on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
     if (exchange->path() == "/a") exchange->MarkAuthorized();
     exchange->Reply({.body = exchange->path() + "."});
@@ -224,7 +224,7 @@ TEST_F(HttpConnectionTest, LimitsTheTimeOfTheFirstHead) {
   EXPECT_EQ(rejected(), 1U);
 }
 
-TEST_F(HttpConnectionTest, ABytesNowAndThenDoesNotExtendTheTimeOfAHead) {
+TEST_F(HttpConnectionTest, FurtherBytesDoNotExtendTheTimeOfAHead) {
   ReplyAtOnce();
   auto client = Connect();
   client.Send(Get("/a"));
@@ -255,7 +255,7 @@ TEST_F(HttpConnectionTest, LimitsTheTimeOfAResponse) {
   auto client = Connect();
   client.Send(Get("/a"));
   ASSERT_TRUE(RunUntil([&] {
-    client.Read(100);  // A little now and then does not extend it.
+    client.Read(100);  // does not extend it
     return Closed();
   }));
   EXPECT_EQ(rejected(), 1U);
@@ -297,7 +297,7 @@ TEST_F(HttpConnectionTest, LimitsTheTimeOfLingering) {
 
 // ---- Clients that go away
 
-TEST_F(HttpConnectionTest, NoticesAClientThatGoesAwayWhileARequestIsPending) {
+TEST_F(HttpConnectionTest, NoticesThatTheClientOfAPendingRequestHasGone) {
   for (const bool half : {false, true}) {
     paths_.clear();
     int gone = 0;
@@ -314,7 +314,7 @@ TEST_F(HttpConnectionTest, NoticesAClientThatGoesAwayWhileARequestIsPending) {
   EXPECT_THAT(codes_, IsEmpty());
 }
 
-TEST_F(HttpConnectionTest, NoticesItBehindPipelinedBytes) {
+TEST_F(HttpConnectionTest, NoticesItAfterPipelinedBytes) {
   int gone = 0;
   auto client = Connect();
   client.Send(Get("/a") + Get("/b") + "GET /c");
@@ -333,7 +333,7 @@ TEST_F(HttpConnectionTest, TheCallbackMayDestroyTheExchange) {
   EXPECT_TRUE(RunUntil([&] { return exchanges_.empty(); }));
 }
 
-TEST_F(HttpConnectionTest, DropsTheCallbackAtReply) {
+TEST_F(HttpConnectionTest, DestroysTheCallbackAtReply) {
   auto client = Connect();
   client.Send(Get("/a"));
   ASSERT_TRUE(RunUntilRequests(1));
@@ -367,7 +367,7 @@ TEST_F(HttpConnectionTest, AHalfCloseDoesNotCutAResponse) {
   EXPECT_THAT(client.received(), EndsWith("xend"));
 }
 
-TEST_F(HttpConnectionTest, ClosesOnAHalfHeadAtTheEnd) {
+TEST_F(HttpConnectionTest, ClosesOnAnIncompleteHeadAtTheEnd) {
   auto client = Connect();
   client.Send("GET /a HTTP/1.1\r\n");
   client.HalfClose();
@@ -375,7 +375,7 @@ TEST_F(HttpConnectionTest, ClosesOnAHalfHeadAtTheEnd) {
   EXPECT_EQ(client.received(), "");
 }
 
-TEST_F(HttpConnectionTest, AResetWhileAResponseIsOnItsWayEndsIt) {
+TEST_F(HttpConnectionTest, AResetDuringAResponseEndsTheConnection) {
   ReplyTooMuchAtOnce();
   auto client = Connect();
   client.Send(Get("/a"));
@@ -386,7 +386,7 @@ TEST_F(HttpConnectionTest, AResetWhileAResponseIsOnItsWayEndsIt) {
 
 // ---- Bad clients
 
-TEST_F(HttpConnectionTest, AClientThatStillSendsGetsItsRefusal) {
+TEST_F(HttpConnectionTest, AClientThatStillSendsGetsTheRefusal) {
   auto client = Connect();
   client.Send("GET / HTTP/9.9\r\n" + std::string(100'000, 'x'));
   ASSERT_TRUE(RunUntil([&] {
@@ -400,7 +400,7 @@ TEST_F(HttpConnectionTest, AClientThatStillSendsGetsItsRefusal) {
   EXPECT_EQ(rejected(), 0U);
 }
 
-TEST_F(HttpConnectionTest, AClientThatSendsWithoutEndIsCutOff) {
+TEST_F(HttpConnectionTest, ClosesOnAClientThatSendsWithoutEnd) {
   auto client = Connect();
   std::size_t sent = 0;
   ASSERT_TRUE(RunUntil([&] {
@@ -410,7 +410,7 @@ TEST_F(HttpConnectionTest, AClientThatSendsWithoutEndIsCutOff) {
   EXPECT_LT(sent, std::size_t{4} << 20);
 }
 
-TEST_F(HttpConnectionTest, RefusesTooLongAHead) {
+TEST_F(HttpConnectionTest, RefusesALongHead) {
   auto client = Connect();
   client.Send("GET / HTTP/1.1\r\nX: " + std::string(context_.limits.max_header_bytes, 'x'));
   ASSERT_TRUE(RunUntilEnded(client));
@@ -419,7 +419,7 @@ TEST_F(HttpConnectionTest, RefusesTooLongAHead) {
   EXPECT_EQ(rejected(), 1U);
 }
 
-TEST_F(HttpConnectionTest, LimitsWhatWaitsBehindAPendingRequest) {
+TEST_F(HttpConnectionTest, LimitsTheInputDuringAPendingRequest) {
   const std::size_t limit = context_.limits.max_header_bytes;
   auto client = Connect();
   client.Send(Get("/a") + std::string(limit, 'x'));
@@ -447,7 +447,7 @@ class HttpStreamTest : public HttpConnectionTest {
   int gone_ = 0;
 };
 
-TEST_F(HttpStreamTest, SendsWhatIsAppended) {
+TEST_F(HttpStreamTest, SendsAppendedBytes) {
   auto client = Connect();
   BeginStream(client);
   ASSERT_TRUE(RunUntilReceived(client, "data: 1\n\n"));
@@ -476,7 +476,7 @@ TEST_F(HttpStreamTest, OutlivesTheTimeLimits) {
   EXPECT_TRUE(RunUntilReceived(client, "data: 2\n\n"));
 }
 
-TEST_F(HttpStreamTest, NoticesAWatcherThatGoesAway) {
+TEST_F(HttpStreamTest, NoticesThatTheClientHasGone) {
   auto client = Connect();
   BeginStream(client);
   client.Close();
@@ -486,7 +486,7 @@ TEST_F(HttpStreamTest, NoticesAWatcherThatGoesAway) {
   exchanges_[0]->EndStream();
 }
 
-TEST_F(HttpStreamTest, DropsAWatcherThatDoesNotRead) {
+TEST_F(HttpStreamTest, DisconnectsAClientThatDoesNotRead) {
   auto client = Connect();
   BeginStream(client);
   const std::string event(10'000, 'x');
@@ -500,7 +500,7 @@ TEST_F(HttpStreamTest, DropsAWatcherThatDoesNotRead) {
   EXPECT_EQ(gone_, 1);
   EXPECT_TRUE(Closed());
   EXPECT_EQ(rejected(), 1U);
-  // The bound, and what the kernel holds of a socket pair.
+  // The limit and the buffers of a socket pair.
   EXPECT_LT(appended, context_.limits.max_stream_backlog_bytes + (std::size_t{1} << 20));
 }
 

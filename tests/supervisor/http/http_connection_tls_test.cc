@@ -33,10 +33,10 @@ class TlsClient {
     const std::size_t size = evbuffer_get_length(input);
     return {reinterpret_cast<const char*>(evbuffer_pullup(input, -1)), size};
   }
-  // The server has said goodbye (close_notify).
+  // The server has sent close_notify.
   [[nodiscard]] bool ended() const { return ended_; }
   void StopReading() { bufferevent_disable(bev_.get(), EV_READ); }
-  void SayGoodbye() { SSL_shutdown(session_.get()); }
+  void SendCloseNotify() { SSL_shutdown(session_.get()); }
   void Close() {
     bev_.reset();
     socket_.Close();
@@ -89,7 +89,7 @@ TEST_F(HttpConnectionTlsTest, LimitsTheTimeOfTheHandshake) {
   EXPECT_EQ(rejected(), 1U);
 }
 
-TEST_F(HttpConnectionTlsTest, TheTimeOfTheHandshakeIsInTheTimeOfTheHead) {
+TEST_F(HttpConnectionTlsTest, TheTimeOfAHeadIncludesTheHandshake) {
   context_.limits.request_timeout = milliseconds(300);
   const Deadline start = Clock::now();
   auto client = ConnectTls();
@@ -99,7 +99,7 @@ TEST_F(HttpConnectionTlsTest, TheTimeOfTheHandshakeIsInTheTimeOfTheHead) {
   EXPECT_GE(Clock::now() - start, milliseconds(300));
 }
 
-TEST_F(HttpConnectionTlsTest, ServesAndSaysGoodbye) {
+TEST_F(HttpConnectionTlsTest, ServesAndSendsCloseNotify) {
   on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
     exchange->Reply({.body = exchange->path() + "."});
   };
@@ -112,7 +112,7 @@ TEST_F(HttpConnectionTlsTest, ServesAndSaysGoodbye) {
   EXPECT_THAT(client.Received(), EndsWith("/c."));
 }
 
-TEST_F(HttpConnectionTlsTest, SendsAResponseThatNoBufferHolds) {
+TEST_F(HttpConnectionTlsTest, SendsAResponseThatExceedsEveryBuffer) {
   on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
     exchange->Reply({.body = std::string(4 << 20, 'x') + "end"});
   };
@@ -123,21 +123,34 @@ TEST_F(HttpConnectionTlsTest, SendsAResponseThatNoBufferHolds) {
   EXPECT_EQ(paths_.size(), 2U);
 }
 
-TEST_F(HttpConnectionTlsTest, NoticesAClientThatGoesAwayWhileARequestIsPending) {
-  for (const bool goodbye : {false, true}) {
+TEST_F(HttpConnectionTlsTest, ACloseNotifyDoesNotCutAResponse) {
+  on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
+    exchange->Reply({.body = std::string(4 << 20, 'x') + "end"});
+  };
+  auto client = ConnectTls();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntil([&] { return paths_.size() == 1; }));
+  client.SendCloseNotify();
+  ASSERT_TRUE(RunUntil([&] { return Closed(); }));
+  RunTurns();
+  EXPECT_THAT(client.Received(), EndsWith("xend"));
+}
+
+TEST_F(HttpConnectionTlsTest, NoticesThatTheClientOfAPendingRequestHasGone) {
+  for (const bool close_notify : {false, true}) {
     paths_.clear();
     int gone = 0;
     auto client = ConnectTls();
     client.Send(Get("/a"));
     ASSERT_TRUE(RunUntil([&] { return paths_.size() == 1; }));
     exchanges_.back()->OnDisconnect([&] { ++gone; });
-    goodbye ? client.SayGoodbye() : client.Close();
-    ASSERT_TRUE(RunUntil([&] { return gone == 1; })) << goodbye;
+    close_notify ? client.SendCloseNotify() : client.Close();
+    ASSERT_TRUE(RunUntil([&] { return gone == 1; })) << close_notify;
     EXPECT_TRUE(Closed());
   }
 }
 
-TEST_F(HttpConnectionTlsTest, StreamsAndDropsAWatcherThatDoesNotRead) {
+TEST_F(HttpConnectionTlsTest, StreamsAndDisconnectsAClientThatDoesNotRead) {
   auto client = ConnectTls();
   client.Send(Get("/events"));
   ASSERT_TRUE(RunUntil([&] { return paths_.size() == 1; }));
@@ -155,7 +168,7 @@ TEST_F(HttpConnectionTlsTest, StreamsAndDropsAWatcherThatDoesNotRead) {
   EXPECT_TRUE(Closed());
 }
 
-TEST_F(HttpConnectionTlsTest, TellsAClientOfPlainHttp) {
+TEST_F(HttpConnectionTlsTest, AnswersAClientOfPlainHttp) {
   auto client = Connect(tls_.get());
   client.Send(Get("/a"));
   ASSERT_TRUE(RunUntil([&] {

@@ -1,4 +1,4 @@
-// The small parts of the HTTP server that are pure: addresses, gzip.
+// The pure parts of the HTTP server: addresses, gzip.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <zlib.h>
@@ -58,7 +58,7 @@ TEST(ListenAddressTest, RefusesAnythingElse) {
   EXPECT_FALSE(ParseListenAddress(std::string("127.0.0.1\0:80", 13)));
 }
 
-TEST(CompressionTest, KnowsWhoWantsIt) {
+TEST(CompressionTest, ReadsAcceptEncoding) {
   for (const char* yes :
        {"gzip", "deflate, gzip", "gzip;q=0.5", "*", "x-gzip", "br;q=0,gzip ; q=1"}) {
     EXPECT_TRUE(AcceptsGzip(yes)) << yes;
@@ -69,7 +69,7 @@ TEST(CompressionTest, KnowsWhoWantsIt) {
   }
 }
 
-TEST(CompressionTest, PacksWhatCanBeUnpacked) {
+TEST(CompressionTest, CompressesAsGzip) {
   const std::string text(10'000, 'a');
   const auto packed = Gzip(text);
   ASSERT_TRUE(packed);
@@ -86,7 +86,7 @@ TEST(CompressionTest, PacksWhatCanBeUnpacked) {
   EXPECT_EQ(unpacked, text);
 }
 
-TEST(CompressionTest, LeavesWhatDoesNotShrink) { EXPECT_FALSE(Gzip("a1B2c3D4")); }
+TEST(CompressionTest, ReturnsNothingIfItDoesNotShrink) { EXPECT_FALSE(Gzip("a1B2c3D4")); }
 
 }  // namespace
 }  // namespace iperf3_exporter

@@ -22,7 +22,7 @@ class HttpServerTest : public LoopTest {
     limits.max_connections = max_connections;
     HttpHooks hooks;
     hooks.tls = [this] {
-      most_held_ = std::max(most_held_, server_->statistics().connections + 1);
+      max_connections_ = std::max(max_connections_, server_->statistics().connections + 1);
       return nullptr;
     };
     hooks.authorize = [](const auto& exchange, const auto& admitted) {
@@ -48,8 +48,8 @@ class HttpServerTest : public LoopTest {
         0);
     return TestClient(std::move(fd));
   }
-  // One that has asked for `path` and has the response.
-  TestClient ConnectAndAsk(const std::string& path, const std::string& expected) {
+  // A connection that has the response to a request for `path`.
+  TestClient ConnectAndGet(const std::string& path, const std::string& expected) {
     TestClient client = Connect();
     client.Send(Get(path));
     EXPECT_TRUE(RunUntil([&] {
@@ -75,13 +75,13 @@ class HttpServerTest : public LoopTest {
   const TemporaryDirectory directory_;
   std::unique_ptr<HttpServer> server_;
   std::vector<std::shared_ptr<HttpExchange>> pending_;
-  std::size_t most_held_ = 0;
+  std::size_t max_connections_ = 0;
 };
 
 TEST_F(HttpServerTest, AnswersByRoute) {
   Start(10);
-  ConnectAndAsk("/", "page\n");
-  ConnectAndAsk("/x", "404 page not found\n");
+  ConnectAndGet("/", "page\n");
+  ConnectAndGet("/x", "404 page not found\n");
   TestClient client = Connect();
   client.Send("DELETE /slow HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(RunUntil([&] {
@@ -95,19 +95,19 @@ TEST_F(HttpServerTest, AnswersByRoute) {
                           Pair(Pair("other", 404), 1)));
 }
 
-TEST_F(HttpServerTest, ConnectionsOfOneTurnCountAgainstTheLimit) {
+TEST_F(HttpServerTest, ConnectionsOfOneIterationCountAgainstTheLimit) {
   Start(2);
   std::vector<TestClient> clients;
   clients.reserve(5);
   for (int i = 0; i < 5; ++i) clients.push_back(Connect());
   ASSERT_TRUE(RunUntil([&] { return server_->statistics().connections_rejected == 3; }));
   EXPECT_EQ(server_->statistics().connections, 2U);
-  EXPECT_EQ(most_held_, 2U);
-  // Those that have waited longest have made room.
+  EXPECT_EQ(max_connections_, 2U);
+  // The earliest have been replaced.
   for (std::size_t i = 0; i < clients.size(); ++i) EXPECT_EQ(IsOpen(clients[i]), i >= 3) << i;
 }
 
-TEST_F(HttpServerTest, NoPendingRequestMakesRoom) {
+TEST_F(HttpServerTest, PendingRequestsAreNotReplaced) {
   Start(2);
   std::vector<TestClient> busy;
   busy.reserve(2);
@@ -131,10 +131,10 @@ TEST_F(HttpServerTest, NoPendingRequestMakesRoom) {
   }
 }
 
-TEST_F(HttpServerTest, TheLongestIdleUnauthorizedConnectionMakesRoomFirst) {
+TEST_F(HttpServerTest, ReplacesTheLongestIdleUnauthorizedConnectionFirst) {
   Start(4);
-  TestClient authorized = ConnectAndAsk("/", "page\n");
-  TestClient refused = ConnectAndAsk("/secret", "HTTP/1.1 401 ");
+  TestClient authorized = ConnectAndGet("/", "page\n");
+  TestClient refused = ConnectAndGet("/secret", "HTTP/1.1 401 ");
   TestClient silent = Connect();
   TestClient slow = Connect();
   slow.Send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n123");
@@ -142,17 +142,17 @@ TEST_F(HttpServerTest, TheLongestIdleUnauthorizedConnectionMakesRoomFirst) {
   std::vector<TestClient> newcomers;
   for (TestClient* next : {&refused, &silent, &slow}) {
     EXPECT_TRUE(IsOpen(*next));
-    newcomers.push_back(ConnectAndAsk("/", "page\n"));
+    newcomers.push_back(ConnectAndGet("/", "page\n"));
     EXPECT_FALSE(IsOpen(*next));
   }
   EXPECT_TRUE(IsOpen(authorized));
-  newcomers.push_back(ConnectAndAsk("/", "page\n"));
+  newcomers.push_back(ConnectAndGet("/", "page\n"));
   EXPECT_FALSE(IsOpen(authorized));
   for (TestClient& client : newcomers) EXPECT_TRUE(IsOpen(client));
   EXPECT_EQ(server_->statistics().connections_rejected, 4U);
 }
 
-TEST_F(HttpServerTest, DrainsWhatIsPending) {
+TEST_F(HttpServerTest, DrainsPendingRequests) {
   Start(10);
   TestClient client = Connect();
   client.Send(Get("/slow"));
@@ -166,7 +166,7 @@ TEST_F(HttpServerTest, DrainsWhatIsPending) {
   EXPECT_THAT(client.received(), HasSubstr("\r\nConnection: close\r\n"));
 }
 
-TEST_F(HttpServerTest, ItsEndDisconnectsWhatIsPending) {
+TEST_F(HttpServerTest, ItsDestructorDisconnectsPendingRequests) {
   Start(10);
   TestClient client = Connect();
   client.Send(Get("/slow"));

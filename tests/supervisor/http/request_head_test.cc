@@ -7,7 +7,7 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr HeadLimits kLimits{.max_bytes = 1000, .max_fields = 10, .max_body_bytes = 100};
+const HttpLimits kLimits{.max_header_bytes = 1000, .max_header_fields = 10, .max_body_bytes = 100};
 
 int CodeOf(const std::string& head) {
   const auto parsed = ParseRequestHead(head, kLimits);
@@ -27,14 +27,14 @@ TEST(RequestHeadTest, AcceptsWhatScrapersSend) {
   EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", "HOST:a\r\nX-A:\r\nX-B: \t b\xc3\xa9 \t\r\n")), 0);
 }
 
-TEST(RequestHeadTest, RefusesLengthsBeyondTheLimit) {
+TEST(RequestHeadTest, RefusesBodiesOverTheLimit) {
   EXPECT_EQ(CodeOf(Head("POST / HTTP/1.1", "Host: a\r\nContent-Length: 101\r\n")), 413);
   EXPECT_EQ(CodeOf(Head("POST / HTTP/1.1", "Host: a\r\nContent-Length: 18446744073709551616\r\n")),
             413);
   EXPECT_EQ(CodeOf(Head("POST / HTTP/1.1", "Host: a\r\nContent-Length: 1 1\r\n")), 400);
 }
 
-TEST(RequestHeadTest, RefusesTooMuch) {
+TEST(RequestHeadTest, RefusesHeadsOverTheLimits) {
   EXPECT_EQ(CodeOf(Head("GET /" + std::string(1000, 'a') + " HTTP/1.1")), 414);
   EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", "Host: a\r\nX: " + std::string(1000, 'a') + "\r\n")),
             431);
@@ -44,7 +44,7 @@ TEST(RequestHeadTest, RefusesTooMuch) {
   EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", fields + "X: y\r\n")), 431);
 }
 
-TEST(RequestHeadTest, RefusesEveryCutHead) {
+TEST(RequestHeadTest, RefusesEveryIncompleteHead) {
   const std::string head = Head("GET / HTTP/1.1");
   for (std::size_t size = 0; size < head.size(); ++size) {
     EXPECT_NE(CodeOf(head.substr(0, size)), 0) << size;
@@ -52,7 +52,7 @@ TEST(RequestHeadTest, RefusesEveryCutHead) {
   EXPECT_EQ(CodeOf(head + "x\r\n"), 400);
 }
 
-TEST(RequestHeadTest, RefusesEveryControlByteEverywhere) {
+TEST(RequestHeadTest, RefusesControlBytesAnywhere) {
   const std::string head = Head("GET /a HTTP/1.1", "Host: a\r\nX-A: b\r\n");
   for (std::size_t at = 0; at < head.size(); ++at) {
     for (const char byte : {'\0', '\x01', '\x1f', '\x7f'}) {
@@ -63,13 +63,13 @@ TEST(RequestHeadTest, RefusesEveryControlByteEverywhere) {
   }
 }
 
-TEST(RequestHeadTest, FindsTheEndHoweverTheBytesArrive) {
+TEST(RequestHeadTest, FindsTheEndOfAHeadInPieces) {
   const std::string head = Head("GET / HTTP/1.1");
   const std::string bytes = head + "GET";
   for (std::size_t cut = 1; cut <= bytes.size(); ++cut) {
     const auto first = FindHeadEnd(bytes.substr(0, cut));
     EXPECT_EQ(first.has_value(), cut >= head.size()) << cut;
-    // What was seen without an end is not searched again.
+    // Bytes that were seen without an end are not searched again.
     if (!first) {
       EXPECT_EQ(FindHeadEnd(bytes, cut), head.size()) << cut;
     }
@@ -81,13 +81,13 @@ TEST(RequestHeadTest, FindsTheEndHoweverTheBytesArrive) {
   EXPECT_EQ(FindHeadEnd(head, head.size() - 1), head.size());
 }
 
-TEST(RequestHeadTest, EndsAtBareLineFeedsToo) {
+TEST(RequestHeadTest, BareLineFeedsEndAHead) {
   EXPECT_EQ(FindHeadEnd("GET / HTTP/1.1\n\nx"), 16U);
   EXPECT_EQ(FindHeadEnd("GET / HTTP/1.1\n\r\nx"), 17U);
   EXPECT_EQ(FindHeadEnd("GET / HTTP/1.1\r\n\nx"), 17U);
 }
 
-TEST(RequestHeadTest, RefusesEarlyWhatCannotBecomeRight) {
+TEST(RequestHeadTest, RefusesEarlyWhatCannotBecomeValid) {
   EXPECT_EQ(CheckIncompleteHead("\x16", 0, kLimits)->code, 400);
   EXPECT_EQ(CheckIncompleteHead("GET /\r\n", 0, kLimits)->code, 400);
   EXPECT_EQ(CheckIncompleteHead("GET /\r\n", 6, kLimits)->code, 400) << "complete only now";
@@ -144,7 +144,7 @@ TEST(RequestHeadTest, ParsesTargets) {
   }
 }
 
-TEST(RequestHeadTest, AcceptsOnlyPossibleHosts) {
+TEST(RequestHeadTest, AcceptsOnlyValidHosts) {
   for (const char* host : {"a", "a.b-c_d:1", "[2001:db8::1]:80", "[fe80::1%25eth0]", "a%20b", ""}) {
     EXPECT_EQ(CodeOf(Head("GET / HTTP/1.1", std::string("Host: ") + host + "\r\n")), 0) << host;
   }
