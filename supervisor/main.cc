@@ -31,7 +31,7 @@ int CheckConfig(const Options& options) {
   return Exit({.code = 0, .text = "the configuration is good\n"});
 }
 
-// A descriptor that we open must never be taken for standard error, nor inherited as one.
+// A descriptor that we open must never become descriptor 0, 1 or 2.
 void OpenStandardDescriptors() {
   int fd = -1;
   do {

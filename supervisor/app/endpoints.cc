@@ -12,10 +12,10 @@
 namespace iperf3_exporter {
 namespace {
 
-// Of a 503: about the time of a short test.
+// Of a 503: about the duration of a short test.
 constexpr char kRetryAfterSeconds[] = "5";
 
-// The maximum of unknown parameters whose names are remembered and logged: clients choose them.
+// Limits the memory for the names of unknown parameters, which clients choose.
 constexpr std::size_t kMaxWarnedParameters = 100;
 
 HttpResponse PlainText(int code, const std::string& line) {
@@ -34,11 +34,8 @@ ExpositionFormat FormatFor(const HttpExchange& exchange) {
 
 }  // namespace
 
-Endpoints::Endpoints(Context context, HttpServer& server, Hooks hooks)
-    : context_(context), server_(server), hooks_(std::move(hooks)) {}
-
 void Endpoints::AddPage(const std::string& path, std::function<HttpResponse()> page) {
-  server_.AddRoute(
+  context_.server.AddRoute(
       {.path = path,
        .handler = [page = std::move(page)](const std::shared_ptr<HttpExchange>& exchange) {
          exchange->Reply(page());
@@ -46,13 +43,14 @@ void Endpoints::AddPage(const std::string& path, std::function<HttpResponse()> p
 }
 
 void Endpoints::AddRoutes() {
-  server_.AddRoute({.path = context_.options.probe_path,
-                    .handler = [this](const auto& exchange) { OnProbe(exchange); }});
-  server_.AddRoute({.path = context_.options.telemetry_path,
-                    .handler = [this](const auto& exchange) { OnMetrics(exchange); }});
-  server_.AddRoute({.path = "/-/reload",
-                    .methods = {"POST"},
-                    .handler = [this](const auto& exchange) { OnReload(exchange); }});
+  HttpServer& server = context_.server;
+  server.AddRoute({.path = context_.options.probe_path,
+                   .handler = [this](const auto& exchange) { OnProbe(exchange); }});
+  server.AddRoute({.path = context_.options.telemetry_path,
+                   .handler = [this](const auto& exchange) { OnMetrics(exchange); }});
+  server.AddRoute({.path = "/-/reload",
+                   .methods = {"POST"},
+                   .handler = [this](const auto& exchange) { OnReload(exchange); }});
   AddPage("/", [this] {
     const WorkerReady* worker = context_.pool.latest_ready();
     const std::string version = worker == nullptr ? "" : worker->iperf3.version;
@@ -80,7 +78,7 @@ void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
 }
 
 void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
-  if (exchange->method() == "HEAD") {  // Runs no test, so that nobody knows the length.
+  if (exchange->method() == "HEAD") {  // Runs no test, so the length is unknown.
     return exchange->Reply(
         {.content_type = std::string(ContentType(FormatFor(*exchange))), .length_known = false});
   }
@@ -116,7 +114,6 @@ void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {
   const ExpositionFormat format = FormatFor(exchange);
   exchange.Reply({.content_type = std::string(ContentType(format)),
                   .body = BuildProbePage(*answer, context_.options.failure_values, format)});
-  // Counted once the answer is on its way.
   context_.metrics.OnReport(*answer);
 }
 
@@ -141,7 +138,7 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   state.last_reload_successful = context_.web_config.last_reload_successful();
   state.last_reload_success_seconds = context_.web_config.last_reload_success_seconds();
   const ExpositionFormat format = FormatFor(*exchange);
-  const auto page = context_.metrics.Page(format, state, server_.statistics());
+  const auto page = context_.metrics.Page(format, state, context_.server.statistics());
   if (!page) {
     Log(LogLevel::kError, "metrics failed", {{"detail", page.error().message}});
     return exchange->Reply(PlainText(500, page.error().message));
@@ -150,7 +147,7 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
 }
 
 void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
-  const Status status = hooks_.reload();
+  const Status status = context_.reload();
   exchange->Reply(status ? PlainText(200, "OK")
                          : PlainText(500, "failed to reload config: " + status.error().message));
 }

@@ -1,5 +1,5 @@
-// The paths of the exporter and the response of each. Loop thread only. Nothing here blocks, except
-// that a reload reads files.
+// The paths of the exporter and their responses. Loop thread only. Nothing blocks, except that a
+// reload reads files.
 #pragma once
 
 #include <functional>
@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/error.h"
@@ -25,7 +26,7 @@ enum class LifecycleState { kStarting, kReady, kDraining };
 
 class Endpoints {
  public:
-  // What the responses are made from; all of it must outlive the server's last response.
+  // All of it must outlive the server's last response.
   struct Context {
     const Options& options;
     const LifecycleState& state;
@@ -34,17 +35,16 @@ class Endpoints {
     WorkerPool& pool;
     ProbeDispatcher& dispatcher;
     ExporterMetrics& metrics;
+    HttpServer& server;
     const ReloadableFile& web_config;
-  };
-  struct Hooks {
-    std::function<Status()> reload;  // reads the web configuration again
+    std::function<Status()> reload;  // of the web configuration
   };
 
-  Endpoints(Context context, HttpServer& server, Hooks hooks);
+  explicit Endpoints(Context context) : context_(std::move(context)) {}
   Endpoints(const Endpoints&) = delete;
   Endpoints& operator=(const Endpoints&) = delete;
 
-  // Adds every path to the server; once.
+  // Adds every path to the server. Call it once.
   void AddRoutes();
 
  private:
@@ -54,7 +54,7 @@ class Endpoints {
   void WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
-  // Both reply, and count the answer.
+  // Both reply and count the answer.
   void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
   void Refuse(HttpExchange& exchange, const Refusal& refusal);
   void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
@@ -64,8 +64,6 @@ class Endpoints {
   [[nodiscard]] HttpResponse LockStatusPage() const;
 
   const Context context_;
-  HttpServer& server_;
-  const Hooks hooks_;
   std::set<std::string> warned_parameters_;
 };
 

@@ -5,12 +5,14 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <string_view>
 #include <utility>
 
 #include "common/build_info.h"
 #include "common/cancel_signal.h"
 #include "common/lock/lock_files.h"
 #include "common/logging.h"
+#include "common/text.h"
 #include "supervisor/app/self_protection.h"
 
 namespace iperf3_exporter {
@@ -19,16 +21,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How long running probes may go on after SIGTERM (CONTRACT, "Time").
+// How long running probes may continue after SIGTERM.
 constexpr seconds kDrainLimit{30};
-// How long the last answers may take to reach their scrapers before the exporter ends.
+// How long the last answers may take to reach their scrapers.
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
-
-// Listeners, the loop, the lock and files, with a margin; and a socket for each name lookup.
-constexpr std::size_t kCommonDescriptors = 100 + kMaxResolverThreads;
-// Its socket and pidfd.
-constexpr std::size_t kDescriptorsPerWorker = 2;
 
 // getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
 // usual 8 MB, the threads of name lookups could reserve 2 GB of address space.
@@ -42,37 +39,29 @@ void LimitThreadStacks() {
   ::pthread_attr_destroy(&attributes);
 }
 
+// Listeners, the loop, the lock and files, with a margin; a socket for each name lookup; a socket
+// and a pidfd for each worker.
 std::size_t OwnDescriptors(const Options& options) {
-  return kCommonDescriptors + kDescriptorsPerWorker * options.worker_count;
+  return 100 + kMaxResolverThreads + 2 * options.worker_count;
 }
 
 WorkerPool::Settings PoolSettings(const Options& options) {
-  WorkerPool::Settings settings;
-  settings.path = options.worker_path;
-  settings.count = options.worker_count;
-  settings.config.lock_name = options.lock_name;
-  settings.config.lock_scope = options.lock_scope;
-  settings.config.iperf3_path = options.iperf3_path;
-  settings.config.sandbox = options.sandbox;
-  settings.config.log_level = static_cast<std::uint8_t>(options.log_level);
-  settings.config.log_json = options.log_format == LogFormat::kJson;
-  return settings;
-}
-
-HttpLimits ServerLimits(const Options& options) {
-  HttpLimits limits;
-  limits.max_connections = options.max_connections;
-  return limits;
+  return {.path = options.worker_path,
+          .count = options.worker_count,
+          .config = {.lock_name = options.lock_name,
+                     .lock_scope = options.lock_scope,
+                     .iperf3_path = options.iperf3_path,
+                     .sandbox = options.sandbox,
+                     .log_level = static_cast<std::uint8_t>(options.log_level),
+                     .log_json = options.log_format == LogFormat::kJson}};
 }
 
 std::string LayersIn(LayerState state, const LayerStates& states) {
-  std::string names;
+  std::vector<std::string_view> names;
   for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
-    if (states[i] != state) continue;
-    if (!names.empty()) names += ',';
-    names += kSandboxLayerNames[i];
+    if (states[i] == state) names.push_back(kSandboxLayerNames[i]);
   }
-  return names;
+  return Join(names, ",");
 }
 
 void LogSandbox(const char* process, const LayerStates& states, const std::string& not_offered) {
@@ -90,7 +79,7 @@ Exporter::Exporter(Options options)
     : options_(std::move(options)),
       base_(CreateEventBase()),
       web_access_(base_.get()),
-      server_(base_.get(), ServerLimits(options_), web_access_.Hooks()),
+      server_(base_.get(), {.max_connections = options_.max_connections}, web_access_.Hooks()),
       pool_(base_.get(), PoolSettings(options_),
             {.on_idle = [this] { dispatcher_.Dispatch(); },
              .on_job_event = [this](const JobEvent& event) { dispatcher_.OnJobEvent(event); },
@@ -110,8 +99,9 @@ Exporter::Exporter(Options options)
                   .pool = pool_,
                   .dispatcher = dispatcher_,
                   .metrics = metrics_,
-                  .web_config = web_access_.config_file()},
-                 server_, {.reload = [this] { return ReloadWebConfig(); }}),
+                  .server = server_,
+                  .web_config = web_access_.config_file(),
+                  .reload = [this] { return ReloadWebConfig(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_answers_(base_.get(), [this] { AwaitLastAnswers(); }) {}
 
@@ -146,13 +136,13 @@ Status Exporter::Start() {
   return {};
 }
 
-// No socket listens before a worker has shown that probes can be run.
+// Before any socket listens: without a worker no probe can run.
 Status Exporter::AwaitWorker() {
   if (Status status = pool_.Start(); !status) {
     return MakeError("--worker.path: " + status.error().message);
   }
-  // Reading the command line and the configuration took more memory than serving does. Now, because
-  // there is nothing else to do until the worker is ready.
+  // Reading the command line and the configuration needs more memory than serving. Trimmed while
+  // the worker starts.
   ::malloc_trim(0);
   while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() &&
          state_ == LifecycleState::kStarting) {
@@ -169,7 +159,7 @@ void Exporter::BecomeReady() {
   state_ = LifecycleState::kReady;
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3.version);
-  // Layers that the supervisor does not have are not listed: they do not apply to it.
+  // Layers that the supervisor lacks do not apply to it.
   LogSandbox("supervisor", layers_, "");
   const auto& [of_worker, of_iperf3] = worker.sandbox;
   LogSandbox("worker", of_worker, LayersIn(LayerState::kNotOffered, of_worker));
@@ -181,8 +171,8 @@ void Exporter::BecomeReady() {
 
 Status Exporter::PrepareLock() {
   if (options_.lock_scope == LockScope::kNone) return {};
-  Status created = CreateLockFiles(options_.lock_name, options_.lock_scope);
-  if (!created) return created;
+  if (Status status = CreateLockFiles(options_.lock_name, options_.lock_scope); !status)
+    return status;
   auto monitor = LockMonitor::Open(options_.lock_name, options_.lock_scope);
   if (!monitor) return tl::unexpected(monitor.error());
   lock_monitor_ = std::move(*monitor);

@@ -1,5 +1,5 @@
-// Joins the parts of the supervisor (HTTP, probes, workers, lock, metrics) and runs them from start
-// to shutdown. One per process.
+// Connects the parts of the supervisor (HTTP, probes, workers, lock, metrics) and runs them from
+// start to shutdown. One per process.
 #pragma once
 
 #include <memory>
@@ -27,8 +27,8 @@ class Exporter {
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
-  // Creates the lock, starts the workers, waits until one is ready, and listens. On failure nothing
-  // is left behind.
+  // Creates the lock, starts the workers, waits until one is ready, and listens. Cleans up on
+  // failure.
   [[nodiscard]] Status Start();
 
   // Serves until SIGTERM or SIGINT.
@@ -40,7 +40,7 @@ class Exporter {
   [[nodiscard]] Status Listen();
   void BecomeReady();
 
-  // After a worker's report that the lock's files are gone.
+  // A worker reports that the lock's files are gone.
   void CheckLock();
   [[nodiscard]] Status ReloadWebConfig();
   [[nodiscard]] std::string StatusText() const;

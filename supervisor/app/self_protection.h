@@ -1,5 +1,5 @@
-// How the supervisor protects itself before it reads a key, and its descriptor limit. Once, at the
-// start of the process; nothing here can be undone.
+// The supervisor's own protection, before it reads a key, and its descriptor limit. Called once, at
+// the start of the process. Nothing here can be undone.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace iperf3_exporter {
 
-// The supervisor holds TLS keys and passwords: no core file has them, no other process of its user
-// can read its memory, and nothing that it starts gains rights. Returns the layers as read back
+// The supervisor holds TLS keys and passwords: it writes no core file, no other process of its user
+// can read its memory, and nothing that it starts gains privileges. Returns the layers as read back
 // from the kernel; those that do not apply to the supervisor are kNotOffered.
 [[nodiscard]] LayerStates EnterSelfProtection();
 

@@ -18,12 +18,12 @@ constexpr std::chrono::milliseconds kStatusDelay{100};
 ServiceManager::ServiceManager(event_base* base, std::function<std::string()> status)
     : status_(std::move(status)),
       status_timer_(base, [this] { NotifyStatus(); }),
-      watchdog_(base, [this] { KickWatchdog(); }) {
+      watchdog_(base, [this] { NotifyWatchdog(); }) {
   std::uint64_t timeout_microseconds = 0;
   if (::sd_watchdog_enabled(0, &timeout_microseconds) <= 0) return;
   // sd_watchdog_enabled(3) recommends half of the timeout.
   watchdog_interval_ = std::chrono::microseconds(timeout_microseconds / 2);
-  KickWatchdog();
+  NotifyWatchdog();
 }
 
 void ServiceManager::NotifyReady() {
@@ -54,7 +54,7 @@ void ServiceManager::NotifyStatus() {
   last_status_ = std::move(status);
 }
 
-void ServiceManager::KickWatchdog() {
+void ServiceManager::NotifyWatchdog() {
   ::sd_notify(0, "WATCHDOG=1");
   watchdog_.Start(watchdog_interval_);
 }

@@ -10,7 +10,7 @@ namespace iperf3_exporter {
 
 class ServiceManager {
  public:
-  // Kicks the watchdog, if there is one, from `base` only, so that systemd notices a stuck loop.
+  // Notifies the watchdog, if there is one, from `base` only, so that systemd notices a stuck loop.
   // `status` returns one line for `systemctl status`.
   ServiceManager(event_base* base, std::function<std::string()> status);
 
@@ -18,13 +18,13 @@ class ServiceManager {
   void NotifyReady();
   void NotifyReloading();  // to be followed by NotifyReady
   void NotifyStopping();
-  // The status may have changed. It is sent a moment later, so that no probe waits for it and a
-  // burst of changes is one message.
+  // The status may have changed. It is sent 100 ms later, so that a burst of changes is one
+  // message.
   void NotifyStatusSoon();
 
  private:
   void NotifyStatus();
-  void KickWatchdog();
+  void NotifyWatchdog();
 
   std::function<std::string()> status_;
   Timer status_timer_;

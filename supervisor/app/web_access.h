@@ -1,5 +1,4 @@
-// Who may use the HTTP server: the web configuration file and what HttpServer asks of it. Loop
-// thread only.
+// Access to the HTTP server by the web configuration file. Loop thread only.
 #pragma once
 
 #include <functional>
@@ -10,8 +9,6 @@
 #include "supervisor/auth/web_security.h"
 #include "supervisor/config/reloadable_file.h"
 #include "supervisor/http/http_server.h"
-
-struct event_base;
 
 namespace iperf3_exporter {
 
