@@ -1,6 +1,5 @@
 #include "supervisor/workers/orphan_reaper.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -8,23 +7,23 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "common/unique_fd.h"
+#include "supervisor/workers/worker_process.h"
 
 namespace iperf3_exporter {
 namespace {
 
-// The parent of that process; 0 if the process is gone or hidden.
+// The parent of that process; 0 if the process has ended or is hidden.
 pid_t ParentOf(const std::filesystem::path& process) {
   std::ifstream file(process / "stat");
   std::string text;
   std::getline(file, text, '\0');
-  // "pid (name) state parent": the name may contain anything, brackets too.
+  // "pid (name) state parent": the name may contain anything.
   const std::size_t end = text.rfind(')');
   if (end == std::string::npos || end + 4 >= text.size()) return 0;
   const char* parent = text.data() + end + 4;
@@ -56,14 +55,6 @@ std::vector<pid_t> ListChildren() {
   return children;
 }
 
-// Waits until our child `pid` can be reaped.
-void AwaitDeath(pid_t pid, Deadline limit) {
-  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  pollfd exit{pidfd.get(), POLLIN, 0};
-  while (::poll(&exit, 1, PollMilliseconds(limit)) < 0 && errno == EINTR) {
-  }
-}
-
 }  // namespace
 
 OrphanReaper::OrphanReaper() : inherited_(ListChildren()) {
@@ -75,7 +66,7 @@ void OrphanReaper::Sweep(const std::function<bool(pid_t)>& is_worker) {
   for (const pid_t pid : ListChildren()) {
     if (is_worker(pid)) continue;
     const bool is_dead = ::waitpid(pid, nullptr, WNOHANG) == pid;
-    const auto inherited = std::find(inherited_.begin(), inherited_.end(), pid);
+    const auto inherited = std::ranges::find(inherited_, pid);
     if (!is_dead && inherited == inherited_.end()) ::kill(pid, SIGKILL);
     if (is_dead && inherited != inherited_.end()) inherited_.erase(inherited);
   }
@@ -86,14 +77,15 @@ void OrphanReaper::SweepAll(Deadline limit) {
     Sweep([](pid_t) { return false; });
     const std::vector<pid_t> left = ListOrphans();
     if (left.empty() || TimeLeft(limit) == std::chrono::nanoseconds::zero()) return;
-    AwaitDeath(left.front(), limit);
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, left.front(), 0)));
+    AwaitExit(pidfd.get(), limit);
   }
 }
 
 std::vector<pid_t> OrphanReaper::ListOrphans() const {
   std::vector<pid_t> orphans = ListChildren();
   std::erase_if(orphans, [this](pid_t pid) {
-    return std::find(inherited_.begin(), inherited_.end(), pid) != inherited_.end();
+    return std::ranges::find(inherited_, pid) != inherited_.end();
   });
   return orphans;
 }

@@ -1,10 +1,8 @@
 // Kills and reaps the processes that dead workers leave behind.
 //
-// A worker that was taken over can start a process that never executes iperf3 and has copies of
-// the worker's descriptors, the lock's among them. A fork clears the parent-death signal, so
-// killing the worker does not end that process. We become its parent, and kill it.
-//
-// Loop thread only, which is the one that starts the workers.
+// A compromised worker can start a process that never executes iperf3 and that has the worker's
+// descriptors, also the lock's. A fork clears the parent-death signal, so that process survives the
+// worker. We become its parent and kill it. Loop thread only.
 #pragma once
 
 #include <sys/types.h>
@@ -18,17 +16,15 @@ namespace iperf3_exporter {
 
 class OrphanReaper {
  public:
-  // Makes this process the parent of its descendants' orphans, for good. Children that it has
-  // already (of a shell that started something and then became this program) are left alone. Their
-  // orphans can't be told from a worker's.
+  // Makes this process the parent of its descendants' orphans, permanently. It does not kill the
+  // children that exist now (of a shell that executed this program), but their orphans.
   OrphanReaper();
 
-  // One pass over our children, except those for which `is_worker` is true: reaps the dead and
-  // kills the living. Does not wait. The children of those become ours when they die: call it again
-  // on SIGCHLD.
+  // Reaps the dead and kills the living of our children, except those for which `is_worker` is
+  // true. Does not wait. Their children become ours when they die: call it again on SIGCHLD.
   void Sweep(const std::function<bool(pid_t)>& is_worker);
 
-  // Without workers: sweeps until nothing is left, but no longer than until `limit`.
+  // Sweeps until no orphan is left, but not past `limit`. Call it when no worker is left.
   void SweepAll(Deadline limit);
 
  private:

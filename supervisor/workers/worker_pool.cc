@@ -16,26 +16,24 @@ using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds kFirstBackoff{100};
-constexpr seconds kLongestBackoff{30};
+constexpr seconds kMaxBackoff{30};
 constexpr seconds kHealthyAfter{60};
 constexpr seconds kReadyWithin{5};
 
-// A worker whose socket was closed ends by itself: iperf3 gets its SIGTERM and 500 ms, so that the
-// server is freed.
-constexpr milliseconds kLeaveWithin{700};
+// A worker whose socket is closed gives iperf3 SIGTERM and 500 ms, which frees the server.
+constexpr milliseconds kExitWithin{700};
 
-// After the first worker is ready, until the others are started: the first scrape, which waits for
-// the port to open, goes first.
+// From the first worker's report to the start of the others: the first scrape goes first.
 constexpr milliseconds kOthersAfter{5};
 
-// A process that was sent SIGKILL is gone in a millisecond or two; many processes take longer.
+// SIGKILL ends a process within milliseconds; many processes need longer.
 constexpr milliseconds kOrphansEndWithin{200};
 
 void Weaken(LayerStates& states, const LayerStates& others) {
   for (std::size_t i = 0; i < states.size(); ++i) states[i] = std::min(states[i], others[i]);
 }
 
-// Whether these are the directions that `job` tests.
+// Whether `measurement` has the directions of `job`.
 bool HasDirectionsOf(const Job& job, const Measurement& measurement) {
   return measurement.upload.has_value() == (job.test.direction != Direction::kDownload) &&
          measurement.download.has_value() == (job.test.direction != Direction::kUpload);
@@ -43,31 +41,26 @@ bool HasDirectionsOf(const Job& job, const Measurement& measurement) {
 
 }  // namespace
 
-struct WorkerPool::Slot {
-  Slot(event_base* base, std::uint32_t slot_index, std::function<void()> on_limit,
-       std::function<void()> on_respawn)
-      : index(slot_index), limit(base, std::move(on_limit)), respawn(base, std::move(on_respawn)) {}
-
-  // Whether its worker may send a message about that job now.
+struct WorkerPool::Worker {
+  // Whether it may send a message about that job now.
   [[nodiscard]] bool Runs(std::uint64_t job_id) const {
     return state == WorkerState::kBusy && !reports_lock_gone && job.id == job_id;
   }
 
-  std::uint32_t index;
+  const std::uint32_t index;
+  Timer timer;  // the limit of the start or of the job; without a process, the back-off
   WorkerState state = WorkerState::kDown;
   std::unique_ptr<WorkerProcess> process;
   std::unique_ptr<ReadWatch> socket_watch;
   std::unique_ptr<ReadWatch> exit_watch;
-  Timer limit;    // the end of the start-up time, or of its time for a job
-  Timer respawn;  // the back-off
   milliseconds backoff = kFirstBackoff;
   Deadline ready_since;
-  bool has_old_lock = false;  // the lock was recreated: to be replaced when its job is over
+  bool has_old_lock = false;  // replaced after its job
   SandboxReport sandbox;      // while it is idle or busy
   Job job;                    // while it is busy
   Deadline give_up_at;
   bool started = false;            // its iperf3
-  bool reports_lock_gone = false;  // and waits for the owner's check
+  bool reports_lock_gone = false;  // until the owner has checked that
 };
 
 WorkerPool::WorkerPool(event_base* base, Settings settings, Hooks hooks)
@@ -78,7 +71,7 @@ WorkerPool::WorkerPool(event_base* base, Settings settings, Hooks hooks)
       lock_gone_(base, [this] { hooks_.on_lock_gone(); }) {}
 
 WorkerPool::~WorkerPool() {
-  slots_.clear();
+  workers_.clear();
   if (orphans_) orphans_->SweepAll(Clock::now() + kOrphansEndWithin);
 }
 
@@ -86,105 +79,99 @@ Status WorkerPool::Start() {
   orphans_.emplace();
   death_watch_ = std::make_unique<SignalWatch>(base_, SIGCHLD, [this] { SweepOrphans(); });
   for (std::uint32_t i = 0; i < settings_.count; ++i) {
-    slots_.push_back(std::make_unique<Slot>(
-        base_, i, [this, i] { OnTimeout(*slots_[i]); },
-        [this, i] {
-          Slot& slot = *slots_[i];
-          if (const Status status = SpawnInto(slot); !status) {
-            Replace(slot, WorkerRestart::kNotReady, status.error().message);
-          }
-        }));
+    workers_.emplace_back(
+        new Worker{.index = i, .timer{base_, [this, i] { OnTimeout(*workers_[i]); }}});
   }
-  return SpawnInto(*slots_.front());
+  return Spawn(*workers_.front());
 }
 
-Status WorkerPool::SpawnInto(Slot& slot) {
+Status WorkerPool::Spawn(Worker& worker) {
   auto process = WorkerProcess::Spawn(settings_.path);
   if (!process) return tl::unexpected(process.error());
   WorkerConfig config = settings_.config;
-  config.index = slot.index;
+  config.index = worker.index;
   if (latest_ready_) config.known_iperf3 = latest_ready_->iperf3;
   if (const Status sent = SendFrame((*process)->socket(), wire::Encode(config)); !sent) {
     return MakeError(settings_.path + " is not the worker program: it does not listen (" +
                      sent.error().message + ")");
   }
-  slot.process = std::move(*process);
-  slot.socket_watch = std::make_unique<ReadWatch>(base_, slot.process->socket(),
-                                                  [this, &slot] { (void)OnReadable(slot); });
-  slot.exit_watch =
-      std::make_unique<ReadWatch>(base_, slot.process->pidfd(), [this, &slot] { OnExit(slot); });
-  slot.state = WorkerState::kStarting;
-  slot.has_old_lock = false;
-  slot.limit.Start(kReadyWithin);
+  worker.process = std::move(*process);
+  worker.socket_watch = std::make_unique<ReadWatch>(base_, worker.process->socket(),
+                                                    [this, &worker] { (void)OnReadable(worker); });
+  worker.exit_watch = std::make_unique<ReadWatch>(base_, worker.process->pidfd(),
+                                                  [this, &worker] { OnExit(worker); });
+  worker.state = WorkerState::kStarting;
+  worker.has_old_lock = false;
+  worker.timer.Start(kReadyWithin);
   return {};
 }
 
 bool WorkerPool::TryRun(const Job& job, Deadline give_up_at) {
-  for (const auto& slot : slots_) {
-    if (slot->state != WorkerState::kIdle) continue;
-    // One that died a moment ago has not been noticed yet; it must not cost this job.
-    if (const Status sent = SendFrame(slot->process->socket(), wire::Encode(job)); !sent) {
-      Replace(*slot, WorkerRestart::kCrashed, sent.error().message);
+  for (const auto& worker : workers_) {
+    if (worker->state != WorkerState::kIdle) continue;
+    // Its death may not have been noticed yet; the job must not fail for it.
+    if (const Status sent = SendFrame(worker->process->socket(), wire::Encode(job)); !sent) {
+      Replace(*worker, WorkerRestart::kCrashed, sent.error().message);
       continue;
     }
-    slot->state = WorkerState::kBusy;
-    slot->job = job;
-    slot->started = false;
-    slot->give_up_at = give_up_at;
-    slot->limit.Start(TimeLeft(give_up_at));
+    worker->state = WorkerState::kBusy;
+    worker->job = job;
+    worker->started = false;
+    worker->give_up_at = give_up_at;
+    worker->timer.Start(TimeLeft(give_up_at));
     return true;
   }
   return false;
 }
 
 void WorkerPool::Cancel(std::uint64_t job_id, Deadline give_up_at) {
-  for (const auto& slot : slots_) {
-    if (slot->state != WorkerState::kBusy || slot->job.id != job_id) continue;
-    (void)SendFrame(slot->process->socket(), wire::Encode(wire::Cancel{}));
-    slot->give_up_at = std::min(slot->give_up_at, give_up_at);
-    slot->limit.Start(TimeLeft(slot->give_up_at));
+  for (const auto& worker : workers_) {
+    if (worker->state != WorkerState::kBusy || worker->job.id != job_id) continue;
+    (void)SendFrame(worker->process->socket(), wire::Encode(wire::Cancel{}));
+    worker->give_up_at = std::min(worker->give_up_at, give_up_at);
+    worker->timer.Start(TimeLeft(worker->give_up_at));
   }
 }
 
 void WorkerPool::OnLockRecreated() {
-  for (const auto& slot : slots_) {
-    if (slot->state == WorkerState::kBusy) {
-      slot->has_old_lock = true;
-    } else if (slot->state != WorkerState::kDown) {
-      Replace(*slot, WorkerRestart::kLockGone, "the lock was created again");
+  for (const auto& worker : workers_) {
+    if (worker->state == WorkerState::kBusy) {
+      worker->has_old_lock = true;
+    } else if (worker->state != WorkerState::kDown) {
+      Replace(*worker, WorkerRestart::kLockGone, "the lock was created again");
     }
   }
-  for (const auto& slot : slots_) {
-    if (!slot->reports_lock_gone) continue;
-    EndJob(*slot, wire::NotStarted{slot->job.id, wire::NotStarted::Why::kLockGone});
+  for (const auto& worker : workers_) {
+    if (!worker->reports_lock_gone) continue;
+    EndJob(*worker, wire::NotStarted{worker->job.id, wire::NotStarted::Why::kLockGone});
   }
 }
 
 void WorkerPool::OnLockIntact() {
-  for (const auto& slot : slots_) {
-    if (!slot->reports_lock_gone) continue;
-    Replace(*slot, WorkerRestart::kProtocol, "it reported a loss of the lock that is not lost");
+  for (const auto& worker : workers_) {
+    if (!worker->reports_lock_gone) continue;
+    Replace(*worker, WorkerRestart::kProtocol, "it reported a loss of the lock that is not lost");
   }
 }
 
 void WorkerPool::Stop() {
-  const Deadline limit = Clock::now() + kLeaveWithin;
-  for (const auto& slot : slots_) {
-    slot->socket_watch.reset();
-    slot->exit_watch.reset();
-    if (slot->process) slot->process->CloseSocket();
+  const Deadline limit = Clock::now() + kExitWithin;
+  for (const auto& worker : workers_) {
+    worker->socket_watch.reset();
+    worker->exit_watch.reset();
+    if (worker->process) worker->process->CloseSocket();
   }
-  for (const auto& slot : slots_) {
-    if (slot->process) slot->process->AwaitExit(limit);
+  for (const auto& worker : workers_) {
+    if (worker->process) AwaitExit(worker->process->pidfd(), limit);
   }
-  slots_.clear();
+  workers_.clear();
   death_watch_.reset();
   if (orphans_) orphans_->SweepAll(Clock::now() + kOrphansEndWithin);
 }
 
 std::size_t WorkerPool::CountIn(WorkerState state) const {
-  return static_cast<std::size_t>(std::count_if(
-      slots_.begin(), slots_.end(), [state](const auto& slot) { return slot->state == state; }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      workers_, [state](const auto& worker) { return worker->state == state; }));
 }
 
 bool WorkerPool::AnyAlive() const {
@@ -193,170 +180,175 @@ bool WorkerPool::AnyAlive() const {
 
 std::optional<SandboxReport> WorkerPool::WeakestSandbox() const {
   std::optional<SandboxReport> weakest;
-  for (const auto& slot : slots_) {
-    if (slot->state != WorkerState::kIdle && slot->state != WorkerState::kBusy) continue;
-    if (!weakest) weakest = slot->sandbox;
-    Weaken(weakest->worker, slot->sandbox.worker);
-    Weaken(weakest->iperf3, slot->sandbox.iperf3);
+  for (const auto& worker : workers_) {
+    if (worker->state != WorkerState::kIdle && worker->state != WorkerState::kBusy) continue;
+    if (!weakest) weakest = worker->sandbox;
+    Weaken(weakest->worker, worker->sandbox.worker);
+    Weaken(weakest->iperf3, worker->sandbox.iperf3);
   }
   return weakest;
 }
 
 bool WorkerPool::IsWorker(pid_t pid) const {
-  return std::any_of(slots_.begin(), slots_.end(), [pid](const auto& slot) {
-    return slot->process != nullptr && slot->process->pid() == pid;
+  return std::ranges::any_of(workers_, [pid](const auto& worker) {
+    return worker->process != nullptr && worker->process->pid() == pid;
   });
 }
 
-bool WorkerPool::OnReadable(Slot& slot) {
-  switch (ReceiveFrame(slot.process->socket(), receive_buffer_, true)) {
+bool WorkerPool::OnReadable(Worker& worker) {
+  switch (ReceiveFrame(worker.process->socket(), receive_buffer_, true)) {
     case ReceiveOutcome::kFrame:
       break;
     case ReceiveOutcome::kNothingYet:
       return false;
     case ReceiveOutcome::kClosed:
-      Replace(slot, WorkerRestart::kCrashed, "closed its socket");
+      Replace(worker, WorkerRestart::kCrashed, "closed its socket");
       return false;
     case ReceiveOutcome::kFailed:
-      Replace(slot, WorkerRestart::kProtocol, "oversize frame");
+      Replace(worker, WorkerRestart::kProtocol, "oversize frame");
       return false;
   }
   auto event = wire::DecodeEvent(receive_buffer_);
   if (!event) {
-    Replace(slot, WorkerRestart::kProtocol, event.error().message);
-  } else if (!std::visit([&](auto& message) { return Handle(slot, message); }, *event)) {
-    Replace(slot, WorkerRestart::kProtocol, "a message that does not answer its job");
+    Replace(worker, WorkerRestart::kProtocol, event.error().message);
+  } else if (!std::visit([&](auto& message) { return Handle(worker, message); }, *event)) {
+    Replace(worker, WorkerRestart::kProtocol, "a message that does not answer its job");
   }
   return true;
 }
 
-bool WorkerPool::Handle(Slot& slot, WorkerReady& ready) {
-  if (slot.state != WorkerState::kStarting) return false;
+bool WorkerPool::Handle(Worker& worker, WorkerReady& ready) {
+  if (worker.state != WorkerState::kStarting) return false;
   latest_error_.clear();
   if (!latest_ready_) StartOthers();
-  slot.sandbox = ready.sandbox;
+  worker.sandbox = ready.sandbox;
   latest_ready_ = std::move(ready);
-  slot.limit.Stop();
-  slot.state = WorkerState::kIdle;
-  slot.ready_since = Clock::now();
+  worker.timer.Stop();
+  worker.state = WorkerState::kIdle;
+  worker.ready_since = Clock::now();
   idle_.Start(nanoseconds(0));
   return true;
 }
 
 void WorkerPool::StartOthers() {
-  for (const auto& slot : slots_) {
-    if (slot->process == nullptr) slot->respawn.Start(kOthersAfter);
+  for (const auto& worker : workers_) {
+    if (worker->process == nullptr) worker->timer.Start(kOthersAfter);
   }
 }
 
-bool WorkerPool::Handle(Slot& slot, wire::SetUpFailed& failed) {
-  if (slot.state != WorkerState::kStarting) return false;
+bool WorkerPool::Handle(Worker& worker, wire::SetUpFailed& failed) {
+  if (worker.state != WorkerState::kStarting) return false;
   latest_error_ = failed.why;
-  Replace(slot, WorkerRestart::kNotReady, failed.why);
+  Replace(worker, WorkerRestart::kNotReady, failed.why);
   // Perhaps because the lock was deleted: then it exists again before the next attempt.
   if (latest_ready_) lock_gone_.Start(nanoseconds(0));
   return true;
 }
 
-bool WorkerPool::Handle(Slot& slot, wire::Started& started) {
-  const Job& job = slot.job;
-  const bool is_plausible = slot.Runs(started.job_id) && !slot.started &&
+bool WorkerPool::Handle(Worker& worker, wire::Started& started) {
+  const Job& job = worker.job;
+  const bool is_plausible = worker.Runs(started.job_id) && !worker.started &&
                             started.period_seconds <= job.test.period_seconds &&
                             (job.lock_key != kNoLock || !started.recovered_lock);
   if (!is_plausible) return false;
-  slot.started = true;
+  worker.started = true;
   hooks_.on_job_event(started);
   return true;
 }
 
-bool WorkerPool::Handle(Slot& slot, wire::Finished& finished) {
+bool WorkerPool::Handle(Worker& worker, wire::Finished& finished) {
   const TestResult& result = finished.result;
-  const bool is_plausible = slot.started ? !result || HasDirectionsOf(slot.job, *result)
-                                         : !result && result.error().reason == FailureReason::kExec;
-  if (!slot.Runs(finished.job_id) || !is_plausible) return false;
-  EndJob(slot, finished);
+  const bool is_plausible = worker.started
+                                ? !result || HasDirectionsOf(worker.job, *result)
+                                : !result && result.error().reason == FailureReason::kExec;
+  if (!worker.Runs(finished.job_id) || !is_plausible) return false;
+  EndJob(worker, finished);
   return true;
 }
 
-bool WorkerPool::Handle(Slot& slot, wire::NotStarted& not_started) {
+bool WorkerPool::Handle(Worker& worker, wire::NotStarted& not_started) {
   using Why = wire::NotStarted::Why;
   const Why why = not_started.why;
   const bool needs_lock = why == Why::kLockTimeout || why == Why::kLockGone;
-  if (!slot.Runs(not_started.job_id) || slot.started) return false;
-  if (needs_lock && slot.job.lock_key == kNoLock) return false;
-  // Several workers may report the same deletion: one that is to be replaced for it anyway means
-  // the lock as it had it.
-  if (why == Why::kLockGone && !slot.has_old_lock) {
-    slot.reports_lock_gone = true;
+  if (!worker.Runs(not_started.job_id) || worker.started) return false;
+  if (needs_lock && worker.job.lock_key == kNoLock) return false;
+  // Several workers may report the same deletion: one that has the old lock is replaced anyway.
+  if (why == Why::kLockGone && !worker.has_old_lock) {
+    worker.reports_lock_gone = true;
     lock_gone_.Start(nanoseconds(0));
   } else {
-    EndJob(slot, not_started);
+    EndJob(worker, not_started);
   }
   return true;
 }
 
-void WorkerPool::EndJob(Slot& slot, const JobEvent& event) {
-  slot.limit.Stop();
-  slot.state = WorkerState::kIdle;
-  slot.reports_lock_gone = false;
-  if (slot.has_old_lock) Replace(slot, WorkerRestart::kLockGone, "the lock was created again");
+void WorkerPool::EndJob(Worker& worker, const JobEvent& event) {
+  worker.timer.Stop();
+  worker.state = WorkerState::kIdle;
+  worker.reports_lock_gone = false;
+  if (worker.has_old_lock) Replace(worker, WorkerRestart::kLockGone, "the lock was created again");
   idle_.Start(nanoseconds(0));
   hooks_.on_job_event(event);
 }
 
-void WorkerPool::OnExit(Slot& slot) {
-  // The end of its job may still be in the socket, and counts.
-  const WorkerProcess* process = slot.process.get();
-  while (slot.state == WorkerState::kBusy && OnReadable(slot)) {
+void WorkerPool::OnExit(Worker& worker) {
+  // The end of its job may still be in the socket.
+  const WorkerProcess* process = worker.process.get();
+  while (worker.state == WorkerState::kBusy && OnReadable(worker)) {
   }
-  if (slot.process.get() != process) return;
-  Replace(slot, WorkerRestart::kCrashed, "died");
+  if (worker.process.get() != process) return;
+  Replace(worker, WorkerRestart::kCrashed, "died");
 }
 
-void WorkerPool::OnTimeout(Slot& slot) {
-  if (slot.state == WorkerState::kStarting) {
-    Replace(slot, WorkerRestart::kNotReady, "not ready in time");
-  } else if (slot.state == WorkerState::kBusy) {
-    Replace(slot, WorkerRestart::kHung, "past its deadline");
+void WorkerPool::OnTimeout(Worker& worker) {
+  if (!worker.process) {
+    if (const Status status = Spawn(worker); !status) {
+      Replace(worker, WorkerRestart::kNotReady, status.error().message);
+    }
+  } else if (worker.state == WorkerState::kStarting) {
+    Replace(worker, WorkerRestart::kNotReady, "not ready in time");
+  } else if (worker.state == WorkerState::kBusy) {
+    Replace(worker, WorkerRestart::kHung, "past its deadline");
   }
 }
 
-void WorkerPool::Replace(Slot& slot, WorkerRestart reason, const std::string& why) {
-  slot.limit.Stop();
-  const bool was_ready = slot.state == WorkerState::kIdle || slot.state == WorkerState::kBusy;
-  slot.socket_watch.reset();
-  slot.exit_watch.reset();
+void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string& why) {
+  worker.timer.Stop();
+  const bool was_ready = worker.state == WorkerState::kIdle || worker.state == WorkerState::kBusy;
+  worker.socket_watch.reset();
+  worker.exit_watch.reset();
   std::string end;
-  const pid_t pid = slot.process ? slot.process->pid() : 0;
-  if (slot.process) end = slot.process->KillAndReap();
-  slot.process.reset();
-  // Now, not when SIGCHLD arrives: the lock may depend on it.
+  const pid_t pid = worker.process ? worker.process->pid() : 0;
+  if (worker.process) end = worker.process->KillAndReap();
+  worker.process.reset();
+  // Now, not on SIGCHLD: an orphan may hold the lock.
   SweepOrphans();
   if (!latest_ready_ && latest_error_.empty()) {
     latest_error_ = settings_.path + " was not ready (" + why + ", " + end +
                     "): is it the worker program, --worker.path?";
   }
   const bool has_new_lock = reason == WorkerRestart::kLockGone;
-  if (has_new_lock || (was_ready && Clock::now() - slot.ready_since >= kHealthyAfter)) {
-    slot.backoff = kFirstBackoff;
+  if (has_new_lock || (was_ready && Clock::now() - worker.ready_since >= kHealthyAfter)) {
+    worker.backoff = kFirstBackoff;
   }
   Log(has_new_lock ? LogLevel::kInfo : LogLevel::kError, "worker replaced",
-      {{"worker", std::to_string(slot.index)},
+      {{"worker", std::to_string(worker.index)},
        {"pid", std::to_string(pid)},
        {"reason", Name(reason)},
        {"detail", why},
        {"end", end}});
-  const bool lost_job = slot.state == WorkerState::kBusy;
-  slot.reports_lock_gone = false;
-  // For a new lock a worker starts at the loop's next turn: a probe that comes before waits for it.
-  slot.state = has_new_lock ? WorkerState::kStarting : WorkerState::kDown;
-  slot.respawn.Start(has_new_lock ? nanoseconds(0) : nanoseconds(slot.backoff));
-  if (!has_new_lock) slot.backoff = std::min<milliseconds>(slot.backoff * 2, kLongestBackoff);
+  const bool lost_job = worker.state == WorkerState::kBusy;
+  worker.reports_lock_gone = false;
+  // After a new lock a worker starts in the loop's next iteration: a new probe waits for it.
+  worker.state = has_new_lock ? WorkerState::kStarting : WorkerState::kDown;
+  worker.timer.Start(has_new_lock ? nanoseconds(0) : nanoseconds(worker.backoff));
+  if (!has_new_lock) worker.backoff = std::min<milliseconds>(worker.backoff * 2, kMaxBackoff);
   hooks_.on_restart(reason);
   if (!lost_job) return;
   hooks_.on_job_event(wire::Finished{
-      slot.job.id, tl::unexpected(TestFailure{FailureReason::kWorkerLost,
-                                              "the worker was replaced while it ran this probe"})});
+      worker.job.id,
+      tl::unexpected(TestFailure{FailureReason::kWorkerLost,
+                                 "the worker was replaced while it ran this probe"})});
 }
 
 void WorkerPool::SweepOrphans() {

@@ -31,7 +31,7 @@ class SpawnSettings {
   SpawnSettings(const SpawnSettings&) = delete;
   SpawnSettings& operator=(const SpawnSettings&) = delete;
 
-  // dup2 onto itself keeps close-on-exec, so POSIX makes posix_spawn clear it instead.
+  // If `socket` is already descriptor 3, posix_spawn clears close-on-exec, unlike dup2.
   void UseSocket(int socket) {
     ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
@@ -39,8 +39,8 @@ class SpawnSettings {
     ::posix_spawn_file_actions_addclosefrom_np(&actions, kWorkerSocketFd + 1);
   }
 
-  // An ignored SIGPIPE would be inherited. With a session of its own a worker gets no Ctrl-C of a
-  // terminal (the supervisor drains on it) and can't signal the supervisor's process group.
+  // An ignored SIGPIPE would be inherited. In a session of its own a worker gets no Ctrl-C from the
+  // terminal, on which the supervisor drains, and can't signal the supervisor's process group.
   void ResetSignals() {
     sigset_t all;
     sigset_t none;
@@ -63,6 +63,12 @@ std::string EndText(const siginfo_t& info) {
 
 }  // namespace
 
+void AwaitExit(int pidfd, Deadline limit) {
+  pollfd exit{pidfd, POLLIN, 0};
+  while (::poll(&exit, 1, PollMilliseconds(limit)) < 0 && errno == EINTR) {
+  }
+}
+
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Spawn(const std::string& path) {
   auto pair = CreateSeqpacketPair();
   if (!pair) return tl::unexpected(pair.error());
@@ -76,7 +82,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Spawn(const std::string& p
   const int error =
       ::posix_spawn(&pid, path.c_str(), &settings.actions, &settings.attributes, argv, environment);
   if (error != 0) return MakeError(ErrnoText("cannot start " + path, error));
-  // Nobody but us reaps this pid, so it can't have been reused.
+  // Only we reap this pid, so it can't have been reused.
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
     const auto failure = ErrnoError("pidfd_open");
@@ -93,12 +99,6 @@ WorkerProcess::WorkerProcess(pid_t pid, UniqueFd pidfd, UniqueFd socket)
     : pid_(pid), pidfd_(std::move(pidfd)), socket_(std::move(socket)) {}
 
 WorkerProcess::~WorkerProcess() { KillAndReap(); }
-
-void WorkerProcess::AwaitExit(Deadline limit) const {
-  pollfd exit{pidfd_.get(), POLLIN, 0};
-  while (::poll(&exit, 1, PollMilliseconds(limit)) < 0 && errno == EINTR) {
-  }
-}
 
 std::string WorkerProcess::KillAndReap() {
   if (reaped_) return {};

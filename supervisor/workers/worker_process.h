@@ -12,6 +12,9 @@
 
 namespace iperf3_exporter {
 
+// Waits until the process of `pidfd` has exited, but not past `limit`.
+void AwaitExit(int pidfd, Deadline limit);
+
 class WorkerProcess {
  public:
   // Starts `path` with the socket as descriptor 3, our standard error, /dev/null as standard input
@@ -19,8 +22,8 @@ class WorkerProcess {
   // signal is bound to the thread that starts it.
   [[nodiscard]] static Result<std::unique_ptr<WorkerProcess>> Spawn(const std::string& path);
 
-  // Kills the worker if it is alive (its iperf3 dies with it) and reaps it. The OrphanReaper kills
-  // whatever else it had started.
+  // Kills the worker, if it is alive, and reaps it. iperf3 dies with it; the OrphanReaper kills
+  // anything else that it has started.
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
@@ -29,12 +32,11 @@ class WorkerProcess {
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
   [[nodiscard]] int socket() const { return socket_.get(); }
 
-  // A worker whose socket is closed exits. AwaitExit waits for that until `limit`.
+  // A worker whose socket is closed exits.
   void CloseSocket() { socket_.Reset(); }
-  void AwaitExit(Deadline limit) const;
 
   // Kills the worker and returns how it ended: "exit status 1", "signal 9". Blocks until it has
-  // been reaped, which takes as long as SIGKILL needs.
+  // been reaped.
   std::string KillAndReap();
 
  private:

@@ -1,5 +1,4 @@
-// What state a worker is in, and why one had to be replaced: as the exporter's metrics and log
-// lines name it.
+// The states of a worker, and the reasons for a replacement, as metrics and log lines name them.
 #pragma once
 
 #include <array>
@@ -19,11 +18,11 @@ inline constexpr std::array<std::string_view, 4> kWorkerStateNames = {
 };
 
 enum class WorkerRestart : std::uint8_t {
-  kCrashed,   // it ended by itself, or by a signal that we did not send
+  kCrashed,   // it ended, but not by a signal of ours
   kProtocol,  // it broke the protocol
   kNotReady,  // it was not ready in time, or reported that it can't work
-  kHung,      // it had not ended its job when the pool gave up on it
-  kLockGone,  // the lock's files were deleted under it
+  kHung,      // it had not ended its job in time
+  kLockGone,  // the lock's files were deleted
 };
 
 inline constexpr std::array<std::string_view, 5> kWorkerRestartNames = {

@@ -1,6 +1,6 @@
-// A worker that does what its program name says, after "rogue_worker_": one hazard each.
-// The tests make a link of that name and give it to the supervisor as --worker.path. Under a name
-// with "second_" before that only worker 1 does it; any other becomes the real worker.
+// A worker with the hazard that its program name says after "rogue_worker_". The tests create a
+// link of that name as --worker.path. With "second_" before it only worker 1 misbehaves; the others
+// become the real worker.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,14 +22,13 @@ namespace {
 constexpr int kSocketFd = 3;
 constexpr int kExitCannotExecute = 2;
 
-// Targets by which tests tell any rogue what to do: to behave, to behave when it is told to cancel,
-// never to end a test that it has started, or never to start one.
+// Targets at which any rogue behaves, never ends the test, ends it on a cancel, or never starts it.
 constexpr char kGoodTarget[] = "127.0.0.2";
 constexpr char kSilentTarget[] = "127.0.0.3";
 constexpr char kGoodAfterCancelTarget[] = "127.0.0.4";
 constexpr char kAtLockTarget[] = "127.0.0.5";
 
-// What a page, a log line or a terminal must not get as it is.
+// Must be escaped in pages and log lines.
 constexpr char kHostileText[] = "\"}\n# x\r\n\x1b[31m\xff<script>";
 
 void Send(const wire::Frame& frame) { (void)SendFrame(kSocketFd, frame); }
@@ -59,13 +58,13 @@ wire::Finished Failed(const Job& job, FailureReason reason, const std::string& d
   return {job.id, tl::unexpected(TestFailure{reason, detail})};
 }
 
-// Frames that a decoder must not take, made from a good one.
+// Changes a valid frame into one that a decoder must refuse.
 wire::Frame WithByte(wire::Frame frame, std::size_t offset, int value) {
   frame[offset] = static_cast<std::byte>(value);
   return frame;
 }
 
-// Every layer but, with the mode of that name, seccomp of the second worker's iperf3.
+// With every layer; in mode "weak_second" without seccomp of the second worker's iperf3.
 WorkerReady Ready(const std::string& mode, const WorkerConfig& config) {
   WorkerReady ready{.iperf3 = {.version = "3.12"}};
   ready.sandbox.worker.fill(LayerState::kEnabled);
@@ -80,7 +79,7 @@ WorkerReady Ready(const std::string& mode, const WorkerConfig& config) {
   return ready;
 }
 
-// Holds the job's lock for ever, by processes that do not end with this one.
+// Holds the job's lock forever, in processes that do not end with this one.
 [[noreturn]] void LeaveOrphans(const WorkerConfig& config, const Job& job) {
   static std::unique_ptr<HostLock> host_lock;
   static HeldLock held;
@@ -96,7 +95,7 @@ WorkerReady Ready(const std::string& mode, const WorkerConfig& config) {
   Silence();
 }
 
-// Ends of a job that started, which the supervisor must not take; empty for a mode that has none.
+// Ends of a started job that the supervisor must refuse; empty for a mode that has none.
 wire::Frame BadEnd(const std::string& mode, const Job& job) {
   wire::Finished end = GoodEnd(job);
   Measurement& measurement = *end.result;
@@ -129,7 +128,7 @@ wire::Frame BadEnd(const std::string& mode, const Job& job) {
   return wire::Encode(end);
 }
 
-// First messages about a job that the supervisor must not take; empty for a mode that has none.
+// First messages about a job that the supervisor must refuse; empty for a mode that has none.
 wire::Frame BadStart(const std::string& mode, const Job& job) {
   wire::Started started = StartedJob(job);
   if (mode == "finished_unstarted") return wire::Encode(GoodEnd(job));
@@ -146,7 +145,7 @@ wire::Frame BadStart(const std::string& mode, const Job& job) {
   return wire::Encode(started);
 }
 
-// Ends that are in order as messages, but not true.
+// Valid but false ends.
 wire::Finished Lie(const std::string& mode, const Job& job) {
   if (mode == "busy") return Failed(job, FailureReason::kServerBusy);
   if (mode == "hostile_text") {
@@ -194,7 +193,7 @@ class Rogue {
     const bool behaves = job.target == kGoodTarget || job.target == kSilentTarget ||
                          job.target == kGoodAfterCancelTarget;
     if (!behaves && (SendBad(BadStart(mode_, job)) || SaysNotStarted(job))) return;
-    // Its second end of the first job, where the start of the next should be.
+    // A second end of the first job instead of the start of the next.
     if (!behaves && mode_ == "twice_late" && last_) return Say(*last_);
     if (!behaves) MisbehaveAtStart(job);
     Say(StartedJob(job));
@@ -250,7 +249,7 @@ class Rogue {
   std::optional<wire::Finished> last_;
 };
 
-// The first message stays where it is, for the program that we may become.
+// Does not consume the message: this process may become the real worker.
 std::uint32_t PeekIndex() {
   wire::Frame frame(wire::kMaxFrameBytes);
   const ssize_t got = ::recv(kSocketFd, frame.data(), frame.size(), MSG_PEEK);

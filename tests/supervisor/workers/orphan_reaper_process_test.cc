@@ -1,4 +1,4 @@
-// Real children and children's children, and who of them is ended.
+// Real children and grandchildren.
 #include "supervisor/workers/orphan_reaper.h"
 
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@ using std::chrono::seconds;
 
 bool IsNobody(pid_t) { return false; }
 
-// A process that does nothing until it is killed, with `depth` more below it, each in a session of
-// its own. Returns when the lowest one runs.
+// A process that waits to be killed, with a chain of `depth` descendants, each in a session of its
+// own. Returns when the last one runs.
 pid_t StartChain(int depth) {
   std::array<int, 2> started{};
   EXPECT_EQ(::pipe(started.data()), 0);
@@ -43,7 +43,7 @@ void End(pid_t pid) {
 
 bool HasNoChildren() { return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD; }
 
-TEST(OrphanReaperTest, EndsEveryGenerationOfOrphans) {
+TEST(OrphanReaperTest, KillsEveryGenerationOfOrphans) {
   OrphanReaper reaper;
   StartChain(3);
   reaper.SweepAll(Clock::now() + seconds(30));
@@ -63,7 +63,7 @@ TEST(OrphanReaperTest, LeavesWorkersAlone) {
   EXPECT_TRUE(HasNoChildren());
 }
 
-TEST(OrphanReaperTest, LeavesAloneWhatWasThereBefore) {
+TEST(OrphanReaperTest, LeavesInheritedChildrenAlone) {
   const pid_t inherited = StartChain(0);
   OrphanReaper reaper;
   StartChain(0);
@@ -73,7 +73,7 @@ TEST(OrphanReaperTest, LeavesAloneWhatWasThereBefore) {
   EXPECT_TRUE(HasNoChildren());
 }
 
-TEST(OrphanReaperTest, ReapsTheDeadBehindADeadWorker) {
+TEST(OrphanReaperTest, ReapsADeadOrphanOfADeadWorker) {
   OrphanReaper reaper;
   const pid_t worker = StartChain(0);
   const pid_t orphan = StartChain(0);
@@ -88,7 +88,7 @@ TEST(OrphanReaperTest, ReapsTheDeadBehindADeadWorker) {
   EXPECT_TRUE(HasNoChildren());
 }
 
-TEST(OrphanReaperTest, NothingToSweepIsNoWait) {
+TEST(OrphanReaperTest, DoesNotWaitWithoutOrphans) {
   OrphanReaper reaper;
   const Deadline start = Clock::now();
   reaper.Sweep(IsNobody);

@@ -23,7 +23,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What makes any rogue behave: at once, never ending its test, or ending it when it is cancelled.
+// Targets at which any rogue behaves, never ends its test, or ends it when it is cancelled.
 constexpr char kGood[] = "127.0.0.2";
 constexpr char kSilent[] = "127.0.0.3";
 constexpr char kGoodAfterCancel[] = "127.0.0.4";
@@ -79,7 +79,7 @@ class WorkerPoolTest : public testing::Test {
 
   void Break() { ::event_base_loopbreak(base_.get()); }
 
-  // Turns the loop until `condition`; ends a test that never gets there.
+  // Runs the loop until `condition` holds. Throws after 30 seconds.
   template <typename Condition>
   void LoopUntil(Condition condition) {
     const Deadline limit = Clock::now() + seconds(30);
@@ -91,8 +91,7 @@ class WorkerPoolTest : public testing::Test {
     }
   }
 
-  // On a loaded machine a worker may be replaced because it was not ready in time; the restarts
-  // from here on are what the test is about.
+  // Forgets the restarts of workers that were not ready in time on a loaded machine.
   void AwaitIdle(std::size_t count) {
     LoopUntil([&] { return pool_->CountIn(WorkerState::kIdle) >= count; });
     restarts_.clear();
@@ -106,7 +105,7 @@ class WorkerPoolTest : public testing::Test {
     return job;
   }
 
-  // Hands the job to an idle worker, which has so much time for it.
+  // Hands the job to an idle worker with a time limit.
   [[nodiscard]] bool TryRun(const Job& job, std::chrono::nanoseconds time = seconds(90)) {
     return pool_->TryRun(job, Clock::now() + time);
   }
@@ -132,12 +131,12 @@ class WorkerPoolTest : public testing::Test {
   std::set<std::uint64_t> started_;
   std::map<std::uint64_t, TestResult> results_;
   std::map<std::uint64_t, wire::NotStarted::Why> not_started_;
-  bool lock_gone_ = false;  // what its owner finds when a worker reports it
+  bool lock_gone_ = false;  // what the owner finds after a worker's report
   int lock_gone_reports_ = 0;
   std::uint64_t next_id_ = 1;
 };
 
-TEST_F(WorkerPoolTest, GivesTheResultOfAGoodWorker) {
+TEST_F(WorkerPoolTest, ReturnsTheResultOfAWorker) {
   StartPool("good", 2);
   const Job job = MakeJob();
   EXPECT_TRUE(RunJob(job));
@@ -156,7 +155,7 @@ TEST_F(WorkerPoolTest, TellsTheOtherWorkersWhatTheFirstHasFoundOut) {
   EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12+");
 }
 
-TEST_F(WorkerPoolTest, TheWeakestSandboxCounts) {
+TEST_F(WorkerPoolTest, ReportsTheWeakestSandbox) {
   StartPool("weak_second", 3);
   EXPECT_FALSE(pool_->WeakestSandbox());
   AwaitIdle(3);
@@ -176,7 +175,7 @@ struct Breach {
 
 class WorkerPoolBreachTest : public WorkerPoolTest, public testing::WithParamInterface<Breach> {};
 
-TEST_P(WorkerPoolBreachTest, CostsItsJobAndTheWorkerOnly) {
+TEST_P(WorkerPoolBreachTest, FailsOnlyItsJob) {
   StartPool(GetParam().mode, 2);
   AwaitIdle(2);
   const Job in_flight = MakeJob(kGoodAfterCancel);
@@ -185,7 +184,7 @@ TEST_P(WorkerPoolBreachTest, CostsItsJobAndTheWorkerOnly) {
   const TestResult lost = RunJob(MakeJob(), hangs ? milliseconds(50) : milliseconds(20'000));
   EXPECT_EQ(ReasonOf(lost), FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{GetParam().restart});
-  // The one that takes its place works, and the other one has not noticed.
+  // Its replacement works, and the other worker is not affected.
   EXPECT_TRUE(RunJob(MakeJob(kGood)));
   EXPECT_FALSE(IsOver(in_flight.id));
   pool_->Cancel(in_flight.id, Clock::now() + seconds(30));
@@ -228,14 +227,14 @@ TEST_F(WorkerPoolTest, ASecondAnswerIsABreach) {
   EXPECT_EQ(restarts_.front(), WorkerRestart::kProtocol);
 }
 
-TEST_F(WorkerPoolTest, ASecondAnswerIsNotTakenForTheNextOne) {
+TEST_F(WorkerPoolTest, ASecondAnswerIsNotThatOfTheNextJob) {
   StartPool("twice_late", 1);
   EXPECT_TRUE(RunJob(MakeJob()));
   EXPECT_EQ(ReasonOf(RunJob(MakeJob())), FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kProtocol});
 }
 
-TEST_F(WorkerPoolTest, AnErrorTextIsHandedOnCutButUnread) {
+TEST_F(WorkerPoolTest, PassesOnAnErrorTextCutButUnchanged) {
   StartPool("hostile_text", 1);
   const TestResult result = RunJob(MakeJob());
   EXPECT_EQ(ReasonOf(result), FailureReason::kServerError);
@@ -243,10 +242,9 @@ TEST_F(WorkerPoolTest, AnErrorTextIsHandedOnCutButUnread) {
   EXPECT_TRUE(restarts_.empty());
 }
 
-// Before it was ready there is no job to lose.
 class WorkerPoolStartTest : public WorkerPoolTest, public testing::WithParamInterface<Breach> {};
 
-TEST_P(WorkerPoolStartTest, NothingIsTakenFromAWorkerThatIsNotReady) {
+TEST_P(WorkerPoolStartTest, AcceptsNothingFromAWorkerThatIsNotReady) {
   StartPool(GetParam().mode, 1);
   LoopUntil([this] { return !restarts_.empty(); });
   EXPECT_EQ(restarts_.front(), GetParam().restart);
@@ -286,14 +284,14 @@ class LockedConfig {
   WorkerConfig config_;
 };
 
-TEST_F(WorkerPoolTest, AnOrphanDoesNotKeepTheLock) {
+TEST_F(WorkerPoolTest, AnOrphanDoesNotHoldTheLock) {
   const LockedConfig lock;
   StartPool("orphan", 1, lock.config());
   Job job = MakeJob();
   job.lock_key = MakeLockKey("host");
   job.times.kill_at = Clock::now() + seconds(20);
   EXPECT_EQ(ReasonOf(RunJob(job, milliseconds(500))), FailureReason::kWorkerLost);
-  // The first orphan's child becomes ours when the orphan has died, which the loop is told.
+  // The orphan's child becomes ours when the orphan has died.
   std::optional<bool> acquired;
   LoopUntil([&] {
     if (pool_->CountIn(WorkerState::kIdle) == 1) acquired = lock.CanAcquire();
@@ -302,7 +300,7 @@ TEST_F(WorkerPoolTest, AnOrphanDoesNotKeepTheLock) {
   EXPECT_EQ(acquired, true);
 }
 
-TEST_F(WorkerPoolTest, StopEndsWhatAHungWorkerHadStarted) {
+TEST_F(WorkerPoolTest, StopKillsWhatAHungWorkerHasStarted) {
   const LockedConfig lock;
   StartPool("orphan", 1, lock.config());
   AwaitIdle(1);
@@ -320,16 +318,16 @@ TEST_F(WorkerPoolTest, StopEndsWhatAHungWorkerHadStarted) {
   EXPECT_TRUE(lock.CanAcquire());
 }
 
-TEST_F(WorkerPoolTest, AWorkerThatDiesAtStartIsTriedAgainLaterAndLater) {
+TEST_F(WorkerPoolTest, ReplacesAWorkerThatDiesAtStartWithBackoff) {
   StartPool("crash_at_start", 1);
   const Deadline start = Clock::now();
   LoopUntil([this] { return restarts_.size() >= 4; });
-  // 100, 200 and 400 ms of back-off lie between the first and the fourth.
+  // Back-off of 100, 200 and 400 ms between the first and the fourth.
   EXPECT_GE(Clock::now() - start, milliseconds(700));
   EXPECT_FALSE(pool_->AnyAlive());
 }
 
-TEST_F(WorkerPoolTest, AJobThatFindsNoIdleWorkerIsNotTaken) {
+TEST_F(WorkerPoolTest, RefusesAJobWithoutAnIdleWorker) {
   StartPool("good", 1);
   AwaitIdle(1);
   ASSERT_TRUE(TryRun(MakeJob(kGoodAfterCancel)));
@@ -345,7 +343,7 @@ TEST_F(WorkerPoolTest, ReportsTheStartOfAJobBeforeItsEnd) {
   EXPECT_FALSE(IsOver(job.id));
 }
 
-TEST_F(WorkerPoolTest, AJobThatIsNotStartedCostsNoWorker) {
+TEST_F(WorkerPoolTest, AJobThatIsNotStartedKillsNoWorker) {
   StartPool("lock_timeout", 1);
   AwaitIdle(1);
   Job job = MakeJob();
@@ -357,7 +355,7 @@ TEST_F(WorkerPoolTest, AJobThatIsNotStartedCostsNoWorker) {
   EXPECT_TRUE(restarts_.empty());
 }
 
-TEST_F(WorkerPoolTest, ACancelThatIsNotHeardEndsTheWorker) {
+TEST_F(WorkerPoolTest, KillsAWorkerThatIgnoresACancel) {
   StartPool("silence", 1);
   AwaitIdle(1);
   const Job job = MakeJob();
@@ -369,7 +367,7 @@ TEST_F(WorkerPoolTest, ACancelThatIsNotHeardEndsTheWorker) {
   EXPECT_EQ(restarts_.front(), WorkerRestart::kHung);
 }
 
-TEST_F(WorkerPoolTest, ACancelGivesNoWorkerMoreTime) {
+TEST_F(WorkerPoolTest, ACancelDoesNotExtendTheTimeOfAWorker) {
   StartPool("silence", 1);
   AwaitIdle(1);
   const Job job = MakeJob();
@@ -379,7 +377,7 @@ TEST_F(WorkerPoolTest, ACancelGivesNoWorkerMoreTime) {
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kHung});
 }
 
-TEST_F(WorkerPoolTest, ANewLockReplacesIdleWorkersNowAndBusyOnesAfterTheirJob) {
+TEST_F(WorkerPoolTest, ANewLockReplacesIdleWorkersNowAndBusyOnesLater) {
   StartPool("good", 2);
   AwaitIdle(2);
   const Job job = MakeJob(kGoodAfterCancel);
@@ -394,7 +392,7 @@ TEST_F(WorkerPoolTest, ANewLockReplacesIdleWorkersNowAndBusyOnesAfterTheirJob) {
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>(2, WorkerRestart::kLockGone));
 }
 
-TEST_F(WorkerPoolTest, AWorkerThatInventsALossOfTheLockBreaksTheProtocol) {
+TEST_F(WorkerPoolTest, AFalseReportOfALostLockBreaksTheProtocol) {
   StartPool("lock_gone", 1);
   Job job = MakeJob();
   job.lock_key = MakeLockKey("host");
@@ -403,11 +401,11 @@ TEST_F(WorkerPoolTest, AWorkerThatInventsALossOfTheLockBreaksTheProtocol) {
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kProtocol});
 }
 
-TEST_F(WorkerPoolTest, ALossOfTheLockReplacesEveryWorkerOnce) {
+TEST_F(WorkerPoolTest, ALostLockReplacesEveryWorkerOnce) {
   StartPool("lock_gone", 2);
   lock_gone_ = true;
   AwaitIdle(2);
-  // The second reports the same deletion, perhaps when nothing is gone any more.
+  // The second reports the same deletion, perhaps after the repair.
   for (int i = 0; i < 2; ++i) {
     Job job = MakeJob();
     job.lock_key = MakeLockKey("host");

@@ -6,7 +6,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// What it sends to its group or its terminal reaches nobody else, and what is sent to ours not it.
+// Signals to its process group or terminal reach only it, and signals to ours do not reach it.
 TEST(WorkerProcessTest, HasASessionOfItsOwn) {
   const auto worker = WorkerProcess::Spawn("/bin/cat");
   ASSERT_TRUE(worker) << worker.error().message;
