@@ -59,10 +59,6 @@ bool HttpConnection::HasRequest() const {
   return phase_ == Phase::kHandling || phase_ == Phase::kWriting;
 }
 
-bool HttpConnection::IsWaitingForClient() const {
-  return !HasRequest() && phase_ != Phase::kStreaming;
-}
-
 std::size_t HttpConnection::InputBytes() const {
   return evbuffer_get_length(bufferevent_get_input(bev_.get()));
 }
@@ -78,7 +74,7 @@ void HttpConnection::OnReadable(bufferevent*, void* self) noexcept {
     connection->ReadHead();
   } else if (phase == Phase::kBody) {
     connection->ReadBody();
-  } else if (phase == Phase::kHandling || phase == Phase::kStreaming) {
+  } else if (phase == Phase::kHandling) {
     connection->CheckBacklog();
   }
 }
@@ -120,7 +116,7 @@ void HttpConnection::ReadBody() {
       std::make_shared<HttpExchange>(this, std::exchange(head_, RequestHead()), std::move(body));
   exchange_ = exchange.get();
   context_->on_request(std::move(exchange));
-  if (phase_ != Phase::kHandling && phase_ != Phase::kStreaming) return;
+  if (phase_ != Phase::kHandling) return;
   timer_.Stop();
   if (at_eof_) return Close();
   CheckBacklog();  // More may have arrived together with the request.
@@ -158,31 +154,6 @@ void HttpConnection::Respond(const HttpResponse& response, const std::string& pa
   } else if (phase_ == Phase::kWriting) {  // Otherwise OnWritten has been called already.
     AfterResponse();
   }
-}
-
-void HttpConnection::BeginStream(HttpResponse response, const std::string& path) {
-  context_->on_response(path, response.code);
-  response.length_known = false;
-  phase_ = Phase::kStreaming;
-  const auto headers = context_->response_headers();
-  WriteResponse(bev_.get(), response, {.extra_headers = headers.get()});
-}
-
-void HttpConnection::Append(std::string_view bytes) {
-  const std::size_t limit = context_->limits.max_stream_backlog_bytes;
-  if (OutputBytes() > limit) return;  // being disconnected
-  bufferevent_write(bev_.get(), bytes.data(), bytes.size());
-  if (OutputBytes() <= limit) return;
-  context_->CountRejection("a stream was not read", peer_);
-  bufferevent_trigger_event(bev_.get(), BEV_EVENT_ERROR, BEV_TRIG_DEFER_CALLBACKS);
-}
-
-void HttpConnection::EndStream() {
-  exchange_ = nullptr;
-  keep_alive_ = false;
-  phase_ = Phase::kWriting;
-  timer_.Start(context_->limits.write_timeout);
-  if (OutputBytes() == 0) AfterResponse();
 }
 
 void HttpConnection::OnWritten(bufferevent*, void* self) noexcept {

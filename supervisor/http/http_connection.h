@@ -40,10 +40,10 @@ class HttpConnection {
   // Ends the connection now; destroys this object through HttpContext::on_closed.
   void Close();
 
-  // A request has arrived and its response is not yet completely written. A stream does not count.
+  // A request has arrived and its response is not yet completely written.
   [[nodiscard]] bool HasRequest() const;
   // It is the client's turn to send or to close.
-  [[nodiscard]] bool IsWaitingForClient() const;
+  [[nodiscard]] bool IsWaitingForClient() const { return !HasRequest(); }
   // When the last response was sent; the accept, before the first.
   [[nodiscard]] Deadline idle_since() const { return idle_since_; }
   // The last request was authorized.
@@ -53,9 +53,6 @@ class HttpConnection {
   // From the exchange.
   void MarkAuthorized() { authorized_ = true; }
   void Respond(const HttpResponse& response, const std::string& path, ResponseOptions options);
-  void BeginStream(HttpResponse response, const std::string& path);
-  void Append(std::string_view bytes);
-  void EndStream();
 
  private:
   enum class Phase {
@@ -64,7 +61,6 @@ class HttpConnection {
     kHead,       // the first request, or part of a head
     kBody,       // the head is complete, the body is not
     kHandling,   // the handler has the exchange
-    kStreaming,  // the handler appends to the response
     kWriting,    // the kernel does not have the whole response yet
     kLingering   // after the last response: the client has to close
   };
@@ -105,7 +101,7 @@ class HttpConnection {
   bool keep_alive_ = false;     // another request may follow the response
   bool authorized_ = false;
   Deadline idle_since_ = Clock::now();
-  HttpExchange* exchange_ = nullptr;  // while kHandling or kStreaming
+  HttpExchange* exchange_ = nullptr;  // while kHandling
   std::unique_ptr<ReadWatch> linger_watch_;
   std::size_t dropped_bytes_ = 0;
 };

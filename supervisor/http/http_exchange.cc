@@ -13,13 +13,7 @@ HttpExchange::HttpExchange(HttpConnection* connection, RequestHead head, std::st
       body_(std::move(body)),
       peer_(connection->peer()) {}
 
-HttpExchange::~HttpExchange() {
-  if (streaming_) {
-    EndStream();
-  } else {
-    Reply({.code = 500, .body = "the request was dropped\n"});
-  }
-}
+HttpExchange::~HttpExchange() { Reply({.code = 500, .body = "the request was dropped\n"}); }
 
 void HttpExchange::MarkAuthorized() {
   if (IsPending()) connection_->MarkAuthorized();
@@ -36,22 +30,6 @@ void HttpExchange::Reply(const HttpResponse& response) {
                  .gzip = encoding && AcceptsGzip(*encoding),
                  .keep_alive = head_.keep_alive,
                  .is_http_1_0 = head_.is_http_1_0});
-}
-
-void HttpExchange::BeginStream(HttpResponse response) {
-  if (!IsPending()) return;
-  streaming_ = true;
-  connection_->BeginStream(std::move(response), path());
-}
-
-void HttpExchange::Append(std::string_view bytes) {
-  if (IsPending()) connection_->Append(bytes);
-}
-
-void HttpExchange::EndStream() {
-  if (!IsPending()) return;
-  const auto dropped = std::exchange(on_disconnect_, nullptr);
-  std::exchange(connection_, nullptr)->EndStream();
 }
 
 void HttpExchange::OnDisconnect(std::function<void()> callback) {

@@ -19,7 +19,7 @@ class HttpConnection;
 
 class HttpExchange {
  public:
-  // `connection` must live until Reply, EndStream or OnConnectionClosed.
+  // `connection` must live until Reply or OnConnectionClosed.
   HttpExchange(HttpConnection* connection, RequestHead head, std::string body);
   ~HttpExchange();
   HttpExchange(const HttpExchange&) = delete;
@@ -42,7 +42,7 @@ class HttpExchange {
   [[nodiscard]] std::optional<std::string_view> Header(std::string_view name) const {
     return head_.Field(name);
   }
-  // False after the reply or when the client has gone; true while a stream is open.
+  // False after the reply or when the client has gone.
   [[nodiscard]] bool IsPending() const { return connection_ != nullptr; }
 
   // The request is authorized: unauthorized connections are closed first to make room for new ones.
@@ -51,18 +51,9 @@ class HttpExchange {
   // Sends the response, at most once; does nothing when the client has gone.
   void Reply(const HttpResponse& response);
 
-  // Sends the header fields and `response.body`, and keeps the response open (server-sent events).
-  // It has no length and ends with its connection, at EndStream or when this is destroyed.
-  void BeginStream(HttpResponse response);
-  // Sends more of a stream. A client with a backlog above HttpLimits::max_stream_backlog_bytes is
-  // disconnected; the callback of OnDisconnect follows, not inside this call. Does nothing when the
-  // client has gone.
-  void Append(std::string_view bytes);
-  void EndStream();
-
-  // Calls `callback` at most once: when the client goes away before Reply or EndStream, or when the
-  // server ends. Never inside a call of this class. It may destroy the exchange. It is destroyed
-  // after its call, or at Reply or EndStream.
+  // Calls `callback` at most once: when the client goes away before Reply, or when the server
+  // ends. Never inside a call of this class. It may destroy the exchange. It is destroyed after its
+  // call or at Reply.
   void OnDisconnect(std::function<void()> callback);
 
   // From the connection, once: the client has gone.
@@ -74,7 +65,6 @@ class HttpExchange {
   std::string body_;
   std::string peer_;
   std::function<void()> on_disconnect_;
-  bool streaming_ = false;
   const Deadline received_at_ = Clock::now();
 };
 

@@ -13,8 +13,8 @@ struct HttpResponse {
   int code = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
-  // False: no Content-Length. For a stream, and for a HEAD whose GET has a body that is not known
-  // yet (RFC 9110, 8.6 allows no other length).
+  // False: no Content-Length. For a HEAD whose GET has a body that is not known yet (RFC 9110, 8.6
+  // allows no other length).
   bool length_known = true;
   // The server adds Content-Length, Content-Type, Content-Encoding, Date, Vary and Connection.
   HttpHeaders headers;

@@ -60,7 +60,7 @@ class HttpServer {
   // Closes the listening sockets. Connections stay, so that pending requests are answered and kept
   // connections can still request /ready. Each response from now on ends its connection.
   void StopAccepting();
-  // Requests whose response is not completely written. Streams do not count.
+  // Requests whose response is not completely written.
   [[nodiscard]] std::size_t PendingRequests() const;
 
   [[nodiscard]] const HttpStatistics& statistics() const { return context_.statistics; }

@@ -36,9 +36,6 @@ struct HttpLimits {
   std::size_t max_header_fields = 100;
   // Beyond it 413 and the connection ends.
   std::size_t max_body_bytes = std::size_t{16} << 10;
-  // Bytes of a streamed response that its client has not yet accepted; beyond it the connection is
-  // closed.
-  std::size_t max_stream_backlog_bytes = std::size_t{256} << 10;
   // From accept, or from the first byte of a later request, to the end of its body, TLS handshake
   // included. A total, which no further byte extends.
   std::chrono::milliseconds request_timeout = std::chrono::seconds(10);

@@ -35,7 +35,6 @@ class TlsClient {
   }
   // The server has sent close_notify.
   [[nodiscard]] bool ended() const { return ended_; }
-  void StopReading() { bufferevent_disable(bev_.get(), EV_READ); }
   void SendCloseNotify() { SSL_shutdown(session_.get()); }
   void Close() {
     bev_.reset();
@@ -148,24 +147,6 @@ TEST_F(HttpConnectionTlsTest, NoticesThatTheClientOfAPendingRequestHasGone) {
     ASSERT_TRUE(RunUntil([&] { return gone == 1; })) << close_notify;
     EXPECT_TRUE(Closed());
   }
-}
-
-TEST_F(HttpConnectionTlsTest, StreamsAndDisconnectsAClientThatDoesNotRead) {
-  auto client = ConnectTls();
-  client.Send(Get("/events"));
-  ASSERT_TRUE(RunUntil([&] { return paths_.size() == 1; }));
-  exchanges_[0]->BeginStream({.body = "data: 1\n\n"});
-  exchanges_[0]->Append("data: 2\n\n");
-  ASSERT_TRUE(RunUntilReceived(client, "data: 2\n\n"));
-  int gone = 0;
-  exchanges_[0]->OnDisconnect([&] { ++gone; });
-  client.StopReading();
-  for (int i = 0; i < 400 && gone == 0; ++i) {
-    exchanges_[0]->Append(std::string(10'000, 'x'));
-    RunTurns(2);
-  }
-  EXPECT_EQ(gone, 1);
-  EXPECT_TRUE(Closed());
 }
 
 TEST_F(HttpConnectionTlsTest, AnswersAClientOfPlainHttp) {
