@@ -16,14 +16,14 @@ constexpr std::array kDefects = {
     Iperf3Defect{{3, 18, 0}, {3, 19, 0}, kBurst, "bitrate", HasBurst},
     Iperf3Defect{{0, 0, 0},
                  {3, 11, 0},
-                 "UDP's only sum counts the loss of the omitted seconds",
+                 "the UDP sum includes the loss of the omitted seconds",
                  "omit",
                  [](const TestOptions& test) {
                    return test.protocol == Protocol::kUdp && test.omit_seconds != 0;
                  }},
     Iperf3Defect{{0, 0, 0},
                  {3, 10, 0},
-                 "a download never ends by its bytes",
+                 "a download does not stop after its bytes",
                  "bytes",
                  [](const TestOptions& test) {
                    return test.bytes && test.direction == Direction::kDownload;
