@@ -1,23 +1,20 @@
 #include "supervisor/config/program_paths.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "common/build_info.h"
 #include "common/program_file.h"
+#include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
 
 std::string DirectoryOfThisProgram() {
-  std::array<char, 4096> link{};
-  const ssize_t length = ::readlink("/proc/self/exe", link.data(), link.size());
-  if (length <= 0) return {};
-  const std::string_view path(link.data(), static_cast<std::size_t>(length));
-  return std::string(path.substr(0, path.rfind('/')));
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
 }
 
 }  // namespace
@@ -26,9 +23,7 @@ std::string FindOnPath(const std::string& name) {
   const char* const variable = std::getenv("PATH");
   std::string_view rest = variable != nullptr ? variable : "/usr/local/bin:/usr/bin:/bin";
   while (!rest.empty()) {
-    const std::size_t colon = rest.find(':');
-    const std::string_view directory = rest.substr(0, colon);
-    rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
+    const std::string_view directory = TakeUntil(':', rest);
     if (!directory.starts_with('/')) continue;
     std::string path = std::string(directory) + '/' + name;
     if (OpenProgram(path)) return path;

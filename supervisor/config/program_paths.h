@@ -1,18 +1,18 @@
-// Where the programs are that the exporter starts.
+// The paths of the programs that the exporter starts.
 #pragma once
 
 #include <string>
 
 namespace iperf3_exporter {
 
-// The first executable program of that name in the absolute directories of PATH; empty if there is
+// The first executable program called `name` in the absolute directories of PATH; empty if there is
 // none.
 [[nodiscard]] std::string FindOnPath(const std::string& name);
 
-// The worker program: beside this one, else in the libexec directory; empty if it is in neither.
+// The worker program: beside this program, else in the libexec directory; empty if in neither.
 [[nodiscard]] std::string FindWorker();
 
-// What a path was expected to name; empty when it names a program that can be executed.
+// Empty if `path` is an executable program; otherwise what was expected instead.
 [[nodiscard]] std::string ExpectedProgram(const std::string& path);
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-// How a probe ended: with a report of its test, or refused.
+// The outcome of a probe: a report of its test, or a refusal.
 #pragma once
 
 #include <array>
@@ -14,24 +14,24 @@
 
 namespace iperf3_exporter {
 
-// Of a probe whose test was run, or failed before it could be run (no address, no time).
+// The report of a test that was run, or that failed before (no address, no time).
 struct ProbeReport {
-  std::string target;  // exactly as asked for
+  std::string target;  // exactly as requested
   std::uint16_t port = 0;
-  TestOptions test;                      // as run; its period is 0 when iperf3 was never started
+  TestOptions test;                      // as run; the period is 0 if iperf3 was never started
   std::uint32_t attempts = 0;            // tests that were started
-  std::chrono::nanoseconds duration{0};  // from the request to the answer
+  std::chrono::nanoseconds duration{0};  // from the request to the response
   std::chrono::nanoseconds lock_wait{0};
   TestResult result;
 };
 
-// Why no test was tried: the label `result` of the exporter's metrics.
+// Why no test was attempted: values of the label `result` of iperf3_exporter_probes_total.
 enum class RefusalReason : std::uint8_t {
   kBadRequest,     // 400
   kForbidden,      // 403
-  kQueueFull,      // 503, as all that follow
-  kLockTimeout,    // another test held the lock too long
-  kWorkerTimeout,  // workers are alive, but none was free in time
+  kQueueFull,      // 503, like all below
+  kLockTimeout,    // the lock was not acquired in time
+  kWorkerTimeout,  // no worker was free in time
   kDraining,       // the exporter is shutting down
   kNoWorker,       // no worker is alive
 };

@@ -1,4 +1,4 @@
-// The pages for people and their scripts: landing page, lock status. Pure text from values.
+// The landing page and the lock status. Pure.
 #pragma once
 
 #include <optional>
@@ -13,26 +13,26 @@
 
 namespace iperf3_exporter {
 
-// HTML; every value that is not ours is escaped. Before the first worker is ready the version is
-// empty and the sandbox null.
+// HTML; all values from outside are escaped. Before the first worker is ready the version is empty
+// and the sandbox null.
 [[nodiscard]] std::string BuildLandingPage(const Options& options, std::string_view iperf3_version,
                                            const SandboxReport* sandbox);
 
-// So many of the waiting probes are listed. The page then costs the same however long the queue is,
-// and it is requested most when the queue is long.
+// The maximum number of waiting probes that are listed, so that the page of a long queue stays
+// cheap.
 inline constexpr std::size_t kMaxListedWaiting = 100;
 
 // What /lock-status reports.
 struct LockStatus {
   LockScope scope = LockScope::kHost;
   std::string name;
-  LockMonitor::Status lock;           // one holder at most with scope `host`
-  std::size_t queue_size = 0;         // all that wait
+  LockMonitor::Status lock;           // at most one holder with scope `host`
+  std::size_t queue_size = 0;         // all waiting probes
   std::vector<WaitingProbe> waiting;  // the first of them, in order
 };
 
 // JSON with the fork's keys (is_locked, locked_by, locked_at, lock_duration, queue_size), which
-// speak of the first holder, and ours. Whatever bytes the texts have, the answer is valid JSON.
+// describe the first holder, and ours. Always valid JSON, whatever bytes the texts contain.
 [[nodiscard]] std::string BuildLockStatus(const LockStatus& status,
                                           std::chrono::system_clock::time_point now);
 

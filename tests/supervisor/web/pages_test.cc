@@ -27,7 +27,7 @@ LockHolder Holder(const std::string& target) {
   return holder;
 }
 
-LockStatus Crowd(std::size_t waiting) {
+LockStatus WithWaiting(std::size_t waiting) {
   LockStatus status;
   status.name = "iperf3_exporter";
   status.lock.holders.emplace_back(Holder("192.0.2.1"));
@@ -49,15 +49,15 @@ std::vector<std::string> Keys(const ordered_json& object) {
   return keys;
 }
 
-TEST(PagesTest, LockStatusHasItsKeysInOneOrder) {
+TEST(PagesTest, LockStatusKeepsTheOrderOfItsKeys) {
   const std::vector<std::string> expected = {
       "is_locked", "locked_by", "locked_at", "lock_duration", "queue_size",      "scope",
       "name",      "holder",    "holders",   "recoveries",    "waiting_omitted", "waiting"};
   EXPECT_EQ(Keys(Parse(LockStatus{})), expected);
-  EXPECT_EQ(Keys(Parse(Crowd(2))), expected);
+  EXPECT_EQ(Keys(Parse(WithWaiting(2))), expected);
 }
 
-TEST(PagesTest, LockStatusOfAFreeLockIsNullWhereNobodyHolds) {
+TEST(PagesTest, LockStatusOfAFreeLockHasNulls) {
   LockStatus status;
   status.name = "a";
   status.lock.recoveries = 3;
@@ -76,7 +76,7 @@ TEST(PagesTest, LockStatusOfAFreeLockIsNullWhereNobodyHolds) {
 }
 
 TEST(PagesTest, LockStatusNamesTheHolder) {
-  const ordered_json page = Parse(Crowd(0));
+  const ordered_json page = Parse(WithWaiting(0));
   EXPECT_EQ(page["is_locked"], true);
   EXPECT_EQ(page["locked_by"], "192.0.2.1:5201");
   EXPECT_EQ(page["locked_at"], "2023-11-14T22:13:18.750Z");
@@ -88,7 +88,7 @@ TEST(PagesTest, LockStatusNamesTheHolder) {
   EXPECT_EQ(page["holders"], ordered_json::array({expected}));
 }
 
-TEST(PagesTest, LockStatusOfAHolderThatDidNotSayWhoItIs) {
+TEST(PagesTest, LockStatusOfAnUnknownHolderHasNulls) {
   LockStatus status;
   status.lock.holders.emplace_back(std::nullopt);
   const ordered_json page = Parse(status);
@@ -102,8 +102,8 @@ TEST(PagesTest, LockStatusOfAHolderThatDidNotSayWhoItIs) {
   EXPECT_EQ(page["holder"]["own"], false);
 }
 
-TEST(PagesTest, LockStatusSpeaksOfTheFirstOfSeveralHolders) {
-  LockStatus status = Crowd(0);
+TEST(PagesTest, LockStatusDescribesTheFirstOfSeveralHolders) {
+  LockStatus status = WithWaiting(0);
   status.lock.holders.emplace_back(Holder("second"));
   const ordered_json page = Parse(status);
   EXPECT_EQ(page["holder"]["target"], "192.0.2.1");
@@ -111,8 +111,8 @@ TEST(PagesTest, LockStatusSpeaksOfTheFirstOfSeveralHolders) {
   EXPECT_EQ(page["holders"][1]["target"], "second");
 }
 
-TEST(PagesTest, LockStatusListsWhoWaitsInOrder) {
-  const ordered_json page = Parse(Crowd(3));
+TEST(PagesTest, LockStatusListsWaitingProbesInOrder) {
+  const ordered_json page = Parse(WithWaiting(3));
   EXPECT_EQ(page["queue_size"], 3);
   EXPECT_EQ(page["waiting_omitted"], 0);
   ASSERT_EQ(page["waiting"].size(), 3U);
@@ -127,18 +127,18 @@ TEST(PagesTest, LockStatusListsWhoWaitsInOrder) {
   }
 }
 
-TEST(PagesTest, LockStatusCountsThoseThatItDoesNotList) {
-  const ordered_json page = Parse(Crowd(5000));
+TEST(PagesTest, LockStatusCountsUnlistedProbes) {
+  const ordered_json page = Parse(WithWaiting(5000));
   EXPECT_EQ(page["queue_size"], 5000);
   EXPECT_EQ(page["waiting"].size(), kMaxListedWaiting);
   EXPECT_EQ(page["waiting_omitted"], 5000 - kMaxListedWaiting);
   EXPECT_EQ(page["waiting"].back()["target"], "target-99");
 }
 
-TEST(PagesTest, LockStatusIsJsonWhateverTheTextsHold) {
+TEST(PagesTest, LockStatusIsValidJsonForAnyText) {
   for (const std::string& text : {std::string("\"},\\ \n\x1b\x7f"), std::string("\xff\xc3("),
                                   std::string("a\0b", 3), std::string("</script>é\xe2\x80\xa8")}) {
-    LockStatus status = Crowd(1);
+    LockStatus status = WithWaiting(1);
     status.lock.holders[0]->target = text;
     status.waiting[0].target = text;
     status.name = text;
@@ -149,7 +149,7 @@ TEST(PagesTest, LockStatusIsJsonWhateverTheTextsHold) {
   }
 }
 
-TEST(PagesTest, LandingPageEscapesWhatIsNotOurs) {
+TEST(PagesTest, LandingPageEscapesForeignValues) {
   Options options;
   options.telemetry_path = "/<m>\"'&";
   const SandboxReport sandbox;
@@ -158,7 +158,7 @@ TEST(PagesTest, LandingPageEscapesWhatIsNotOurs) {
   EXPECT_EQ(page.find("<m>"), std::string::npos);
   EXPECT_NE(page.find("&lt;script&gt;"), std::string::npos);
   EXPECT_NE(page.find("/&lt;m&gt;&quot;&#39;&amp;"), std::string::npos);
-  EXPECT_NE(BuildLandingPage(options, "", nullptr).find("not known yet"), std::string::npos);
+  EXPECT_NE(BuildLandingPage(options, "", nullptr).find("unknown so far"), std::string::npos);
 }
 
 }  // namespace
