@@ -32,7 +32,7 @@ struct LiveState {
   std::optional<SandboxReport> sandbox;
   // A layer that the supervisor does without is kNotOffered and has no sample.
   LayerStates supervisor_sandbox{};
-  // Of the web configuration; the time is Unix seconds.
+  // Reloads of the web configuration; the time is Unix seconds.
   bool last_reload_successful = true;
   double last_reload_success_seconds = 0;
 
@@ -59,19 +59,20 @@ class ExporterMetrics {
   // For iperf3_exporter_iperf3_info; a new version replaces the old one.
   void SetIperf3Version(std::string_view version);
 
-  // The complete page. All but the HTTP counters may be up to 100 ms old if no event and no state
-  // has changed. Exceptions (of prometheus-cpp, or for lack of memory) become an Error.
+  // The complete page. process_* may be up to 100 ms old. Exceptions (of prometheus-cpp, or for
+  // lack of memory) become an Error.
   [[nodiscard]] Result<std::shared_ptr<const std::string>> Page(ExpositionFormat format,
                                                                 const LiveState& state,
                                                                 const HttpStatistics& http);
 
  private:
   struct Events;
+  // The counters, for an event: the cached page is no longer valid.
   [[nodiscard]] Events& Change();
 
   std::unique_ptr<Events> events_;
-  // The page without the HTTP counters, by format; empty: to be written again. Kept because a page
-  // is requested far more often than a probe ends.
+  // The page without the HTTP counters, by format; empty: invalid. Cached because a page is
+  // requested far more often than a probe ends.
   std::array<std::string, 2> cache_;
   LiveState cached_state_;
   Clock::time_point cached_at_;

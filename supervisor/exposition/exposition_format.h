@@ -11,8 +11,8 @@ enum class ExpositionFormat : std::uint8_t {
   kOpenMetrics,  // OpenMetrics 1.0
 };
 
-// Evaluates an `Accept` header (RFC 9110, 12.5.1, with q-values; empty: absent). Returns OpenMetrics
-// only if it is named and preferred at least as much as the text format. Pure.
+// Evaluates an `Accept` header (RFC 9110, 12.5.1, with q-values; empty: absent). Returns
+// OpenMetrics only if it is named and preferred at least as much as the text format. Pure.
 [[nodiscard]] ExpositionFormat NegotiateFormat(std::string_view accept);
 
 [[nodiscard]] std::string_view ContentType(ExpositionFormat format);

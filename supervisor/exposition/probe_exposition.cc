@@ -19,8 +19,8 @@ using Measured = DirectionMeasurement;
 
 enum class Scope : std::uint8_t {
   kPlain,      // labelled only in a bidirectional test; after a failure 0 with FailureValues::kZero
-  kUpload,     // one direction, which the name says; absent after a failure
-  kDownload,   // likewise
+  kUpload,     // upload only; absent after a failure
+  kDownload,   // download only; absent after a failure
   kDirection,  // always labelled; absent after a failure
 };
 enum class When : std::uint8_t { kAlways, kTcp, kUdp };
