@@ -52,7 +52,7 @@ ROOMS = {
 OWNERS = {
     "boost/interprocess/": ("common/lock/wakeup.",),
     "simdjson": ("worker/iperf3/report_parser.",),
-    "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/seccomp_rules."),
+    "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/syscall_table."),
     "gflags/": ("supervisor/config/flags.",),
     "yaml-cpp/": ("supervisor/config/web_config.", "supervisor/config/yaml_document."),
     "prometheus/": ("supervisor/exposition/",),

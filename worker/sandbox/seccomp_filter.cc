@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
-#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,7 +19,6 @@
 
 #include "common/unique_fd.h"
 #include "worker/sandbox/resource_limits.h"
-#include "worker/sandbox/seccomp_rules.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -48,50 +46,56 @@ constexpr sock_filter Skip(unsigned test, std::uint32_t value, std::uint8_t then
 
 // The start of every filter: what libseccomp could express only with many rules, because it
 // compares whole registers, and each argument once.
-class FirstRules {
- public:
-  explicit FirstRules(std::uint32_t deny_action) : deny_(BPF_STMT(BPF_RET | BPF_K, deny_action)) {}
+std::vector<sock_filter> FirstRules(std::uint32_t deny_action) {
+  const sock_filter deny = BPF_STMT(BPF_RET | BPF_K, deny_action);
+  std::vector<sock_filter> program;
+  const auto add = [&program](int call, std::initializer_list<sock_filter> rules) {
+    program.push_back(Load(offsetof(seccomp_data, nr)));
+    program.push_back(Skip(BPF_JEQ, static_cast<std::uint32_t>(call), 0,
+                           static_cast<std::uint8_t>(rules.size())));
+    program.insert(program.end(), rules);
+  };
+  // Descriptors 0 to 2 are shared with the supervisor, perhaps with the service manager, or are
+  // iperf3's pipes. No call may change the file behind them, so that nobody truncates the log or
+  // makes it lose lines.
+  for (const int call :
+       {SYS_bind, SYS_connect, SYS_ftruncate, SYS_lseek, SYS_setsockopt, SYS_shutdown}) {
+    add(call, {Load(IntArgument(0)), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny});
+  }
+  add(SYS_fcntl, {Load(IntArgument(1)), Skip(BPF_JEQ, F_SETFL, 0, 3), Load(IntArgument(0)),
+                  Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny});
+  constexpr unsigned kProtection = 2;
+  constexpr unsigned kFlags = 3;
+  constexpr unsigned kDescriptor = 4;
+  add(SYS_mmap, {// Nothing is writable and executable. What is executable is a file below the
+                 // lock's descriptors: the lock's holder table can be written by another mapping.
+                 Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_EXEC, 0, 5),
+                 Skip(BPF_JSET, PROT_WRITE, 3, 0), Load(IntArgument(kDescriptor)),
+                 Skip(BPF_JGE, kLowestLockFd, 1, 0), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny,
+                 // What is shared is writable, which a socket can't be.
+                 Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_WRITE, 3, 0),
+                 Load(IntArgument(kFlags)), Skip(BPF_JSET, MAP_SHARED, 0, 1), deny});
+  return program;
+}
 
-  [[nodiscard]] std::vector<sock_filter> Build() {
-    // Descriptors 0 to 2 are shared with the supervisor, perhaps with the service manager, or are
-    // iperf3's pipes. No call may change the file behind them, so that nobody cuts the log short or
-    // makes it lose lines.
-    for (const int call :
-         {SYS_bind, SYS_connect, SYS_ftruncate, SYS_lseek, SYS_setsockopt, SYS_shutdown}) {
-      Add(call, {Load(IntArgument(0)), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny_});
+Status AddTable(scmp_filter_ctx context, Subject subject, bool with_errors) {
+  for (const SyscallGroup& group : SyscallGroups()) {
+    for (const SyscallRow& row : group.rows) {
+      const int call = ::seccomp_syscall_resolve_name(row.name);
+      // Unknown to this libseccomp, or not a call of this architecture.
+      if (call < 0) continue;
+      for (const SyscallRule& rule : subject == Subject::kWorker ? row.worker : row.iperf3) {
+        if (rule.action != SCMP_ACT_ALLOW && !with_errors) continue;
+        const int error = ::seccomp_rule_add_array(context, rule.action, call,
+                                                   rule.comparison_count, rule.comparisons.data());
+        if (error == 0) continue;
+        return MakeError(
+            ErrnoText("system call filter: rule for " + std::string(row.name), -error));
+      }
     }
-    Add(SYS_fcntl, {Load(IntArgument(1)), Skip(BPF_JEQ, F_SETFL, 0, 3), Load(IntArgument(0)),
-                    Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny_});
-    AddMmap();
-    return std::move(program_);
   }
-
- private:
-  void Add(int call, std::initializer_list<sock_filter> rules) {
-    program_.push_back(Load(offsetof(seccomp_data, nr)));
-    program_.push_back(Skip(BPF_JEQ, static_cast<std::uint32_t>(call), 0,
-                            static_cast<std::uint8_t>(rules.size())));
-    program_.insert(program_.end(), rules);
-  }
-
-  void AddMmap() {
-    constexpr unsigned kProtection = 2;
-    constexpr unsigned kFlags = 3;
-    constexpr unsigned kDescriptor = 4;
-    Add(SYS_mmap,
-        {// Nothing is writable and executable. What is executable is a file below the
-         // lock's descriptors: the lock's holder table can be written by another mapping.
-         Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_EXEC, 0, 5),
-         Skip(BPF_JSET, PROT_WRITE, 3, 0), Load(IntArgument(kDescriptor)),
-         Skip(BPF_JGE, kLowestLockFd, 1, 0), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny_,
-         // What is shared is writable, which a socket can't be.
-         Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_WRITE, 3, 0),
-         Load(IntArgument(kFlags)), Skip(BPF_JSET, MAP_SHARED, 0, 1), deny_});
-  }
-
-  sock_filter deny_;
-  std::vector<sock_filter> program_;
-};
+  return {};
+}
 
 // Appends what libseccomp writes to a descriptor. Far less than a pipe holds.
 Status Export(scmp_filter_ctx context, std::vector<sock_filter>& program) {
@@ -118,6 +122,7 @@ std::uint32_t DenyAction(Subject subject, FilterMode mode) {
   return subject == Subject::kWorker ? SECCOMP_RET_LOG : SECCOMP_RET_USER_NOTIF;
 }
 
+// What stands for `placeholder`; any other number is returned as it is.
 std::uint32_t ValueOf(std::uint32_t placeholder, JobGrants grants) {
   switch (placeholder) {
     case kOwnPidPlaceholder:
@@ -158,33 +163,23 @@ Result<SeccompFilter> SeccompFilter::Build(Subject subject, FilterMode mode) {
     if (call >= 0) ::seccomp_syscall_priority(context.get(), call, 255);
   }
   // The diagnosing worker needs ioctl itself, to answer its listener.
-  const bool answers_habits = mode == FilterMode::kKill || subject == Subject::kIperf3;
-  if (const Status added = AddSeccompRules(context.get(), subject, answers_habits); !added) {
+  const bool with_errors = mode == FilterMode::kKill || subject == Subject::kIperf3;
+  if (const Status added = AddTable(context.get(), subject, with_errors); !added) {
     return tl::unexpected(added.error());
   }
-  std::vector<sock_filter> program = FirstRules(deny).Build();
+  std::vector<sock_filter> program = FirstRules(deny);
   if (const Status exported = Export(context.get(), program); !exported) {
     return tl::unexpected(exported.error());
   }
   return SeccompFilter(std::move(program));
 }
 
-SeccompFilter::SeccompFilter(std::vector<sock_filter> program) : program_(std::move(program)) {
-  constexpr std::array kPlaceholders = {kOwnPidPlaceholder, kDeviceOptionPlaceholder,
-                                        kMultipathPlaceholder};
-  for (std::size_t i = 0; i < program_.size(); ++i) {
-    const std::uint32_t value = program_[i].k;
-    if (std::ranges::find(kPlaceholders, value) != kPlaceholders.end()) {
-      variables_.push_back({.at = i, .placeholder = value});
-    }
-  }
-}
-
 int SeccompFilter::Install(JobGrants grants, bool with_listener) const {
-  for (const Variable& variable : variables_) {
-    program_[variable.at].k = ValueOf(variable.placeholder, grants);
-  }
-  const sock_fprog program = {static_cast<unsigned short>(program_.size()), program_.data()};
+  std::ranges::transform(program_, installed_.begin(), [grants](sock_filter instruction) {
+    instruction.k = ValueOf(instruction.k, grants);
+    return instruction;
+  });
+  const sock_fprog program = {static_cast<unsigned short>(installed_.size()), installed_.data()};
   const unsigned flags = with_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
 }

@@ -4,10 +4,10 @@
 
 #include <linux/filter.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/error.h"
@@ -42,24 +42,17 @@ class SeccompFilter {
   [[nodiscard]] static Result<SeccompFilter> Build(Subject subject, FilterMode mode);
 
   // Irreversible. Needs no-new-privileges. Async-signal-safe. Returns -1 and errno on failure;
-  // otherwise the listener's descriptor if one is requested, or 0. The worker's filter ignores
-  // `grants`: it has to allow what any job may ask for.
+  // otherwise the listener's descriptor if one is requested, or 0.
   [[nodiscard]] int Install(JobGrants grants, bool with_listener) const;
 
   [[nodiscard]] std::span<const sock_filter> program() const { return program_; }
 
  private:
-  // An instruction whose constant depends on the process or the job.
-  struct Variable {
-    std::size_t at;
-    std::uint32_t placeholder;
-  };
+  explicit SeccompFilter(std::vector<sock_filter> program)
+      : program_(std::move(program)), installed_(program_.size()) {}
 
-  explicit SeccompFilter(std::vector<sock_filter> program);
-
-  // Mutable for the variables, which Install sets.
-  mutable std::vector<sock_filter> program_;
-  std::vector<Variable> variables_;
+  std::vector<sock_filter> program_;            // with placeholders
+  mutable std::vector<sock_filter> installed_;  // with their values; set by Install
 };
 
 // "openat" for its number on this machine; "unknown call" if it has none.

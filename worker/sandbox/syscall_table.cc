@@ -1,148 +1,324 @@
 #include "worker/sandbox/syscall_table.h"
 
-#include <array>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "common/cancel_signal.h"
+#include "worker/sandbox/resource_limits.h"
+#include "worker/sandbox/seccomp_filter.h"
+#include "worker/sandbox/socket_options.h"
 
 namespace iperf3_exporter {
 namespace {
 
-using enum Access;
+// Comparisons of argument number `argument`.
+constexpr scmp_arg_cmp Is(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_EQ, value, 0};
+}
+constexpr scmp_arg_cmp AtLeast(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_GE, value, 0};
+}
+constexpr scmp_arg_cmp AtMost(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_LE, value, 0};
+}
+constexpr scmp_arg_cmp Masked(unsigned argument, std::uint64_t mask, std::uint64_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
+// The kernel ignores the upper half of the register of an int, and so does the rule.
+constexpr scmp_arg_cmp IsInt(unsigned argument, std::int64_t value) {
+  return Masked(argument, 0xffffffffU, static_cast<std::uint32_t>(value));
+}
+
+template <typename... Comparisons>
+constexpr SyscallRule Allow(Comparisons... comparisons) {
+  return {SCMP_ACT_ALLOW, sizeof...(comparisons), {comparisons...}};
+}
+template <typename... Comparisons>
+constexpr SyscallRule Fail(unsigned error_number, Comparisons... comparisons) {
+  return {SCMP_ACT_ERRNO(error_number), sizeof...(comparisons), {comparisons...}};
+}
+
+constexpr std::array<SyscallRule, 0> kDenied{};
+// Without a condition, so the kernel answers from its cache of allowed calls.
+constexpr std::array kAllowed = {Allow()};
+
+// Not executed: what a libc asks for out of habit and can do without.
+constexpr std::array kFailsWithEacces = {Fail(EACCES)};
+constexpr std::array kFailsWithEnosys = {Fail(ENOSYS)};
+constexpr std::array kFailsWithEnotty = {Fail(ENOTTY)};
+constexpr std::array kFailsWithEperm = {Fail(EPERM)};
+
+// fcntl
+constexpr std::array kDescriptorFlags = {Allow(IsInt(1, F_GETFD)), Allow(IsInt(1, F_SETFD)),
+                                         Allow(IsInt(1, F_GETFL)), Allow(IsInt(1, F_SETFL))};
+
+// fcntl: also record locks on the lock's descriptors, 768 to 1023.
+constexpr std::uint64_t kLockFdsMask = 0xffffff00;
+static_assert(kLowestLockFd == 0x300 && kProgramFd < 0x400);
+constexpr std::array kFlagsAndRecordLocks = {
+    Allow(Masked(0, kLockFdsMask, kLowestLockFd), IsInt(1, F_OFD_GETLK)),
+    Allow(Masked(0, kLockFdsMask, kLowestLockFd), IsInt(1, F_OFD_SETLK)),
+    Allow(IsInt(1, F_GETFD)),
+    Allow(IsInt(1, F_SETFD)),
+    Allow(IsInt(1, F_GETFL)),
+    Allow(IsInt(1, F_SETFL))};
+
+// open, openat: reading a file, or creating one that does not exist.
+template <unsigned kFlags>
+constexpr std::array kOpenReadOrCreate = {
+    Allow(Masked(kFlags, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+    Allow(Masked(kFlags, O_ACCMODE | O_CREAT | O_EXCL, O_RDWR | O_CREAT | O_EXCL))};
+
+// dup3
+constexpr std::array kToStandardStreams = {Allow(AtMost(1, STDERR_FILENO))};
+
+// unlinkat: no directories.
+constexpr std::array kUnlinkFile = {Allow(IsInt(2, 0))};
+
+// mmap: at an address that the caller leaves open, or one above the page of the exec path. Nothing
+// that grows down: it could be made to reach that page, step by step. What may be mapped how:
+// seccomp_filter.cc.
+constexpr std::array kMapWritableOrExecutable = {
+    Allow(Is(0, 0), Masked(3, MAP_GROWSDOWN | MAP_FIXED | MAP_FIXED_NOREPLACE, 0)),
+    Allow(AtLeast(0, kLowestMapAddress), Masked(3, MAP_GROWSDOWN, 0))};
+
+// mprotect: nothing becomes executable, nothing changes at a low address. PROT_BTI marks code on
+// arm64 that is already executable; its loader can do without.
+constexpr std::uint64_t kProtBti = 0x10;
+constexpr std::array kNoExecutable = {
+    Fail(EACCES, Masked(2, PROT_EXEC | kProtBti, PROT_EXEC | kProtBti)),
+    Allow(AtLeast(0, kLowestMapAddress), Masked(2, PROT_EXEC, 0))};
+
+// mremap: to an address that the kernel chooses.
+constexpr std::array kRemapAnywhere = {Allow(Is(3, 0)), Allow(Is(3, MREMAP_MAYMOVE))};
+
+// sendto, sendmsg: no connect by MSG_FASTOPEN, which Landlock's port rules don't cover.
+template <unsigned kFlags>
+constexpr std::array kNoFastOpen = {Allow(Masked(kFlags, MSG_FASTOPEN, 0))};
+
+constexpr bool Permits(const SocketOption& row, OptionUse use) {
+  return row.use == use || row.use == OptionUse::kBoth;
+}
+
+// getsockopt, setsockopt: what socket_options.h lists.
+template <OptionUse kUse>
+constexpr auto kSocketOption = [] {
+  constexpr auto kSize = std::ranges::count_if(
+      kSocketOptions, [](const SocketOption& row) { return Permits(row, kUse); });
+  std::array<SyscallRule, kSize> rules{};
+  auto* next = rules.data();
+  for (const SocketOption& row : kSocketOptions) {
+    if (Permits(row, kUse)) *next++ = Allow(IsInt(1, row.level), IsInt(2, row.option));
+  }
+  return rules;
+}();
+
+// socket: TCP and UDP over IPv4 and IPv6. Other types end the process: nothing asks for them by
+// mistake. AF_INET and AF_INET6 differ in one bit.
+constexpr SyscallRule AllowSocket(std::uint64_t type, std::uint32_t protocol) {
+  static_assert(AF_INET == 2 && AF_INET6 == 10);
+  constexpr std::uint64_t kFamilyMask = 0xffffffffU & ~(AF_INET ^ AF_INET6);
+  constexpr std::uint64_t kTypeMask = 0xf;  // the rest of the argument is flags
+  return Allow(Masked(0, kFamilyMask, AF_INET), Masked(1, kTypeMask, type), IsInt(2, protocol));
+}
+constexpr std::array kInternetSocket = {
+    AllowSocket(SOCK_STREAM, 0),
+    AllowSocket(SOCK_STREAM, IPPROTO_TCP),
+    AllowSocket(SOCK_STREAM, kMultipathPlaceholder),
+    AllowSocket(SOCK_DGRAM, 0),
+    AllowSocket(SOCK_DGRAM, IPPROTO_UDP),
+    Fail(EAFNOSUPPORT, scmp_arg_cmp{0, SCMP_CMP_LT, AF_INET, 0}),
+    Fail(EAFNOSUPPORT, scmp_arg_cmp{0, SCMP_CMP_GT, AF_INET6, 0})};
+
+// arch_prctl (asm/prctl.h): ARCH_SET_FS. glibc asks at its start whether there are shadow stacks,
+// by one number or the other.
+constexpr std::array kThreadPointer = {Fail(EINVAL, IsInt(0, 0x3001)),
+                                       Fail(EINVAL, IsInt(0, 0x5005)), Allow(IsInt(0, 0x1002))};
+
+// clone: exactly what pthread_create passes in glibc, and in musl with a flag that does nothing.
+constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
+                                       CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
+                                       CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+constexpr std::array kStartThreads = {Allow(Is(0, kThreadFlags)),
+                                      Allow(Is(0, kThreadFlags | CLONE_DETACHED))};
+constexpr std::array kStartThreadsAndIperf3 = {
+    Allow(Is(0, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD)), kStartThreads[0],
+    kStartThreads[1]};
+
+// execveat: the descriptor of iperf3, with the empty path.
+constexpr std::array kProgramOnce = {
+    Allow(IsInt(0, kProgramFd), Is(1, kExecPathAddress), IsInt(4, AT_EMPTY_PATH))};
+
+// pidfd_send_signal
+constexpr std::array kSignalIperf3 = {Allow(IsInt(1, SIGTERM)), Allow(IsInt(1, SIGKILL))};
+
+// tgkill: any signal to a thread of this process.
+constexpr std::array kSignalItself = {Allow(IsInt(0, kOwnPidPlaceholder))};
+
+// tgkill: also the cancel signal to any thread, because the worker's filter applies to iperf3 too,
+// whose pid is not known yet. Every process of ours ignores that signal; abort() that gets no
+// SIGABRT ends in another way.
+constexpr std::array kSignalItselfOrCancel = {Allow(IsInt(2, kCancelSignal)),
+                                              Fail(EPERM, IsInt(2, SIGABRT)), kSignalItself[0]};
+
+constexpr std::array kParentDeathSignal = {Allow(IsInt(0, PR_SET_PDEATHSIG), Is(1, SIGKILL))};
+
+// prlimit64
+constexpr std::array kOwnLimits = {Allow(IsInt(0, 0))};
+constexpr std::array kReadOwnLimits = {Allow(IsInt(0, 0), Is(2, 0))};
+
+// seccomp
+constexpr std::array kInstallFilter = {Allow(IsInt(0, SECCOMP_SET_MODE_FILTER))};
+
+// setpgid: a new group. A child put into another group could be signalled together with it.
+constexpr std::array kOwnGroup = {Allow(IsInt(0, 0), IsInt(1, 0))};
 
 // What a worker could still do with the descriptors of the lock is nothing: the lock itself is a
 // FIFO, and the holder table is open for reading only. So the calls that move data need no
 // condition. Those that change an open file are denied on descriptors 0 to 2 (seccomp_filter.cc).
-constexpr std::array kFiles = {
-    SyscallRow{"access", kAllowed, kAllowed, "the loader looks for ld.so.preload"},
-    SyscallRow{"close", kAllowed, kAllowed, "every descriptor"},
-    SyscallRow{"dup", kFailsWithEperm, kFailsWithEperm, "perror() of iperf3 3.16 after SIGTERM"},
-    SyscallRow{"dup3", kToStandardStreams, kDenied,
-               "pipes become iperf3's output, the lease its input"},
-    SyscallRow{"faccessat", kAllowed, kAllowed, "access where the architecture has no other"},
-    SyscallRow{"faccessat2", kFailsWithEnosys, kFailsWithEnosys, "libc falls back to faccessat"},
-    SyscallRow{"fcntl", kFlagsAndRecordLocks, kDescriptorFlags, "non-blocking sockets; the lock"},
-    SyscallRow{"fstat", kAllowed, kAllowed, "the loader and stdio; whether the lock has a name"},
-    SyscallRow{"ftruncate", kAllowed, kAllowed, "size of the stream buffer's file"},
-    SyscallRow{"getcwd", kFailsWithEacces, kFailsWithEacces, "realpath() of some libraries"},
-    SyscallRow{"getdents64", kAllowed, kDenied, "what iperf3 left in its temporary directory"},
-    SyscallRow{"ioctl", kFailsWithEnotty, kFailsWithEnotty, "stdio asks for a terminal"},
-    SyscallRow{"lseek", kAllowed, kAllowed, "stdio; start of the temporary directory"},
-    SyscallRow{"lstat", kFailsWithEacces, kFailsWithEacces, "realpath() of musl"},
-    SyscallRow{"newfstatat", kAllowed, kAllowed, "fstat of glibc 2.33 to 2.38"},
-    SyscallRow{"open", kOpenReadOrCreate, kOpenReadOrCreate, "openat of musl"},
-    SyscallRow{"openat", kOpenReadOrCreate, kOpenReadOrCreate, "libraries, the stream buffer"},
-    SyscallRow{"pipe2", kAllowed, kDenied, "iperf3's output"},
-    SyscallRow{"pread64", kAllowed, kAllowed, "the loader reads program headers"},
-    SyscallRow{"read", kAllowed, kAllowed, "sockets, pipes, libraries"},
-    SyscallRow{"readlink", kFailsWithEacces, kFailsWithEacces,
-               "/proc/self/exe, at the start of a static glibc program and for $ORIGIN"},
-    SyscallRow{"readlinkat", kFailsWithEacces, kFailsWithEacces,
-               "readlink where the architecture has no other"},
-    SyscallRow{"readv", kAllowed, kAllowed, "stdio of musl"},
-    SyscallRow{"sendfile", kAllowed, kAllowed, "iperf3 --zerocopy"},
-    SyscallRow{"stat", kFailsWithEacces, kFailsWithEacces, "realpath() of musl"},
-    SyscallRow{"statx", kFailsWithEnosys, kFailsWithEnosys, "libc falls back to newfstatat"},
-    SyscallRow{"unlink", kAllowed, kAllowed, "the stream buffer's name"},
-    SyscallRow{"unlinkat", kAllowed, kUnlinkFile,
-               "unlink where the architecture has no other; the temporary directory"},
-    SyscallRow{"write", kAllowed, kAllowed, "sockets, the report, log lines"},
-    SyscallRow{"writev", kAllowed, kAllowed, "the loader's error messages; stdio of musl"},
+constexpr SyscallRow kFiles[] = {
+    {"access", kAllowed, kAllowed, "the loader looks for ld.so.preload"},
+    {"close", kAllowed, kAllowed, "every descriptor"},
+    {"dup", kFailsWithEperm, kFailsWithEperm, "perror() of iperf3 3.16 after SIGTERM"},
+    {"dup3", kToStandardStreams, kDenied, "pipes become iperf3's output, the lease its input"},
+    {"faccessat", kAllowed, kAllowed, "access where the architecture has no other"},
+    {"faccessat2", kFailsWithEnosys, kFailsWithEnosys, "libc falls back to faccessat"},
+    {"fcntl", kFlagsAndRecordLocks, kDescriptorFlags, "non-blocking sockets; the lock"},
+    {"fstat", kAllowed, kAllowed, "the loader and stdio; whether the lock has a name"},
+    {"ftruncate", kAllowed, kAllowed, "size of the stream buffer's file"},
+    {"getcwd", kFailsWithEacces, kFailsWithEacces, "realpath() of some libraries"},
+    {"getdents64", kAllowed, kDenied, "what iperf3 left in its temporary directory"},
+    {"ioctl", kFailsWithEnotty, kFailsWithEnotty, "stdio asks for a terminal"},
+    {"lseek", kAllowed, kAllowed, "stdio; start of the temporary directory"},
+    {"lstat", kFailsWithEacces, kFailsWithEacces, "realpath() of musl"},
+    {"newfstatat", kAllowed, kAllowed, "fstat of glibc 2.33 to 2.38"},
+    {"open", kOpenReadOrCreate<1>, kOpenReadOrCreate<1>, "openat of musl"},
+    {"openat", kOpenReadOrCreate<2>, kOpenReadOrCreate<2>, "libraries, the stream buffer"},
+    {"pipe2", kAllowed, kDenied, "iperf3's output"},
+    {"pread64", kAllowed, kAllowed, "the loader reads program headers"},
+    {"read", kAllowed, kAllowed, "sockets, pipes, libraries"},
+    {"readlink", kFailsWithEacces, kFailsWithEacces,
+     "/proc/self/exe, at the start of a static glibc program and for $ORIGIN"},
+    {"readlinkat", kFailsWithEacces, kFailsWithEacces,
+     "readlink where the architecture has no other"},
+    {"readv", kAllowed, kAllowed, "stdio of musl"},
+    {"sendfile", kAllowed, kAllowed, "iperf3 --zerocopy"},
+    {"stat", kFailsWithEacces, kFailsWithEacces, "realpath() of musl"},
+    {"statx", kFailsWithEnosys, kFailsWithEnosys, "libc falls back to newfstatat"},
+    {"unlink", kAllowed, kAllowed, "the stream buffer's name"},
+    {"unlinkat", kAllowed, kUnlinkFile,
+     "unlink where the architecture has no other; the temporary directory"},
+    {"write", kAllowed, kAllowed, "sockets, the report, log lines"},
+    {"writev", kAllowed, kAllowed, "the loader's error messages; stdio of musl"},
 };
 
-constexpr std::array kMemory = {
-    SyscallRow{"brk", kAllowed, kAllowed, "malloc"},
-    SyscallRow{"madvise", kAllowed, kAllowed, "malloc, stacks of threads, the report's buffer"},
-    SyscallRow{"membarrier", kFailsWithEnosys, kFailsWithEnosys, "musl registers at its start"},
-    SyscallRow{"mmap", kMapWritableOrExecutable, kMapWritableOrExecutable,
-               "libraries, malloc, stacks of threads"},
-    SyscallRow{"mprotect", kNoExecutable, kNoExecutable, "read-only relocations, guard pages"},
-    SyscallRow{"mremap", kRemapAnywhere, kRemapAnywhere, "realloc of a large report"},
-    SyscallRow{"munmap", kAllowed, kAllowed, "malloc, the stream buffer"},
+constexpr SyscallRow kMemory[] = {
+    {"brk", kAllowed, kAllowed, "malloc"},
+    {"madvise", kAllowed, kAllowed, "malloc, stacks of threads, the report's buffer"},
+    {"membarrier", kFailsWithEnosys, kFailsWithEnosys, "musl registers at its start"},
+    {"mmap", kMapWritableOrExecutable, kMapWritableOrExecutable,
+     "libraries, malloc, stacks of threads"},
+    {"mprotect", kNoExecutable, kNoExecutable, "read-only relocations, guard pages"},
+    {"mremap", kRemapAnywhere, kRemapAnywhere, "realloc of a large report"},
+    {"munmap", kAllowed, kAllowed, "malloc, the stream buffer"},
 };
 
-constexpr std::array kNetwork = {
-    SyscallRow{"bind", kAllowed, kAllowed, "source address and port"},
-    SyscallRow{"connect", kAllowed, kAllowed, "the server"},
-    SyscallRow{"getpeername", kAllowed, kAllowed, "the report names the peer"},
-    SyscallRow{"getsockname", kAllowed, kAllowed, "the report names the source"},
-    SyscallRow{"getsockopt", kGetSocketOption, kGetSocketOption, "TCP_INFO, segment size"},
-    SyscallRow{"recvfrom", kAllowed, kAllowed, "UDP, --skip-rx-copy; the worker's own socket"},
-    SyscallRow{"recvmsg", kAllowed, kAllowed, "UDP with --gsro, from 3.21"},
-    SyscallRow{"sendmsg", kNoFastOpen, kNoFastOpen, "UDP with --gsro, from 3.21"},
-    SyscallRow{"sendto", kNoFastOpen, kNoFastOpen, "the worker's own socket"},
-    SyscallRow{"setsockopt", kSetSocketOption, kSetSocketOption, "buffers, congestion control"},
-    SyscallRow{"shutdown", kAllowed, kAllowed, "end of a stream"},
-    SyscallRow{"socket", kInternetSocket, kInternetSocket, "control connection and streams"},
+constexpr SyscallRow kNetwork[] = {
+    {"bind", kAllowed, kAllowed, "source address and port"},
+    {"connect", kAllowed, kAllowed, "the server"},
+    {"getpeername", kAllowed, kAllowed, "the report names the peer"},
+    {"getsockname", kAllowed, kAllowed, "the report names the source"},
+    {"getsockopt", kSocketOption<OptionUse::kGet>, kSocketOption<OptionUse::kGet>,
+     "TCP_INFO, segment size"},
+    {"recvfrom", kAllowed, kAllowed, "UDP, --skip-rx-copy; the worker's own socket"},
+    {"recvmsg", kAllowed, kAllowed, "UDP with --gsro, from 3.21"},
+    {"sendmsg", kNoFastOpen<2>, kNoFastOpen<2>, "UDP with --gsro, from 3.21"},
+    {"sendto", kNoFastOpen<3>, kNoFastOpen<3>, "the worker's own socket"},
+    {"setsockopt", kSocketOption<OptionUse::kSet>, kSocketOption<OptionUse::kSet>,
+     "buffers, congestion control"},
+    {"shutdown", kAllowed, kAllowed, "end of a stream"},
+    {"socket", kInternetSocket, kInternetSocket, "control connection and streams"},
 };
 
-constexpr std::array kProcess = {
-    SyscallRow{"arch_prctl", kThreadPointer, kThreadPointer, "thread-local storage at start"},
-    SyscallRow{"clone", kStartThreadsAndIperf3, kStartThreads, "one thread a stream from 3.16"},
-    SyscallRow{"clone3", kFailsWithEnosys, kFailsWithEnosys,
-               "its flags are in memory, where no filter sees them; libc falls back to clone"},
-    SyscallRow{"execveat", kProgramOnce, kProgramOnce, "iperf3"},
-    SyscallRow{"exit", kAllowed, kAllowed, "end of a thread"},
-    SyscallRow{"exit_group", kAllowed, kAllowed, "end"},
-    SyscallRow{"futex", kAllowed, kAllowed, "threads; wakeups of the lock"},
-    SyscallRow{"getegid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
-    SyscallRow{"geteuid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
-    SyscallRow{"getgid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
-    SyscallRow{"getpid", kAllowed, kAllowed, "iperf3's cookie; the lock's holder table"},
-    SyscallRow{"getppid", kAllowed, kDenied, "whether the parent died before prctl"},
-    SyscallRow{"getrandom", kAllowed, kAllowed, "cookie, payload, malloc"},
-    SyscallRow{"getrusage", kAllowed, kAllowed, "processor time in the report"},
-    SyscallRow{"gettid", kAllowed, kAllowed, "abort; log lines"},
-    SyscallRow{"getuid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
-    SyscallRow{"pidfd_send_signal", kSignalIperf3, kDenied, "ends iperf3, no other process"},
-    SyscallRow{"prctl", kParentDeathSignal, kDenied, "iperf3 dies with its worker"},
-    SyscallRow{"prlimit64", kOwnLimits, kReadOwnLimits, "stack size of a thread; iperf3's limits"},
-    SyscallRow{"restart_syscall", kAllowed, kAllowed, "a wait that was stopped and continued"},
-    SyscallRow{"rseq", kAllowed, kAllowed, "glibc 2.35 and later at start"},
-    SyscallRow{"rt_sigaction", kAllowed, kAllowed, "iperf3 catches SIGTERM"},
-    SyscallRow{"rt_sigprocmask", kAllowed, kAllowed, "threads, abort"},
-    SyscallRow{"rt_sigreturn", kAllowed, kAllowed, "end of a signal handler"},
-    SyscallRow{"rt_sigtimedwait", kFailsWithEperm, kFailsWithEperm, "helper threads of libc"},
-    SyscallRow{"sched_getaffinity", kAllowed, kAllowed, "malloc counts processors"},
-    SyscallRow{"sched_setaffinity", kFailsWithEperm, kFailsWithEperm, "iperf3 --affinity"},
-    SyscallRow{"sched_yield", kAllowed, kAllowed, "threads; short waits of the lock"},
-    SyscallRow{"set_robust_list", kAllowed, kAllowed, "start of each thread"},
-    SyscallRow{"set_tid_address", kAllowed, kAllowed, "start of the process"},
-    SyscallRow{"setpgid", kOwnGroup, kDenied, "iperf3's own group"},
-    SyscallRow{"sigaltstack", kFailsWithEperm, kFailsWithEperm, "crash handlers of libraries"},
-    SyscallRow{"sysinfo", kFailsWithEperm, kFailsWithEperm, "qsort asks for the memory's size"},
-    SyscallRow{"tgkill", kSignalItselfOrCancel, kSignalItself, "abort, cancelling a thread"},
-    SyscallRow{"tkill", kFailsWithEperm, kFailsWithEperm,
-               "raise() of musl; its thread can be of any process"},
-    SyscallRow{"uname", kAllowed, kAllowed, "system_info in the report"},
-    SyscallRow{"wait4", kAllowed, kDenied, "reaps iperf3"},
-    SyscallRow{"waitid", kAllowed, kDenied, "waits for iperf3 without reaping it"},
+constexpr SyscallRow kProcess[] = {
+    {"arch_prctl", kThreadPointer, kThreadPointer, "thread-local storage at start"},
+    {"clone", kStartThreadsAndIperf3, kStartThreads, "one thread a stream from 3.16"},
+    {"clone3", kFailsWithEnosys, kFailsWithEnosys,
+     "its flags are in memory, where no filter sees them; libc falls back to clone"},
+    {"execveat", kProgramOnce, kProgramOnce, "iperf3"},
+    {"exit", kAllowed, kAllowed, "end of a thread"},
+    {"exit_group", kAllowed, kAllowed, "end"},
+    {"futex", kAllowed, kAllowed, "threads; wakeups of the lock"},
+    {"getegid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
+    {"geteuid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
+    {"getgid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
+    {"getpid", kAllowed, kAllowed, "iperf3's cookie; the lock's holder table"},
+    {"getppid", kAllowed, kDenied, "whether the parent died before prctl"},
+    {"getrandom", kAllowed, kAllowed, "cookie, payload, malloc"},
+    {"getrusage", kAllowed, kAllowed, "processor time in the report"},
+    {"gettid", kAllowed, kAllowed, "abort; log lines"},
+    {"getuid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
+    {"pidfd_send_signal", kSignalIperf3, kDenied, "ends iperf3, no other process"},
+    {"prctl", kParentDeathSignal, kDenied, "iperf3 dies with its worker"},
+    {"prlimit64", kOwnLimits, kReadOwnLimits, "stack size of a thread; iperf3's limits"},
+    {"restart_syscall", kAllowed, kAllowed, "a wait that was stopped and continued"},
+    {"rseq", kAllowed, kAllowed, "glibc 2.35 and later at start"},
+    {"rt_sigaction", kAllowed, kAllowed, "iperf3 catches SIGTERM"},
+    {"rt_sigprocmask", kAllowed, kAllowed, "threads, abort"},
+    {"rt_sigreturn", kAllowed, kAllowed, "end of a signal handler"},
+    {"rt_sigtimedwait", kFailsWithEperm, kFailsWithEperm, "helper threads of libc"},
+    {"sched_getaffinity", kAllowed, kAllowed, "malloc counts processors"},
+    {"sched_setaffinity", kFailsWithEperm, kFailsWithEperm, "iperf3 --affinity"},
+    {"sched_yield", kAllowed, kAllowed, "threads; short waits of the lock"},
+    {"set_robust_list", kAllowed, kAllowed, "start of each thread"},
+    {"set_tid_address", kAllowed, kAllowed, "start of the process"},
+    {"setpgid", kOwnGroup, kDenied, "iperf3's own group"},
+    {"sigaltstack", kFailsWithEperm, kFailsWithEperm, "crash handlers of libraries"},
+    {"sysinfo", kFailsWithEperm, kFailsWithEperm, "qsort asks for the memory's size"},
+    {"tgkill", kSignalItselfOrCancel, kSignalItself, "abort, cancelling a thread"},
+    {"tkill", kFailsWithEperm, kFailsWithEperm,
+     "raise() of musl; its thread can be of any process"},
+    {"uname", kAllowed, kAllowed, "system_info in the report"},
+    {"wait4", kAllowed, kDenied, "reaps iperf3"},
+    {"waitid", kAllowed, kDenied, "waits for iperf3 without reaping it"},
 };
 
 // Each of them can only narrow what its caller may do.
-constexpr std::array kSandbox = {
-    SyscallRow{"landlock_add_rule", kAllowed, kDenied, "the port of a job"},
-    SyscallRow{"landlock_create_ruleset", kAllowed, kDenied, "the port of a job"},
-    SyscallRow{"landlock_restrict_self", kAllowed, kDenied, "iperf3 enters it"},
-    SyscallRow{"seccomp", kSeccompFilter, kDenied, "iperf3 enters its own filter"},
+constexpr SyscallRow kSandbox[] = {
+    {"landlock_add_rule", kAllowed, kDenied, "the port of a job"},
+    {"landlock_create_ruleset", kAllowed, kDenied, "the port of a job"},
+    {"landlock_restrict_self", kAllowed, kDenied, "iperf3 enters it"},
+    {"seccomp", kInstallFilter, kDenied, "iperf3 enters its own filter"},
 };
 
-constexpr std::array kTime = {
-    SyscallRow{"alarm", kAllowed, kDenied, "the worker's own end after its supervisor's"},
-    SyscallRow{"clock_getres", kAllowed, kAllowed, "where the vDSO has no clock"},
-    SyscallRow{"clock_gettime", kAllowed, kAllowed, "where the vDSO has no clock"},
-    SyscallRow{"clock_nanosleep", kAllowed, kAllowed, "pacing"},
-    SyscallRow{"gettimeofday", kAllowed, kAllowed, "where the vDSO has no clock"},
-    SyscallRow{"nanosleep", kAllowed, kAllowed, "pacing with older libcs"},
-    SyscallRow{"poll", kAllowed, kAllowed, "connect with a timeout; the worker's loop"},
-    SyscallRow{"ppoll", kAllowed, kAllowed, "poll where the architecture has no other"},
-    SyscallRow{"pselect6", kAllowed, kAllowed, "iperf3's loop"},
-    SyscallRow{"select", kAllowed, kAllowed, "iperf3's loop with older libcs"},
-    SyscallRow{"setitimer", kAllowed, kDenied, "alarm where the architecture has no other"},
-    SyscallRow{"time", kAllowed, kAllowed, "where the vDSO has no clock"},
+constexpr SyscallRow kTime[] = {
+    {"alarm", kAllowed, kDenied, "the worker's own end after its supervisor's"},
+    {"clock_getres", kAllowed, kAllowed, "where the vDSO has no clock"},
+    {"clock_gettime", kAllowed, kAllowed, "where the vDSO has no clock"},
+    {"clock_nanosleep", kAllowed, kAllowed, "pacing"},
+    {"gettimeofday", kAllowed, kAllowed, "where the vDSO has no clock"},
+    {"nanosleep", kAllowed, kAllowed, "pacing with older libcs"},
+    {"poll", kAllowed, kAllowed, "connect with a timeout; the worker's loop"},
+    {"ppoll", kAllowed, kAllowed, "poll where the architecture has no other"},
+    {"pselect6", kAllowed, kAllowed, "iperf3's loop"},
+    {"select", kAllowed, kAllowed, "iperf3's loop with older libcs"},
+    {"setitimer", kAllowed, kDenied, "alarm where the architecture has no other"},
+    {"time", kAllowed, kAllowed, "where the vDSO has no clock"},
 };
 
-constexpr std::array kGroups = {
-    SyscallGroup{"files", kFiles},     SyscallGroup{"memory", kMemory},
-    SyscallGroup{"network", kNetwork}, SyscallGroup{"process", kProcess},
-    SyscallGroup{"sandbox", kSandbox}, SyscallGroup{"time", kTime},
+constexpr SyscallGroup kGroups[] = {
+    {"files", kFiles},     {"memory", kMemory},   {"network", kNetwork},
+    {"process", kProcess}, {"sandbox", kSandbox}, {"time", kTime},
 };
 
 }  // namespace

@@ -269,7 +269,9 @@ class WorkerSandboxSteps {
     iperf3_filter_.emplace(std::move(*iperf3));
     const auto worker = SeccompFilter::Build(Subject::kWorker, mode);
     if (!worker) return tl::unexpected(worker.error());
-    if (worker->Install({}, false) != 0) {
+    // iperf3 runs under it too: so what any job may ask for.
+    constexpr JobGrants kAnyJob = {.binds_device = true, .multipath_tcp = true};
+    if (worker->Install(kAnyJob, false) != 0) {
       iperf3_filter_.reset();
       return Missing(SandboxLayer::kSeccomp, ErrnoText("seccomp", errno));
     }
