@@ -28,7 +28,7 @@ class Plausible {
     return *value + 0.0;  // turns -0 into 0
   }
 
-  // The same of `value` in another unit: `divisor` of its own are one.
+  // The same for `value / divisor`.
   Number Keep(Number value, double max, double divisor) {
     return Keep(value ? Number(*value / divisor) : std::nullopt, max);
   }
@@ -37,22 +37,19 @@ class Plausible {
   std::uint32_t& implausible_;
 };
 
-// A rate is bytes over seconds, so it is unknown when either of them is.
-Number KeepRate(Plausible& plausible, const SumValues& sum, Number seconds, Number bytes) {
-  const Number rate = plausible.Keep(sum.bits_per_second, kMaxBitsPerSecond);
-  return seconds && bytes ? rate : std::nullopt;
+void BuildSide(Plausible& plausible, const SumValues& sum, Number& seconds, Number& bytes,
+               Number& bits_per_second) {
+  seconds = plausible.Keep(sum.seconds, kMaxSeconds);
+  bytes = plausible.Keep(sum.bytes, kMaxCount);
+  bits_per_second = plausible.Keep(sum.bits_per_second, kMaxBitsPerSecond);
+  // A rate is bytes over seconds, so it is unknown when either of them is.
+  if (!seconds || !bytes) bits_per_second = std::nullopt;
 }
 
-void BuildSent(Plausible& plausible, const SumValues& sum, DirectionMeasurement& to) {
-  to.sent_seconds = plausible.Keep(sum.seconds, kMaxSeconds);
-  to.sent_bytes = plausible.Keep(sum.bytes, kMaxCount);
-  to.sent_bits_per_second = KeepRate(plausible, sum, to.sent_seconds, to.sent_bytes);
-}
-
-void BuildReceived(Plausible& plausible, const SumValues& sum, DirectionMeasurement& to) {
-  to.received_seconds = plausible.Keep(sum.seconds, kMaxSeconds);
-  to.received_bytes = plausible.Keep(sum.bytes, kMaxCount);
-  to.received_bits_per_second = KeepRate(plausible, sum, to.received_seconds, to.received_bytes);
+void BuildBothSides(Plausible& plausible, const DirectionSums& sums, DirectionMeasurement& to) {
+  BuildSide(plausible, *sums.sent, to.sent_seconds, to.sent_bytes, to.sent_bits_per_second);
+  BuildSide(plausible, *sums.received, to.received_seconds, to.received_bytes,
+            to.received_bits_per_second);
 }
 
 // The receiver's jitter and lost packets, and how many packets arrived.
@@ -79,12 +76,9 @@ void SetTotalLoss(DirectionMeasurement& to) {
 // UDP since 3.11. `packets` and `lost_packets` of the received sum are the receiver's own, but its
 // `lost_percent` is the loss over the sender's packets. A receiver that got nothing has seen no gap
 // and reports a loss of 0.
-void BuildUdp(Plausible& plausible, const SumValues& sent, const SumValues& received,
-              DirectionMeasurement& to) {
-  BuildSent(plausible, sent, to);
-  BuildReceived(plausible, received, to);
-  to.sent_packets = plausible.Keep(sent.packets, kMaxCount);
-  BuildLoss(plausible, received, to);
+void BuildPackets(Plausible& plausible, const DirectionSums& sums, DirectionMeasurement& to) {
+  to.sent_packets = plausible.Keep(sums.sent->packets, kMaxCount);
+  BuildLoss(plausible, *sums.received, to);
   if (to.sent_packets > 0 && to.received_packets == 0) SetTotalLoss(to);
 }
 
@@ -142,18 +136,19 @@ void CorrectReverseSeconds(const DirectionMeasurement& forward, DirectionMeasure
   SwapSeconds(reverse);
 }
 
-std::optional<DirectionMeasurement> BuildDirection(const DirectionSums& sums, Protocol protocol,
-                                                   std::uint32_t& implausible) {
-  Plausible plausible(implausible);
+bool HasBothSides(const DirectionSums& sums) { return sums.sent && sums.received; }
+
+std::optional<DirectionMeasurement> BuildDirection(Plausible& plausible, const DirectionSums& sums,
+                                                   Protocol protocol) {
   DirectionMeasurement direction;
-  if (protocol == Protocol::kTcp) {
-    if (!sums.HasBothSides()) return std::nullopt;
-    BuildSent(plausible, *sums.sent, direction);
-    BuildReceived(plausible, *sums.received, direction);
-    direction.retransmits = plausible.Keep(sums.sent->retransmits, kMaxCount);
-  } else if (sums.HasBothSides()) {
-    BuildUdp(plausible, *sums.sent, *sums.received, direction);
-  } else if (sums.total) {
+  if (HasBothSides(sums)) {
+    BuildBothSides(plausible, sums, direction);
+    if (protocol == Protocol::kUdp) {
+      BuildPackets(plausible, sums, direction);
+    } else {
+      direction.retransmits = plausible.Keep(sums.sent->retransmits, kMaxCount);
+    }
+  } else if (protocol == Protocol::kUdp && sums.total) {
     BuildUdpFromTotal(plausible, *sums.total, direction);
   } else {
     return std::nullopt;
@@ -161,66 +156,66 @@ std::optional<DirectionMeasurement> BuildDirection(const DirectionSums& sums, Pr
   return direction;
 }
 
-void BuildStreams(const StreamTotals& totals, DirectionMeasurement& upload) {
+void BuildStreams(Plausible& plausible, const std::vector<StreamValues>& streams,
+                  DirectionMeasurement& upload) {
+  constexpr double kMaxRttMicroseconds = kMaxRttSeconds * kMicroseconds;
+  // iperf3 prints 0 for a number that it does not have.
+  const auto known = [&plausible](Number value, double max) {
+    const Number kept = plausible.Keep(value, max);
+    return kept > 0 ? kept : std::nullopt;
+  };
   const auto seconds = [](Number rtt) { return rtt ? Number(*rtt / kMicroseconds) : std::nullopt; };
-  upload.min_rtt_seconds = seconds(totals.min_rtt);
-  upload.max_rtt_seconds = seconds(totals.max_rtt);
-  if (totals.mean_rtts > 0) {
-    upload.mean_rtt_seconds = seconds(totals.sum_of_mean_rtts / totals.mean_rtts);
+  Number min_rtt;
+  Number max_rtt;
+  double sum_of_mean_rtts = 0;
+  int mean_rtts = 0;
+  for (const StreamValues& stream : streams) {
+    if (const Number rtt = known(stream.min_rtt, kMaxRttMicroseconds)) {
+      min_rtt = std::min(*rtt, min_rtt.value_or(*rtt));
+    }
+    max_rtt = std::max(max_rtt, known(stream.max_rtt, kMaxRttMicroseconds));
+    if (const Number rtt = known(stream.mean_rtt, kMaxRttMicroseconds)) {
+      sum_of_mean_rtts += *rtt;
+      ++mean_rtts;
+    }
+    upload.max_congestion_window_bytes = std::max(upload.max_congestion_window_bytes,
+                                                  known(stream.max_congestion_window, kMaxCount));
   }
-  upload.max_congestion_window_bytes = totals.max_congestion_window;
+  upload.min_rtt_seconds = seconds(min_rtt);
+  upload.max_rtt_seconds = seconds(max_rtt);
+  if (mean_rtts > 0) upload.mean_rtt_seconds = seconds(sum_of_mean_rtts / mean_rtts);
+}
+
+CpuUtilization BuildCpu(Plausible& plausible, const CpuUtilization& percent) {
+  const auto ratio = [&plausible](Number value) {
+    return plausible.Keep(value, kMaxCpuRatio, kPercent);
+  };
+  return {ratio(percent.total), ratio(percent.user), ratio(percent.system)};
 }
 
 }  // namespace
 
-// iperf3 prints 0 for a number that it does not have.
-void AddStream(const StreamValues& stream, StreamTotals& totals) {
-  constexpr double kMaxRttMicroseconds = kMaxRttSeconds * kMicroseconds;
-  Plausible plausible(totals.implausible_values);
-  if (const Number rtt = plausible.Keep(stream.min_rtt, kMaxRttMicroseconds); rtt > 0) {
-    totals.min_rtt = std::min(totals.min_rtt.value_or(*rtt), *rtt);
-  }
-  if (const Number rtt = plausible.Keep(stream.max_rtt, kMaxRttMicroseconds); rtt > 0) {
-    totals.max_rtt = std::max(totals.max_rtt.value_or(*rtt), *rtt);
-  }
-  if (const Number rtt = plausible.Keep(stream.mean_rtt, kMaxRttMicroseconds); rtt > 0) {
-    totals.sum_of_mean_rtts += *rtt;
-    ++totals.mean_rtts;
-  }
-  if (const Number window = plausible.Keep(stream.max_congestion_window, kMaxCount); window > 0) {
-    totals.max_congestion_window =
-        std::max(totals.max_congestion_window.value_or(*window), *window);
-  }
-}
-
 std::optional<Measurement> BuildMeasurement(const ReportValues& values, Protocol protocol,
                                             Direction direction) {
   Measurement measurement;
-  std::uint32_t& implausible = measurement.implausible_values;
-  const auto forward = BuildDirection(values.forward, protocol, implausible);
+  Plausible plausible(measurement.implausible_values);
+  const auto forward = BuildDirection(plausible, values.forward, protocol);
   if (!forward) return std::nullopt;
   (direction == Direction::kDownload ? measurement.download : measurement.upload) = forward;
   if (direction == Direction::kBidirectional) {
-    measurement.download = BuildDirection(values.reverse, protocol, implausible);
+    measurement.download = BuildDirection(plausible, values.reverse, protocol);
     if (!measurement.download) return std::nullopt;
-    if (values.reverse.HasBothSides()) {
+    if (HasBothSides(values.reverse)) {
       CorrectReverseSeconds(*measurement.upload, *measurement.download);
     } else {
       SwapSeconds(*measurement.download);  // one sum: always wrong
     }
   }
   if (protocol == Protocol::kTcp && measurement.upload) {
-    BuildStreams(values.sending, *measurement.upload);
-    implausible += values.sending.implausible_values;
+    BuildStreams(plausible, values.sending, *measurement.upload);
   }
-  Plausible plausible(implausible);
-  const auto ratio = [&](Number percent) {
-    return plausible.Keep(percent, kMaxCpuRatio, kPercent);
-  };
-  const CpuValues& cpu = values.cpu;
-  measurement.local_cpu = {ratio(cpu.host_total), ratio(cpu.host_user), ratio(cpu.host_system)};
-  measurement.remote_cpu = {ratio(cpu.remote_total), ratio(cpu.remote_user),
-                            ratio(cpu.remote_system)};
+  measurement.local_cpu = BuildCpu(plausible, values.local_cpu_percent);
+  measurement.remote_cpu = BuildCpu(plausible, values.remote_cpu_percent);
   return measurement;
 }
 

@@ -1,18 +1,54 @@
 // Builds a measurement from the numbers of a report: which sums belong to which direction and side,
-// which numbers can be true, and which ones versions of iperf3 mix up.
+// which numbers are plausible, and which ones versions of iperf3 mix up.
 #pragma once
 
+#include <cstddef>
 #include <optional>
+#include <vector>
 
 #include "common/iperf3/measurement.h"
 #include "common/iperf3/test_options.h"
-#include "worker/iperf3/report_values.h"
 
 namespace iperf3_exporter {
 
-// Adds a stream on which this host sends: `sender` of the others is about this host's end too, not
-// about the direction of the data.
-void AddStream(const StreamValues& stream, StreamTotals& totals);
+// The numbers of a report that matter, as iperf3 printed them. A number is absent if the report
+// lacks it, or has null or no number there.
+
+// Sums over all streams of one direction, by one side.
+struct SumValues {
+  std::optional<double> seconds;
+  std::optional<double> bytes;
+  std::optional<double> bits_per_second;
+  std::optional<double> retransmits;
+  std::optional<double> jitter_ms;
+  std::optional<double> lost_packets;
+  std::optional<double> packets;
+};
+
+// end.streams[].sender; round-trip times in microseconds.
+struct StreamValues {
+  std::optional<double> max_congestion_window;
+  std::optional<double> max_rtt;
+  std::optional<double> min_rtt;
+  std::optional<double> mean_rtt;
+};
+
+struct DirectionSums {
+  std::optional<SumValues> total;  // `sum`, UDP only; its bytes and packets are the sender's
+  std::optional<SumValues> sent;
+  std::optional<SumValues> received;
+};
+
+struct ReportValues {
+  DirectionSums forward;
+  DirectionSums reverse;
+  CpuUtilization local_cpu_percent;
+  CpuUtilization remote_cpu_percent;
+  std::size_t stream_count = 0;
+  // The streams on which this host sends. `sender` of the others is about this host's end too, not
+  // about the direction of the data.
+  std::vector<StreamValues> sending;
+};
 
 // Returns nullopt when sums of a tested direction are missing. Pure.
 [[nodiscard]] std::optional<Measurement> BuildMeasurement(const ReportValues& values,

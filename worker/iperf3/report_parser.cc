@@ -2,15 +2,12 @@
 
 #include <simdjson.h>
 
-#include <array>
-#include <bitset>
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "worker/iperf3/failure_text.h"
 #include "worker/iperf3/measurement_builder.h"
-#include "worker/iperf3/report_values.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -19,60 +16,35 @@ namespace dom = simdjson::dom;
 
 static_assert(kReportPaddingBytes >= simdjson::SIMDJSON_PADDING);
 
-template <typename Values>
-struct NumberKey {
-  std::string_view key;
-  std::optional<double> Values::*member;
-};
-
-constexpr std::array kSumKeys = {
-    NumberKey<SumValues>{"seconds", &SumValues::seconds},
-    NumberKey<SumValues>{"bytes", &SumValues::bytes},
-    NumberKey<SumValues>{"bits_per_second", &SumValues::bits_per_second},
-    NumberKey<SumValues>{"retransmits", &SumValues::retransmits},
-    NumberKey<SumValues>{"jitter_ms", &SumValues::jitter_ms},
-    NumberKey<SumValues>{"lost_packets", &SumValues::lost_packets},
-    NumberKey<SumValues>{"packets", &SumValues::packets},
-};
-
-constexpr std::array kStreamKeys = {
-    NumberKey<StreamValues>{"max_snd_cwnd", &StreamValues::max_congestion_window},
-    NumberKey<StreamValues>{"max_rtt", &StreamValues::max_rtt},
-    NumberKey<StreamValues>{"min_rtt", &StreamValues::min_rtt},
-    NumberKey<StreamValues>{"mean_rtt", &StreamValues::mean_rtt},
-};
-
-constexpr std::array kCpuKeys = {
-    NumberKey<CpuValues>{"host_total", &CpuValues::host_total},
-    NumberKey<CpuValues>{"host_user", &CpuValues::host_user},
-    NumberKey<CpuValues>{"host_system", &CpuValues::host_system},
-    NumberKey<CpuValues>{"remote_total", &CpuValues::remote_total},
-    NumberKey<CpuValues>{"remote_user", &CpuValues::remote_user},
-    NumberKey<CpuValues>{"remote_system", &CpuValues::remote_system},
-};
-
-// The numbers under `keys` in `element`; none if it is not an object.
-template <typename Values, std::size_t kSize>
-Values ReadNumbers(dom::element element, const std::array<NumberKey<Values>, kSize>& keys) {
-  Values values;
-  dom::object object;
-  if (element.get_object().get(object) != simdjson::SUCCESS) return values;
-  std::bitset<kSize> seen;  // of duplicates the first counts, even if it is null
-  for (const auto [key, value] : object) {
-    for (std::size_t i = 0; i < kSize; ++i) {
-      if (keys[i].key != key) continue;
-      double number = 0;
-      const bool is_number = value.get_double().get(number) == simdjson::SUCCESS;
-      if (is_number && !seen[i]) values.*keys[i].member = number;
-      seen.set(i);
-      break;
-    }
-    if (seen.all()) break;
-  }
-  return values;
+// The number under `key`. Of duplicates the first counts, even if it is null.
+std::optional<double> Number(dom::element object, std::string_view key) {
+  double number = 0;
+  if (object[key].get_double().get(number) != simdjson::SUCCESS) return std::nullopt;
+  return number;
 }
 
-// Where the sum under `key` belongs; nullptr if it is not one or is there already.
+SumValues ReadSum(dom::element sum) {
+  return {.seconds = Number(sum, "seconds"),
+          .bytes = Number(sum, "bytes"),
+          .bits_per_second = Number(sum, "bits_per_second"),
+          .retransmits = Number(sum, "retransmits"),
+          .jitter_ms = Number(sum, "jitter_ms"),
+          .lost_packets = Number(sum, "lost_packets"),
+          .packets = Number(sum, "packets")};
+}
+
+StreamValues ReadSender(dom::element sender) {
+  return {.max_congestion_window = Number(sender, "max_snd_cwnd"),
+          .max_rtt = Number(sender, "max_rtt"),
+          .min_rtt = Number(sender, "min_rtt"),
+          .mean_rtt = Number(sender, "mean_rtt")};
+}
+
+CpuUtilization ReadCpu(dom::element cpu, const std::string& host) {
+  return {Number(cpu, host + "_total"), Number(cpu, host + "_user"), Number(cpu, host + "_system")};
+}
+
+// Where to store the sum under `key`; nullptr if it is not a sum or has been stored already.
 std::optional<SumValues>* FindSum(ReportValues& values, std::string_view key) {
   constexpr std::string_view kReverseSuffix = "_bidir_reverse";
   if (!key.starts_with("sum")) return nullptr;
@@ -99,29 +71,25 @@ void ReadStreams(dom::element element, const TestOptions& test, ReportValues& va
   dom::array array;
   if (element.get_array().get(array) != simdjson::SUCCESS) return;
   values.stream_count = array.size();
-  std::uint32_t sending = test.parallel;
   for (const dom::element stream : array) {
-    if (sending-- == 0) break;
+    if (values.sending.size() == test.parallel) break;
     dom::element sender;
-    if (stream["sender"].get(sender) != simdjson::SUCCESS) continue;
-    AddStream(ReadNumbers(sender, kStreamKeys), values.sending);
+    const bool has_sender = stream["sender"].get(sender) == simdjson::SUCCESS;
+    values.sending.push_back(has_sender ? ReadSender(sender) : StreamValues{});
   }
 }
 
-ReportValues ReadEnd(dom::element end, const TestOptions& test) {
+ReportValues ReadEnd(dom::object end, const TestOptions& test) {
   ReportValues values;
-  dom::object members;
-  if (end.get_object().get(members) != simdjson::SUCCESS) return values;
-  bool has_streams = false;
-  bool has_cpu = false;
-  for (const auto [key, value] : members) {
-    if (key == "streams") {
-      if (!std::exchange(has_streams, true)) ReadStreams(value, test, values);
-    } else if (key == "cpu_utilization_percent") {
-      if (!std::exchange(has_cpu, true)) values.cpu = ReadNumbers(value, kCpuKeys);
-    } else if (value.is_object()) {
-      if (auto* sum = FindSum(values, key)) *sum = ReadNumbers(value, kSumKeys);
-    }
+  for (const auto [key, value] : end) {
+    if (!value.is_object()) continue;
+    if (auto* sum = FindSum(values, key)) *sum = ReadSum(value);
+  }
+  dom::element member;
+  if (end["streams"].get(member) == simdjson::SUCCESS) ReadStreams(member, test, values);
+  if (end["cpu_utilization_percent"].get(member) == simdjson::SUCCESS) {
+    values.local_cpu_percent = ReadCpu(member, "host");
+    values.remote_cpu_percent = ReadCpu(member, "remote");
   }
   return values;
 }
@@ -138,9 +106,9 @@ TestResult ReadReport(dom::object report, const TestOptions& test) {
     return tl::unexpected(
         TestFailure{ReasonOfText(text), std::string(text.substr(0, kMaxErrorTextBytes))});
   }
-  dom::element end;
+  dom::object end;
   ReportValues values;
-  if (report["end"].get(end) == simdjson::SUCCESS) values = ReadEnd(end, test);
+  if (report["end"].get_object().get(end) == simdjson::SUCCESS) values = ReadEnd(end, test);
   const auto measurement = BuildMeasurement(values, test.protocol, test.direction);
   if (!measurement) return BadOutput("the report lacks the sums of a tested direction");
   const std::size_t streams = CountStreams(test);

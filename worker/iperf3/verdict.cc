@@ -3,14 +3,78 @@
 #include <malloc.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
-#include <string>
+#include <cstdio>
 #include <utility>
 
 #include "worker/iperf3/failure_text.h"
 
 namespace iperf3_exporter {
 namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+// iperf3 counts from a timer that never fires early; the peer's clock may differ a little.
+constexpr double kMinShareOfPeriod = 0.9;
+// How far a peer's clock may run fast or be stepped during a test.
+constexpr double kMaxShareOfRunTime = 1.01;
+constexpr Seconds kClockSlack{1};
+
+// A sender since 3.16 does not count the block that each stream writes while the test ends; one
+// block was seen.
+constexpr double kUncountedBlocks = 2;
+constexpr std::uint64_t kDefaultBlockBytes = 128 << 10;
+// A network may deliver a UDP packet twice.
+constexpr double kMaxUdpCopies = 2;
+
+template <typename... Arguments>
+std::string Format(const char* format, Arguments... arguments) {
+  char text[160];
+  std::snprintf(text, sizeof text, format, arguments...);
+  return text;
+}
+
+std::optional<std::string> CheckSeconds(double seconds, const Expectation& expected) {
+  const double period = Seconds(expected.period).count();
+  const double min = expected.test.bytes ? 0 : kMinShareOfPeriod * period;
+  const Seconds run_time = expected.run_time;
+  const double max = (kMaxShareOfRunTime * run_time + kClockSlack).count();
+  if (seconds > 0 && seconds >= min && seconds <= max) return std::nullopt;
+  return Format("the report says %g s for a period of %g s, and iperf3 ran for %g s", seconds,
+                period, run_time.count());
+}
+
+// The most bytes that a receiver can have got of `sent`.
+double MaxReceivedBytes(double sent, const TestOptions& test) {
+  if (test.protocol == Protocol::kUdp) return kMaxUdpCopies * sent;
+  const std::uint64_t block = std::max(test.length_bytes.value_or(0), kDefaultBlockBytes);
+  return sent + kUncountedBlocks * static_cast<double>(block * test.parallel);
+}
+
+std::optional<std::string> CheckBytes(const DirectionMeasurement& direction,
+                                      const TestOptions& test) {
+  const auto& sent = direction.sent_bytes;
+  const auto& received = direction.received_bytes;
+  // The two sides stop omitting at different moments, with anything between them in flight.
+  const bool comparable = sent && received && test.omit_seconds == 0;
+  if (comparable && *received > MaxReceivedBytes(*sent, test)) {
+    return Format("the report says %.0f bytes received of %.0f sent", *received, *sent);
+  }
+  if (received > 0 && direction.received_packets == 0) {
+    return Format("the report says %.0f bytes received and every packet lost", *received);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> CheckDirection(const DirectionMeasurement& direction,
+                                          const Expectation& expected) {
+  for (const auto& seconds : {direction.sent_seconds, direction.received_seconds}) {
+    if (!seconds) continue;
+    if (auto contradiction = CheckSeconds(*seconds, expected)) return contradiction;
+  }
+  return CheckBytes(direction, expected.test);
+}
 
 tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail) {
   return tl::unexpected(TestFailure{reason, std::string(detail.substr(0, kMaxErrorTextBytes))});
@@ -28,6 +92,20 @@ TestResult ParseAndCheck(std::string_view report, const Expectation& expected,
 }
 
 }  // namespace
+
+std::optional<std::string> FindContradiction(const Measurement& measurement,
+                                             const Expectation& expected) {
+  // This host's own clock: no peer can make iperf3 leave it out of a real test. Where a test never
+  // began, iperf3 takes 0 or the host's uptime for it.
+  const auto& own_seconds = measurement.upload ? measurement.upload->sent_seconds
+                                               : measurement.download->received_seconds;
+  if (!own_seconds) return "the report lacks the length of the test";
+  for (const auto& direction : {measurement.upload, measurement.download}) {
+    if (!direction) continue;
+    if (auto contradiction = CheckDirection(*direction, expected)) return contradiction;
+  }
+  return std::nullopt;
+}
 
 TestResult EvaluateRun(int wait_status, std::string_view report, std::string_view stderr_text,
                        const Expectation& expected, ReportParser& parser) {

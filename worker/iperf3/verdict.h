@@ -3,13 +3,29 @@
 // later ones exit 0 after their own SIGTERM.
 #pragma once
 
+#include <chrono>
+#include <optional>
+#include <string>
 #include <string_view>
 
+#include "common/iperf3/test_options.h"
 #include "common/iperf3/test_result.h"
-#include "worker/iperf3/measurement_check.h"
 #include "worker/iperf3/report_parser.h"
 
 namespace iperf3_exporter {
+
+// What the worker knows without the report.
+struct Expectation {
+  TestOptions test;                      // as asked for
+  std::chrono::seconds period{0};        // as run; with test.bytes no more than a limit
+  std::chrono::nanoseconds run_time{0};  // from the start of iperf3 to its end
+};
+
+// Returns the first number of `measurement` that contradicts `expected` or another number, as a
+// sentence for the log; nullopt when there is none. A peer that speaks only part of iperf3's
+// protocol can make iperf3 print a complete report of a test that never ran. Pure.
+[[nodiscard]] std::optional<std::string> FindContradiction(const Measurement& measurement,
+                                                           const Expectation& expected);
 
 // Evaluates an iperf3 that ended by itself with `wait_status` (waitpid(2)). Success needs all of:
 // exit status 0, a report that `parser` accepts, and no contradiction to `expected`. The reason
