@@ -20,38 +20,27 @@ std::string DescribeEnd(int status) {
   return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
 
-// One run of `iperf3 OPTION`.
-class Run {
- public:
-  Run(Iperf3Process& process, const char* option)
-      : process_(process), argv_({"iperf3", option}), end_(Clock::now() + kInspectionTime) {}
+tl::unexpected<Error> Fail(const char* option, const std::string& how) {
+  return MakeError("iperf3 " + std::string(option) + ' ' + how);
+}
 
-  [[nodiscard]] Status Start() {
-    const auto started =
-        process_.Start({.argv = &argv_, .terminate_at = end_, .kill_at = end_ + kTermGrace});
-    if (started) return {};
-    return Fail("can't be started: " + started.error().detail);
-  }
+Status Start(Iperf3Process& process, const char* option) {
+  const Deadline end = Clock::now() + kInspectionTime;
+  const Status started =
+      process.Start({.argv = {"iperf3", option}, .terminate_at = end, .kill_at = end + kTermGrace});
+  if (started) return {};
+  return Fail(option, "can't be started: " + started.error().message);
+}
 
-  // The text that it prints, on whichever output.
-  [[nodiscard]] Result<std::string> Wait() {
-    const auto status = process_.Wait().status;
-    if (!status) return Fail("failed: " + status.error().detail);
-    if (!WIFEXITED(*status)) return Fail(DescribeEnd(*status));
-    std::string text(process_.output());
-    text += process_.errors();
-    return text;
-  }
-
- private:
-  [[nodiscard]] tl::unexpected<Error> Fail(const std::string& how) const {
-    return MakeError("iperf3 " + argv_[1] + ' ' + how);
-  }
-
-  Iperf3Process& process_;
-  std::vector<std::string> argv_;
-  Deadline end_;
-};
+// Returns the text that was printed, on whichever output.
+Result<std::string> Wait(Iperf3Process& process, const char* option) {
+  const auto status = process.Wait().status;
+  if (!status) return Fail(option, "failed: " + status.error().detail);
+  if (!WIFEXITED(*status)) return Fail(option, DescribeEnd(*status));
+  std::string text(process.output());
+  text += process.errors();
+  return text;
+}
 
 }  // namespace
 
@@ -71,19 +60,18 @@ Result<std::string> ParseIperf3Version(std::string_view text) {
 
 Result<Iperf3Description> RunInspection(Iperf3Process& for_version, Iperf3Process& for_help,
                                         const FileIdentity& program) {
-  Run version_run(for_version, "--version");
-  Run help_run(for_help, "--help");
-  for (Run* run : {&version_run, &help_run}) {
-    if (const Status started = run->Start(); !started) return tl::unexpected(started.error());
+  if (Status started = Start(for_version, "--version"); !started) {
+    return tl::unexpected(started.error());
   }
-  const auto version_text = version_run.Wait();
+  if (Status started = Start(for_help, "--help"); !started) return tl::unexpected(started.error());
+  const auto version_text = Wait(for_version, "--version");
   if (!version_text) return tl::unexpected(version_text.error());
   auto version = ParseIperf3Version(*version_text);
   if (!version) {
     return MakeError(version.error().message + ", it writes \"" +
                      version_text->substr(0, kMaxQuotedBytes) + '"');
   }
-  const auto help = help_run.Wait();
+  const auto help = Wait(for_help, "--help");
   if (!help) return tl::unexpected(help.error());
   return Iperf3Description{std::move(*version), ParseIperf3Help(*help), program};
 }

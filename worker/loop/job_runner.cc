@@ -53,22 +53,25 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                std::chrono::nanoseconds lock_wait) {
   const auto period = FittingPeriod(job.test.period_seconds, job.times, Clock::now());
   if (!period) return wire::NotStarted{job.id, Why::kNoTime};
-  const std::vector<std::string> argv = BuildIperf3Argv({.address = job.address,
-                                                         .port = job.port,
-                                                         .connect_timeout = job.connect_timeout,
-                                                         .test = job.test},
-                                                        *period, capabilities_);
   const auto started = process_.Start({
-      .argv = &argv,
+      .argv = BuildIperf3Argv({.address = job.address,
+                               .port = job.port,
+                               .connect_timeout = job.connect_timeout,
+                               .test = job.test},
+                              *period, capabilities_),
       .terminate_at = TerminateAt(job, *period, Clock::now()),
       .kill_at = job.times.kill_at,
       .cancel_fd = link_.cancel_fd(),
       .lease_fd = lock.lease_fd(),
-      .port = job.port,
-      .binds_port = job.test.bind_address.has_value() || job.test.client_port.has_value(),
-      .grants = {.binds_device = !job.test.bind_device.empty(), .multipath_tcp = job.test.mptcp},
+      .needs = {.port = job.port,
+                .binds_port = job.test.bind_address || job.test.client_port,
+                .grants = {.binds_device = !job.test.bind_device.empty(),
+                           .multipath_tcp = job.test.mptcp}},
   });
-  if (!started) return wire::Finished{job.id, tl::unexpected(started.error())};
+  if (!started) {
+    return wire::Finished{
+        job.id, tl::unexpected(TestFailure{FailureReason::kExec, started.error().message})};
+  }
   // A supervisor that is gone shows as a cancel.
   static_cast<void>(link_.Send(wire::Started{.job_id = job.id,
                                              .period_seconds = *period,

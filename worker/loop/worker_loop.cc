@@ -46,7 +46,7 @@ class Worker {
       return kExitFailure;
     }
     if (const Status sent = link_.Send(*ready); !sent) return Fail(sent.error());
-    process_->PrepareNext();
+    process_->Reset();
     const Status served = Serve(ready->iperf3.capabilities);
     return served ? 0 : Fail(served.error());
   }
@@ -61,10 +61,10 @@ class Worker {
     }
     const auto program = OpenIperf3(config.iperf3_path);
     if (!program) return tl::unexpected(program.error());
-    auto sandbox = WorkerSandbox::Enter({.mode = config.sandbox,
-                                         .worker_index = config.index,
-                                         .link_fd = link_.fd(),
-                                         .program_fd = program->get()});
+    auto sandbox = EnterWorkerSandbox({.mode = config.sandbox,
+                                       .worker_index = config.index,
+                                       .link_fd = link_.fd(),
+                                       .program_fd = program->get()});
     if (!sandbox) return tl::unexpected(sandbox.error());
     sandbox_.emplace(std::move(*sandbox));
     auto process = CreateProcess();
@@ -72,16 +72,16 @@ class Worker {
     process_.emplace(std::move(*process));
     auto iperf3 = DescribeIperf3(config.known_iperf3);
     if (!iperf3) return tl::unexpected(iperf3.error());
-    return WorkerReady{.iperf3 = std::move(*iperf3), .sandbox = sandbox_->report()};
+    return WorkerReady{.iperf3 = std::move(*iperf3), .sandbox = sandbox_->report};
   }
 
   Result<Iperf3Process> CreateProcess() {
-    return Iperf3Process::Create(sandbox_->program_fd(), &sandbox_->iperf3());
+    return Iperf3Process::Create(sandbox_->program.get(), &sandbox_->iperf3);
   }
 
   // Runs iperf3 unless another worker has described the same program.
   Result<Iperf3Description> DescribeIperf3(const std::optional<Iperf3Description>& known) {
-    const auto program = IdentityOf(sandbox_->program_fd());
+    const auto program = IdentityOf(sandbox_->program.get());
     if (!program) return tl::unexpected(program.error());
     if (known && known->program == *program) return *known;
     auto second = CreateProcess();
@@ -99,9 +99,9 @@ class Worker {
       static_cast<void>(link_.Send(runner.Run(**job)));
       // As a rule the supervisor was woken on this processor. It must not wait for what follows.
       ::sched_yield();
-      process_->PrepareNext();
+      process_->Reset();
       // Last, because it takes longer the more files iperf3 has left.
-      sandbox_->CleanTemporaryDirectory();
+      sandbox_->temporary.Clean();
     }
   }
 

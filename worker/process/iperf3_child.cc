@@ -17,12 +17,6 @@ namespace {
 
 constexpr unsigned kProcessGroup = 1U << 2U;  // PIDFD_SIGNAL_PROCESS_GROUP
 
-// Written by the child, which shares its parent's memory until the exec.
-struct ChildFailure {
-  const char* volatile step = nullptr;
-  volatile int error_number = 0;
-};
-
 // Dispositions and mask survive an exec; iperf3 expects the defaults.
 bool ResetSignals() {
   struct sigaction fresh = {};
@@ -38,8 +32,8 @@ bool ResetSignals() {
 // Close-on-exec comes off in the child only, so that nothing but iperf3 ever gets it.
 bool Inherit(int fd) { return fd < 0 || ::fcntl(fd, F_SETFD, 0) == 0; }
 
-// Async-signal-safe. Changes nothing of the parent's memory but `failure`. Returns the step that
-// failed, or does not return.
+// Async-signal-safe, and changes nothing of the parent's memory. Returns the step that failed, or
+// does not return.
 const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   if (!ResetSignals()) return "signals";
   if (::setpgid(0, 0) != 0) return "process group";
@@ -51,8 +45,8 @@ const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   // The lowest descriptor: a dying process's closes are finished last in, first out, so that the
   // lease ends after every socket is closed.
   if (plan.lease_fd >= 0 && ::dup3(plan.lease_fd, STDIN_FILENO, 0) < 0) return "lock";
-  if (!Inherit(plan.sandbox->temporary_fd())) return "temporary folder";
-  if (const char* step = plan.sandbox->Enter(plan.restrictions)) return step;
+  if (!Inherit(plan.sandbox->temporary_fd())) return "temporary directory";
+  if (const char* step = plan.sandbox->Enter(*plan.job)) return step;
   ::syscall(SYS_execveat, plan.program_fd, plan.sandbox->exec_path(), plan.argv, plan.environment,
             AT_EMPTY_PATH);
   return "execute";
@@ -61,13 +55,15 @@ const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
 struct Launch {
   const ChildPlan& plan;
   pid_t parent;
-  ChildFailure failure;
+  // Written by the child, which shares its parent's memory until the exec.
+  const char* volatile failed_step = nullptr;
+  volatile int error_number = 0;
 };
 
 int RunChild(void* argument) {
   auto& launch = *static_cast<Launch*>(argument);
-  launch.failure.step = PrepareAndExec(launch.plan, launch.parent);
-  launch.failure.error_number = errno;
+  launch.failed_step = PrepareAndExec(launch.plan, launch.parent);
+  launch.error_number = errno;
   ::_exit(127);
 }
 
@@ -98,13 +94,13 @@ void Reap(pid_t pid) {
 }  // namespace
 
 Result<Iperf3Child> Iperf3Child::Spawn(const ChildPlan& plan) {
-  Launch launch = {.plan = plan, .parent = ::getpid(), .failure = {}};
+  Launch launch = {.plan = plan, .parent = ::getpid()};
   UniqueFd pidfd;
   const pid_t pid = CloneAndExec(launch, pidfd);
   if (pid < 0) return ErrnoError("clone");
-  if (launch.failure.step != nullptr) {
+  if (launch.failed_step != nullptr) {
     Reap(pid);
-    return MakeError(ErrnoText(launch.failure.step, launch.failure.error_number));
+    return MakeError(ErrnoText(launch.failed_step, launch.error_number));
   }
   return Iperf3Child(pid, std::move(pidfd));
 }

@@ -21,7 +21,7 @@ struct ChildPlan {
   int stderr_fd = -1;
   int lease_fd = -1;  // of the lock; -1: none
   const Iperf3Sandbox* sandbox = nullptr;
-  JobRestrictions restrictions;
+  const PreparedJob* job = nullptr;
 };
 
 // A running iperf3. The destructor kills its process group and reaps it; until then its pid and its

@@ -16,9 +16,6 @@
 namespace iperf3_exporter {
 namespace {
 
-// What simdjson may read behind a document (SIMDJSON_PADDING is 32 or 64).
-constexpr std::size_t kParserPaddingBytes = 256;
-
 // How often a temporary directory that has no bound of its own is checked. In that time iperf3 can
 // write little more than is accepted.
 constexpr std::chrono::milliseconds kQuotaInterval{100};
@@ -26,12 +23,12 @@ constexpr std::chrono::milliseconds kQuotaInterval{100};
 // Watches one running iperf3 until it has ended, and stops it when it must.
 class Watch {
  public:
-  Watch(const RunRequest& request, const Iperf3Child& child, int watched_fd, UniqueFd listener)
-      : request_(request), child_(child), watched_fd_(watched_fd), listener_(std::move(listener)) {
+  Watch(const RunRequest& request, const Iperf3Child& child, DIR* watched, UniqueFd listener)
+      : request_(request), child_(child), watched_(watched), listener_(std::move(listener)) {
     fds_[kPidfd] = {child.pidfd(), POLLIN, 0};
     fds_[kCancel] = {request.cancel_fd, POLLIN, 0};
     fds_[kListener] = {listener_.get(), POLLIN, 0};
-    if (watched_fd >= 0) check_quota_at_ = Clock::now() + kQuotaInterval;
+    if (watched != nullptr) check_quota_at_ = Clock::now() + kQuotaInterval;
   }
 
   // Reads into both buffers until iperf3 has ended. Returns why it was stopped, if it was.
@@ -95,7 +92,7 @@ class Watch {
 
   void CheckQuota(Deadline now) {
     check_quota_at_ = now + kQuotaInterval;
-    if (!ExceedsQuota(watched_fd_)) return;
+    if (!ExceedsQuota(watched_)) return;
     Stop(FailureReason::kOutputTooLarge, "iperf3 left more in files than is accepted");
     // At once: until SIGTERM takes effect it could write as much again.
     Kill();
@@ -122,7 +119,7 @@ class Watch {
 
   const RunRequest& request_;
   const Iperf3Child& child_;
-  int watched_fd_;
+  DIR* watched_;
   UniqueFd listener_;
   std::array<pollfd, kSlots> fds_{};
   std::optional<TestFailure> failure_;
@@ -139,17 +136,12 @@ std::vector<char*> Pointers(const std::vector<std::string>& words) {
   return pointers;
 }
 
-}  // namespace
+struct Pipe {
+  UniqueFd read_end;  // non-blocking
+  UniqueFd write_end;
+};
 
-Result<Iperf3Process> Iperf3Process::Create(int program_fd, const Iperf3Sandbox* sandbox) {
-  auto output = OutputBuffer::Create(kMaxReportBytes, kParserPaddingBytes);
-  if (!output) return tl::unexpected(output.error());
-  auto errors = OutputBuffer::Create(kMaxStderrBytes, kParserPaddingBytes);
-  if (!errors) return tl::unexpected(errors.error());
-  return Iperf3Process(program_fd, sandbox, std::move(*output), std::move(*errors));
-}
-
-Result<Iperf3Process::Pipe> Iperf3Process::CreatePipe() {
+Result<Pipe> CreatePipe() {
   int fds[2] = {-1, -1};
   if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoError("pipe2");
   Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
@@ -157,62 +149,47 @@ Result<Iperf3Process::Pipe> Iperf3Process::CreatePipe() {
   return pipe;
 }
 
-Result<Iperf3Process::Pipes> Iperf3Process::CreatePipes() {
+}  // namespace
+
+Result<Iperf3Process> Iperf3Process::Create(int program_fd, const Iperf3Sandbox* sandbox) {
+  auto output = OutputBuffer::Create(kMaxReportBytes);
+  if (!output) return tl::unexpected(output.error());
+  auto errors = OutputBuffer::Create(kMaxStderrBytes);
+  if (!errors) return tl::unexpected(errors.error());
+  return Iperf3Process(program_fd, sandbox, std::move(*output), std::move(*errors));
+}
+
+Status Iperf3Process::Start(const RunRequest& request) {
+  Reset();
+  const Deadline started_at = Clock::now();
   auto output = CreatePipe();
   if (!output) return tl::unexpected(output.error());
   auto errors = CreatePipe();
   if (!errors) return tl::unexpected(errors.error());
-  return Pipes{std::move(*output), std::move(*errors)};
-}
-
-Result<Iperf3Process::Running> Iperf3Process::Launch(const RunRequest& request) {
-  const Deadline started_at = Clock::now();
-  auto pipes = std::exchange(next_pipes_, MakeError("a run without PrepareNext before it"));
-  if (!pipes) return tl::unexpected(pipes.error());
-  const std::vector<char*> argv = Pointers(*request.argv);
+  const std::vector<char*> argv = Pointers(request.argv);
   const std::vector<char*> environment = Pointers(sandbox_->environment());
-  auto restrictions = sandbox_->PrepareJob({.port = request.port,
-                                            .binds_port = request.binds_port,
-                                            .grants = request.grants,
-                                            .time = TimeLeft(request.terminate_at)});
-  if (!restrictions) return tl::unexpected(restrictions.error());
+  const auto job = sandbox_->PrepareJob(request.needs, TimeLeft(request.terminate_at));
+  if (!job) return tl::unexpected(job.error());
   auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
                                    .argv = argv.data(),
                                    .environment = environment.data(),
-                                   .stdout_fd = pipes->output.write_end.get(),
-                                   .stderr_fd = pipes->errors.write_end.get(),
+                                   .stdout_fd = output->write_end.get(),
+                                   .stderr_fd = errors->write_end.get(),
                                    .lease_fd = request.lease_fd,
                                    .sandbox = sandbox_,
-                                   .restrictions = restrictions->view()});
+                                   .job = &*job});
   if (!child) return tl::unexpected(child.error());
-  UniqueFd listener;
-  if (restrictions->diagnosis) {
-    auto received = ReceiveListener(restrictions->diagnosis.get());
-    if (!received) return tl::unexpected(received.error());
-    listener = std::move(*received);
-  }
-  return Running{request,
-                 started_at,
-                 std::move(*restrictions),
-                 std::move(pipes->output.read_end),
-                 std::move(pipes->errors.read_end),
-                 std::move(listener),
-                 std::move(*child)};
-}
-
-tl::expected<void, TestFailure> Iperf3Process::Start(const RunRequest& request) {
-  if (!next_pipes_) PrepareNext();
-  auto running = Launch(request);
-  if (!running) {
-    return tl::unexpected(TestFailure{FailureReason::kExec, std::move(running.error().message)});
-  }
-  last_.emplace(std::move(*running));
+  Result<UniqueFd> listener;
+  if (job->listener_receiver) listener = ReceiveListener(job->listener_receiver.get());
+  if (!listener) return tl::unexpected(listener.error());
+  last_.emplace(Running{request, started_at, std::move(output->read_end),
+                        std::move(errors->read_end), std::move(*listener), std::move(*child)});
   return {};
 }
 
 RunResult Iperf3Process::Wait() {
   Running& run = *last_;
-  Watch watch(run.request, run.child, sandbox_->watched_fd(), std::move(run.listener));
+  Watch watch(run.request, run.child, sandbox_->watched(), std::move(run.listener));
   auto failure = watch.WaitForEnd(output_, run.output.get(), errors_, run.errors.get());
   RunResult result;
   result.status = run.child.WaitForEnd();
@@ -221,11 +198,10 @@ RunResult Iperf3Process::Wait() {
   return result;
 }
 
-void Iperf3Process::PrepareNext() {
+void Iperf3Process::Reset() {
   last_.reset();
   output_.Clear();
   errors_.Clear();
-  next_pipes_ = CreatePipes();
 }
 
 }  // namespace iperf3_exporter

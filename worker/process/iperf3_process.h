@@ -23,16 +23,14 @@ namespace iperf3_exporter {
 // The maximum between SIGTERM, on which iperf3 takes leave of its server, and SIGKILL.
 inline constexpr std::chrono::milliseconds kTermGrace{500};
 
-// What one run needs beside the program. Everything is borrowed until Wait returns.
+// What one run needs beside the program. The descriptors are borrowed until Wait returns.
 struct RunRequest {
-  const std::vector<std::string>* argv = nullptr;
-  Deadline terminate_at;    // then SIGTERM
-  Deadline kill_at;         // then SIGKILL, whatever SIGTERM was sent for
-  int cancel_fd = -1;       // readable or hung up: the run is cancelled; -1: nothing cancels it
-  int lease_fd = -1;        // of the lock; becomes iperf3's lowest descriptor; -1: none
-  std::uint16_t port = 0;   // the only TCP port to connect to; 0: none at all
-  bool binds_port = false;  // a source address or port is requested
-  JobGrants grants;
+  std::vector<std::string> argv;
+  Deadline terminate_at;  // then SIGTERM
+  Deadline kill_at;       // then SIGKILL, whatever SIGTERM was sent for
+  int cancel_fd = -1;     // readable or hung up: the run is cancelled; -1: nothing cancels it
+  int lease_fd = -1;      // of the lock; becomes iperf3's lowest descriptor; -1: none
+  JobNeeds needs;
 };
 
 struct RunResult {
@@ -47,35 +45,25 @@ class Iperf3Process {
   // Borrows both for its own life. `program_fd`: from OpenIperf3.
   [[nodiscard]] static Result<Iperf3Process> Create(int program_fd, const Iperf3Sandbox* sandbox);
 
-  // Starts iperf3. Returns once it has been executed, or fails with kExec: the step and why.
-  [[nodiscard]] tl::expected<void, TestFailure> Start(const RunRequest& request);
+  // Starts iperf3. Returns once it has been executed, or fails, naming the step.
+  [[nodiscard]] Status Start(const RunRequest& request);
 
   // Waits for the end of what Start has started, and stops it when it must. Blocks until `kill_at`,
   // or until kTermGrace after a cancel, at the latest.
   [[nodiscard]] RunResult Wait();
 
-  // What the last run wrote, until PrepareNext; enough zeros for the parser follow it.
+  // What the last run wrote, until Reset; enough zeros for the parser follow it.
   [[nodiscard]] std::string_view output() const { return output_.Text(); }
   [[nodiscard]] std::string_view errors() const { return errors_.Text(); }
 
-  // Drops what is left of the last run (reaps it, closes its pipes, returns the memory of a large
-  // report), and creates what the next one needs. Separate from Wait, so that the result can be
-  // sent first.
-  void PrepareNext();
+  // Drops what is left of the last run: reaps it, closes its pipes, returns the memory of a large
+  // report. Start does the same; an earlier call makes the next test start sooner.
+  void Reset();
 
  private:
-  struct Pipe {
-    UniqueFd read_end;  // non-blocking
-    UniqueFd write_end;
-  };
-  struct Pipes {
-    Pipe output;
-    Pipe errors;
-  };
   struct Running {
     RunRequest request;
     Deadline started_at;
-    PreparedJob restrictions;
     UniqueFd output;
     UniqueFd errors;
     UniqueFd listener;  // of a diagnosing sandbox; otherwise empty
@@ -87,18 +75,12 @@ class Iperf3Process {
       : program_fd_(program_fd),
         sandbox_(sandbox),
         output_(std::move(output)),
-        errors_(std::move(errors)),
-        next_pipes_(CreatePipes()) {}
-
-  [[nodiscard]] static Result<Pipe> CreatePipe();
-  [[nodiscard]] static Result<Pipes> CreatePipes();
-  [[nodiscard]] Result<Running> Launch(const RunRequest& request);
+        errors_(std::move(errors)) {}
 
   int program_fd_;
   const Iperf3Sandbox* sandbox_;
   OutputBuffer output_;
   OutputBuffer errors_;
-  Result<Pipes> next_pipes_;
   std::optional<Running> last_;
 };
 

@@ -1,6 +1,5 @@
 #include "worker/process/output_buffer.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,30 +17,19 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
 
 }  // namespace
 
-Result<OutputBuffer> OutputBuffer::Create(std::size_t capacity_bytes, std::size_t padding_bytes) {
-  const std::size_t mapped = capacity_bytes + std::max(padding_bytes, std::size_t{1});
-  void* data = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
+Result<OutputBuffer> OutputBuffer::Create(std::size_t capacity_bytes) {
+  void* data = ::mmap(nullptr, capacity_bytes + kPaddingBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) return ErrnoError("output buffer: mmap");
-  return OutputBuffer(static_cast<char*>(data), capacity_bytes, mapped);
-}
-
-OutputBuffer::OutputBuffer(OutputBuffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      capacity_bytes_(other.capacity_bytes_),
-      mapped_bytes_(other.mapped_bytes_),
-      size_bytes_(other.size_bytes_) {}
-
-OutputBuffer::~OutputBuffer() {
-  if (data_ != nullptr) ::munmap(data_, mapped_bytes_);
+  return OutputBuffer(static_cast<char*>(data), capacity_bytes);
 }
 
 OutputBuffer::Progress OutputBuffer::ReadFrom(int fd) {
   // When the buffer is full, one more byte (in the padding) shows whether the output ends there.
   const std::size_t room = std::max(capacity_bytes_ - size_bytes_, std::size_t{1});
-  const ssize_t got = ::read(fd, data_ + size_bytes_, std::min(room, kReadBytes));
-  if (got == 0) return Progress::kEnd;
-  if (got < 0) return errno == EAGAIN || errno == EINTR ? Progress::kMore : Progress::kFailed;
+  const ssize_t got = ::read(fd, data_.get() + size_bytes_, std::min(room, kReadBytes));
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Progress::kMore;
+  if (got <= 0) return Progress::kEnd;
   if (size_bytes_ == capacity_bytes_) {
     data_[size_bytes_] = 0;
     return Progress::kFull;
@@ -52,8 +40,8 @@ OutputBuffer::Progress OutputBuffer::ReadFrom(int fd) {
 
 void OutputBuffer::Clear() {
   const std::size_t used = std::exchange(size_bytes_, 0);
-  std::fill_n(data_, std::min(used, kKeptBytes), '\0');
-  if (used > kKeptBytes) ::madvise(data_ + kKeptBytes, used - kKeptBytes, MADV_DONTNEED);
+  std::fill_n(data_.get(), std::min(used, kKeptBytes), '\0');
+  if (used > kKeptBytes) ::madvise(data_.get() + kKeptBytes, used - kKeptBytes, MADV_DONTNEED);
 }
 
 }  // namespace iperf3_exporter

@@ -3,7 +3,10 @@
 // large report.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstddef>
+#include <memory>
 #include <string_view>
 
 #include "common/error.h"
@@ -17,34 +20,36 @@ inline constexpr std::size_t kMaxStderrBytes = std::size_t{64} << 10U;
 
 class OutputBuffer {
  public:
-  // Reserves `capacity_bytes` of address space and at least `padding_bytes` beyond them. What
-  // follows the received bytes reads as zeros.
-  [[nodiscard]] static Result<OutputBuffer> Create(std::size_t capacity_bytes,
-                                                   std::size_t padding_bytes);
-  OutputBuffer(OutputBuffer&& other) noexcept;
-  OutputBuffer& operator=(OutputBuffer&&) = delete;
-  OutputBuffer(const OutputBuffer&) = delete;
-  OutputBuffer& operator=(const OutputBuffer&) = delete;
-  ~OutputBuffer();
+  // Reserves `capacity_bytes` of address space, and kPaddingBytes beyond them. What follows the
+  // received bytes reads as zeros.
+  [[nodiscard]] static Result<OutputBuffer> Create(std::size_t capacity_bytes);
 
-  enum class Progress { kMore, kEnd, kFull, kFailed };
+  enum class Progress { kMore, kEnd, kFull };
 
-  // Reads once from `fd`, which is non-blocking. kFull: there is more than the capacity.
+  // Reads once from `fd`, which is non-blocking. kFull: there is more than the capacity. An error
+  // is an end.
   [[nodiscard]] Progress ReadFrom(int fd);
 
   // What was received, until the next Clear.
-  [[nodiscard]] std::string_view Text() const { return {data_, size_bytes_}; }
+  [[nodiscard]] std::string_view Text() const { return {data_.get(), size_bytes_}; }
 
   // Drops what was received and returns all memory beyond that of a small report.
   void Clear();
 
  private:
-  OutputBuffer(char* data, std::size_t capacity_bytes, std::size_t mapped_bytes)
-      : data_(data), capacity_bytes_(capacity_bytes), mapped_bytes_(mapped_bytes) {}
+  // What simdjson may read behind a document (SIMDJSON_PADDING is 32 or 64).
+  static constexpr std::size_t kPaddingBytes = 256;
 
-  char* data_;
+  struct Unmap {
+    std::size_t bytes;
+    void operator()(char* data) const { ::munmap(data, bytes); }
+  };
+
+  OutputBuffer(char* data, std::size_t capacity_bytes)
+      : data_(data, Unmap{capacity_bytes + kPaddingBytes}), capacity_bytes_(capacity_bytes) {}
+
+  std::unique_ptr<char[], Unmap> data_;
   std::size_t capacity_bytes_;
-  std::size_t mapped_bytes_;
   std::size_t size_bytes_ = 0;
 };
 

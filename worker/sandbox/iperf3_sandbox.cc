@@ -36,10 +36,11 @@ const char* Iperf3Sandbox::exec_path() const {
   return options_.filter ? reinterpret_cast<const char*>(kExecPathAddress) : "";
 }
 
-Result<PreparedJob> Iperf3Sandbox::PrepareJob(const JobNeeds& needs) const {
+Result<PreparedJob> Iperf3Sandbox::PrepareJob(const JobNeeds& needs,
+                                              std::chrono::nanoseconds time) const {
   PreparedJob job;
   job.grants = needs.grants;
-  job.cpu_seconds = CpuSeconds(needs.time, processors_);
+  job.cpu_seconds = CpuSeconds(time, processors_);
   if (options_.restricts_ports) {
     auto rules = CreatePortRules(needs.port, needs.binds_port);
     if (!rules) return tl::unexpected(rules.error());
@@ -50,30 +51,26 @@ Result<PreparedJob> Iperf3Sandbox::PrepareJob(const JobNeeds& needs) const {
     if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) != 0) {
       return ErrnoError("diagnosis: socketpair");
     }
-    job.diagnosis.Reset(fds[0]);
-    job.diagnosis_child.Reset(fds[1]);
+    job.listener_receiver.Reset(fds[0]);
+    job.listener_sender.Reset(fds[1]);
   }
   return job;
 }
 
-const char* Iperf3Sandbox::Enter(const JobRestrictions& restrictions) const {
-  if (!options_.temporary_path.empty()) {
-    const ResourceLimit limits[] = {{RLIMIT_FSIZE, kFileBytes},
-                                    {RLIMIT_NOFILE, kIperf3Descriptors},
-                                    {RLIMIT_NPROC, options_.max_tasks},
-                                    {RLIMIT_CPU, restrictions.cpu_seconds}};
-    for (const auto& [resource, max] : limits) {
-      if (!LowerResourceLimit(resource, max)) return "limits";
-    }
+const char* Iperf3Sandbox::Enter(const PreparedJob& job) const {
+  const ResourceLimit limits[] = {{RLIMIT_FSIZE, kFileBytes},
+                                  {RLIMIT_NOFILE, kIperf3Descriptors},
+                                  {RLIMIT_NPROC, options_.max_tasks},
+                                  {RLIMIT_CPU, job.cpu_seconds}};
+  for (const auto& [resource, max] : limits) {
+    if (!LowerResourceLimit(resource, max)) return "limits";
   }
-  if (restrictions.port_rules_fd >= 0 && !RestrictSelf(restrictions.port_rules_fd)) {
-    return "port rules";
-  }
+  if (job.port_rules && !RestrictSelf(job.port_rules.get())) return "port rules";
   if (!options_.filter) return nullptr;
-  const int listener = options_.filter->Install(restrictions.grants, options_.diagnoses);
+  const int listener = options_.filter->Install(job.grants, options_.diagnoses);
   if (listener < 0) return "system call filter";
   if (options_.diagnoses) {
-    if (!SendListener(restrictions.diagnosis_fd, listener)) return "diagnosis";
+    if (!SendListener(job.listener_sender.get(), listener)) return "diagnosis";
     ::close(listener);
   }
   return nullptr;

@@ -2,6 +2,8 @@
 // exec.
 #pragma once
 
+#include <dirent.h>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -20,35 +22,22 @@ struct JobNeeds {
   std::uint16_t port = 0;   // the only TCP port to connect to; 0: none
   bool binds_port = false;  // a source address or port is requested
   JobGrants grants;
-  std::chrono::nanoseconds time{0};  // until its end
 };
 
-// The same as the child enters it: plain numbers.
-struct JobRestrictions {
-  int port_rules_fd = -1;    // Landlock's; -1: the kernel has none
-  int diagnosis_fd = -1;     // where the listener is sent; -1: not diagnosing
-  unsigned cpu_seconds = 0;  // processor time
-  JobGrants grants;
-};
-
-// Owns what JobRestrictions names, in the worker, for the time of one job.
+// The restrictions of one job, until its child has entered them.
 struct PreparedJob {
-  UniqueFd port_rules;
-  UniqueFd diagnosis_child;
-  UniqueFd diagnosis;
-  unsigned cpu_seconds = 0;
+  UniqueFd port_rules;         // Landlock's; empty: the kernel has none
+  UniqueFd listener_sender;    // where the child sends its filter's listener when diagnosing
+  UniqueFd listener_receiver;  // where the worker receives it
+  unsigned cpu_seconds = 0;    // processor time
   JobGrants grants;
-
-  [[nodiscard]] JobRestrictions view() const {
-    return {port_rules.get(), diagnosis_child.get(), cpu_seconds, grants};
-  }
 };
 
 struct Iperf3SandboxOptions {
   std::string program_directory;  // $ORIGIN of iperf3's library paths
   std::string temporary_path;     // TMPDIR
   int temporary_fd = -1;          // the descriptor that it names; -1: a plain path
-  int watched_fd = -1;            // TemporaryDirectory::watched_fd
+  DIR* watched = nullptr;         // TemporaryDirectory::watched
   bool restricts_ports = false;   // Landlock has port rules
   rlim_t max_tasks = kTasks;      // RLIMIT_NPROC
   bool diagnoses = false;         // the filter has a listener
@@ -57,9 +46,6 @@ struct Iperf3SandboxOptions {
 
 class Iperf3Sandbox {
  public:
-  // No confinement at all: for tests of what is around it.
-  Iperf3Sandbox() = default;
-
   explicit Iperf3Sandbox(Iperf3SandboxOptions options);
 
   // The whole environment of iperf3.
@@ -68,18 +54,19 @@ class Iperf3Sandbox {
   // Inherited by iperf3; -1: none.
   [[nodiscard]] int temporary_fd() const { return options_.temporary_fd; }
 
-  // The directory to check with ExceedsQuota while iperf3 runs; -1: none.
-  [[nodiscard]] int watched_fd() const { return options_.watched_fd; }
+  // The directory to check with ExceedsQuota while iperf3 runs; nullptr: none.
+  [[nodiscard]] DIR* watched() const { return options_.watched; }
 
   // The only path that execveat accepts: an empty string.
   [[nodiscard]] const char* exec_path() const;
 
-  // In the worker.
-  [[nodiscard]] Result<PreparedJob> PrepareJob(const JobNeeds& needs) const;
+  // In the worker. `time`: until the job's end.
+  [[nodiscard]] Result<PreparedJob> PrepareJob(const JobNeeds& needs,
+                                               std::chrono::nanoseconds time) const;
 
   // In the child, the last step before the exec. Async-signal-safe. Returns the step that failed
   // (errno says why) or nullptr.
-  [[nodiscard]] const char* Enter(const JobRestrictions& restrictions) const;
+  [[nodiscard]] const char* Enter(const PreparedJob& job) const;
 
  private:
   Iperf3SandboxOptions options_;

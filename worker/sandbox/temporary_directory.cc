@@ -1,21 +1,14 @@
 #include "worker/sandbox/temporary_directory.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mount.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <memory>
+#include <cstdlib>
 #include <string_view>
 
 namespace iperf3_exporter {
@@ -33,77 +26,49 @@ constexpr std::array kParents = {"/tmp", "/var/tmp", "/dev/shm"};
 // files, and other programs any number of names.
 constexpr std::chrono::seconds kMaxRemoving{1};
 
-// As the kernel writes it for getdents64.
-struct DirectoryEntry {
-  std::uint64_t inode;
-  std::int64_t offset;
-  std::uint16_t bytes;
-  std::uint8_t type;
-  char name[1];
-};
+Directory OpenDirectory(int parent, const char* name) {
+  UniqueFd fd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  Directory directory(fd ? ::fdopendir(fd.get()) : nullptr);
+  if (directory) static_cast<void>(fd.Release());
+  return directory;
+}
 
 // Calls `visit` with the name of each entry that is not a directory, until it returns false.
-// Without opendir, which needs a descriptor and memory of its own.
 template <typename Visit>
-void ForEachFile(int directory, Visit visit) {
-  alignas(DirectoryEntry) char entries[4096];
-  if (::lseek(directory, 0, SEEK_SET) < 0) return;
-  for (;;) {
-    const long bytes = ::syscall(SYS_getdents64, directory, entries, sizeof entries);
-    if (bytes <= 0) return;
-    for (long at = 0; at < bytes;) {
-      const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
-      const char* name = entries + at + offsetof(DirectoryEntry, name);
-      if (entry->type != DT_DIR && !visit(name)) return;
-      at += entry->bytes;
-    }
+void ForEachFile(DIR* directory, Visit visit) {
+  ::rewinddir(directory);
+  while (const dirent* entry = ::readdir(directory)) {
+    if (entry->d_type != DT_DIR && !visit(entry->d_name)) return;
   }
 }
 
-void RemoveFilesIn(int directory, Deadline until) {
+void RemoveFilesIn(DIR* directory, Deadline until) {
   bool removed = false;
   // Removing files during a listing can make it skip others.
   do {
     removed = false;
     ForEachFile(directory, [&](const char* name) {
-      removed |= ::unlinkat(directory, name, 0) == 0;
+      removed |= ::unlinkat(::dirfd(directory), name, 0) == 0;
       return Clock::now() < until;
     });
   } while (removed && Clock::now() < until);
 }
 
-UniqueFd OpenDirectory(int parent, const char* name) {
-  return UniqueFd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
-bool IsMountedNoExec(int directory) {
+bool IsMountedNoExec(const char* path) {
   struct statvfs status = {};
-  return ::fstatvfs(directory, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
+  return ::statvfs(path, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
 }
 
 // A directory is in use while its worker holds the lock on it.
-bool LockDirectory(int directory) { return ::flock(directory, LOCK_EX | LOCK_NB) == 0; }
+bool LockDirectory(DIR* directory) { return ::flock(::dirfd(directory), LOCK_EX | LOCK_NB) == 0; }
 
 void RemoveIfAbandoned(int parent, const char* name, Deadline until) {
-  const UniqueFd directory = OpenDirectory(parent, name);
+  const Directory directory = OpenDirectory(parent, name);
   struct stat status = {};
-  if (!directory || ::fstat(directory.get(), &status) != 0 || status.st_uid != ::geteuid()) return;
-  if (!LockDirectory(directory.get())) return;
+  if (!directory || ::fstat(::dirfd(directory.get()), &status) != 0) return;
+  if (status.st_uid != ::geteuid() || !LockDirectory(directory.get())) return;
   RemoveFilesIn(directory.get(), until);
   ::unlinkat(parent, name, AT_REMOVEDIR);
-}
-
-// Empty if the kernel has no random bytes.
-std::string RandomName() {
-  std::array<unsigned char, 8> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
-  std::string name(kNamePrefix);
-  for (const unsigned char byte : bytes) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    name += kDigits[byte >> 4U];
-    name += kDigits[byte & 0xfU];
-  }
-  return name;
 }
 
 bool Configure(int context) {
@@ -115,26 +80,26 @@ bool Configure(int context) {
 
 }  // namespace
 
-bool ExceedsQuota(int directory_fd) {
+bool ExceedsQuota(DIR* directory) {
   constexpr std::uint64_t kBlockBytes = 512;  // the unit of st_blocks on every file system
   unsigned files = 0;
   std::uint64_t bytes = 0;
-  ForEachFile(directory_fd, [&](const char* name) {
+  ForEachFile(directory, [&](const char* name) {
     struct stat status = {};
-    if (::fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return true;
+    if (::fstatat(::dirfd(directory), name, &status, AT_SYMLINK_NOFOLLOW) != 0) return true;
     bytes += static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
     return ++files <= kMaxFiles && bytes <= kMaxFileBytes;
   });
   return files > kMaxFiles || bytes > kMaxFileBytes;
 }
 
-void RemoveAbandonedDirectories(const char* parent_path, int parent_fd, Deadline until) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(parent_path), &::closedir);
+void RemoveAbandonedDirectories(const char* parent, Deadline until) {
+  const Directory listing(::opendir(parent));
   if (!listing) return;
   while (const dirent* entry = ::readdir(listing.get())) {
     if (Clock::now() >= until) return;
-    if (std::string_view(entry->d_name).substr(0, kNamePrefix.size()) == kNamePrefix) {
-      RemoveIfAbandoned(parent_fd, entry->d_name, until);
+    if (std::string_view(entry->d_name).starts_with(kNamePrefix)) {
+      RemoveIfAbandoned(::dirfd(listing.get()), entry->d_name, until);
     }
   }
 }
@@ -147,56 +112,45 @@ Result<TemporaryDirectory> TemporaryDirectory::CreateMount() {
   result.mount_.Reset(::fsmount(context.get(), FSMOUNT_CLOEXEC,
                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   if (!result.mount_) return ErrnoError("temporary directory: fsmount");
+  // No other path leads there.
+  result.path_ = "/proc/self/fd/" + std::to_string(result.mount_.get());
   result.directory_ = OpenDirectory(result.mount_.get(), ".");
   if (!result.directory_) return ErrnoError("temporary directory: open");
-  // The only way there is through /proc.
-  if (::access(result.Path().c_str(), W_OK) != 0) return ErrnoError(result.Path());
+  if (::access(result.path_.c_str(), W_OK) != 0) return ErrnoError(result.path_);
   return result;
 }
 
 Result<TemporaryDirectory> TemporaryDirectory::CreatePrivate() {
   const Deadline until = Clock::now() + kMaxRemoving;
   for (const bool wants_noexec : {true, false}) {
-    for (const char* parent_path : kParents) {
+    for (const char* parent : kParents) {
+      if (IsMountedNoExec(parent) != wants_noexec) continue;
+      RemoveAbandonedDirectories(parent, until);
       TemporaryDirectory result;
-      result.parent_.Reset(::open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (!result.parent_ || IsMountedNoExec(result.parent_.get()) != wants_noexec) continue;
-      RemoveAbandonedDirectories(parent_path, result.parent_.get(), until);
-      if (result.CreateIn(parent_path)) return result;
+      if (result.CreateIn(parent)) return result;
     }
   }
   return MakeError("temporary directory: none of /tmp, /var/tmp, /dev/shm can be written");
 }
 
-bool TemporaryDirectory::CreateIn(const char* parent_path) {
-  const std::string name = RandomName();
-  if (name.empty() || ::mkdirat(parent_.get(), name.c_str(), S_IRWXU) != 0) return false;
-  parent_path_ = parent_path;
-  name_ = name;
-  directory_ = OpenDirectory(parent_.get(), name.c_str());
+bool TemporaryDirectory::CreateIn(const char* parent) {
+  path_ = std::string(parent) + '/' + std::string(kNamePrefix) + "XXXXXX";
+  if (::mkdtemp(path_.data()) == nullptr) return false;
+  directory_ = OpenDirectory(AT_FDCWD, path_.c_str());
   struct stat status = {};
   // Another worker that starts now may have removed it as abandoned.
-  return directory_ && LockDirectory(directory_.get()) && ::fstat(directory_.get(), &status) == 0 &&
+  return directory_ && LockDirectory(directory_.get()) && ::fstat(directory_fd(), &status) == 0 &&
          status.st_nlink != 0;
 }
 
-bool TemporaryDirectory::IsNoExec() const {
-  return directory_ && IsMountedNoExec(directory_.get());
-}
+bool TemporaryDirectory::IsNoExec() const { return IsMountedNoExec(path_.c_str()); }
 
 TemporaryDirectory::~TemporaryDirectory() {
-  if (!directory_ || !parent_) return;
+  if (!directory_ || mount_) return;
   Clean();
-  ::unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR);
+  ::unlinkat(AT_FDCWD, path_.c_str(), AT_REMOVEDIR);
 }
 
-std::string TemporaryDirectory::Path() const {
-  if (mount_) return "/proc/self/fd/" + std::to_string(mount_.get());
-  return parent_path_ + '/' + name_;
-}
-
-void TemporaryDirectory::Clean() const {
-  if (directory_) RemoveFilesIn(directory_.get(), Deadline::max());
-}
+void TemporaryDirectory::Clean() const { RemoveFilesIn(directory_.get(), Deadline::max()); }
 
 }  // namespace iperf3_exporter

@@ -1,10 +1,13 @@
 // Where iperf3 creates its stream buffers, which it unlinks at once. A file system of its own if
 // the worker may mount one: no path leads there, its size is limited, and it ends with the worker.
-// Otherwise a private directory: somebody has to check it while iperf3 runs (ExceedsQuota), the
-// worker removes it at its end, and the next workers remove what a killed worker left behind.
+// Otherwise a private directory: the worker checks it while iperf3 runs (ExceedsQuota) and removes
+// it at its end, and the next workers remove what a killed worker left behind.
 #pragma once
 
+#include <dirent.h>
+
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "common/deadline.h"
@@ -18,13 +21,18 @@ namespace iperf3_exporter {
 inline constexpr unsigned kMaxFiles = 300;
 inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{300} << 20U;
 
-// Whether an open directory contains more than that. Files without a name don't count, nor do
-// directories, which iperf3 can't create. Needs getdents64, lseek and newfstatat, and no path.
-[[nodiscard]] bool ExceedsQuota(int directory_fd);
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
-// Removes from `parent_fd`, an open directory whose path is `parent_path`, the private directories
-// of this user's workers that have ended. Stops at `until`.
-void RemoveAbandonedDirectories(const char* parent_path, int parent_fd, Deadline until);
+// Whether a directory contains more than that. Files without a name don't count, nor do
+// directories, which iperf3 can't create. Needs getdents64, lseek and newfstatat, and no path.
+[[nodiscard]] bool ExceedsQuota(DIR* directory);
+
+// Removes from the directory `parent` the private directories of this user's workers that have
+// ended. Stops at `until`.
+void RemoveAbandonedDirectories(const char* parent, Deadline until);
 
 class TemporaryDirectory {
  public:
@@ -36,7 +44,6 @@ class TemporaryDirectory {
   // second at most.
   [[nodiscard]] static Result<TemporaryDirectory> CreatePrivate();
 
-  TemporaryDirectory() = default;
   TemporaryDirectory(TemporaryDirectory&&) = default;
   TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
   TemporaryDirectory(const TemporaryDirectory&) = delete;
@@ -45,17 +52,15 @@ class TemporaryDirectory {
   ~TemporaryDirectory();
 
   // For TMPDIR.
-  [[nodiscard]] std::string Path() const;
+  [[nodiscard]] const std::string& path() const { return path_; }
 
-  // The descriptor that Path() names, for iperf3 to inherit; -1 if it is a path.
+  // The descriptor that path() names, for iperf3 to inherit; -1 for a private directory.
   [[nodiscard]] int inherited_fd() const { return mount_.get(); }
 
-  // The directory itself, and the parent of a private one (otherwise -1).
-  [[nodiscard]] int directory_fd() const { return directory_.get(); }
-  [[nodiscard]] int parent_fd() const { return parent_.get(); }
+  [[nodiscard]] int directory_fd() const { return ::dirfd(directory_.get()); }
 
-  // The directory to check with ExceedsQuota; -1 if the file system itself is limited.
-  [[nodiscard]] int watched_fd() const { return mount_ ? -1 : directory_.get(); }
+  // The directory to check with ExceedsQuota; nullptr if the file system itself is limited.
+  [[nodiscard]] DIR* watched() const { return mount_ ? nullptr : directory_.get(); }
 
   // Whether nothing in it can be executed or mapped executable.
   [[nodiscard]] bool IsNoExec() const;
@@ -64,14 +69,14 @@ class TemporaryDirectory {
   void Clean() const;
 
  private:
-  // In parent_, which must be open. Returns whether it succeeded.
-  [[nodiscard]] bool CreateIn(const char* parent_path);
+  TemporaryDirectory() = default;
+  // Returns whether it succeeded.
+  [[nodiscard]] bool CreateIn(const char* parent);
 
   UniqueFd mount_;  // keeps the tmpfs alive
-  UniqueFd directory_;
-  UniqueFd parent_;
-  std::string parent_path_;
-  std::string name_;
+  std::string path_;
+  // Open since the start: the filter allows no second descriptor.
+  Directory directory_;
 };
 
 }  // namespace iperf3_exporter

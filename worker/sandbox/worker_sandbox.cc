@@ -66,40 +66,38 @@ LayerState& At(LayerStates& states, SandboxLayer layer) {
   return states[static_cast<std::size_t>(layer)];
 }
 
-}  // namespace
-
 // The state that the steps share. A step fails only if no mode accepts the failure.
-class WorkerSandboxSteps {
+class Steps {
  public:
-  explicit WorkerSandboxSteps(const WorkerSandboxRequest& request) : request_(request) {
+  explicit Steps(const WorkerSandboxRequest& request) : request_(request) {
     report_.worker.fill(LayerState::kNotOffered);
     report_.iperf3.fill(LayerState::kNotOffered);
   }
 
   Result<WorkerSandbox> Run() {
-    using Step = Status (WorkerSandboxSteps::*)();
+    using Step = Status (Steps::*)();
     constexpr std::array<Step, 12> kSteps = {
         // Nothing of the supervisor's environment reaches iperf3 and its libraries.
-        &WorkerSandboxSteps::ClearEnvironment,
+        &Steps::ClearEnvironment,
         // Before the limit of open files, above which it has to be.
-        &WorkerSandboxSteps::PlaceProgram,
+        &Steps::PlaceProgram,
         // While we can still write our own user map and have the right to.
-        &WorkerSandboxSteps::EnterOwnNamespaces,
+        &Steps::EnterOwnNamespaces,
         // With the right to mount, which the next step drops.
-        &WorkerSandboxSteps::MountTemporaryDirectory,
-        &WorkerSandboxSteps::DropUserAndCapabilities,
+        &Steps::MountTemporaryDirectory,
+        &Steps::DropUserAndCapabilities,
         // As the user who uses it, if nothing could be mounted.
-        &WorkerSandboxSteps::CreatePrivateDirectory,
+        &Steps::CreatePrivateDirectory,
         // After the change of user, which resets both.
-        &WorkerSandboxSteps::RearmParentDeath,
-        &WorkerSandboxSteps::BecomeNotDumpable,
+        &Steps::RearmParentDeath,
+        &Steps::BecomeNotDumpable,
         // Filters and Landlock need it.
-        &WorkerSandboxSteps::SetNoNewPrivileges,
+        &Steps::SetNoNewPrivileges,
         // After all files are open.
-        &WorkerSandboxSteps::EnterLandlock,
-        &WorkerSandboxSteps::SetLimits,
+        &Steps::EnterLandlock,
+        &Steps::SetLimits,
         // Last: it denies the calls that the other steps need.
-        &WorkerSandboxSteps::EnterFilter,
+        &Steps::EnterFilter,
     };
     for (const Step step : kSteps) {
       if (const Status done = (this->*step)(); !done) return tl::unexpected(done.error());
@@ -174,7 +172,7 @@ class WorkerSandboxSteps {
     // It is the same for all workers.
     if (!directory->IsNoExec() && request_.worker_index == 0) {
       Log(LogLevel::kWarn, "iperf3 could execute code that it writes to its temporary directory",
-          {{"directory", directory->Path()}, {"remedy", "mount /tmp or /dev/shm with noexec"}});
+          {{"directory", directory->path()}, {"remedy", "mount /tmp or /dev/shm with noexec"}});
     }
     temporary_.emplace(std::move(*directory));
     return {};
@@ -210,15 +208,15 @@ class WorkerSandboxSteps {
         {program_.get(), FileAccess::kExecute},
         {temporary_->directory_fd(), FileAccess::kTemporaryFiles},
     };
-    if (temporary_->parent_fd() >= 0) {
-      rules.push_back({temporary_->parent_fd(), FileAccess::kRemoveDirectory});
-    }
     const auto add = [&](const std::string& path, FileAccess access) {
       UniqueFd fd = OpenPath(path);
       if (!fd) return;
       rules.push_back({fd.get(), access});
       open.push_back(std::move(fd));
     };
+    if (temporary_->watched() != nullptr) {
+      add(std::filesystem::path(temporary_->path()).parent_path(), FileAccess::kRemoveDirectory);
+    }
     add(Interpreter(program_.get()), FileAccess::kExecute);
     for (const char* path : kReadable) add(path, FileAccess::kRead);
     // Where a build of its own has its library.
@@ -286,14 +284,14 @@ class WorkerSandboxSteps {
 
   Result<WorkerSandbox> Finish() {
     Iperf3Sandbox iperf3({.program_directory = program_directory_,
-                          .temporary_path = temporary_->Path(),
+                          .temporary_path = temporary_->path(),
                           .temporary_fd = temporary_->inherited_fd(),
-                          .watched_fd = temporary_->watched_fd(),
+                          .watched = temporary_->watched(),
                           .restricts_ports = landlock_abi_ >= kLandlockAbiWithPorts,
                           .max_tasks = max_tasks_,
                           .diagnoses = diagnoses() && iperf3_filter_,
                           .filter = std::move(iperf3_filter_)});
-    return WorkerSandbox(report_, std::move(program_), std::move(*temporary_), std::move(iperf3));
+    return WorkerSandbox{report_, std::move(program_), std::move(*temporary_), std::move(iperf3)};
   }
 
   const WorkerSandboxRequest& request_;
@@ -306,8 +304,10 @@ class WorkerSandboxSteps {
   std::optional<SeccompFilter> iperf3_filter_;
 };
 
-Result<WorkerSandbox> WorkerSandbox::Enter(const WorkerSandboxRequest& request) {
-  return WorkerSandboxSteps(request).Run();
+}  // namespace
+
+Result<WorkerSandbox> EnterWorkerSandbox(const WorkerSandboxRequest& request) {
+  return Steps(request).Run();
 }
 
 }  // namespace iperf3_exporter

@@ -18,40 +18,17 @@ struct WorkerSandboxRequest {
   int program_fd = -1;  // of iperf3; borrowed: the sandbox keeps a copy as kProgramFd
 };
 
-class WorkerSandbox {
- public:
-  // Irreversible. Open everything first that needs a path, a file of another user or a call that
-  // the filter denies; call RaiseDescriptorLimit before that. Single-threaded. If a layer fails
-  // that this kernel offers, kRequire fails, naming the layer, and the other modes log it.
-  // kDiagnose installs filters that deny nothing.
-  [[nodiscard]] static Result<WorkerSandbox> Enter(const WorkerSandboxRequest& request);
-
-  WorkerSandbox(WorkerSandbox&&) = default;
-  WorkerSandbox& operator=(WorkerSandbox&&) = delete;
-  WorkerSandbox(const WorkerSandbox&) = delete;
-  WorkerSandbox& operator=(const WorkerSandbox&) = delete;
-  ~WorkerSandbox() = default;
-
-  [[nodiscard]] const SandboxReport& report() const { return report_; }
-  [[nodiscard]] const Iperf3Sandbox& iperf3() const { return iperf3_; }
-  [[nodiscard]] int program_fd() const { return program_.get(); }
-
-  // Removes what iperf3 left behind. After each run.
-  void CleanTemporaryDirectory() const { temporary_.Clean(); }
-
- private:
-  friend class WorkerSandboxSteps;
-  WorkerSandbox(SandboxReport report, UniqueFd program, TemporaryDirectory temporary,
-                Iperf3Sandbox iperf3)
-      : report_(report),
-        program_(std::move(program)),
-        temporary_(std::move(temporary)),
-        iperf3_(std::move(iperf3)) {}
-
-  SandboxReport report_;
-  UniqueFd program_;
-  TemporaryDirectory temporary_;
-  Iperf3Sandbox iperf3_;
+struct WorkerSandbox {
+  SandboxReport report;
+  UniqueFd program;  // of iperf3, as kProgramFd
+  TemporaryDirectory temporary;
+  Iperf3Sandbox iperf3;
 };
+
+// Irreversible. Open everything first that needs a path, a file of another user or a call that the
+// filter denies; call RaiseDescriptorLimit before that. Single-threaded. If a layer fails that this
+// kernel offers, kRequire fails, naming the layer, and the other modes log it. kDiagnose installs
+// filters that deny nothing.
+[[nodiscard]] Result<WorkerSandbox> EnterWorkerSandbox(const WorkerSandboxRequest& request);
 
 }  // namespace iperf3_exporter

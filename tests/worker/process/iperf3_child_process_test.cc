@@ -24,13 +24,15 @@ int Burn(unsigned cpu_seconds) {
   std::string words[] = {"iperf3", "--bind-dev", "burn"};
   char* const argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
   char* const environment[] = {nullptr};
+  PreparedJob job;
+  job.cpu_seconds = cpu_seconds;
   auto child = Iperf3Child::Spawn({.program_fd = program.get(),
                                    .argv = argv,
                                    .environment = environment,
                                    .stdout_fd = null.get(),
                                    .stderr_fd = null.get(),
                                    .sandbox = &sandbox,
-                                   .restrictions = {.cpu_seconds = cpu_seconds}});
+                                   .job = &job});
   EXPECT_TRUE(child) << child.error().message;
   if (!child) return -1;
   pollfd end = {child->pidfd(), POLLIN, 0};

@@ -29,23 +29,24 @@ class Iperf3ProcessTest : public ::testing::Test {
     process_.emplace(Iperf3Process::Create(program_.get(), &sandbox_).value());
   }
 
-  // Whatever the test did, no child runs any more, and none is left to be reaped after PrepareNext.
+  // Whatever the test did, no child runs any more, and none is left to be reaped after Reset.
   void TearDown() override {
     siginfo_t ended = {};
     const int found = ::waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT | WNOHANG);
     EXPECT_TRUE(found < 0 || ended.si_pid != 0);
-    process_->PrepareNext();
+    process_->Reset();
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   }
 
   RunResult Run(const char* mode, std::chrono::nanoseconds time = seconds(60),
                 milliseconds grace = kTermGrace) {
-    const std::vector<std::string> argv = {"iperf3", "-J", "--bind-dev", mode};
     const Deadline end = Clock::now() + time;
-    const auto started = process_->Start(
-        {.argv = &argv, .terminate_at = end, .kill_at = end + grace, .cancel_fd = cancel_.get()});
-    if (!started) return {tl::unexpected(started.error()), {}};
-    return process_->Wait();
+    const auto started = process_->Start({.argv = {"iperf3", "-J", "--bind-dev", mode},
+                                          .terminate_at = end,
+                                          .kill_at = end + grace,
+                                          .cancel_fd = cancel_.get()});
+    EXPECT_TRUE(started) << started.error().message;
+    return started ? process_->Wait() : RunResult{};
   }
 
   // The signal that ended it, 0 if it exited.
@@ -64,7 +65,7 @@ class Iperf3ProcessTest : public ::testing::Test {
   }
 
   UniqueFd program_;
-  Iperf3Sandbox sandbox_;
+  const Iperf3Sandbox sandbox_{{.temporary_path = "/tmp"}};
   UniqueFd cancel_;
   UniqueFd canceller_;
   std::optional<Iperf3Process> process_;
@@ -155,11 +156,10 @@ TEST_F(Iperf3ProcessTest, ObeysAHangUp) {
 TEST_F(Iperf3ProcessTest, SaysWhyItCouldNotStart) {
   const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   auto process = Iperf3Process::Create(null.get(), &sandbox_).value();
-  const std::vector<std::string> argv = {"iperf3"};
   const Deadline end = Clock::now() + seconds(60);
-  const auto started = process.Start({.argv = &argv, .terminate_at = end, .kill_at = end});
+  const auto started = process.Start({.argv = {"iperf3"}, .terminate_at = end, .kill_at = end});
   ASSERT_FALSE(started);
-  EXPECT_EQ(started.error(), (TestFailure{FailureReason::kExec, "execute: Permission denied"}));
+  EXPECT_EQ(started.error().message, "execute: Permission denied");
 }
 
 }  // namespace

@@ -125,10 +125,10 @@ class HostileWorkerTest : public ::testing::Test {
     const auto host_lock = HostLock::Open(name_, LockScope::kHost, kLowestLockFd);
     const auto program = OpenIperf3(TEST_BINARY_DIR "/fake_iperf3");
     if (!host_lock || !program) return kNoSandbox;
-    const auto sandbox = WorkerSandbox::Enter({.mode = SandboxMode::kRequire,
-                                               .worker_index = 0,
-                                               .link_fd = link_fd,
-                                               .program_fd = program->get()});
+    const auto sandbox = EnterWorkerSandbox({.mode = SandboxMode::kRequire,
+                                             .worker_index = 0,
+                                             .link_fd = link_fd,
+                                             .program_fd = program->get()});
     if (!sandbox) return kNoSandbox;
     const int end = attack();
     ::_exit(end);

@@ -18,7 +18,7 @@ class TemporaryDirectoryTest : public ::testing::Test {
     char path[] = "/tmp/temporary_directory_test.XXXXXX";
     EXPECT_NE(::mkdtemp(path), nullptr);
     parent_ = path;
-    fd_.Reset(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    directory_.reset(::opendir(path));
   }
   ~TemporaryDirectoryTest() override { std::filesystem::remove_all(parent_); }
 
@@ -30,7 +30,7 @@ class TemporaryDirectoryTest : public ::testing::Test {
   }
 
   std::filesystem::path parent_;
-  UniqueFd fd_;
+  Directory directory_;
 };
 
 TEST_F(TemporaryDirectoryTest, RemovesFoldersThatNobodyUses) {
@@ -39,7 +39,7 @@ TEST_F(TemporaryDirectoryTest, RemovesFoldersThatNobodyUses) {
   const auto foreign = MakeFolder("other");
   const UniqueFd user(::open(used.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   ASSERT_EQ(::flock(user.get(), LOCK_EX), 0);
-  RemoveAbandonedDirectories(parent_.c_str(), fd_.get(), Deadline::max());
+  RemoveAbandonedDirectories(parent_.c_str(), Deadline::max());
   EXPECT_FALSE(std::filesystem::exists(abandoned));
   EXPECT_TRUE(std::filesystem::exists(used / "a"));
   EXPECT_TRUE(std::filesystem::exists(foreign / "a"));
@@ -48,24 +48,24 @@ TEST_F(TemporaryDirectoryTest, RemovesFoldersThatNobodyUses) {
 // However much there is.
 TEST_F(TemporaryDirectoryTest, RemovesNothingWhenTheTimeForItIsOver) {
   const auto abandoned = MakeFolder("iperf3_exporter.0");
-  RemoveAbandonedDirectories(parent_.c_str(), fd_.get(), Clock::now());
+  RemoveAbandonedDirectories(parent_.c_str(), Clock::now());
   EXPECT_TRUE(std::filesystem::exists(abandoned / "a"));
 }
 
 TEST_F(TemporaryDirectoryTest, ExceedsQuotaWithOneFileAboveTheMost) {
   for (unsigned i = 0; i < kMaxFiles; ++i) std::ofstream(parent_ / std::to_string(i)) << "";
-  EXPECT_FALSE(ExceedsQuota(fd_.get()));
+  EXPECT_FALSE(ExceedsQuota(directory_.get()));
   std::ofstream(parent_ / "more") << "";
-  EXPECT_TRUE(ExceedsQuota(fd_.get()));
+  EXPECT_TRUE(ExceedsQuota(directory_.get()));
 }
 
 TEST_F(TemporaryDirectoryTest, ExceedsQuotaByWhatItsFilesTakeNotByTheirLength) {
   const auto path = parent_ / "file";
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::ftruncate(file.get(), off_t{1} << 34), 0);
-  EXPECT_FALSE(ExceedsQuota(fd_.get()));
+  EXPECT_FALSE(ExceedsQuota(directory_.get()));
   ASSERT_EQ(::posix_fallocate(file.get(), 0, static_cast<off_t>(kMaxFileBytes) + 1), 0);
-  EXPECT_TRUE(ExceedsQuota(fd_.get()));
+  EXPECT_TRUE(ExceedsQuota(directory_.get()));
 }
 
 }  // namespace
