@@ -1,10 +1,10 @@
 // Who holds which key: a file that every worker maps and writes, and that the supervisor reads. It
-// informs people. Nothing is decided by it, so it needs no protection of its own: a record that was
+// is for people: nothing is decided by it, so it needs no protection of its own. A record that was
 // torn, forged or overwritten fails its checksum or is not shown.
 //
-// A holder's record is in the cell of its key (key modulo the number of cells) or, where a live
-// holder of another key has that cell, in the next one that is free. With more holders than cells,
-// some are not shown.
+// A holder's record is in the cell of its key (key modulo the number of cells) or, if a live holder
+// of another key uses that cell, in the next free one. If there are more holders than cells, some
+// are not shown.
 #pragma once
 
 #include <array>
@@ -39,8 +39,8 @@ inline constexpr std::size_t kHolderTableBytes = kHolderCells * sizeof(HolderRec
 
 [[nodiscard]] std::uint64_t ChecksumOf(const HolderRecord& record);
 
-// Worker side. A file that is made shorter ends every process that maps it (SIGBUS): so no worker
-// keeps a descriptor by which it could do that, and the supervisor maps nothing.
+// For workers. Truncating the file would kill every process that maps it (SIGBUS): so no worker
+// keeps a descriptor that could do that, and the supervisor maps nothing.
 class HolderTable {
  public:
   // Maps the file; `fd` stays the caller's.
@@ -48,11 +48,11 @@ class HolderTable {
 
   struct Entry {
     std::size_t cell;
-    bool predecessor_died;  // the key's last holder has left its record
+    bool predecessor_died;  // the key's last holder left its record behind
   };
 
-  // Enters the holder of `record.key`. `is_held` says whether another process holds a key now.
-  // Returns nothing if all cells are in use.
+  // Adds the holder of `record.key`. `is_held` returns whether another process holds a key now.
+  // Returns nullopt if all cells are in use.
   [[nodiscard]] std::optional<Entry> Add(HolderRecord record,
                                          const std::function<bool(LockKey)>& is_held);
 

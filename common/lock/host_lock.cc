@@ -19,7 +19,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-// The longest sleep without a look at lock, deadline, cancel_fd and files.
+// The longest sleep between two checks of lock, deadline, cancel_fd and files.
 constexpr nanoseconds kSlice = milliseconds(20);
 // Waiters behind the head need no low latency: the head waits for a test to end.
 constexpr nanoseconds kTurnstilePoll = milliseconds(4);
@@ -34,7 +34,7 @@ bool IsReadable(int fd, nanoseconds wait) {
   return ::ppoll(&poll_fd, 1, &time, nullptr) > 0;
 }
 
-// Sleeps no longer than `wait` (under a second), nor past the deadline, nor once cancelled.
+// Sleeps for `wait` (less than a second), but not beyond the deadline or a cancel.
 void Sleep(nanoseconds wait, Deadline deadline, int cancel_fd) {
   static_cast<void>(IsReadable(cancel_fd, std::min(wait, TimeLeft(deadline))));
 }
@@ -88,7 +88,7 @@ Result<std::unique_ptr<HostLock>> HostLock::Open(const std::string& name, LockSc
   if (!holders) return tl::unexpected(holders.error());
   Result<Wakeup> wakeup = Wakeup::Open(name, scope);
   if (!wakeup) return tl::unexpected(wakeup.error());
-  // Otherwise somebody has replaced one between two of these calls.
+  // Otherwise somebody replaced one between two of these calls.
   for (const int fd : {lease->get(), file->get(), table_file->get(), writable->get()}) {
     if (!HasLink(fd))
       return MakeError("the lock's files were replaced while they were being opened");
@@ -105,7 +105,7 @@ tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const LockUs
     return tl::unexpected(passed.error());
   }
   const Acquired owner = WaitForOwner(key, limits);
-  Unlock(file_.get(), PlaceOf(LockRole::kTurnstile, key));
+  Unlock(file_.get(), OffsetOf(LockRole::kTurnstile, key));
   if (!owner) return tl::unexpected(owner.error());
   if (const Acquired lease = TakeLease(key, limits); !lease) {
     ReleaseOwner(key);
@@ -126,7 +126,7 @@ HostLock::Acquired HostLock::CheckLimits(const Limits& limits) const {
 }
 
 HostLock::Acquired HostLock::PassTurnstile(LockKey key, const Limits& limits) {
-  while (!TryLock(file_.get(), PlaceOf(LockRole::kTurnstile, key), F_WRLCK)) {
+  while (!TryLock(file_.get(), OffsetOf(LockRole::kTurnstile, key), F_WRLCK)) {
     if (Acquired within = CheckLimits(limits); !within) return within;
     Sleep(kTurnstilePoll, limits.deadline, limits.cancel_fd);
   }
@@ -136,7 +136,7 @@ HostLock::Acquired HostLock::PassTurnstile(LockKey key, const Limits& limits) {
 HostLock::Acquired HostLock::WaitForOwner(LockKey key, const Limits& limits) {
   bool woken = false;
   bool passed_on = false;  // the last wakeup, and it was not needed here
-  while (!TryLock(file_.get(), PlaceOf(LockRole::kOwner, key), F_WRLCK)) {
+  while (!TryLock(file_.get(), OffsetOf(LockRole::kOwner, key), F_WRLCK)) {
     passed_on = woken && !passed_on;
     if (passed_on) {
       wakeup_.Post();
@@ -149,15 +149,15 @@ HostLock::Acquired HostLock::WaitForOwner(LockKey key, const Limits& limits) {
 }
 
 HostLock::Acquired HostLock::TakeLease(LockKey key, const Limits& limits) {
-  const std::int64_t place = PlaceOf(LockRole::kLease, key);
+  const std::int64_t offset = OffsetOf(LockRole::kLease, key);
   // With the owner lock nobody else takes the lease: free now means free for us.
-  while (IsLocked(file_.get(), place)) {
+  while (IsLocked(file_.get(), offset)) {
     if (Acquired within = CheckLimits(limits); !within) return within;
     Sleep(kLeasePoll, limits.deadline, limits.cancel_fd);
   }
-  if (!TryLock(lease_.get(), place, F_RDLCK)) return tl::unexpected(AcquireError::kLockGone);
+  if (!TryLock(lease_.get(), offset, F_RDLCK)) return tl::unexpected(AcquireError::kLockGone);
   if (!HasLink(file_.get()) || !HasLink(table_file_.get())) {
-    Unlock(lease_.get(), place);
+    Unlock(lease_.get(), offset);
     return tl::unexpected(AcquireError::kLockGone);
   }
   return {};
@@ -172,22 +172,22 @@ std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const LockUs
   record.target_bytes = static_cast<std::uint32_t>(bytes);
   std::memcpy(record.target.data(), user.target.data(), bytes);
   return holders_.Add(record, [this](LockKey other) {
-    return IsLocked(file_.get(), PlaceOf(LockRole::kOwner, other));
+    return IsLocked(file_.get(), OffsetOf(LockRole::kOwner, other));
   });
 }
 
 void HostLock::ReleaseOwner(LockKey key) {
-  Unlock(file_.get(), PlaceOf(LockRole::kOwner, key));
+  Unlock(file_.get(), OffsetOf(LockRole::kOwner, key));
   // Afterwards, so that the woken waiter finds it free.
   wakeup_.Post();
 }
 
 void HostLock::Release(LockKey key, const std::optional<HolderTable::Entry>& entry) {
-  // A holder whose exporter was killed leaves its record, as one that was killed itself does: the
-  // next holder counts a recovery.
+  // If the exporter was killed the record stays, as if the holder itself had been: the next holder
+  // counts a recovery.
   const bool has_exporter = static_cast<std::uint32_t>(::getppid()) == self_.exporter_pid;
   if (entry && has_exporter) holders_.Remove(entry->cell);
-  Unlock(lease_.get(), PlaceOf(LockRole::kLease, key));
+  Unlock(lease_.get(), OffsetOf(LockRole::kLease, key));
   ReleaseOwner(key);
 }
 

@@ -1,30 +1,29 @@
 // The host's lock: one test at a time per key, across workers, exporters and crashes.
 //
-// What holds, whatever is killed or stopped at whatever instruction:
-// - At most one process holds a key. The holder is who has the *owner lock*, a record lock that the
+// Guarantees, at whatever instruction a process is killed or stopped:
+// - At most one process holds a key: the one that has the *owner lock*, a record lock that the
 //   kernel drops when its owner dies. Nothing else decides: no pid, no record, no count.
-// - A holder's death frees the key when its iperf3 is gone too, and not before. iperf3 inherits the
-//   *child lease*, a read-only description with a read lock, as its lowest descriptor: a dying
-//   process's closes are finished last in, first out, so every socket is closed before the lease.
-//   The next holder waits for the lease to end after it has the owner lock.
-// - Waiters pass the *turnstile* one at a time, so who has just released comes after who already
-//   waits, and exporters alternate. A stopped waiter in the turnstile blocks the others; the
-//   supervisor kills a worker that is past its deadline.
-// - A deleted file is noticed within 20 ms of waiting and by whoever gets the owner lock. A test
-//   that runs under the deleted file goes on and may overlap with one under the new file. That
-//   can't be prevented.
+// - A dead holder's key becomes free when its iperf3 has ended too. iperf3 inherits the *child
+//   lease*, a read-only description with a read lock, as its lowest descriptor: the kernel closes a
+//   dying process's descriptors last in, first out, so every socket is closed before the lease. The
+//   next holder waits for the lease to end after it has acquired the owner lock.
+// - Waiters pass the *turnstile* one at a time, so exporters alternate. A stopped waiter in the
+//   turnstile blocks the others; the supervisor kills a worker that is past its deadline.
+// - A waiter notices a deleted file within 20 ms, and so does whoever acquires the owner lock. A
+//   test under the deleted file continues and may overlap with one under the new file. That can't
+//   be prevented.
 //
 // A release wakes one waiter (wakeup.h), of this key or of another one: all keys share the wakeup.
-// A waiter that was woken and finds its key still held posts the wakeup again, once, and stays away
-// from it for a millisecond: the next waiter gets it. If the same post comes back after that,
-// nobody needed it, and the waiter consumes it. A post that is lost (its poster or the woken waiter
-// was killed, or two releases shared one) delays its waiter by at most 20 ms, because every waiter
-// tries its own lock that often. So no waiter starves, and no post makes a waiter spin.
+// A waiter that was woken while its key is still held posts the wakeup again, once, and does not
+// wait for it for a millisecond, so that another waiter gets it. If the post comes back, nobody
+// needed it, and the waiter consumes it. A lost post (its poster or the woken waiter was killed, or
+// two releases shared one) delays a waiter by at most 20 ms, because every waiter tries its own
+// lock that often. So no waiter starves, and no post makes a waiter spin.
 //
 // Deleting the mutex alone loses only wakeups, until the workers are restarted.
 //
-// A process has three descriptors for it, all close-on-exec: `lowest_fd` is the child lease.
-// After Open these system calls are enough, and none needs a path: fcntl with F_OFD_SETLK and
+// A process has three descriptors for it, all close-on-exec; `lowest_fd` is the child lease. After
+// Open these system calls suffice, and none needs a path: fcntl with F_OFD_SETLK and
 // F_OFD_GETLK; fstat, or newfstatat with AT_EMPTY_PATH (glibc 2.33 to 2.38); futex (FUTEX_WAKE,
 // FUTEX_WAIT_BITSET with a monotonic time, on shared memory); ppoll; getppid; clock_gettime;
 // restart_syscall. The destructor: munmap, close.
@@ -71,11 +70,11 @@ class HeldLock {
 
   [[nodiscard]] explicit operator bool() const { return lock_ != nullptr; }
 
-  // Only after iperf3 has been reaped: this ends the lease for all copies of the descriptor. Does
-  // nothing if nothing is held. Does not block.
+  // Only after iperf3 has been reaped: this ends the lease for all copies of the descriptor. No-op
+  // if nothing is held. Does not block.
   void Release();
 
-  // The last holder of the key died while it held it, or its exporter did.
+  // Whether the last holder of the key, or its exporter, died while it held it.
   [[nodiscard]] bool recovered() const { return entry_ && entry_->predecessor_died; }
 
   // The child lease: borrowed, read-only, valid while the HostLock lives; -1 if nothing is held.
@@ -92,10 +91,10 @@ class HeldLock {
   std::optional<HolderTable::Entry> entry_;
 };
 
-// Worker only; one per process; must outlive what it returns. Not for several threads.
+// For workers. One per process; must outlive what it returns. Not thread-safe.
 class HostLock {
  public:
-  // Opens what CreateLockFiles made, with open file descriptions of this process's own; creates
+  // Opens the files of CreateLockFiles, with open file descriptions of this process's own; creates
   // nothing. Call it after the fork and before the sandbox. The lease is the descriptor `lowest_fd`
   // if that is free; the others are above it.
   [[nodiscard]] static Result<std::unique_ptr<HostLock>> Open(const std::string& name,
@@ -106,8 +105,7 @@ class HostLock {
 
   // Acquires `key`, while this process holds no key. Blocks at most until `deadline`; a
   // deadline that has passed still allows one attempt. `cancel_fd` (-1: none) is borrowed and never
-  // read from: when it is readable or hung up, the wait ends within 20 ms. If what is in it turns
-  // out to concern something else, call again.
+  // read from: when it is readable or hung up, the wait ends within 20 ms.
   [[nodiscard]] tl::expected<HeldLock, AcquireError> Acquire(LockKey key, const LockUser& user,
                                                              Deadline deadline, int cancel_fd);
 

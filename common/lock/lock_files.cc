@@ -15,12 +15,8 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr char kDirectory[] = "/dev/shm";  // where glibc has its named semaphores
+constexpr char kDirectory[] = "/dev/shm";  // of glibc's named semaphores
 constexpr mode_t kMode = 0600;             // the exporter's user alone
-
-std::string Stem(const std::string& name, LockScope scope) {
-  return name + "@" + std::string(Name(scope));
-}
 
 off_t SizeOf(LockFile file) {
   if (file == LockFile::kMutex) return sizeof(sem_t);
@@ -37,8 +33,8 @@ tl::unexpected<Error> ForeignFileError(const std::string& path, uid_t owner) {
                    std::to_string(::geteuid()) + " of this exporter: use another --lock.name");
 }
 
-// Links a file only when it is complete. Boost's own creation can leave a second name behind when
-// it is killed, which would hide the deletion of the first.
+// Links a file only when it is complete. If Boost is killed while it creates one, a second name can
+// remain, which would hide the deletion of the first.
 Status CreateRegularFile(const std::string& path, std::span<const std::byte> content, off_t bytes) {
   const UniqueFd fd(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, kMode));
   if (!fd) return ErrnoError("creating " + path);
@@ -74,8 +70,8 @@ Status Create(LockFile file, const std::string& path) {
   return CreateRegularFile(path, {}, SizeOf(file));
 }
 
-// Another supervisor may create, replace or delete the same file at the same moment; whoever uses a
-// file that was deleted notices. So this looks again after each step, but not for ever.
+// Another supervisor may create, replace or delete the same file at the same time, and the users of
+// a deleted file notice that. So this checks again after each step, a limited number of times.
 Status Ensure(LockFile file, const std::string& path) {
   constexpr int kRounds = 10;
   Status created;
@@ -90,7 +86,7 @@ Status Ensure(LockFile file, const std::string& path) {
     if (IsWellFormed(file, info)) return {};
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("replacing " + path);
   }
-  return created ? MakeError(path + " changes all the time") : created;
+  return created ? MakeError(path + " keeps changing") : created;
 }
 
 }  // namespace
@@ -99,12 +95,13 @@ bool IsLockName(std::string_view name) {
   return !name.empty() && name.size() <= kMaxLockNameBytes && HasOnlyAlnumOr(name, "._-");
 }
 
-std::string LockMutexName(const std::string& name, LockScope scope) { return Stem(name, scope); }
+std::string LockMutexName(const std::string& name, LockScope scope) {
+  return name + "@" + std::string(Name(scope));
+}
 
 std::string LockFilePath(LockFile file, const std::string& name, LockScope scope) {
-  const std::string prefix = std::string(kDirectory) + "/";
-  if (file == LockFile::kMutex) return prefix + "sem." + LockMutexName(name, scope);
-  return prefix + Stem(name, scope) + (file == LockFile::kHolders ? "-holders.1" : "");
+  return std::string(kDirectory) + (file == LockFile::kMutex ? "/sem." : "/") +
+         LockMutexName(name, scope) + (file == LockFile::kHolders ? "-holders.1" : "");
 }
 
 Status CreateLockFiles(const std::string& name, LockScope scope) {

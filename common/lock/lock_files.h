@@ -1,8 +1,7 @@
 // The lock's files in /dev/shm. A lock name and a scope have three of them:
 //
-//   NAME@SCOPE            the lock itself: a FIFO, on which the record locks are taken. A FIFO,
-//                         because nothing can be done to it that matters to its other users: no
-//                         truncating, no growing beyond a pipe's buffer, no mapping
+//   NAME@SCOPE            the lock itself, on which the record locks are taken. A FIFO, because it
+//                         can't be truncated, mapped, or grow beyond a pipe's buffer
 //   sem.NAME@SCOPE        the named mutex that wakes waiters (wakeup.h)
 //   NAME@SCOPE-holders.1  the holder table (holder_table.h); 1 is the version of its layout
 //
@@ -31,14 +30,14 @@ inline constexpr LockFile kLockFiles[] = {LockFile::kLock, LockFile::kMutex, Loc
 // As Boost.Interprocess expects it.
 [[nodiscard]] std::string LockMutexName(const std::string& name, LockScope scope);
 
-// Supervisor only. Creates those files that are missing, with mode 0600, and replaces those of this
-// user that have another mode, type, size or a second name. A kill at any moment leaves a file
-// whole, missing, or such that the next call replaces it. Several supervisors may call it at once.
-// Fails if a file belongs to another user; the message says what to do.
+// Supervisor only. Creates missing files with mode 0600, and replaces files of this user that have
+// another mode, type or size, or a second name. If it is killed, each file is complete, missing, or
+// replaced by the next call. Several supervisors may call it at once. Fails if a file belongs to
+// another user; the message says what to do.
 [[nodiscard]] Status CreateLockFiles(const std::string& name, LockScope scope);
 
-// Opens a file, close-on-exec, never through a symbolic link, as a descriptor not below
-// `lowest_fd`. Creates nothing. Fails if the file is not as CreateLockFiles makes it.
+// Opens a file, close-on-exec, never through a symbolic link, as a descriptor of at least
+// `lowest_fd`. Creates nothing. Fails if the file is not as CreateLockFiles creates it.
 [[nodiscard]] Result<UniqueFd> OpenLockFile(LockFile file, const std::string& name, LockScope scope,
                                             int open_flags, int lowest_fd = 0);
 

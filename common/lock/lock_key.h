@@ -1,4 +1,4 @@
-// What tests exclude each other by: a scope, and within it a key. Pure.
+// What makes two tests exclude each other: a scope, and within it a key. Pure.
 #pragma once
 
 #include <array>
@@ -21,9 +21,9 @@ inline constexpr std::array<std::string_view, 4> kLockScopeNames = {"host", "bin
   return kLockScopeNames[static_cast<std::size_t>(scope)];
 }
 
-// A hash of what the scope says, such as "target 192.0.2.1 5201": 1 to kMaxLockKey. Two texts with
-// the same hash only make two tests wait for each other, and among a million keys the probability
-// of one such pair is 2 in 10 million.
+// A hash of a text such as "target 192.0.2.1 5201": 1 to kMaxLockKey. Two texts with the same hash
+// only make two tests wait for each other; among a million keys the probability of such a pair is 2
+// in 10 million.
 using LockKey = std::uint64_t;
 inline constexpr int kLockKeyBits = 61;
 inline constexpr LockKey kMaxLockKey = (LockKey{1} << kLockKeyBits) - 1;
@@ -31,10 +31,19 @@ inline constexpr LockKey kMaxLockKey = (LockKey{1} << kLockKeyBits) - 1;
 // No lock is needed.
 inline constexpr LockKey kNoLock = 0;
 
-// The same in every process, version and architecture.
-[[nodiscard]] LockKey MakeLockKey(std::string_view text);
-
 // FNV-1a, 64 bits (draft-eastlake-fnv).
-[[nodiscard]] std::uint64_t HashBytes(std::string_view bytes);
+[[nodiscard]] constexpr std::uint64_t HashBytes(std::string_view bytes) {
+  std::uint64_t hash = 14695981039346656037U;
+  for (const char c : bytes) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 1099511628211U;
+  }
+  return hash;
+}
+
+// The same in every process, version and architecture.
+[[nodiscard]] constexpr LockKey MakeLockKey(std::string_view text) {
+  return HashBytes(text) % kMaxLockKey + 1;
+}
 
 }  // namespace iperf3_exporter

@@ -45,9 +45,9 @@ LockHolder ToHolder(const HolderRecord& record) {
 // the range, so the search goes on below and above it.
 void CollectHeldKeys(int fd, std::int64_t first, std::int64_t last, std::vector<LockKey>& keys) {
   if (first > last || keys.size() == kHolderCells) return;
-  struct flock range = ByteRange(F_WRLCK, PlaceOf(LockRole::kOwner, 0) + first, last - first + 1);
+  struct flock range = ByteRange(F_WRLCK, OffsetOf(LockRole::kOwner, 0) + first, last - first + 1);
   if (::fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type == F_UNLCK) return;
-  const std::int64_t key = std::max(first, range.l_start - PlaceOf(LockRole::kOwner, 0));
+  const std::int64_t key = std::max(first, range.l_start - OffsetOf(LockRole::kOwner, 0));
   keys.push_back(static_cast<LockKey>(key));
   CollectHeldKeys(fd, first, key - 1, keys);
   CollectHeldKeys(fd, key + 1, last, keys);

@@ -1,5 +1,5 @@
-// The lock as the supervisor sees it: who holds it, also when that is another exporter, and
-// whether its files are still there.
+// The lock as the supervisor sees it: who holds it, in any exporter, and whether its files still
+// exist.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ namespace iperf3_exporter {
 
 struct LockHolder {
   LockKey key = kNoLock;
-  bool ours = false;  // a worker of the process that reads
+  bool ours = false;  // a worker of the calling process
   std::uint32_t exporter_pid = 0;
   std::uint32_t worker_pid = 0;
   std::string target;  // at most 256 bytes of letters, digits and . - _ : % ? [ ]
@@ -30,11 +30,11 @@ class LockMonitor {
   [[nodiscard]] static Result<LockMonitor> Open(const std::string& name, LockScope scope);
 
   struct Status {
-    // One element for each key that is held, at most 256: the kernel says which. nullopt: its
-    // holder has not entered itself in the holder table, or not properly.
+    // One element for each key that is held according to the kernel, at most 256. nullopt: its
+    // holder has no valid record in the holder table.
     std::vector<std::optional<LockHolder>> holders;
-    // How often a key was taken over from a holder that had died, by any exporter, since the holder
-    // table was created.
+    // How often any exporter acquired a key whose holder had died, since the holder table was
+    // created.
     std::uint64_t recoveries = 0;
   };
 
@@ -42,8 +42,8 @@ class LockMonitor {
   // is bounded and clean.
   [[nodiscard]] Status Read() const;
 
-  // Whether a file of the lock has been deleted, replaced or damaged since Open: then call
-  // CreateLockFiles, open a new monitor, and have the workers open the lock anew.
+  // Whether a file of the lock has been deleted, replaced or damaged since Open. If so, call
+  // CreateLockFiles, open a new monitor, and restart the workers.
   [[nodiscard]] bool NeedsRepair() const;
 
  private:
@@ -59,7 +59,7 @@ class LockMonitor {
   UniqueFd holders_;
 };
 
-// Tells the calling process's pid namespace from others of this host; 0 where /proc does not say.
+// Identifies the calling process's pid namespace on this host; 0 if /proc does not tell.
 [[nodiscard]] std::uint64_t OwnPidNamespace();
 
 }  // namespace iperf3_exporter

@@ -11,17 +11,17 @@
 
 namespace iperf3_exporter {
 
-// What a key's bytes mean. Each role has a range of 2^kLockKeyBits bytes, so the bytes of two keys
-// never overlap.
+// The meaning of a key's bytes. Each role has a range of 2^kLockKeyBits bytes, so the bytes of two
+// keys never overlap.
 enum class LockRole : std::uint8_t {
   kOwner,      // write lock: may run a test
-  kTurnstile,  // write lock: is the next owner
+  kTurnstile,  // write lock: will be the next owner
   kLease,      // read lock: a test may still be running
 };
 inline constexpr std::int64_t kRoleRange = std::int64_t{1} << kLockKeyBits;
 
 // Below 2^63 - 1, the largest offset.
-[[nodiscard]] constexpr std::int64_t PlaceOf(LockRole role, LockKey key) {
+[[nodiscard]] constexpr std::int64_t OffsetOf(LockRole role, LockKey key) {
   return static_cast<std::int64_t>(role) * kRoleRange + static_cast<std::int64_t>(key);
 }
 
@@ -35,19 +35,19 @@ inline constexpr std::int64_t kRoleRange = std::int64_t{1} << kLockKeyBits;
 }
 
 // `type`: F_WRLCK (the description must be open for writing) or F_RDLCK.
-[[nodiscard]] inline bool TryLock(int fd, std::int64_t place, short type) {
-  struct flock range = ByteRange(type, place, 1);
+[[nodiscard]] inline bool TryLock(int fd, std::int64_t offset, short type) {
+  struct flock range = ByteRange(type, offset, 1);
   return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
 }
 
-inline void Unlock(int fd, std::int64_t place) {
-  struct flock range = ByteRange(F_UNLCK, place, 1);
+inline void Unlock(int fd, std::int64_t offset) {
+  struct flock range = ByteRange(F_UNLCK, offset, 1);
   static_cast<void>(::fcntl(fd, F_OFD_SETLK, &range));
 }
 
-// Whether another description has any lock there; a failed call counts as yes.
-[[nodiscard]] inline bool IsLocked(int fd, std::int64_t place) {
-  struct flock range = ByteRange(F_WRLCK, place, 1);
+// Whether another description has any lock there. True if the call fails.
+[[nodiscard]] inline bool IsLocked(int fd, std::int64_t offset) {
+  struct flock range = ByteRange(F_WRLCK, offset, 1);
   return ::fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type != F_UNLCK;
 }
 

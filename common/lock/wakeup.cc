@@ -56,7 +56,7 @@ void Wakeup::Post() noexcept {
   try {
     mutex_->unlock();
   } catch (const bip::interprocess_exception&) {
-    // Somebody else has put the count to its maximum; then nobody sleeps.
+    // Somebody else has set the count to its maximum, so nobody sleeps.
   }
 }
 

@@ -1,9 +1,9 @@
 // A boost::interprocess::named_mutex that wakes waiters. It decides nothing: the mutex is a
 // counting semaphore without an owner, so a kill can lose a post or leave one behind.
 //
-// All keys of a scope share it. A post wakes one waiter, perhaps one that waits for another key,
-// and may be lost; who waits for a lock must therefore look at the lock itself now and then
-// (HostLock::WaitForOwner). Boost's exceptions end here. Internal to the lock.
+// All keys of a scope share it. A post wakes one waiter, perhaps of another key, and may be lost;
+// so waiters must also poll the lock itself (HostLock::WaitForOwner). Boost's exceptions are caught
+// here. Internal to the lock.
 #pragma once
 
 #include <semaphore.h>
@@ -23,16 +23,17 @@ namespace iperf3_exporter {
 
 class Wakeup {
  public:
-  // Opens and maps the mutex that CreateLockFiles made. Keeps no descriptor.
+  // Opens and maps the mutex that CreateLockFiles created. Keeps no descriptor.
   [[nodiscard]] static Result<Wakeup> Open(const std::string& name, LockScope scope);
 
   Wakeup(Wakeup&&) noexcept;
   ~Wakeup();
 
-  // Wakes one waiter, or the next one to come; two such posts never add up.
+  // Wakes one waiter or, if nobody waits, the next one. Posts do not accumulate.
   void Post() noexcept;
 
-  // Waits for a post, on the monotonic clock. False: none came, or a signal did.
+  // Waits for a post, on the monotonic clock. False if none came in time or a signal interrupted
+  // it.
   [[nodiscard]] bool Wait(Deadline until) noexcept;
 
  private:
@@ -44,8 +45,8 @@ class Wakeup {
   Wakeup(std::unique_ptr<boost::interprocess::named_mutex> mutex, Mapping semaphore);
 
   std::unique_ptr<boost::interprocess::named_mutex> mutex_;
-  // The same semaphore, because the mutex's own timed_lock counts on the wall clock and throws when
-  // a signal comes. sem_overview(7): a named semaphore is its file's content.
+  // The same semaphore, because the mutex's own timed_lock uses the wall clock and throws when
+  // interrupted. sem_overview(7): a named semaphore is its file's content.
   Mapping semaphore_;
 };
 

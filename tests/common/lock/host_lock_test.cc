@@ -201,7 +201,7 @@ TEST_F(HostLockTest, LeaseDescriptorCanOnlyRead) {
   const int fd = held->lease_fd();
   EXPECT_EQ(::fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
   EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
-  EXPECT_FALSE(TryLock(fd, PlaceOf(LockRole::kTurnstile, kKey), F_WRLCK));
+  EXPECT_FALSE(TryLock(fd, OffsetOf(LockRole::kTurnstile, kKey), F_WRLCK));
   EXPECT_EQ(errno, EBADF);
   EXPECT_EQ(HeldLock().lease_fd(), -1);
 }

@@ -29,7 +29,7 @@ class LockMonitorTest : public LockFixture {
   // Holds the key without saying who it is.
   [[nodiscard]] UniqueFd HoldSilently() const {
     UniqueFd fd(::open(Path(LockFile::kLock).c_str(), O_RDWR | O_CLOEXEC));
-    EXPECT_TRUE(TryLock(fd.get(), PlaceOf(LockRole::kOwner, kKey), F_WRLCK));
+    EXPECT_TRUE(TryLock(fd.get(), OffsetOf(LockRole::kOwner, kKey), F_WRLCK));
     return fd;
   }
 };

@@ -221,7 +221,7 @@ TEST_F(LockProcessTest, TheLeaseOfAKilledProcessEndsAfterItsConnections) {
     });
     theirs.clear();
     ASSERT_TRUE(holds.Hear());
-    const std::int64_t lease = PlaceOf(LockRole::kLease, kKey);
+    const std::int64_t lease = OffsetOf(LockRole::kLease, kKey);
     ASSERT_TRUE(IsLocked(watcher->get(), lease));
     iperf3.Signal(SIGKILL);
     while (IsLocked(watcher->get(), lease)) {

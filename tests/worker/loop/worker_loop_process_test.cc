@@ -268,14 +268,14 @@ TEST_F(WorkerLoopTest, Iperf3KeepsTheLeaseAsItsLowestDescriptor) {
   EXPECT_EQ(leases, std::vector<std::string>{"0"});
   const auto lock = OpenLockFile(LockFile::kLock, config_.lock_name, config_.lock_scope, O_RDONLY);
   ASSERT_TRUE(lock);
-  EXPECT_TRUE(IsLocked(lock->get(), PlaceOf(LockRole::kLease, job.lock_key)));
+  EXPECT_TRUE(IsLocked(lock->get(), OffsetOf(LockRole::kLease, job.lock_key)));
   worker.Send(wire::Cancel{});
   EXPECT_EQ(worker.AwaitEnd().reason(), FailureReason::kCancelled);
-  EXPECT_FALSE(IsLocked(lock->get(), PlaceOf(LockRole::kLease, job.lock_key)));
+  EXPECT_FALSE(IsLocked(lock->get(), OffsetOf(LockRole::kLease, job.lock_key)));
 }
 
 // iperf3 takes leave of its server on each of them; what its parent ignores it would too.
-TEST_F(WorkerLoopTest, IgnoresNothingInThePlaceOfIperf3) {
+TEST_F(WorkerLoopTest, IgnoresNothingInTheOffsetOfIperf3) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Job job = MakeJob("hang");
@@ -329,7 +329,7 @@ TEST_F(WorkerLoopTest, EndsWhenOnlyTheDeathOfItsSupervisorTellsIt) {
 }
 
 // Otherwise what is opened first would get the log lines.
-TEST_F(WorkerLoopTest, PutsNothingInThePlaceOfAClosedStandardError) {
+TEST_F(WorkerLoopTest, PutsNothingInTheOffsetOfAClosedStandardError) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
   for (const char* command : {"exec \"$0\" 2>&-", "exec \"$0\" <&- >&- 2>&-"}) {
     WorkerUnderTest worker({"sh", "-c", command});
