@@ -6,7 +6,7 @@
 #include "worker/loop/worker_loop.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-// The search for leaks at the exit needs a tracer, which the sandbox does not grant.
+// LeakSanitizer traces the process at its exit, which the sandbox does not allow.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 #endif
 
@@ -26,7 +26,7 @@ bool IsLink(int fd) {
 
 int main() {
   if (!IsLink(kLinkFd)) {
-    std::fputs("iperf3_exporter_worker is started by iperf3_exporter, not by hand\n", stderr);
+    std::fputs("iperf3_exporter_worker is started by iperf3_exporter, not manually\n", stderr);
     return kExitUsage;
   }
   return iperf3_exporter::RunMain("iperf3_exporter_worker",

@@ -10,9 +10,9 @@ struct KnownText {
   FailureReason reason;
 };
 
-// The first row whose text is contained counts. iperf3's own texts come before those that the C
-// library adds after a colon, because they say more; "unable to connect" alone says less and has no
-// row. Sources: iperf_error.c of 3.9 to 3.20 and what these versions print.
+// The first row whose text is contained applies. iperf3's own texts come before those that the C
+// library adds after a colon, because they are more specific; "unable to connect" alone is less
+// specific and has no row. Sources: iperf_error.c of 3.9 to 3.20 and the output of these versions.
 constexpr std::array kKnownTexts = {
     // The server runs one test at a time.
     KnownText{"the server is busy running a test", FailureReason::kServerBusy},
@@ -20,18 +20,18 @@ constexpr std::array kKnownTexts = {
     KnownText{"unable to send control message: Connection reset by peer",
               FailureReason::kServerBusy},
     KnownText{"test authorization failed", FailureReason::kAccessDenied},
-    // 3.9 to 3.11 lose the error of a failed connect and go on with descriptor -1.
+    // 3.9 to 3.11 ignore a failed connect and continue with descriptor -1.
     KnownText{"unable to send control message: Bad file descriptor", FailureReason::kUnreachable},
     // iperf3 was terminated by a signal that it handles.
     KnownText{"the client has terminated", FailureReason::kKilled},
-    // Options refused by iperf3's parser or by getopt(3).
+    // Options rejected by iperf3's parser or by getopt(3).
     KnownText{"parameter error", FailureReason::kInvalidOption},
     KnownText{"unrecognized option", FailureReason::kInvalidOption},
     KnownText{"invalid option", FailureReason::kInvalidOption},
     KnownText{"requires an argument", FailureReason::kInvalidOption},
     KnownText{"doesn't allow an argument", FailureReason::kInvalidOption},
     KnownText{"is ambiguous", FailureReason::kInvalidOption},
-    // Options refused when they are applied to a socket.
+    // Options that fail when they are applied to a socket.
     KnownText{"unable to set TCP_CONGESTION", FailureReason::kInvalidOption},
     KnownText{"unable to set TCP/SCTP MSS", FailureReason::kInvalidOption},
     KnownText{"unable to set TCP MSS", FailureReason::kInvalidOption},
@@ -46,7 +46,7 @@ constexpr std::array kKnownTexts = {
     KnownText{"this OS does not support", FailureReason::kInvalidOption},
     KnownText{"Protocol not supported", FailureReason::kInvalidOption},
     KnownText{"Protocol not available", FailureReason::kInvalidOption},
-    // Why a connect failed, from strerror(3) or gai_strerror(3).
+    // Reasons of a failed connect, from strerror(3) or gai_strerror(3).
     KnownText{"Connection refused", FailureReason::kConnectionRefused},
     KnownText{"No route to host", FailureReason::kUnreachable},
     KnownText{"Network is unreachable", FailureReason::kUnreachable},
@@ -63,7 +63,7 @@ constexpr std::array kKnownTexts = {
     KnownText{"nodename nor servname provided", FailureReason::kResolve},
 };
 
-// The connect timed out. A later timeout means that the server fell silent.
+// The connect timed out. A later timeout means that the server stopped responding.
 constexpr std::string_view kConnectPrefix = "unable to connect";
 constexpr std::array<std::string_view, 2> kTimeoutTexts = {"Connection timed out",
                                                            "Operation now in progress"};

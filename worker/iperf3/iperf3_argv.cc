@@ -6,7 +6,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// The value behind an option that is set; empty: it has none.
+// The value of an option that is set; empty if the option has no value.
 class ArgumentValue {
  public:
   explicit ArgumentValue(const TestOptions& test) : test_(test) {}
@@ -41,7 +41,7 @@ void AddOptions(std::vector<std::string>& argv, const TestOptions& test) {
   if (test.bind_address) argv.insert(argv.end(), {"-B", ToString(*test.bind_address)});
 }
 
-// The interval of a test that ends by its bytes, in seconds.
+// The interval, in seconds, of a test that ends after a number of bytes.
 std::string ShortInterval(std::uint32_t period_seconds) {
   constexpr std::uint32_t kTenths = 10;
   const std::uint32_t tenths =
@@ -66,7 +66,7 @@ std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command, std::uint
                                    ToString(command.address),
                                    "-p",
                                    std::to_string(command.port)};
-  // iperf3 refuses -t beside -n, and from 3.16 on ends by the bytes only at an interval's end.
+  // iperf3 rejects -t together with -n, and from 3.16 on checks -n only at the end of an interval.
   if (!test.bytes) argv.insert(argv.end(), {"-t", std::to_string(period_seconds)});
   argv.insert(argv.end(), {"-i", test.bytes ? ShortInterval(period_seconds)
                                             : std::to_string(IntervalSeconds(period_seconds))});

@@ -1,4 +1,4 @@
-// The command line of one test, built from typed fields alone: no text of a client can become an
+// The command line of one test, built only from typed fields: no text from a client can become an
 // option of iperf3.
 #pragma once
 
@@ -12,8 +12,8 @@
 
 namespace iperf3_exporter {
 
-// iperf3 samples round-trip time and congestion window once per interval. At most kMaxIntervals of
-// them keep the report of a long test small; 1 s is iperf3's default, 60 s its maximum.
+// iperf3 samples round-trip time and congestion window once per interval. The limit of
+// kMaxIntervals keeps the report of a long test small; 1 s is iperf3's default, 60 s its maximum.
 inline constexpr std::uint32_t kMaxIntervals = 60;
 inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
 [[nodiscard]] std::uint32_t IntervalSeconds(std::uint32_t period_seconds);
@@ -25,9 +25,9 @@ struct Iperf3Command {
   TestOptions test;
 };
 
-// argv[0] included. `period_seconds` replaces the period of `command.test`. Options that this
-// iperf3 does not name in its help are passed all the same, so that it reports which one it lacks.
-// Those that nobody asked for are left out then.
+// Includes argv[0]. `period_seconds` replaces the period of `command.test`. Requested options that
+// this iperf3 does not support are passed anyway, so that it reports which one it lacks. Options
+// that nobody requested are passed only if it supports them.
 [[nodiscard]] std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command,
                                                        std::uint32_t period_seconds,
                                                        const Iperf3Capabilities& capabilities);

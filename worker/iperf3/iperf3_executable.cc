@@ -27,7 +27,7 @@ Result<UniqueFd> OpenIperf3(const std::string& path) {
     return MakeError(path + ": belongs to another user");
   }
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return MakeError(path + ": can be written by others than its owner");
+    return MakeError(path + ": is writable by group or others");
   }
   return std::move(*program);
 }

@@ -1,5 +1,5 @@
-// The iperf3 program: found once, checked once, and from then on known by its descriptor
-// alone, so that nothing else can take its place.
+// The iperf3 program: opened and checked once, and from then on used only by its descriptor, so
+// that it can't be replaced.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace iperf3_exporter {
 
-// Opens `path` read-only and close-on-exec. Fails, naming what is wrong, unless it is a regular
-// executable ELF file that only its owner can write, the owner being root or the user
-// that we run as. (A script is refused: the kernel would have to open it again by name.)
+// Opens `path` read-only and close-on-exec. Fails, with the reason, unless it is a regular
+// executable ELF file that only its owner, root or our own user, can write. (A script is rejected,
+// because the kernel would have to open it again by name.)
 [[nodiscard]] Result<UniqueFd> OpenIperf3(const std::string& path);
 
 // Of the open program.

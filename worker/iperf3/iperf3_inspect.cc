@@ -12,11 +12,11 @@ namespace {
 // The supervisor waits 5 s for the ready message.
 constexpr std::chrono::seconds kInspectionTime{2};
 
-// Of what iperf3 wrote instead of an answer: enough for the loader's error message.
+// The part of unexpected output that is quoted: enough for the loader's error message.
 constexpr std::size_t kMaxQuotedBytes = 200;
 
 std::string DescribeEnd(int status) {
-  if (WIFSIGNALED(status)) return "was ended by signal " + std::to_string(WTERMSIG(status));
+  if (WIFSIGNALED(status)) return "was terminated by signal " + std::to_string(WTERMSIG(status));
   return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
 

@@ -1,4 +1,4 @@
-// What the installed iperf3 is, by its own words.
+// The version and capabilities of the installed iperf3, from its own output.
 #pragma once
 
 #include <string>

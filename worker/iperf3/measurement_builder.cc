@@ -13,7 +13,7 @@ constexpr double kMicroseconds = 1e6;
 constexpr double kMilliseconds = 1e3;
 constexpr double kPercent = 100;
 
-// Leaves out and counts the numbers that iperf3 could not have measured.
+// Drops and counts numbers that iperf3 could not have measured.
 class Plausible {
  public:
   explicit Plausible(std::uint32_t& implausible) : implausible_(implausible) {}
@@ -59,7 +59,7 @@ void BuildLoss(Plausible& plausible, const SumValues& sum, DirectionMeasurement&
   const Number packets = plausible.Keep(sum.packets, kMaxCount);
   if (!packets || !to.lost_packets) return;
   to.received_packets = plausible.Keep(*packets - *to.lost_packets, kMaxCount);
-  if (!to.received_packets) {  // more lost than sent: neither number can be trusted
+  if (!to.received_packets) {  // more lost than sent: neither number is reliable
     to.lost_packets = std::nullopt;
     return;
   }
@@ -94,7 +94,7 @@ constexpr double kMinPacketsWithJitter = 4;
 // UDP up to 3.10 has one sum: bytes, packets and rate are the sender's; lost packets, jitter and
 // seconds the receiver's. The sender's seconds follow from its rate, and the bytes received from
 // the packets, which all have one size. The receiver's count of packets is not reported, so the
-// loss is over the packets sent. Only a jitter of exactly 0 tells total loss from no loss.
+// loss is over the packets sent. Only a jitter of exactly 0 distinguishes total loss from no loss.
 void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMeasurement& to) {
   to.sent_bytes = plausible.Keep(total.bytes, kMaxCount);
   to.sent_packets = plausible.Keep(total.packets, kMaxCount);
@@ -127,7 +127,7 @@ void SwapSeconds(DirectionMeasurement& direction) {
 // In a bidirectional test all versions up to 3.18 print the forward sums' seconds, this host's as
 // the sender's and the server's as the receiver's, in the reverse sums too, where the server is the
 // sender, and compute the rates with them. A version that printed each direction's own seconds
-// would not repeat both. If only this host's seconds are repeated, nothing is known.
+// would not repeat both. If only this host's seconds are repeated, both are unknown.
 void CorrectReverseSeconds(const DirectionMeasurement& forward, DirectionMeasurement& reverse) {
   if (reverse.sent_seconds != forward.sent_seconds) return;
   if (reverse.received_seconds != forward.received_seconds) {

@@ -2,11 +2,11 @@
 //
 // Guarantees:
 //  - A measurement comes only from one valid JSON document (RFC 8259, UTF-8) whose top-level object
-//    has no `error` member, has the sums of every direction asked for, and has as many streams as
-//    were asked for.
+//    has no `error` member, and has the sums of every requested direction and the requested number
+//    of streams.
 //  - The first of duplicate keys counts. Up to iperf3 3.10 the second sums of a bidirectional test,
 //    under the same keys, are those of the reverse direction.
-//  - A number that iperf3 could not have measured is left out and counted.
+//  - A number that iperf3 could not have measured is dropped and counted.
 //  - Time and memory are linear in the length of the report: at most 14 bytes per byte.
 #pragma once
 
@@ -33,13 +33,12 @@ class ReportParser {
   ReportParser& operator=(const ReportParser&) = delete;
   ~ReportParser();
 
-  // Returns the measurement in `text`, the report of a test with the options `test`, of which
-  // protocol, direction and number of streams count. kReportPaddingBytes readable bytes follow
-  // `text`.
+  // Returns the measurement in `text`, the report of a test with the options `test` (protocol,
+  // direction and number of streams matter). kReportPaddingBytes readable bytes follow `text`.
   //
-  // A report with `error` fails for the reason that its text stands for, with that text as the
-  // detail (raw bytes, at most kMaxErrorTextBytes). Anything else that is not a measurement fails
-  // with kBadOutput. Never blocks.
+  // A report with `error` fails with the reason of that text, and with the text as the detail (raw
+  // bytes, at most kMaxErrorTextBytes). Anything else that is not a measurement fails with
+  // kBadOutput. Never blocks.
   [[nodiscard]] TestResult Parse(std::string_view text, const TestOptions& test);
 
  private:

@@ -15,14 +15,14 @@ namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-// iperf3 counts from a timer that never fires early; the peer's clock may differ a little.
+// iperf3's timer never fires early; the peer's clock may differ a little.
 constexpr double kMinShareOfPeriod = 0.9;
-// How far a peer's clock may run fast or be stepped during a test.
+// How much a peer's clock may run fast or be stepped during a test.
 constexpr double kMaxShareOfRunTime = 1.01;
 constexpr Seconds kClockSlack{1};
 
-// A sender since 3.16 does not count the block that each stream writes while the test ends; one
-// block was seen.
+// A sender since 3.16 does not count the block that each stream writes while the test ends. One
+// block was observed.
 constexpr double kUncountedBlocks = 2;
 constexpr std::uint64_t kDefaultBlockBytes = 128 << 10;
 // A network may deliver a UDP packet twice.
@@ -45,7 +45,7 @@ std::optional<std::string> CheckSeconds(double seconds, const Expectation& expec
                 period, run_time.count());
 }
 
-// The most bytes that a receiver can have got of `sent`.
+// The maximum that a receiver can have received of `sent` bytes.
 double MaxReceivedBytes(double sent, const TestOptions& test) {
   if (test.protocol == Protocol::kUdp) return kMaxUdpCopies * sent;
   const std::uint64_t block = std::max(test.length_bytes.value_or(0), kDefaultBlockBytes);
@@ -83,7 +83,7 @@ tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail
 TestResult ParseAndCheck(std::string_view report, const Expectation& expected,
                          ReportParser& parser) {
   TestResult result = parser.Parse(report, expected.test);
-  // malloc would keep what the parser has freed.
+  // malloc would keep the memory that the parser has freed.
   if (report.size() > kMaxReusedReportBytes) ::malloc_trim(0);
   if (!result) return result;
   const auto contradiction = FindContradiction(*result, expected);
@@ -95,8 +95,8 @@ TestResult ParseAndCheck(std::string_view report, const Expectation& expected,
 
 std::optional<std::string> FindContradiction(const Measurement& measurement,
                                              const Expectation& expected) {
-  // This host's own clock: no peer can make iperf3 leave it out of a real test. Where a test never
-  // began, iperf3 takes 0 or the host's uptime for it.
+  // By this host's own clock: no peer can make iperf3 omit it from a real test. For a test that
+  // never began, iperf3 prints 0 or the host's uptime.
   const auto& own_seconds = measurement.upload ? measurement.upload->sent_seconds
                                                : measurement.download->received_seconds;
   if (!own_seconds) return "the report lacks the length of the test";
@@ -112,8 +112,8 @@ TestResult EvaluateRun(int wait_status, std::string_view report, std::string_vie
   const std::string_view error_line = ExtractErrorLine(stderr_text);
   if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS) {
     return Failed(FailureReason::kSandboxViolation,
-                  "iperf3 was ended by its system call filter; the call's number is in the "
-                  "kernel's audit log only (type 1326), --sandbox=diagnose names it");
+                  "iperf3 was killed by its system call filter; the call's number is only in the "
+                  "kernel's audit log (type 1326), --sandbox=diagnose logs its name");
   }
   if (WIFSIGNALED(wait_status)) return Failed(FailureReason::kKilled, error_line);
   TestResult result = ParseAndCheck(report, expected, parser);

@@ -1,6 +1,6 @@
-// Whether a test succeeded, by everything that iperf3 left behind. No single sign is enough: 3.12
-// exits 0 on most failures and says so only in `error`, 3.9 exits 1 with the reason on stderr only,
-// later ones exit 0 after their own SIGTERM.
+// Whether a test succeeded, by exit status, report and stderr. None of them is enough: 3.12 exits 0
+// on most failures and reports them only in `error`, 3.9 exits 1 with the reason only on stderr,
+// later versions exit 0 after SIGTERM.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ namespace iperf3_exporter {
 
 // What the worker knows without the report.
 struct Expectation {
-  TestOptions test;                      // as asked for
+  TestOptions test;                      // as requested
   std::chrono::seconds period{0};        // as run; with test.bytes no more than a limit
   std::chrono::nanoseconds run_time{0};  // from the start of iperf3 to its end
 };
@@ -27,10 +27,10 @@ struct Expectation {
 [[nodiscard]] std::optional<std::string> FindContradiction(const Measurement& measurement,
                                                            const Expectation& expected);
 
-// Evaluates an iperf3 that ended by itself with `wait_status` (waitpid(2)). Success needs all of:
-// exit status 0, a report that `parser` accepts, and no contradiction to `expected`. The reason
-// of a failure comes from the first of: the signal, the report's `error`, the error line on stderr
-// after an exit with another status; without any of them it is kBadOutput. The detail is raw bytes,
+// Evaluates an iperf3 that ended by itself with `wait_status` (waitpid(2)). Success requires exit
+// status 0, a report that `parser` accepts, and no contradiction to `expected`. The reason of a
+// failure comes from the first of: the signal, the report's `error`, the error line on stderr after
+// a nonzero exit status; otherwise it is kBadOutput. The detail is raw bytes,
 // at most kMaxErrorTextBytes.
 //
 // kReportPaddingBytes readable bytes follow `report`. The memory for a large report has been

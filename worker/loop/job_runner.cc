@@ -10,7 +10,7 @@ namespace {
 
 using Why = wire::NotStarted::Why;
 
-// A test that ends by its bytes has its period as a limit only.
+// For a test that ends after a number of bytes, the period is only a limit.
 Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now) {
   if (!job.test.bytes) return job.times.terminate_at;
   const std::chrono::seconds test(job.test.omit_seconds + period_seconds);
@@ -72,7 +72,7 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
     return wire::Finished{
         job.id, tl::unexpected(TestFailure{FailureReason::kExec, started.error().message})};
   }
-  // A supervisor that is gone shows as a cancel.
+  // If the supervisor has died, that appears as a cancel.
   static_cast<void>(link_.Send(wire::Started{.job_id = job.id,
                                              .period_seconds = *period,
                                              .lock_wait = lock_wait,

@@ -13,8 +13,8 @@
 
 namespace iperf3_exporter {
 
-// The period, in seconds, of a test that starts at `now`: the one asked for, or the whole seconds
-// that are left. Empty when not even one is. Pure.
+// The period, in seconds, of a test that starts at `now`: the requested one, or the whole seconds
+// that are left. nullopt if less than one is left. Pure.
 [[nodiscard]] std::optional<std::uint32_t> FittingPeriod(std::uint32_t period_seconds,
                                                          const JobTimes& times, Deadline now);
 
@@ -25,9 +25,9 @@ class JobRunner {
             Iperf3Capabilities capabilities)
       : host_lock_(host_lock), process_(process), link_(link), capabilities_(capabilities) {}
 
-  // Acquires the lock, runs iperf3 (and sends Started then), evaluates its report. Blocks until the
+  // Acquires the lock, starts iperf3, sends Started, and evaluates the report. Blocks until the
   // job's `kill_at`, or until kTermGrace after a cancel, at the latest. Returns the message that
-  // ends the job: Finished or NotStarted. Nothing is held and nothing runs any more then.
+  // ends the job: Finished or NotStarted. By then the lock is released and iperf3 has ended.
   [[nodiscard]] wire::Event Run(const Job& job);
 
  private:

@@ -1,5 +1,5 @@
-// The worker's end of its socket. Knows which command may come when; any other ends the
-// conversation, and with it the worker.
+// The worker's end of its socket. Knows which command is allowed when; any other one is an error,
+// which ends the worker.
 #pragma once
 
 #include <optional>
@@ -16,12 +16,12 @@ class SupervisorLink {
 
   [[nodiscard]] int fd() const { return fd_; }
 
-  // While a job runs, readable exactly when it has to end: the supervisor sends nothing then but
-  // the job's Cancel (what was sent before the job has been read before it), and a closed socket is
-  // readable too. Nobody reads from it until the next ReceiveJob.
+  // While a job runs, this is readable exactly when the job has to end: the supervisor then sends
+  // nothing but the job's Cancel, and a closed socket is readable too. Nothing is read from it
+  // until the next ReceiveJob.
   [[nodiscard]] int cancel_fd() const { return fd_; }
 
-  // The first command. Blocks. Fails if the socket closes or another command comes.
+  // The first command. Blocks. Fails if the socket is closed or another command arrives.
   [[nodiscard]] Result<WorkerConfig> ReceiveConfig();
 
   // The next job. Blocks. Ignores the Cancel of the previous one. nullopt: the supervisor has

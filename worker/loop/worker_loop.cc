@@ -29,8 +29,7 @@ namespace {
 
 constexpr int kExitFailure = 1;
 
-// Everything that a job needs, in the order in which it is set up. Not movable: the parts refer to
-// each other.
+// Everything that a job needs, in order of its set-up. Not movable: the parts refer to each other.
 class Worker {
  public:
   explicit Worker(int link_fd) : link_(link_fd) {}
@@ -95,9 +94,9 @@ class Worker {
       auto job = link_.ReceiveJob();
       if (!job) return tl::unexpected(job.error());
       if (!*job) return {};
-      // A supervisor that is gone is noticed by ReceiveJob.
+      // If the supervisor has died, ReceiveJob notices it.
       static_cast<void>(link_.Send(runner.Run(**job)));
-      // As a rule the supervisor was woken on this processor. It must not wait for what follows.
+      // The supervisor was usually woken on this processor. It must not wait for what follows.
       ::sched_yield();
       process_->Reset();
       // Last, because it takes longer the more files iperf3 has left.
@@ -106,7 +105,7 @@ class Worker {
   }
 
   static int Fail(const Error& error) {
-    Log(LogLevel::kError, "worker ends", {{"err", error.message}});
+    Log(LogLevel::kError, "worker exits", {{"err", error.message}});
     return kExitFailure;
   }
 
@@ -117,17 +116,17 @@ class Worker {
 };
 
 // Input and output become /dev/null, and so does standard error if it was closed. Otherwise a file
-// that is opened later would get its number, and the log lines.
+// that is opened later would get its number and receive the log lines.
 bool ReserveStandardDescriptors() {
   UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return false;
-  // If this descriptor is a standard one itself it must stay open.
+  // If this descriptor is itself a standard one, it must stay open.
   UniqueFd above(::fcntl(null.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   if (null.get() <= STDERR_FILENO) static_cast<void>(null.Release());
   if (!above || ::dup2(above.get(), STDIN_FILENO) < 0) return false;
   if (::dup2(above.get(), STDOUT_FILENO) < 0) return false;
   const int flags = ::fcntl(STDERR_FILENO, F_GETFD);
-  // Not open, or opened by us a moment ago.
+  // Not open, or opened just now by this function.
   const bool was_closed = flags < 0 || (flags & FD_CLOEXEC) != 0;
   return !was_closed || ::dup2(above.get(), STDERR_FILENO) >= 0;
 }
@@ -145,16 +144,16 @@ bool CloseDescriptors(int link_fd) {
 
 int RunWorker(int link_fd) {
   if (!CloseDescriptors(link_fd)) return kExitFailure;
-  // A closed pipe or socket is an error of the call.
+  // Writing to a closed pipe or socket is an error of the call.
   std::signal(SIGPIPE, SIG_IGN);
-  // Only the supervisor decides when a worker ends: Ctrl-C, or a service manager that signals the
+  // Only the supervisor decides when a worker exits: Ctrl-C, or a service manager that signals the
   // whole group, must not end a test while the supervisor drains.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_IGN);
   // An administrator may send it to every process of the exporter; only the supervisor reloads.
   std::signal(SIGHUP, SIG_IGN);
   IgnoreCancelSignal();
-  // No terminal, and a process group of our own. Fails if the supervisor has done it already.
+  // No terminal, and its own process group. Fails if the supervisor has done it already.
   if (::setsid() < 0 && ::getsid(0) != ::getpid()) return kExitFailure;
   if (const Status armed = ArmParentDeath(link_fd); !armed) return kExitFailure;
   Worker worker(link_fd);

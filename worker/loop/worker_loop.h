@@ -6,8 +6,8 @@ namespace iperf3_exporter {
 
 // Closes every descriptor but standard error and `link_fd`, opens /dev/null as standard input and
 // output (and as standard error if that is closed), sets the worker up, sends WorkerReady or
-// SetUpFailed, and serves jobs. Returns the exit status: 0 when the supervisor closed the socket;
-// otherwise a line on standard error says why.
+// SetUpFailed, and serves jobs. Returns the exit status: 0 if the supervisor closed the socket;
+// otherwise an error has been logged or sent.
 [[nodiscard]] int RunWorker(int link_fd);
 
 }  // namespace iperf3_exporter

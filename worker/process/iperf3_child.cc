@@ -17,7 +17,7 @@ namespace {
 
 constexpr unsigned kProcessGroup = 1U << 2U;  // PIDFD_SIGNAL_PROCESS_GROUP
 
-// Dispositions and mask survive an exec; iperf3 expects the defaults.
+// Dispositions and mask survive an exec, and iperf3 expects the defaults.
 bool ResetSignals() {
   struct sigaction fresh = {};
   fresh.sa_handler = SIG_DFL;
@@ -29,7 +29,7 @@ bool ResetSignals() {
   return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
 }
 
-// Close-on-exec comes off in the child only, so that nothing but iperf3 ever gets it.
+// Clears close-on-exec in the child only, so that no other program can inherit it.
 bool Inherit(int fd) { return fd < 0 || ::fcntl(fd, F_SETFD, 0) == 0; }
 
 // Async-signal-safe, and changes nothing of the parent's memory. Returns the step that failed, or
@@ -37,13 +37,13 @@ bool Inherit(int fd) { return fd < 0 || ::fcntl(fd, F_SETFD, 0) == 0; }
 const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   if (!ResetSignals()) return "signals";
   if (::setpgid(0, 0) != 0) return "process group";
-  // In this order: if the parent dies in between, getppid returns another one.
+  // In this order: if the parent dies in between, getppid returns another pid.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "parent-death signal";
   if (::getppid() != parent) return "parent died";
   if (::dup3(plan.stdout_fd, STDOUT_FILENO, 0) < 0) return "standard output";
   if (::dup3(plan.stderr_fd, STDERR_FILENO, 0) < 0) return "standard error";
-  // The lowest descriptor: a dying process's closes are finished last in, first out, so that the
-  // lease ends after every socket is closed.
+  // The lowest descriptor: the kernel closes a dying process's descriptors last in, first out, so
+  // the lease ends after every socket is closed.
   if (plan.lease_fd >= 0 && ::dup3(plan.lease_fd, STDIN_FILENO, 0) < 0) return "lock";
   if (!Inherit(plan.sandbox->temporary_fd())) return "temporary directory";
   if (const char* step = plan.sandbox->Enter(*plan.job)) return step;
@@ -67,9 +67,9 @@ int RunChild(void* argument) {
   ::_exit(127);
 }
 
-// Like vfork: the cost does not grow with the worker's memory, and the child can name the step that
-// failed without a pipe. clone returns the pidfd, so the sandbox does not have to allow the worker
-// to open pidfds of other processes.
+// Like vfork: the cost does not depend on the worker's memory, and the child can name the failed
+// step without a pipe. clone returns the pidfd, so the filter need not allow pidfds of other
+// processes.
 pid_t CloneAndExec(Launch& launch, UniqueFd& pidfd) {
   constexpr std::size_t kStackBytes = std::size_t{64} << 10U;
   alignas(std::max_align_t) char stack[kStackBytes];
@@ -80,7 +80,7 @@ pid_t CloneAndExec(Launch& launch, UniqueFd& pidfd) {
   return pid;
 }
 
-// As wait(2) would return it.
+// As wait(2) returns it.
 int WaitStatus(const siginfo_t& ended) {
   return ended.si_code == CLD_EXITED ? W_EXITCODE(ended.si_status, 0)
                                      : W_EXITCODE(0, ended.si_status);
@@ -119,7 +119,7 @@ void Iperf3Child::Signal(int signal_number) const {
   const auto send = [&](unsigned flags) {
     return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal_number, nullptr, flags);
   };
-  // Before Linux 6.9: the process alone. In its sandbox it can't start others.
+  // Before Linux 6.9: only the process. In its sandbox it can't start others.
   if (send(kProcessGroup) != 0 && errno == EINVAL) send(0);
 }
 

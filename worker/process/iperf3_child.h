@@ -1,4 +1,4 @@
-// The child between fork and exec, and its life afterwards as pid and pidfd in one value.
+// The child between fork and exec, and afterwards as pid and pidfd in one value.
 #pragma once
 
 #include <sys/types.h>
@@ -28,8 +28,8 @@ struct ChildPlan {
 // group's number can't be reused.
 class Iperf3Child {
  public:
-  // Starts iperf3 as leader of a new process group. Fails, naming the step, if it could not
-  // be executed; then nothing is left of it. The caller is suspended until the exec.
+  // Starts iperf3 as the leader of a new process group. Fails, naming the step, if it could not be
+  // executed; then no process is left. The caller is suspended until the exec.
   [[nodiscard]] static Result<Iperf3Child> Spawn(const ChildPlan& plan);
 
   Iperf3Child(Iperf3Child&& other) noexcept;
@@ -41,10 +41,10 @@ class Iperf3Child {
   // Readable when it has ended.
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
-  // To the whole group where the kernel can do that (Linux 6.9), otherwise to iperf3.
+  // To the whole group if the kernel supports it (Linux 6.9), otherwise to iperf3.
   void Signal(int signal_number) const;
 
-  // Waits for its end, kills what is left of its group and returns its status as from wait(2).
+  // Waits for its end, kills the rest of its group and returns its status as from wait(2).
   [[nodiscard]] int WaitForEnd();
 
  private:

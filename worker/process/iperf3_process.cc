@@ -16,11 +16,11 @@
 namespace iperf3_exporter {
 namespace {
 
-// How often a temporary directory that has no bound of its own is checked. In that time iperf3 can
-// write little more than is accepted.
+// How often a temporary directory without a size limit of its own is checked. In that time iperf3
+// can exceed the quota only by a little.
 constexpr std::chrono::milliseconds kQuotaInterval{100};
 
-// Watches one running iperf3 until it has ended, and stops it when it must.
+// Watches one running iperf3 until it has ended, and stops it if necessary.
 class Watch {
  public:
   Watch(const RunRequest& request, const Iperf3Child& child, DIR* watched, UniqueFd listener)
@@ -37,7 +37,7 @@ class Watch {
     fds_[kOutput] = {output_fd, POLLIN, 0};
     fds_[kErrors] = {errors_fd, POLLIN, 0};
     for (;;) {
-      // After a signal `revents` is that of the previous call.
+      // If a signal interrupts poll, `revents` is that of the previous call.
       if (::poll(fds_.data(), fds_.size(), PollMilliseconds(NextTimer())) < 0) continue;
       const bool ended = fds_[kPidfd].revents != 0;
       ReadReady(fds_[kOutput], output, ended);
@@ -48,7 +48,7 @@ class Watch {
         Stop(FailureReason::kCancelled, "");
       }
       if (fds_[kListener].revents != 0 && !AnswerDeniedCall(listener_.get())) {
-        // Whoever still waits for an answer gets ENOSYS.
+        // A call that still waits for an answer fails with ENOSYS.
         fds_[kListener].fd = -1;
         listener_.Reset();
       }
@@ -59,8 +59,8 @@ class Watch {
  private:
   enum Slot : std::size_t { kPidfd, kCancel, kOutput, kErrors, kListener, kSlots };
 
-  // After the end of iperf3, everything that is still in the pipe. Otherwise one read at a time, so
-  // that both pipes and the cancel get their turn.
+  // After the end of iperf3, reads the rest of the pipe. Otherwise reads once, so that both pipes
+  // and the cancel are served.
   void ReadReady(pollfd& from, OutputBuffer& to, bool ended) {
     if (from.fd < 0 || (from.revents == 0 && !ended)) return;
     OutputBuffer::Progress progress = OutputBuffer::Progress::kMore;
@@ -72,7 +72,7 @@ class Watch {
     if (progress == OutputBuffer::Progress::kMore) return;
     from.fd = -1;
     if (progress == OutputBuffer::Progress::kFull) {
-      Stop(FailureReason::kOutputTooLarge, "iperf3 printed more than is accepted");
+      Stop(FailureReason::kOutputTooLarge, "iperf3 printed more than the limit");
     }
   }
 
@@ -80,9 +80,9 @@ class Watch {
     const Deadline now = Clock::now();
     if (killed_) return;
     if (now >= check_quota_at_) CheckQuota(now);
-    if (killed_ || now < LifeTimer()) return;
+    if (killed_ || now < StopTimer()) return;
     if (!failure_) {
-      Stop(FailureReason::kDeadline, "iperf3 had not ended at the deadline");
+      Stop(FailureReason::kDeadline, "iperf3 was still running at the deadline");
     } else {
       failure_->detail +=
           failure_->detail.empty() ? "iperf3 ignored SIGTERM" : ", it ignored SIGTERM";
@@ -93,8 +93,8 @@ class Watch {
   void CheckQuota(Deadline now) {
     check_quota_at_ = now + kQuotaInterval;
     if (!ExceedsQuota(watched_)) return;
-    Stop(FailureReason::kOutputTooLarge, "iperf3 left more in files than is accepted");
-    // At once: until SIGTERM takes effect it could write as much again.
+    Stop(FailureReason::kOutputTooLarge, "iperf3 wrote more to files than the limit");
+    // At once: before SIGTERM takes effect it could write as much again.
     Kill();
   }
 
@@ -103,10 +103,10 @@ class Watch {
     killed_ = true;
   }
 
-  [[nodiscard]] Deadline LifeTimer() const { return failure_ ? kill_at_ : request_.terminate_at; }
+  [[nodiscard]] Deadline StopTimer() const { return failure_ ? kill_at_ : request_.terminate_at; }
 
   [[nodiscard]] Deadline NextTimer() const {
-    return killed_ ? Deadline::max() : std::min(check_quota_at_, LifeTimer());
+    return killed_ ? Deadline::max() : std::min(check_quota_at_, StopTimer());
   }
 
   // The first cause counts.

@@ -1,5 +1,5 @@
-// Runs iperf3 once: by descriptor, in its own process group, in its sandbox, with bounded output
-// and a bounded life. When Wait returns nothing of iperf3 runs any more.
+// Runs iperf3: by descriptor, in its own process group and sandbox, with bounded output and run
+// time. When Wait returns, no process of iperf3 is running.
 #pragma once
 
 #include <chrono>
@@ -20,44 +20,44 @@
 
 namespace iperf3_exporter {
 
-// The maximum between SIGTERM, on which iperf3 takes leave of its server, and SIGKILL.
+// The maximum time between SIGTERM, on which iperf3 tells its server that it ends, and SIGKILL.
 inline constexpr std::chrono::milliseconds kTermGrace{500};
 
 // What one run needs beside the program. The descriptors are borrowed until Wait returns.
 struct RunRequest {
   std::vector<std::string> argv;
   Deadline terminate_at;  // then SIGTERM
-  Deadline kill_at;       // then SIGKILL, whatever SIGTERM was sent for
+  Deadline kill_at;       // then SIGKILL, whatever the reason of SIGTERM
   int cancel_fd = -1;     // readable or hung up: the run is cancelled; -1: nothing cancels it
   int lease_fd = -1;      // of the lock; becomes iperf3's lowest descriptor; -1: none
   JobNeeds needs;
 };
 
 struct RunResult {
-  // The status, as from wait(2), of an iperf3 that ended by itself (also by a signal that we did
-  // not send). Otherwise why we stopped it: the first cause.
+  // The status, as from wait(2), if iperf3 ended by itself, even by a signal that we did not send.
+  // Otherwise why we stopped it: the first cause.
   tl::expected<int, TestFailure> status;
   std::chrono::nanoseconds run_time{0};  // from the start to the end
 };
 
 class Iperf3Process {
  public:
-  // Borrows both for its own life. `program_fd`: from OpenIperf3.
+  // Borrows both for its lifetime. `program_fd`: from OpenIperf3.
   [[nodiscard]] static Result<Iperf3Process> Create(int program_fd, const Iperf3Sandbox* sandbox);
 
   // Starts iperf3. Returns once it has been executed, or fails, naming the step.
   [[nodiscard]] Status Start(const RunRequest& request);
 
-  // Waits for the end of what Start has started, and stops it when it must. Blocks until `kill_at`,
-  // or until kTermGrace after a cancel, at the latest.
+  // Waits for the end of the started iperf3, and stops it if necessary. Blocks until `kill_at`, or
+  // until kTermGrace after a cancel, at the latest.
   [[nodiscard]] RunResult Wait();
 
   // What the last run wrote, until Reset; enough zeros for the parser follow it.
   [[nodiscard]] std::string_view output() const { return output_.Text(); }
   [[nodiscard]] std::string_view errors() const { return errors_.Text(); }
 
-  // Drops what is left of the last run: reaps it, closes its pipes, returns the memory of a large
-  // report. Start does the same; an earlier call makes the next test start sooner.
+  // Ends the last run: reaps iperf3, closes its pipes, returns the memory of a large report. Start
+  // does the same; calling it earlier makes the next test start sooner.
   void Reset();
 
  private:

@@ -9,10 +9,10 @@
 namespace iperf3_exporter {
 namespace {
 
-// Kept between jobs: room for an ordinary report, so that the next one causes no page faults.
+// Kept between jobs: memory for an ordinary report, so that the next one causes no page faults.
 constexpr std::size_t kKeptBytes = std::size_t{64} << 10U;
 
-// What a pipe holds by default.
+// The default capacity of a pipe.
 constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
 
 }  // namespace
@@ -25,7 +25,7 @@ Result<OutputBuffer> OutputBuffer::Create(std::size_t capacity_bytes) {
 }
 
 OutputBuffer::Progress OutputBuffer::ReadFrom(int fd) {
-  // When the buffer is full, one more byte (in the padding) shows whether the output ends there.
+  // If the buffer is full, one more byte (in the padding) shows whether the output ends there.
   const std::size_t room = std::max(capacity_bytes_ - size_bytes_, std::size_t{1});
   const ssize_t got = ::read(fd, data_.get() + size_bytes_, std::min(room, kReadBytes));
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Progress::kMore;

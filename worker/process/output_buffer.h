@@ -1,6 +1,5 @@
-// Receives the output of one iperf3. One per worker and stream, and reused: address space for the
-// longest report is reserved once. Memory is used only for what was received, and returned after a
-// large report.
+// Receives one output stream of iperf3. Reused between runs: address space for the longest report
+// is reserved once. Memory is used only for received bytes, and returned after a large report.
 #pragma once
 
 #include <sys/mman.h>
@@ -13,9 +12,9 @@
 
 namespace iperf3_exporter {
 
-// 24 times the report of a minute with 128 streams in both directions.
+// 24 times the report of one minute with 128 streams in both directions.
 inline constexpr std::size_t kMaxReportBytes = std::size_t{64} << 20U;
-// iperf3 writes a few lines there; more is an attempt to use up memory.
+// iperf3 writes a few lines there; more is an attempt to exhaust memory.
 inline constexpr std::size_t kMaxStderrBytes = std::size_t{64} << 10U;
 
 class OutputBuffer {
@@ -37,7 +36,7 @@ class OutputBuffer {
   void Clear();
 
  private:
-  // What simdjson may read behind a document (SIMDJSON_PADDING is 32 or 64).
+  // simdjson may read beyond a document (SIMDJSON_PADDING is 32 or 64).
   static constexpr std::size_t kPaddingBytes = 256;
 
   struct Unmap {

@@ -1,5 +1,5 @@
 // --sandbox=diagnose: the worker is notified of the calls that iperf3's filter denies, logs their
-// names and lets them pass. For porting, never for production.
+// names and lets them continue. For porting, never for production.
 #pragma once
 
 #include "common/error.h"
@@ -14,8 +14,8 @@ namespace iperf3_exporter {
 // In the worker, once the child has been started.
 [[nodiscard]] Result<UniqueFd> ReceiveListener(int socket_fd);
 
-// Receives one denied call from the listener, logs it unless this process has logged the same call,
-// and lets it pass. Returns false if the process has ended.
+// Receives one denied call from the listener, logs each call once per process, and lets it
+// continue. Returns false if iperf3 has ended.
 [[nodiscard]] bool AnswerDeniedCall(int listener_fd);
 
 }  // namespace iperf3_exporter

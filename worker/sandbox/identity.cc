@@ -26,7 +26,7 @@ bool Has(const Capabilities& capabilities, unsigned capability) {
   return (capabilities[capability / 32].effective & (1U << (capability % 32))) != 0;
 }
 
-// Ends at the first capability that the kernel does not know.
+// Stops at the first capability that the kernel does not know.
 Status EmptyBoundingSet() {
   for (unsigned capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return ErrnoError("capability bounds");
@@ -34,7 +34,7 @@ Status EmptyBoundingSet() {
   return {};
 }
 
-// Returns kNotOffered where the number is not mapped (a container with one user).
+// Returns kNotOffered if the number is not mapped (a container with one user).
 Result<LayerState> ChangeUser(uid_t uid) {
   if (::setresgid(uid, uid, uid) != 0) {
     if (errno == EINVAL) return LayerState::kNotOffered;
@@ -52,7 +52,7 @@ bool IsEmpty(const Capabilities& capabilities) {
   });
 }
 
-// Does not call capset if there is none: a hardened unit denies that call.
+// Does not call capset if there are none: a hardened unit denies that call.
 Status DropCapabilities() {
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   const auto present = ReadCapabilities();
@@ -63,7 +63,7 @@ Status DropCapabilities() {
   if (::syscall(SYS_capset, &header, none.data()) != 0) return ErrnoError("capset");
   const auto left = ReadCapabilities();
   if (!left) return tl::unexpected(left.error());
-  return IsEmpty(*left) ? Status{} : MakeError("capset: some capabilities are left");
+  return IsEmpty(*left) ? Status{} : MakeError("capset: some capabilities remain");
 }
 
 }  // namespace

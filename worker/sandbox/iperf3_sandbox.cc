@@ -13,8 +13,8 @@
 namespace iperf3_exporter {
 namespace {
 
-// More than its processors can spend until its end: only an iperf3 that outlives its deadline, and
-// so its worker, reaches it.
+// More than all processors can spend until the job's end: only an iperf3 that outlives its
+// deadline, and so its worker, reaches it.
 unsigned CpuSeconds(std::chrono::nanoseconds time, unsigned processors) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(time).count() + 5;
   return static_cast<unsigned>(seconds) * processors;
@@ -24,10 +24,10 @@ unsigned CpuSeconds(std::chrono::nanoseconds time, unsigned processors) {
 
 Iperf3Sandbox::Iperf3Sandbox(Iperf3SandboxOptions options)
     : options_(std::move(options)),
-      // Including those that may be switched on later. Here, because it reads files.
+      // Including processors that are offline now. Here, because it reads files.
       processors_(static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_CONF), 1L))),
-      // One malloc arena: each further one reserves 64 MiB of the limited address space. The loader
-      // of glibc can't read the link /proc/self/exe, so it is told where $ORIGIN is.
+      // One malloc arena, because each reserves 64 MiB of the limited address space. glibc's loader
+      // can't read the link /proc/self/exe, so it gets $ORIGIN from the environment.
       environment_{"LC_ALL=C", "MALLOC_ARENA_MAX=1", "TMPDIR=" + options_.temporary_path,
                    "LD_ORIGIN_PATH=" + options_.program_directory} {}
 

@@ -64,8 +64,8 @@ class Iperf3Sandbox {
   [[nodiscard]] Result<PreparedJob> PrepareJob(const JobNeeds& needs,
                                                std::chrono::nanoseconds time) const;
 
-  // In the child, the last step before the exec. Async-signal-safe. Returns the step that failed
-  // (errno says why) or nullptr.
+  // In the child, the last step before the exec. Async-signal-safe. Returns nullptr, or the name of
+  // the failed step and sets errno.
   [[nodiscard]] const char* Enter(const PreparedJob& job) const;
 
  private:

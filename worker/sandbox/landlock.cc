@@ -39,7 +39,7 @@ struct PortAttribute {
   std::uint64_t port = 0;
 };
 
-// Every right of the version: what is handled and not allowed by a rule is denied.
+// Every right of the version. A right that is handled but not allowed by a rule is denied.
 std::uint64_t HandledFiles(int abi) {
   constexpr std::uint64_t kFirst = (1U << 13U) - 1;
   std::uint64_t handled = kFirst;
@@ -63,7 +63,7 @@ std::uint64_t Rights(FileAccess access) {
   return 0;
 }
 
-// The part of the structure that the version knows. It refuses anything but zeros behind that.
+// The size of the structure in that version. The kernel rejects nonzero bytes beyond it.
 std::size_t AttributeBytes(int abi) {
   if (abi >= 6) return sizeof(RulesetAttribute);
   return abi >= kLandlockAbiWithPorts ? 2 * sizeof(std::uint64_t) : sizeof(std::uint64_t);

@@ -30,7 +30,7 @@ struct FileRule {
 // The first version that restricts TCP ports.
 inline constexpr int kLandlockAbiWithPorts = 4;
 
-// From now on this process and its children can access only these files and, from version 6, signal
+// Afterwards this process and its children can access only these files and, from version 6, signal
 // only each other and connect to no abstract socket of other processes. Irreversible. Needs
 // no-new-privileges.
 [[nodiscard]] Status EnterFileRules(int abi, const std::vector<FileRule>& rules);
@@ -40,7 +40,7 @@ inline constexpr int kLandlockAbiWithPorts = 4;
 // restricted from Linux 6.14 on.
 [[nodiscard]] Result<UniqueFd> CreatePortRules(std::uint16_t port, bool binds_port);
 
-// Async-signal-safe. Returns whether it succeeded; errno says why not.
+// Async-signal-safe. Returns false and sets errno on failure.
 [[nodiscard]] bool RestrictSelf(int ruleset_fd);
 
 }  // namespace iperf3_exporter

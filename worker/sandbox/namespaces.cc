@@ -29,9 +29,9 @@ bool MapOwnUser(uid_t uid, gid_t gid) {
          WriteFile("/proc/self/uid_map", user + ' ' + user + " 1");
 }
 
-// Later mounts and unmounts of the host still reach us, so that we never keep a disk busy; ours do
-// not reach the host. In a chroot "/" is no mount point, and the kernel returns EINVAL. That is no
-// problem, because the worker attaches no mount to the tree.
+// Later mounts and unmounts of the host still propagate to us, so that we never keep a disk busy;
+// ours do not propagate to the host. In a chroot "/" is no mount point, and the kernel returns
+// EINVAL, which is fine: the worker attaches no mount to the tree.
 bool SeparateMounts() {
   return ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 || errno == EINVAL;
 }
@@ -44,7 +44,7 @@ LayerState EnterNamespaces() {
   if (::unshare(kNamespaces) == 0) {
     return SeparateMounts() ? LayerState::kEnabled : LayerState::kMissing;
   }
-  // In a user namespace root would lose its right to become another user.
+  // In a user namespace root could no longer become another user.
   if (uid == 0 || ::unshare(CLONE_NEWUSER | kNamespaces) != 0) return LayerState::kNotOffered;
   return MapOwnUser(uid, gid) && SeparateMounts() ? LayerState::kEnabled : LayerState::kMissing;
 }

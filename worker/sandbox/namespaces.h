@@ -6,10 +6,10 @@
 
 namespace iperf3_exporter {
 
-// Returns kNotOffered where we may not create them (the filter of a container, a unit with
-// RestrictNamespaces); then nothing has changed. An ordinary user keeps its number and has all
-// capabilities inside, until it drops them. Must precede not-dumpable, with which we could not
-// write the user map. Single-threaded. Clears the parent-death signal.
+// Returns kNotOffered if we are not allowed to create them (the filter of a container, a unit with
+// RestrictNamespaces); then nothing has changed. An ordinary user keeps its uid and has all
+// capabilities inside until it drops them. Call it before the process becomes not dumpable, after
+// which it can't write the user map. Single-threaded. Clears the parent-death signal.
 [[nodiscard]] LayerState EnterNamespaces();
 
 }  // namespace iperf3_exporter

@@ -9,19 +9,19 @@
 namespace iperf3_exporter {
 namespace {
 
-// More than SIGTERM, its grace and the clean-up take.
-constexpr unsigned kLeaveSeconds = 2;
+// Enough for SIGTERM, its grace period and the clean-up.
+constexpr unsigned kGraceSeconds = 2;
 
-// The one signal that also makes a stopped process run again.
+// The only signal that also continues a stopped process.
 constexpr int kSignal = SIGCONT;
 
-// 0: in a process namespace that we can't see into, whatever becomes of it.
+// 0: it is in a pid namespace that is invisible to us.
 volatile pid_t g_parent = 0;
 
-// Anybody of our user can send the signal; only with another parent is it accurate. SIGALRM is
-// never caught, so it ends the process.
+// Any process of our user can send the signal, so only another parent pid proves the death. SIGALRM
+// is never caught, so it kills the process.
 void OnParentDeath(int) {
-  if (g_parent == 0 || ::getppid() != g_parent) ::alarm(kLeaveSeconds);
+  if (g_parent == 0 || ::getppid() != g_parent) ::alarm(kGraceSeconds);
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ Status ArmParentDeath(int link_fd) {
   g_parent = ::getppid();
   struct sigaction action = {};
   action.sa_handler = OnParentDeath;
-  // It comes whenever a stopped worker is continued, which must not end a receive.
+  // It also arrives when a stopped worker is continued, which must not interrupt a receive.
   action.sa_flags = SA_RESTART;
   if (::sigaction(kSignal, &action, nullptr) != 0) return ErrnoError("parent death: sigaction");
   if (::prctl(PR_SET_PDEATHSIG, kSignal) != 0) return ErrnoError("parent death: prctl");
@@ -40,7 +40,7 @@ Status ArmParentDeath(int link_fd) {
     return ErrnoError("parent death: SO_PEERCRED");
   }
   const bool is_same = ::getppid() == g_parent && (parent.pid == 0 || g_parent == parent.pid);
-  if (!is_same) return MakeError("the supervisor is gone");
+  if (!is_same) return MakeError("the supervisor has died");
   return {};
 }
 

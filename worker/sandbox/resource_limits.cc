@@ -15,8 +15,8 @@ namespace {
 
 int ExitAtOnce(void*) { ::_exit(0); }
 
-// Whether one more process can be started under this limit. It shares our memory, and we wait until
-// it has ended, so its cost does not grow with our size.
+// Whether one more process can be started under this limit. It shares our memory, so the cost does
+// not depend on our size.
 bool CanStartUnder(rlim_t soft, rlim_t hard) {
   constexpr std::size_t kStackBytes = std::size_t{16} << 10U;
   alignas(std::max_align_t) char stack[kStackBytes];
@@ -36,7 +36,7 @@ rlim_t TasksOfOwnUser() {
   constexpr rlim_t kMaxTasksOfLinux = rlim_t{1} << 22U;
   rlimit original = {};
   if (::getrlimit(RLIMIT_NPROC, &original) != 0) return 0;
-  // One more can be started under a limit that is above the present number, which includes us.
+  // A process can be started if the limit is above the current number, which includes us.
   rlim_t refused = 0;
   rlim_t granted = kMaxTasksOfLinux;
   if (CanStartUnder(1, original.rlim_max)) granted = 1;

@@ -1,4 +1,4 @@
-// What worker and iperf3 may use: each limit with its unit and its reason.
+// The resource limits of worker and iperf3, with their units and reasons.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@ struct ResourceLimit {
 // processes: once it is closed, no file can get this number.
 inline constexpr int kProgramFd = 1000;
 
-// The lock's descriptors in the worker begin here, with the child lease. Above all that iperf3 can
-// open, below kProgramFd.
+// The lock's descriptors in the worker start here, with the child lease: above all descriptors that
+// iperf3 can open, below kProgramFd.
 inline constexpr int kLowestLockFd = 768;
 
 // Address space. The worker: a report of 64 MiB, and 14 bytes per byte for its parser. iperf3: 256
@@ -40,9 +40,9 @@ static_assert(kIperf3Descriptors <= kLowestLockFd);
 // iperf3's main thread, the worker, and a second exporter whose workers run as the same user.
 inline constexpr rlim_t kTasks = 640;
 
-// Where workers share the supervisor's user, in addition to what that user runs at the start:
-// fifteen other workers with as many streams, or what else the user starts. The tasks of the host's
-// root are not counted.
+// If workers share the supervisor's user: in addition to that user's tasks at the start, fifteen
+// other workers with as many streams, or whatever else the user starts. root's tasks are not
+// limited.
 inline constexpr rlim_t kTasksOfSharedUser = 4096;
 
 // The worker sets them, and iperf3 inherits them.
@@ -52,12 +52,12 @@ inline constexpr std::array kInheritedLimits = {
     ResourceLimit{RLIMIT_CORE, kCoreBytes},
 };
 
-// The soft limit of open files up to the hard one. Fails if that is not above kProgramFd. Before
-// anything is put at kLowestLockFd or kProgramFd.
+// Raises the soft limit of open files to the hard one. Fails if that is not above kProgramFd. Call
+// it before a descriptor is moved to kLowestLockFd or kProgramFd.
 [[nodiscard]] Status RaiseDescriptorLimit();
 
-// How many tasks the kernel counts for our user; 0 if it limits nothing for us, as for root. Starts
-// processes that exit at once, for a millisecond or two. Single-threaded.
+// The number of tasks that the kernel counts for our user; 0 if we are not limited, as for root.
+// Starts processes that exit at once; needs a millisecond or two. Single-threaded.
 [[nodiscard]] rlim_t TasksOfOwnUser();
 
 }  // namespace iperf3_exporter

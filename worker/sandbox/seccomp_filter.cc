@@ -28,7 +28,7 @@ struct ReleaseContext {
 };
 using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext>;
 
-// The lower half of an argument, which is all that the kernel looks at in an int.
+// The lower half of an argument, the only part that the kernel reads of an int.
 constexpr std::uint32_t IntArgument(unsigned index) {
   const std::size_t low = std::endian::native == std::endian::little ? 0 : sizeof(std::uint32_t);
   return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + index * sizeof(std::uint64_t) +
@@ -38,7 +38,7 @@ constexpr std::uint32_t IntArgument(unsigned index) {
 constexpr sock_filter Load(std::uint32_t offset) {
   return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
 }
-// Skips `then` instructions if the test of the loaded value holds, otherwise `otherwise`.
+// Skips `then` instructions if the test of the loaded value succeeds, otherwise `otherwise`.
 constexpr sock_filter Skip(unsigned test, std::uint32_t value, std::uint8_t then,
                            std::uint8_t otherwise) {
   return BPF_JUMP(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), value, then, otherwise);
@@ -97,7 +97,7 @@ Status AddTable(scmp_filter_ctx context, Subject subject, bool with_errors) {
   return {};
 }
 
-// Appends what libseccomp writes to a descriptor. Far less than a pipe holds.
+// Appends the filter that libseccomp writes to a descriptor. It is much smaller than a pipe.
 Status Export(scmp_filter_ctx context, std::vector<sock_filter>& program) {
   int fds[2] = {-1, -1};
   if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return ErrnoError("system call filter: pipe2");
@@ -139,7 +139,7 @@ std::uint32_t ValueOf(std::uint32_t placeholder, JobGrants grants) {
 }  // namespace
 
 Status MapExecPath() {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is the point.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is the purpose.
   void* wanted = reinterpret_cast<void*>(kExecPathAddress);
   void* page =
       ::mmap(wanted, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -148,8 +148,8 @@ Status MapExecPath() {
 }
 
 Result<SeccompFilter> SeccompFilter::Build(Subject subject, FilterMode mode) {
-  // libseccomp asks the kernel what it supports, and builds nothing where an outer filter refuses
-  // the question. Install finds out whether the filter works, and says why not.
+  // libseccomp asks the kernel what it supports, and builds nothing if an outer filter denies that
+  // call. Whether the filter works shows in Install.
   constexpr unsigned kActionsOfLinux50 = 5;
   ::seccomp_api_set(kActionsOfLinux50);
   const std::uint32_t deny = DenyAction(subject, mode);
@@ -157,7 +157,7 @@ Result<SeccompFilter> SeccompFilter::Build(Subject subject, FilterMode mode) {
   if (!context) return MakeError("system call filter: out of memory");
   // The numbers of another architecture's calls mean other calls.
   ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-  // Kernels before 5.11 have no cache of allowed calls: first what moves data.
+  // Kernels before 5.11 have no cache of allowed calls, so the data path comes first.
   for (const char* name : kDataPathCalls) {
     const int call = ::seccomp_syscall_resolve_name(name);
     if (call >= 0) ::seccomp_syscall_priority(context.get(), call, 255);

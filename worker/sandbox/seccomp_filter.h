@@ -15,11 +15,11 @@
 
 namespace iperf3_exporter {
 
-// The only path that execveat accepts lies at this address: an empty string in a read-only page of
+// The only path that execveat accepts is at this address: an empty string in a read-only page of
 // the worker. After the exec nothing is mapped there, and no call that the filters allow can map
 // anything below kLowestMapAddress: so there is no path and no second exec. (A check of the flags
 // alone is not enough: execveat ignores its descriptor if the path is absolute.) The kernel never
-// chooses addresses this low by itself, and they are above any vm.mmap_min_addr in use.
+// chooses such low addresses by itself, and they are above any vm.mmap_min_addr in use.
 inline constexpr std::uint64_t kExecPathAddress = 0x100000;
 inline constexpr std::uint64_t kLowestMapAddress = 0x400000;
 
@@ -31,7 +31,7 @@ enum class FilterMode : std::uint8_t {
   kDiagnose,  // the kernel logs the worker's denied calls, a listener gets those of iperf3
 };
 
-// What a job may ask for beyond what every iperf3 may do.
+// What a job may request beyond what every iperf3 may do.
 struct JobGrants {
   bool binds_device = false;   // setsockopt(SO_BINDTODEVICE)
   bool multipath_tcp = false;  // socket(IPPROTO_MPTCP), which Landlock's port rules don't cover

@@ -52,7 +52,7 @@ constexpr std::array<SyscallRule, 0> kDenied{};
 // Without a condition, so the kernel answers from its cache of allowed calls.
 constexpr std::array kAllowed = {Allow()};
 
-// Not executed: what a libc asks for out of habit and can do without.
+// Not executed. For calls that a libc makes routinely but does not need.
 constexpr std::array kFailsWithEacces = {Fail(EACCES)};
 constexpr std::array kFailsWithEnosys = {Fail(ENOSYS)};
 constexpr std::array kFailsWithEnotty = {Fail(ENOTTY)};
@@ -86,8 +86,8 @@ constexpr std::array kToStandardStreams = {Allow(AtMost(1, STDERR_FILENO))};
 constexpr std::array kUnlinkFile = {Allow(IsInt(2, 0))};
 
 // mmap: at an address that the caller leaves open, or one above the page of the exec path. Nothing
-// that grows down: it could be made to reach that page, step by step. What may be mapped how:
-// seccomp_filter.cc.
+// that grows down: it could be extended to that page step by step. Protection and flags are checked
+// in seccomp_filter.cc.
 constexpr std::array kMapWritableOrExecutable = {
     Allow(Is(0, 0), Masked(3, MAP_GROWSDOWN | MAP_FIXED | MAP_FIXED_NOREPLACE, 0)),
     Allow(AtLeast(0, kLowestMapAddress), Masked(3, MAP_GROWSDOWN, 0))};
@@ -123,8 +123,8 @@ constexpr auto kSocketOption = [] {
   return rules;
 }();
 
-// socket: TCP and UDP over IPv4 and IPv6. Other types end the process: nothing asks for them by
-// mistake. AF_INET and AF_INET6 differ in one bit.
+// socket: TCP and UDP over IPv4 and IPv6. Other types end the process. AF_INET and AF_INET6 differ
+// in one bit.
 constexpr SyscallRule AllowSocket(std::uint64_t type, std::uint32_t protocol) {
   static_assert(AF_INET == 2 && AF_INET6 == 10);
   constexpr std::uint64_t kFamilyMask = 0xffffffffU & ~(AF_INET ^ AF_INET6);
@@ -166,8 +166,8 @@ constexpr std::array kSignalIperf3 = {Allow(IsInt(1, SIGTERM)), Allow(IsInt(1, S
 constexpr std::array kSignalItself = {Allow(IsInt(0, kOwnPidPlaceholder))};
 
 // tgkill: also the cancel signal to any thread, because the worker's filter applies to iperf3 too,
-// whose pid is not known yet. Every process of ours ignores that signal; abort() that gets no
-// SIGABRT ends in another way.
+// whose pid is not known yet. Each of our processes ignores that signal. abort() exits even if its
+// SIGABRT fails.
 constexpr std::array kSignalItselfOrCancel = {Allow(IsInt(2, kCancelSignal)),
                                               Fail(EPERM, IsInt(2, SIGABRT)), kSignalItself[0]};
 
@@ -183,9 +183,9 @@ constexpr std::array kInstallFilter = {Allow(IsInt(0, SECCOMP_SET_MODE_FILTER))}
 // setpgid: a new group. A child put into another group could be signalled together with it.
 constexpr std::array kOwnGroup = {Allow(IsInt(0, 0), IsInt(1, 0))};
 
-// What a worker could still do with the descriptors of the lock is nothing: the lock itself is a
-// FIFO, and the holder table is open for reading only. So the calls that move data need no
-// condition. Those that change an open file are denied on descriptors 0 to 2 (seccomp_filter.cc).
+// The calls that move data need no condition, because they can't harm the lock's files: the lock is
+// a FIFO, and the holder table is open read-only. Calls that change an open file are denied on
+// descriptors 0 to 2 (seccomp_filter.cc).
 constexpr SyscallRow kFiles[] = {
     {"access", kAllowed, kAllowed, "the loader looks for ld.so.preload"},
     {"close", kAllowed, kAllowed, "every descriptor"},
@@ -293,7 +293,7 @@ constexpr SyscallRow kProcess[] = {
     {"waitid", kAllowed, kDenied, "waits for iperf3 without reaping it"},
 };
 
-// Each of them can only narrow what its caller may do.
+// Each of them can only restrict its caller.
 constexpr SyscallRow kSandbox[] = {
     {"landlock_add_rule", kAllowed, kDenied, "the port of a job"},
     {"landlock_create_ruleset", kAllowed, kDenied, "the port of a job"},

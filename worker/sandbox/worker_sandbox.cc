@@ -27,8 +27,8 @@
 namespace iperf3_exporter {
 namespace {
 
-// Where a dynamic iperf3 finds its libraries, and what it reads at its start. What does not exist
-// is skipped.
+// The libraries of a dynamic iperf3, and the files that it reads at its start. Missing ones are
+// skipped.
 constexpr std::array kReadable = {
     "/lib",           "/lib64",           "/usr/lib",       "/usr/lib64",
     "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom",
@@ -77,16 +77,16 @@ class Steps {
   Result<WorkerSandbox> Run() {
     using Step = Status (Steps::*)();
     constexpr std::array<Step, 12> kSteps = {
-        // Nothing of the supervisor's environment reaches iperf3 and its libraries.
+        // iperf3 and its libraries must not see the supervisor's environment.
         &Steps::ClearEnvironment,
-        // Before the limit of open files, above which it has to be.
+        // Before the limit of open files, above which the descriptor must be.
         &Steps::PlaceProgram,
-        // While we can still write our own user map and have the right to.
+        // While we can still write our own user map.
         &Steps::EnterOwnNamespaces,
         // With the right to mount, which the next step drops.
         &Steps::MountTemporaryDirectory,
         &Steps::DropUserAndCapabilities,
-        // As the user who uses it, if nothing could be mounted.
+        // As the user who uses it, if the mount failed.
         &Steps::CreatePrivateDirectory,
         // After the change of user, which resets both.
         &Steps::RearmParentDeath,
@@ -136,7 +136,8 @@ class Steps {
     program_directory_ = DirectoryOf(request_.program_fd);
     program_.Reset(::fcntl(request_.program_fd, F_DUPFD_CLOEXEC, kProgramFd));
     if (!program_) return ErrnoError("descriptor of iperf3");
-    if (program_.get() != kProgramFd) return MakeError("descriptor of iperf3: its place is taken");
+    if (program_.get() != kProgramFd)
+      return MakeError("descriptor of iperf3: its number is in use");
     return {};
   }
 
@@ -169,7 +170,7 @@ class Steps {
     if (temporary_) return {};
     auto directory = TemporaryDirectory::CreatePrivate();
     if (!directory) return tl::unexpected(directory.error());
-    // It is the same for all workers.
+    // One warning is enough: all workers have the same directory.
     if (!directory->IsNoExec() && request_.worker_index == 0) {
       Log(LogLevel::kWarn, "iperf3 could execute code that it writes to its temporary directory",
           {{"directory", directory->path()}, {"remedy", "mount /tmp or /dev/shm with noexec"}});
@@ -184,8 +185,8 @@ class Steps {
     return {};
   }
 
-  // The exec makes iperf3 dumpable again. It has no core file by its limit, and nobody under one of
-  // our filters can trace it.
+  // The exec makes iperf3 dumpable again. Its limit prevents a core file, and no process under one
+  // of our filters can trace it.
   Status BecomeNotDumpable() {
     if (kBuiltWithSanitizer) return {};
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return ErrnoError("not dumpable");
@@ -219,12 +220,12 @@ class Steps {
     }
     add(Interpreter(program_.get()), FileAccess::kExecute);
     for (const char* path : kReadable) add(path, FileAccess::kRead);
-    // Where a build of its own has its library.
+    // The library of a private build of iperf3.
     add(program_directory_ + "/../lib", FileAccess::kRead);
     add(program_directory_ + "/libiperf.so.0", FileAccess::kRead);
     const Status entered = EnterFileRules(landlock_abi_, rules);
     if (!entered) {
-      // Not for ports either: iperf3 would not start.
+      // No port rules either: iperf3 would not start.
       landlock_abi_ = 0;
       return Missing(SandboxLayer::kLandlock, entered.error().message);
     }
@@ -244,11 +245,11 @@ class Steps {
       if (!LowerResourceLimit(limit.resource, limit.max)) return ErrnoError("limits");
     }
     if (!LowerResourceLimit(RLIMIT_NOFILE, kProgramFd)) return ErrnoError("limits");
-    // A log file may be longer already: the next line would end the worker.
+    // A log file may already exceed the limit: the next line would kill the worker.
     struct stat log = {};
     const bool logs_to_file = ::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode);
     if (!logs_to_file && !LowerResourceLimit(RLIMIT_FSIZE, kFileBytes)) return ErrnoError("limits");
-    // A shared user may have more tasks already. Then only iperf3 is limited.
+    // A shared user may already have more tasks. Then only iperf3 is limited.
     if (HasOwnUser()) {
       if (!LowerResourceLimit(RLIMIT_NPROC, kTasks)) return ErrnoError("limit of tasks");
     } else {
@@ -267,7 +268,7 @@ class Steps {
     iperf3_filter_.emplace(std::move(*iperf3));
     const auto worker = SeccompFilter::Build(Subject::kWorker, mode);
     if (!worker) return tl::unexpected(worker.error());
-    // iperf3 runs under it too: so what any job may ask for.
+    // iperf3 runs under this filter too, so it allows what any job may need.
     constexpr JobGrants kAnyJob = {.binds_device = true, .multipath_tcp = true};
     if (worker->Install(kAnyJob, false) != 0) {
       iperf3_filter_.reset();

@@ -25,10 +25,10 @@ struct WorkerSandbox {
   Iperf3Sandbox iperf3;
 };
 
-// Irreversible. Open everything first that needs a path, a file of another user or a call that the
-// filter denies; call RaiseDescriptorLimit before that. Single-threaded. If a layer fails that this
-// kernel offers, kRequire fails, naming the layer, and the other modes log it. kDiagnose installs
-// filters that deny nothing.
+// Irreversible. Before it, call RaiseDescriptorLimit and then open everything that needs a path, a
+// file of another user or a call that the filter denies. Single-threaded. If a layer fails that
+// this kernel offers, kRequire fails, naming the layer, and the other modes log it. kDiagnose
+// installs filters that deny nothing.
 [[nodiscard]] Result<WorkerSandbox> EnterWorkerSandbox(const WorkerSandboxRequest& request);
 
 }  // namespace iperf3_exporter

@@ -1,5 +1,5 @@
-// The lock inside one process: open file descriptions exclude each other here just as they do
-// between processes.
+// The lock inside one process: open file descriptions exclude each other as they do between
+// processes.
 #include "common/lock/host_lock.h"
 
 #include <fcntl.h>
@@ -82,7 +82,7 @@ TEST_F(HostLockTest, EndsTheWaitWhenCancelled) {
             AcquireError::kCancelled);
 }
 
-TEST_F(HostLockTest, TakesOverFromADeadHolderAndCountsItOnce) {
+TEST_F(HostLockTest, TakesOverFromADeadHolderAndCountsOneRecovery) {
   const LockMonitor monitor = OpenMonitor();
   {
     const auto dying = Open();
@@ -125,7 +125,7 @@ TEST_F(HostLockTest, StrayPostsNeitherAdmitNorSpin) {
   ::sem_close(semaphore);
 }
 
-TEST_F(HostLockTest, ReleasesNeverAddUpPosts) {
+TEST_F(HostLockTest, PostsDoNotAccumulate) {
   const auto lock = Open();
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(lock->Acquire(kKey, kNobody, Past(), -1));
   sem_t* semaphore = OpenSemaphore();
@@ -135,8 +135,8 @@ TEST_F(HostLockTest, ReleasesNeverAddUpPosts) {
   ::sem_close(semaphore);
 }
 
-// A post that was meant for another waiter is there afterwards.
-TEST_F(HostLockTest, PassesOnAWakeupThatItDoesNotNeed) {
+// A post for another waiter is still available afterwards.
+TEST_F(HostLockTest, PassesOnAnUnneededWakeup) {
   const auto holder = Open();
   const auto waiter = Open();
   const auto held = holder->Acquire(kKey, kNobody, Past(), -1);
@@ -145,7 +145,7 @@ TEST_F(HostLockTest, PassesOnAWakeupThatItDoesNotNeed) {
   while (::sem_trywait(semaphore) == 0) {
   }
   ::sem_post(semaphore);
-  // Ends in the middle of its first pause.
+  // Times out during its first pause.
   EXPECT_FALSE(waiter->Acquire(kKey, kNobody, In(std::chrono::microseconds(700)), -1));
   int posts = 0;
   ::sem_getvalue(semaphore, &posts);
@@ -153,8 +153,8 @@ TEST_F(HostLockTest, PassesOnAWakeupThatItDoesNotNeed) {
   ::sem_close(semaphore);
 }
 
-// Otherwise it would go round among the waiters until the next release.
-TEST_F(HostLockTest, ConsumesAWakeupThatNobodyNeeds) {
+// Otherwise it would circulate among the waiters until the next release.
+TEST_F(HostLockTest, ConsumesAWakeupThatComesBack) {
   const auto holder = Open();
   const auto waiter = Open();
   const auto held = holder->Acquire(kKey, kNobody, Past(), -1);
@@ -170,7 +170,7 @@ TEST_F(HostLockTest, ConsumesAWakeupThatNobodyNeeds) {
   ::sem_close(semaphore);
 }
 
-TEST_F(HostLockTest, WaitsForTheLeaseOfTheDead) {
+TEST_F(HostLockTest, WaitsForTheLeaseOfADeadHolder) {
   UniqueFd iperf3;  // as a child that outlives the worker
   {
     const auto dying = Open();
@@ -186,7 +186,7 @@ TEST_F(HostLockTest, WaitsForTheLeaseOfTheDead) {
   EXPECT_TRUE(next->Acquire(kKey, kNobody, Past(), -1));
 }
 
-TEST_F(HostLockTest, ReleaseEndsTheLeaseOfInheritedCopies) {
+TEST_F(HostLockTest, ReleaseEndsTheLeaseForInheritedCopies) {
   const auto first = Open();
   const auto second = Open();
   auto held = first->Acquire(kKey, kNobody, Past(), -1);
@@ -195,7 +195,7 @@ TEST_F(HostLockTest, ReleaseEndsTheLeaseOfInheritedCopies) {
   EXPECT_TRUE(second->Acquire(kKey, kNobody, Past(), -1));
 }
 
-TEST_F(HostLockTest, LeaseDescriptorCanOnlyRead) {
+TEST_F(HostLockTest, LeaseDescriptorIsReadOnly) {
   const auto lock = Open();
   const auto held = lock->Acquire(kKey, kNobody, Past(), -1);
   const int fd = held->lease_fd();
@@ -226,7 +226,7 @@ std::vector<OpenFile> DescriptorsOn(const std::string& path) {
   return found;
 }
 
-TEST_F(HostLockTest, KeepsNoDescriptorThatCanCutAMappedFile) {
+TEST_F(HostLockTest, KeepsNoDescriptorThatCanTruncateAMappedFile) {
   const auto lock = Open();
   EXPECT_TRUE(DescriptorsOn(Path(LockFile::kMutex)).empty());
   const auto table = DescriptorsOn(Path(LockFile::kHolders));
@@ -234,7 +234,7 @@ TEST_F(HostLockTest, KeepsNoDescriptorThatCanCutAMappedFile) {
   EXPECT_EQ(table[0].mode, O_RDONLY);
 }
 
-TEST_F(HostLockTest, KeepsItsDescriptorsWhereItIsTold) {
+TEST_F(HostLockTest, KeepsItsDescriptorsAboveLowestFd) {
   constexpr int kLowest = 300;
   const auto lock = HostLock::Open(name_, kScope, kLowest);
   ASSERT_TRUE(lock) << lock.error().message;
@@ -266,7 +266,7 @@ TEST_F(HostLockTest, NoticesADeletedLockOrTable) {
   }
 }
 
-TEST_F(HostLockTest, ExcludesWithoutTheMutex) {
+TEST_F(HostLockTest, ExcludesEvenIfTheMutexIsDeleted) {
   const auto first = Open();
   const LockMonitor monitor = OpenMonitor();
   ASSERT_EQ(::unlink(Path(LockFile::kMutex).c_str()), 0);
@@ -280,7 +280,7 @@ TEST_F(HostLockTest, ExcludesWithoutTheMutex) {
             AcquireError::kTimeout);
 }
 
-TEST_F(HostLockTest, AWaiterNoticesTheDeletionUnderAHolder) {
+TEST_F(HostLockTest, WaiterNoticesTheDeletionWhileTheKeyIsHeld) {
   const auto holder = Open();
   const auto waiter = Open();
   const auto held = holder->Acquire(kKey, kNobody, Past(), -1);
@@ -289,8 +289,7 @@ TEST_F(HostLockTest, AWaiterNoticesTheDeletionUnderAHolder) {
   EXPECT_EQ(ErrorOf(waiter->Acquire(kKey, kNobody, In(hours(1)), -1)), AcquireError::kLockGone);
 }
 
-// With 64 slots some of a hundred would have shared one.
-TEST_F(HostLockTest, AHundredTargetsNeverWaitForEachOther) {
+TEST_F(HostLockTest, HundredTargetsDoNotWaitForEachOther) {
   std::vector<std::unique_ptr<HostLock>> workers;
   std::vector<HeldLock> held;
   for (int i = 0; i < 100; ++i) {

@@ -1,4 +1,4 @@
-// The lock's files: who makes them, whose they must be, and what is replaced.
+// The lock's files: creation, ownership, and replacement.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ ino_t InodeOf(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
-TEST_F(LockFilesTest, AcceptsTheDocumentedBytesOfANameOnly) {
+TEST_F(LockFilesTest, AcceptsOnlyTheDocumentedCharacters) {
   EXPECT_TRUE(IsLockName("iperf3_exporter"));
   EXPECT_TRUE(IsLockName("A.b-9_"));
   EXPECT_TRUE(IsLockName(std::string(kMaxLockNameBytes, 'x')));
@@ -39,7 +39,7 @@ TEST_F(LockFilesTest, AcceptsTheDocumentedBytesOfANameOnly) {
   for (const char* bad : {"a/b", "a@b", "a b", "\xc3\xa4", "a\n"}) EXPECT_FALSE(IsLockName(bad));
 }
 
-TEST_F(LockFilesTest, NamesNoFileTwice) {
+TEST_F(LockFilesTest, NamesAreDistinct) {
   EXPECT_EQ(LockFilePath(LockFile::kLock, "n", LockScope::kHost), "/dev/shm/n@host");
   EXPECT_EQ(LockFilePath(LockFile::kMutex, "n", LockScope::kBind), "/dev/shm/sem.n@bind");
   EXPECT_EQ(LockFilePath(LockFile::kHolders, "n", LockScope::kTarget),
@@ -47,7 +47,7 @@ TEST_F(LockFilesTest, NamesNoFileTwice) {
 }
 
 // Exporters of two versions share the lock: these numbers may never change.
-TEST_F(LockFilesTest, MapsATextToTheSameKeyForEver) {
+TEST_F(LockFilesTest, KeysAreStableAcrossVersions) {
   EXPECT_EQ(MakeLockKey(""), 860922984064492332U);
   EXPECT_EQ(MakeLockKey("host"), 33769079411002738U);
   EXPECT_EQ(MakeLockKey("target 192.0.2.1 5201"), 2046259257417953122U);
@@ -64,7 +64,7 @@ TEST_F(LockFilesTest, SpreadsKeys) {
   EXPECT_EQ(keys.size(), 100'000U);
 }
 
-TEST_F(LockFilesTest, MakesWhatBoostWouldHaveMade) {
+TEST_F(LockFilesTest, CreatesTheMutexAsBoostDoes) {
   namespace bip = boost::interprocess;
   const std::string theirs = name_ + ".boost";
   bip::named_mutex::remove(theirs.c_str());
@@ -73,7 +73,7 @@ TEST_F(LockFilesTest, MakesWhatBoostWouldHaveMade) {
   bip::named_mutex::remove(theirs.c_str());
 }
 
-TEST_F(LockFilesTest, CreatesOnceWithOwnersModeWhateverTheUmask) {
+TEST_F(LockFilesTest, CreatesOnceWithMode0600UnderAnyUmask) {
   TearDown();
   const mode_t old_umask = ::umask(0777);
   const Status created = CreateLockFiles(name_, kScope);
@@ -90,8 +90,8 @@ TEST_F(LockFilesTest, CreatesOnceWithOwnersModeWhateverTheUmask) {
   }
 }
 
-// By another mode or a second name somebody else may have it open, and a wrong size ends or
-// confuses who maps it.
+// With another mode or a second name another user may have it open, and a wrong size kills or
+// confuses the processes that map it.
 TEST_F(LockFilesTest, ReplacesItsOwnMalformedFiles) {
   const auto expect_replacement = [this](LockFile file, const char* what) {
     const std::string path = Path(file);
@@ -150,7 +150,7 @@ TEST_F(LockFilesTest, OpensOnlyWhatExists) {
 }
 
 // Whatever a worker that was taken over does to the lock by its descriptors.
-TEST_F(LockFilesTest, TheLockItselfCanNotBeChanged) {
+TEST_F(LockFilesTest, TheLockFileCannotBeModified) {
   const auto fd = OpenLockFile(LockFile::kLock, name_, kScope, O_RDWR);
   ASSERT_TRUE(fd);
   EXPECT_NE(::ftruncate(fd->get(), 1), 0);

@@ -75,7 +75,7 @@ TEST_F(LockMonitorTest, ShowsHoldersThatShareACell) {
   for (const auto& holder : monitor.Read().holders) EXPECT_TRUE(holder);
 }
 
-TEST_F(LockMonitorTest, ForgetsTheDead) {
+TEST_F(LockMonitorTest, DropsDeadHolders) {
   const LockMonitor monitor = OpenMonitor();
   {
     const auto dying = Open();
@@ -84,13 +84,13 @@ TEST_F(LockMonitorTest, ForgetsTheDead) {
   EXPECT_TRUE(monitor.Read().holders.empty());
 }
 
-TEST_F(LockMonitorTest, ShowsWhoHoldsWithoutSayingSo) {
+TEST_F(LockMonitorTest, ShowsHoldersWithoutARecord) {
   const LockMonitor monitor = OpenMonitor();
   const UniqueFd holder = HoldSilently();
   EXPECT_FALSE(OnlyHolder(monitor));
 }
 
-TEST_F(LockMonitorTest, CleansForgedRecords) {
+TEST_F(LockMonitorTest, SanitizesForgedRecords) {
   const LockMonitor monitor = OpenMonitor();
   const UniqueFd rogue = HoldSilently();
   HolderRecord record{.since_ns = 77, .port = 5201, .target_bytes = 4};
@@ -116,7 +116,7 @@ TEST_F(LockMonitorTest, CleansForgedRecords) {
 }
 
 // As a writer leaves it that was killed inside.
-TEST_F(LockMonitorTest, IgnoresATornRecordAndWritesOverIt) {
+TEST_F(LockMonitorTest, IgnoresAndOverwritesATornRecord) {
   const LockMonitor monitor = OpenMonitor();
   {
     const UniqueFd rogue = HoldSilently();
@@ -133,7 +133,7 @@ TEST_F(LockMonitorTest, IgnoresATornRecordAndWritesOverIt) {
 }
 
 // A hostile worker can lock as many bytes as it likes.
-TEST_F(LockMonitorTest, ListsNoMoreThanThereAreCells) {
+TEST_F(LockMonitorTest, ListsAtMostOneHolderPerCell) {
   const LockMonitor monitor = OpenMonitor();
   const UniqueFd rogue(::open(Path(LockFile::kLock).c_str(), O_RDWR | O_CLOEXEC));
   struct flock all = ByteRange(F_WRLCK, 0, 0);
@@ -141,8 +141,8 @@ TEST_F(LockMonitorTest, ListsNoMoreThanThereAreCells) {
   EXPECT_EQ(monitor.Read().holders.size(), kHolderCells);
 }
 
-// Whoever maps it would be ended by SIGBUS.
-TEST_F(LockMonitorTest, KnowsNobodyByATableThatWasCutOff) {
+// A process that maps it would be killed by SIGBUS.
+TEST_F(LockMonitorTest, IgnoresATruncatedTable) {
   const LockMonitor monitor = OpenMonitor();
   const auto lock = Open();
   auto held = lock->Acquire(kKey, {.target = "server.example", .port = 5201}, Past(), -1);
@@ -154,7 +154,7 @@ TEST_F(LockMonitorTest, KnowsNobodyByATableThatWasCutOff) {
     EXPECT_EQ(monitor.Read().recoveries, 0U);
     EXPECT_TRUE(monitor.NeedsRepair());
   }
-  // Its own mapping would end this process too.
+  // This process maps it too.
   ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(kHolderTableBytes)), 0);
   held->Release();
   EXPECT_TRUE(monitor.Read().holders.empty());

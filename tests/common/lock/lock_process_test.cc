@@ -38,9 +38,9 @@ struct Pipe {
     reader.Reset(ends[0]);
     writer.Reset(ends[1]);
   }
-  void Tell() const { static_cast<void>(!::write(writer.get(), "x", 1)); }
-  // False: the other side is gone.
-  bool Hear() {
+  void Notify() const { static_cast<void>(!::write(writer.get(), "x", 1)); }
+  // False: the other side was closed.
+  bool Wait() {
     writer.Reset();
     char byte = 0;
     return ::read(reader.get(), &byte, 1) == 1;
@@ -78,23 +78,23 @@ class Child {
 
 class LockProcessTest : public LockFixture {
  protected:
-  // In a child: acquires the lock, says so, and stays.
-  void HoldForEver(const Pipe& pipe) const {
+  // In a child: acquires the lock, notifies, and keeps it.
+  void HoldUntilKilled(const Pipe& pipe) const {
     const auto lock = Open();
     const auto held =
         lock->Acquire(kKey, {.target = "victim.example", .port = 7}, In(kLongEnough), -1);
-    if (held) pipe.Tell();
+    if (held) pipe.Notify();
     for (;;) ::pause();
   }
 };
 
-TEST_F(LockProcessTest, KilledHolderIsFollowedWithoutCleaningUp) {
+TEST_F(LockProcessTest, KilledHolderNeedsNoCleanUp) {
   const auto lock = Open();
   const LockMonitor monitor = OpenMonitor();
   for (int round = 1; round <= 5; ++round) {
     Pipe holds;
-    Child holder([&] { HoldForEver(holds); });
-    ASSERT_TRUE(holds.Hear());
+    Child holder([&] { HoldUntilKilled(holds); });
+    ASSERT_TRUE(holds.Wait());
     EXPECT_EQ(ErrorOf(lock->Acquire(kKey, kNobody, In(milliseconds(1)), -1)),
               AcquireError::kTimeout);
     const auto shown = monitor.Read().holders;
@@ -110,8 +110,8 @@ TEST_F(LockProcessTest, KilledHolderIsFollowedWithoutCleaningUp) {
   }
 }
 
-// Its worker ends iperf3 and releases in order, but the test is lost all the same.
-TEST_F(LockProcessTest, AHolderWhoseExporterDiedIsARecovery) {
+// Its worker terminates iperf3 and releases in order, but the test is lost anyway.
+TEST_F(LockProcessTest, DeathOfTheHoldersExporterIsARecovery) {
   Pipe holds;
   Pipe released;
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
@@ -120,17 +120,17 @@ TEST_F(LockProcessTest, AHolderWhoseExporterDiedIsARecovery) {
       const auto lock = Open();
       auto held = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
       const pid_t exporter_pid = ::getppid();
-      holds.Tell();
+      holds.Notify();
       while (::getppid() == exporter_pid) ::usleep(1000);
       held->Release();
-      released.Tell();
+      released.Notify();
       ::_exit(0);
     }
     for (;;) ::pause();
   });
-  ASSERT_TRUE(holds.Hear());
+  ASSERT_TRUE(holds.Wait());
   exporter.Kill();
-  ASSERT_TRUE(released.Hear());
+  ASSERT_TRUE(released.Wait());
   const auto lock = Open();
   const auto next = lock->Acquire(kKey, kNobody, In(kLongEnough), -1);
   ASSERT_TRUE(next);
@@ -139,20 +139,20 @@ TEST_F(LockProcessTest, AHolderWhoseExporterDiedIsARecovery) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
-TEST_F(LockProcessTest, WaiterProceedsWhenTheHolderDiesUnderIt) {
+TEST_F(LockProcessTest, WaiterProceedsWhenTheHolderDies) {
   Pipe holds;
-  Child holder([&] { HoldForEver(holds); });
-  ASSERT_TRUE(holds.Hear());
+  Child holder([&] { HoldUntilKilled(holds); });
+  ASSERT_TRUE(holds.Wait());
   Pipe has;
-  Child waiter([&] { HoldForEver(has); });
+  Child waiter([&] { HoldUntilKilled(has); });
   holder.Kill();
-  EXPECT_TRUE(has.Hear());
+  EXPECT_TRUE(has.Wait());
 }
 
 TEST_F(LockProcessTest, StoppedHolderStaysTheHolder) {
   Pipe holds;
-  Child holder([&] { HoldForEver(holds); });
-  ASSERT_TRUE(holds.Hear());
+  Child holder([&] { HoldUntilKilled(holds); });
+  ASSERT_TRUE(holds.Wait());
   holder.Signal(SIGSTOP);
   const auto lock = Open();
   EXPECT_EQ(ErrorOf(lock->Acquire(kKey, kNobody, In(milliseconds(50)), -1)),
@@ -162,7 +162,7 @@ TEST_F(LockProcessTest, StoppedHolderStaysTheHolder) {
 }
 
 // A worker is killed while its iperf3, a real exec'd process, still runs.
-TEST_F(LockProcessTest, OutlivesTheWorkerUntilItsIperf3IsGone) {
+TEST_F(LockProcessTest, LockOutlivesTheWorkerUntilItsIperf3Ends) {
   Pipe started;
   Pipe alive;  // ends the exec'd process
   Child worker([&] {
@@ -188,9 +188,9 @@ TEST_F(LockProcessTest, OutlivesTheWorkerUntilItsIperf3IsGone) {
   EXPECT_TRUE(lock->Acquire(kKey, kNobody, In(kLongEnough), -1));
 }
 
-// The kernel finishes the closes of a killed process last in, first out. Here the lease is the
-// lowest descriptor, so at the moment at which it ends no connection is open any more. With a lease
-// above them most of the connections still are.
+// The kernel closes the descriptors of a killed process last in, first out. The lease is the lowest
+// descriptor, so when it ends no connection is open. With a lease above them most connections would
+// still be open.
 TEST_F(LockProcessTest, TheLeaseOfAKilledProcessEndsAfterItsConnections) {
   constexpr std::size_t kConnections = 400;
   constexpr int kRounds = 10;
@@ -216,11 +216,11 @@ TEST_F(LockProcessTest, TheLeaseOfAKilledProcessEndsAfterItsConnections) {
         ours.clear();
         Abandon(std::move(*held));
       }
-      holds.Tell();
+      holds.Notify();
       for (;;) ::pause();
     });
     theirs.clear();
-    ASSERT_TRUE(holds.Hear());
+    ASSERT_TRUE(holds.Wait());
     const std::int64_t lease = OffsetOf(LockRole::kLease, kKey);
     ASSERT_TRUE(IsLocked(watcher->get(), lease));
     iperf3.Signal(SIGKILL);
@@ -230,7 +230,7 @@ TEST_F(LockProcessTest, TheLeaseOfAKilledProcessEndsAfterItsConnections) {
   }
 }
 
-TEST_F(LockProcessTest, KillInsideCreationLeavesNothingHalf) {
+TEST_F(LockProcessTest, KillDuringCreationLeavesNoPartialFile) {
   const std::string name = name_ + ".creation";
   const auto files = [&name] {
     std::vector<std::string> found;
@@ -243,13 +243,13 @@ TEST_F(LockProcessTest, KillInsideCreationLeavesNothingHalf) {
   for (int round = 0; round < 100; ++round) {
     Pipe runs;
     Child creator([&] {
-      runs.Tell();
+      runs.Notify();
       for (;;) {
         if (!CreateLockFiles(name, kScope)) ::_exit(1);
         for (const auto& file : files()) ::unlink(file.c_str());
       }
     });
-    ASSERT_TRUE(runs.Hear());
+    ASSERT_TRUE(runs.Wait());
     std::this_thread::sleep_for(std::chrono::microseconds(round * 17));  // another instruction
     creator.Kill();
     ASSERT_TRUE(CreateLockFiles(name, kScope));
@@ -260,13 +260,13 @@ TEST_F(LockProcessTest, KillInsideCreationLeavesNothingHalf) {
   RemoveLockFiles(name, kScope);
 }
 
-TEST_F(LockProcessTest, CreatorsAtOnceAgreeOnTheFiles) {
+TEST_F(LockProcessTest, ConcurrentCreatorsAgreeOnTheFiles) {
   const std::string name = name_ + ".race";
   for (int round = 0; round < 20; ++round) {
     Pipe start;
     Pipe found;
     const auto create = [&] {
-      start.Hear();
+      start.Wait();
       if (!CreateLockFiles(name, kScope)) ::_exit(1);
       for (const LockFile file : kLockFiles) {
         const auto fd = OpenLockFile(file, name, kScope, O_RDONLY);
@@ -290,8 +290,8 @@ TEST_F(LockProcessTest, CreatorsAtOnceAgreeOnTheFiles) {
   }
 }
 
-// Two instances that always have work share it evenly.
-TEST_F(LockProcessTest, AlternatesBetweenTwoWhoAlwaysHaveWork) {
+// Two busy instances share the lock evenly.
+TEST_F(LockProcessTest, AlternatesBetweenTwoBusyInstances) {
   constexpr int kTests = 120;
   using Counts = std::array<std::atomic<int>, 2>;
   void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

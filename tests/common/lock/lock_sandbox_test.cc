@@ -1,5 +1,5 @@
-// The system calls that host_lock.h names are enough for the lock under a filter that
-// kills, and their arguments are as narrow as it says.
+// That the system calls listed in host_lock.h suffice, with arguments as restricted as listed
+// there.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/futex.h>
@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kAllWell = 0;
+constexpr int kSuccess = 0;
 constexpr int kFilterNotLoaded = 10;
 constexpr int kWrongOutcome = 11;
 
@@ -59,10 +59,10 @@ int UseTheLock(const std::string& name) {
   refused = acquire(**second, 60'000, ends[0]);
   if (refused || refused.error() != AcquireError::kCancelled) return kWrongOutcome;
   held->Release();
-  return acquire(**second, 60'000, -1) ? kAllWell : kWrongOutcome;
+  return acquire(**second, 60'000, -1) ? kSuccess : kWrongOutcome;
 }
 
-TEST(LockSandboxTest, WorksWithTheDocumentedCallsAlone) {
+TEST(LockSandboxTest, NeedsOnlyTheDocumentedCalls) {
   const std::string name = "lock_sandbox_test." + std::to_string(::getpid());
   ASSERT_TRUE(CreateLockFiles(name, LockScope::kBind));
   const pid_t child = ::fork();
@@ -70,7 +70,7 @@ TEST(LockSandboxTest, WorksWithTheDocumentedCallsAlone) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
-  EXPECT_EQ(WEXITSTATUS(status), kAllWell);
+  EXPECT_EQ(WEXITSTATUS(status), kSuccess);
   RemoveLockFiles(name, LockScope::kBind);
 }
 

@@ -7,7 +7,7 @@
 namespace iperf3_exporter {
 namespace {
 
-TEST(FailureTextTest, KnowsWhyAConnectFailed) {
+TEST(FailureTextTest, ClassifiesFailedConnects) {
   for (const std::string before :
        {"unable to connect to server: ",
         "unable to connect to server - server may have stopped running or use a different port, "
@@ -23,18 +23,18 @@ TEST(FailureTextTest, KnowsWhyAConnectFailed) {
   }
 }
 
-TEST(FailureTextTest, DoesNotTakeALaterSilenceForAConnect) {
+TEST(FailureTextTest, DoesNotTreatALaterTimeoutAsAConnectTimeout) {
   EXPECT_EQ(ReasonOfText("unable to read from stream socket: Connection timed out"),
             FailureReason::kServerError);
   EXPECT_EQ(ReasonOfText("control socket has closed unexpectedly"), FailureReason::kServerError);
 }
 
-TEST(FailureTextTest, TakesTheUnknownForTheServers) {
+TEST(FailureTextTest, TreatsUnknownTextAsAServerError) {
   EXPECT_EQ(ReasonOfText(""), FailureReason::kServerError);
   EXPECT_EQ(ReasonOfText("idle timeout for receiving data"), FailureReason::kServerError);
 }
 
-TEST(FailureTextTest, FindsItsOwnLineOnStderr) {
+TEST(FailureTextTest, ExtractsTheErrorLineFromStderr) {
   EXPECT_EQ(ExtractErrorLine(""), "");
   EXPECT_EQ(ExtractErrorLine("warning: UDP block size\n"), "");
   EXPECT_EQ(ExtractErrorLine("warning: x\niperf3: error - y\niperf3: error - z\n"), "y");

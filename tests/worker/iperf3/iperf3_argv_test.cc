@@ -22,7 +22,7 @@ Iperf3Command CommandTo(const char* address) {
 
 constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
 
-// The words behind the ones that every command line has.
+// The arguments after those of every command line.
 std::vector<std::string> Extra(const TestOptions& test) {
   Iperf3Command command = CommandTo("192.0.2.1");
   command.test = test;
@@ -32,13 +32,13 @@ std::vector<std::string> Extra(const TestOptions& test) {
   return argv;
 }
 
-TEST(Iperf3ArgvTest, NamesTheServerAndThePeriodThatWasCut) {
+TEST(Iperf3ArgvTest, ContainsTheServerAndTheShortenedPeriod) {
   EXPECT_THAT(BuildIperf3Argv(CommandTo("192.0.2.1"), 3, kAll),
               ElementsAre("iperf3", "-J", "-4", "-c", "192.0.2.1", "-p", "5202", "-t", "3", "-i",
                           "1", "--connect-timeout", "1500"));
 }
 
-TEST(Iperf3ArgvTest, GivesAVersion6AddressWithItsScope) {
+TEST(Iperf3ArgvTest, KeepsTheScopeOfAnIpv6Address) {
   EXPECT_THAT(
       BuildIperf3Argv(CommandTo("fe80::1%7"), 1, {}),
       ElementsAre("iperf3", "-J", "-6", "-c", "fe80::1%7", "-p", "5202", "-t", "1", "-i", "1"));
@@ -80,7 +80,7 @@ TEST(Iperf3ArgvTest, EndsByBytesInsteadOfByTime) {
   EXPECT_EQ(BuildIperf3Argv(command, 86400, {})[8], "60.0");
 }
 
-TEST(Iperf3ArgvTest, CountsUdpPacketsIn64BitsWhereIperf3Can) {
+TEST(Iperf3ArgvTest, UsesUdpCounters64BitIfSupported) {
   Iperf3Command command = CommandTo("192.0.2.1");
   command.test.protocol = Protocol::kUdp;
   EXPECT_THAT(BuildIperf3Argv(command, 1, kAll), Contains("--udp-counters-64bit"));
@@ -89,7 +89,7 @@ TEST(Iperf3ArgvTest, CountsUdpPacketsIn64BitsWhereIperf3Can) {
   EXPECT_THAT(BuildIperf3Argv(command, 1, kAll), Not(Contains("--udp-counters-64bit")));
 }
 
-TEST(Iperf3ArgvTest, KeepsTheReportOfALongTestSmall) {
+TEST(Iperf3ArgvTest, LimitsTheNumberOfIntervals) {
   EXPECT_EQ(IntervalSeconds(1), 1U);
   EXPECT_EQ(IntervalSeconds(60), 1U);
   EXPECT_EQ(IntervalSeconds(61), 2U);

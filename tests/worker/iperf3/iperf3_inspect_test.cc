@@ -11,7 +11,7 @@ TEST(Iperf3InspectTest, ReadsTheVersion) {
   EXPECT_EQ(ParseIperf3Version("iperf 3.10.1-alpha\n").value(), "3.10.1-alpha");
 }
 
-TEST(Iperf3InspectTest, RefusesAnotherProgram) {
+TEST(Iperf3InspectTest, RejectsOtherPrograms) {
   EXPECT_FALSE(ParseIperf3Version(""));
   EXPECT_FALSE(ParseIperf3Version("iperf "));
   EXPECT_FALSE(ParseIperf3Version("iperf version 2.1.8 (12 August 2022) pthreads\n"));

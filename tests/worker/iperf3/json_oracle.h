@@ -1,5 +1,5 @@
-// What a report is, by another JSON library than the program's: the judge of the parser's
-// successes in the tests and the fuzz target.
+// Reads a report with another JSON library than the program's, to check the parser's successes in
+// the tests and the fuzz target.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ class JsonOracle : public nlohmann::json_sax<nlohmann::json> {
       : valid_(!text.starts_with("\xef\xbb\xbf") &&
                nlohmann::json::sax_parse(text.begin(), text.end(), this)) {}
 
-  // Whether a measurement of such a test may come from the text.
+  // Whether the text allows a measurement of such a test.
   [[nodiscard]] bool AllowsSuccess(Protocol protocol, Direction direction) const {
     return valid_ && !has_error_ && HasSums(protocol, false) &&
            (direction != Direction::kBidirectional || HasSums(protocol, true));

@@ -1,5 +1,5 @@
-// A report of the size that 60 s at 0.1 s intervals give, made from a small real one: its first
-// interval repeated.
+// A report of the size of 60 s at 0.1 s intervals, made from a small real one by repeating its
+// first interval.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace iperf3_exporter {
 
-// `report` as iperf3 printed it, with at least one interval; empty if it is not that.
+// `report`: as iperf3 printed it, with at least one interval. Returns an empty string otherwise.
 inline std::string RepeatFirstInterval(std::string_view report, std::size_t times) {
   constexpr std::string_view kKey = "\n\t\"intervals\":\t[";
   constexpr std::string_view kNext = "\n\t\t}";  // the end of an element, no other line is so

@@ -1,5 +1,5 @@
-// A report in memory as the parser wants it, with a hostile padding: bytes that would go on
-// well from any report.
+// A report in memory as the parser requires it, with hostile padding: bytes that could continue any
+// report.
 #pragma once
 
 #include <zlib.h>
@@ -20,15 +20,14 @@ class PaddedReport {
     bytes_.append(kReportPaddingBytes, padding);
   }
 
-  // From `path` or, of a report too large to be kept as it is, from `path`.gz. Empty when there is
-  // neither.
+  // From `path` or, for a large report, from `path`.gz. Empty if neither exists.
   static PaddedReport Read(const std::string& path) {
     std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
     if (!file) file.reset(gzopen((path + ".gz").c_str(), "rb"));
     std::string text;
     char buffer[65536];
     while (file) {
-      const int bytes = gzread(file.get(), buffer, sizeof buffer);  // what isn't gzip as it is
+      const int bytes = gzread(file.get(), buffer, sizeof buffer);  // also reads uncompressed files
       if (bytes <= 0) break;
       text.append(buffer, static_cast<std::size_t>(bytes));
     }

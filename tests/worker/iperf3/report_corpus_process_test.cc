@@ -1,5 +1,5 @@
-// Every report of the corpus, against what an independent reader (expected_values.py) found in
-// it, and the reason of every failed test, against a table written by hand.
+// Compares every report of the corpus with the result of an independent reader
+// (expected_values.py), and the reason of every failed test with a table written by hand.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,11 +18,11 @@ namespace {
 
 using Facts = std::map<std::string, std::string>;
 
-// Cases of all versions; a reader that found fewer would leave the tests with less to compare.
+// Cases of all versions. If the reader found fewer, the tests would compare less.
 constexpr std::size_t kCases = 502;
 constexpr int kMeasuredCases = 259;
 
-// What the reader prints; its exit status too, as waitpid gives it.
+// The reader's output, and its exit status as from waitpid.
 std::string RunReader(int& status) {
   const std::string command =
       "python3 " TEST_SOURCE_DIR "/tests/worker/iperf3/expected_values.py " TEST_DATA_DIR "/corpus";
@@ -94,7 +94,7 @@ Case ReadCase(const std::string& path, const Facts& facts) {
   test.omit_seconds = NumberAfter(command, "-O", 0);
   if (HasWord(command, "-n") || HasWord(command, "-k")) test.bytes = 1;
   run.expected.period = std::chrono::seconds(NumberAfter(command, "-t", 10));
-  // How long these processes ran was not recorded; they cannot have run for less.
+  // The run time of these processes was not recorded; it can't have been less.
   run.expected.run_time = run.expected.period;
   return run;
 }
@@ -179,7 +179,7 @@ TEST_F(ReportCorpusTest, MeasuresWhatAnIndependentReaderFinds) {
   EXPECT_EQ(measured, kMeasuredCases);
 }
 
-TEST_F(ReportCorpusTest, NumbersStayWithinTheirBounds) {
+TEST_F(ReportCorpusTest, NumbersStayWithinBounds) {
   for (const auto& [path, facts] : expected_) {
     const Case run = ReadCase(path, facts);
     const TestResult result = parser_.Parse(run.report.text(), run.expected.test);
@@ -238,7 +238,7 @@ constexpr FailedCase kFailedCases[] = {
 #include "tests/worker/iperf3/failed_cases.inc"
 };
 
-TEST_F(ReportCorpusTest, GivesTheExpectedReasonOfEachFailure) {
+TEST_F(ReportCorpusTest, ReturnsTheExpectedReasonOfEachFailure) {
   std::map<std::string, std::string> wanted;
   constexpr const char* kVersions[] = {"3.9/", "3.12/", "3.18/"};
   for (const FailedCase& failed : kFailedCases) {

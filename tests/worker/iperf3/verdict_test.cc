@@ -36,7 +36,7 @@ class VerdictTest : public testing::Test {
   Expectation expected_{.period = seconds(1), .run_time = seconds(1)};
 };
 
-TEST_F(VerdictTest, SucceedsOnlyWithAllSigns) {
+TEST_F(VerdictTest, SucceedsOnlyIfAllSignsAgree) {
   EXPECT_TRUE(Evaluate(Exited(0)));
   EXPECT_TRUE(Evaluate(Exited(0), "warning: odd\n"));
   EXPECT_EQ(Reason(Exited(1)), FailureReason::kBadOutput);
@@ -50,7 +50,7 @@ TEST_F(VerdictTest, NamesTheSignal) {
   EXPECT_EQ(Reason(Signalled(SIGSEGV)), FailureReason::kKilled);
 }
 
-TEST_F(VerdictTest, TakesTheReasonFromTheReportBeforeStderr) {
+TEST_F(VerdictTest, PrefersTheReasonInTheReportToStderr) {
   report_ = PaddedReport(R"({"end": {}, "error": "test authorization failed"})");
   const TestResult result = Evaluate(Exited(1), "iperf3: error - Connection refused\n");
   ASSERT_FALSE(result);
@@ -58,7 +58,7 @@ TEST_F(VerdictTest, TakesTheReasonFromTheReportBeforeStderr) {
   EXPECT_EQ(result.error().detail, "test authorization failed");
 }
 
-TEST_F(VerdictTest, TakesTheReasonFromStderrWithoutOneInTheReport) {
+TEST_F(VerdictTest, FallsBackToTheReasonOnStderr) {
   const TestResult result =
       Evaluate(Exited(1), "warning: x\niperf3: error - the server has terminated\n");
   ASSERT_FALSE(result);
@@ -66,7 +66,7 @@ TEST_F(VerdictTest, TakesTheReasonFromStderrWithoutOneInTheReport) {
   EXPECT_EQ(result.error().detail, "the server has terminated");
 }
 
-TEST_F(VerdictTest, KeepsTheTextRawAndCutsIt) {
+TEST_F(VerdictTest, TruncatesTheRawText) {
   report_ = PaddedReport("");
   const std::string text = "iperf3: error - \xff\"" + std::string(10'000, 'x');
   const TestResult result = Evaluate(Exited(1), text);
@@ -75,7 +75,7 @@ TEST_F(VerdictTest, KeepsTheTextRawAndCutsIt) {
   EXPECT_EQ(result.error().reason, FailureReason::kServerError);
 }
 
-TEST_F(VerdictTest, SaysWhyAReportIsNoMeasurement) {
+TEST_F(VerdictTest, ReportsWhyThereIsNoMeasurement) {
   const auto detail = [this](const std::string& report) {
     report_ = PaddedReport(report);
     const TestResult result = Evaluate(Exited(0));
@@ -87,7 +87,7 @@ TEST_F(VerdictTest, SaysWhyAReportIsNoMeasurement) {
   EXPECT_EQ(Evaluate(Exited(3)).error().detail, "iperf3 exited with status 3 after its report");
 }
 
-TEST_F(VerdictTest, RefusesATestThatDidNotRunAsAskedFor) {
+TEST_F(VerdictTest, RejectsATestThatDidNotRunAsRequested) {
   expected_.period = seconds(5);
   expected_.run_time = seconds(5);
   const TestResult result = Evaluate(Exited(0));
@@ -146,7 +146,7 @@ TEST_F(MeasurementCheckTest, AcceptsAnOrdinaryTest) {
 }
 
 // A server that answers the cookie with DISPLAY_RESULTS alone: nothing ran, 0 s, 0 bytes.
-TEST_F(MeasurementCheckTest, RefusesATestOfNoTime) {
+TEST_F(MeasurementCheckTest, RejectsATestOfZeroSeconds) {
   direction_ = Direction(0, 0, 0);
   expected_.run_time = milliseconds(40);
   EXPECT_FALSE(Agrees());
@@ -155,7 +155,7 @@ TEST_F(MeasurementCheckTest, RefusesATestOfNoTime) {
 }
 
 // The same 0.2 s into a test of 10 s: iperf3 takes the host's uptime for the length of the test.
-TEST_F(MeasurementCheckTest, RefusesATestLongerThanTheProcessRan) {
+TEST_F(MeasurementCheckTest, RejectsATestLongerThanTheRunTime) {
   direction_ = Direction(1887, 1e6, 1e6);
   expected_.run_time = milliseconds(240);
   EXPECT_FALSE(Agrees());
@@ -166,7 +166,7 @@ TEST_F(MeasurementCheckTest, RefusesATestLongerThanTheProcessRan) {
   EXPECT_FALSE(Agrees());
 }
 
-TEST_F(MeasurementCheckTest, ChecksThePeersSecondsToo) {
+TEST_F(MeasurementCheckTest, ChecksThePeersSeconds) {
   direction_.received_seconds = 1887;
   EXPECT_FALSE(Agrees());
   direction_.received_seconds = 5;
@@ -175,7 +175,7 @@ TEST_F(MeasurementCheckTest, ChecksThePeersSecondsToo) {
   EXPECT_TRUE(Agrees());
 }
 
-TEST_F(MeasurementCheckTest, NeedsThePeriodUnlessBytesEndTheTest) {
+TEST_F(MeasurementCheckTest, RequiresThePeriodUnlessTheTestEndsByBytes) {
   direction_ = Direction(8.9, 1e9, 1e9);
   EXPECT_FALSE(Agrees());
   direction_ = Direction(9.1, 1e9, 1e9);
@@ -186,14 +186,14 @@ TEST_F(MeasurementCheckTest, NeedsThePeriodUnlessBytesEndTheTest) {
   EXPECT_TRUE(Agrees());
 }
 
-TEST_F(MeasurementCheckTest, AllowsForAPeersClock) {
+TEST_F(MeasurementCheckTest, ToleratesAPeersClock) {
   direction_.received_seconds = 11;
   EXPECT_TRUE(Agrees());
   direction_.received_seconds = 12;
   EXPECT_FALSE(Agrees());
 }
 
-TEST_F(MeasurementCheckTest, RefusesMoreReceivedThanSent) {
+TEST_F(MeasurementCheckTest, RejectsMoreReceivedThanSent) {
   direction_ = Direction(10, 1e9, 1e9 + 2 * 131'072);
   EXPECT_TRUE(Agrees());
   direction_.received_bytes = 1e9 + 2 * 131'072 + 1;
@@ -210,7 +210,7 @@ TEST_F(MeasurementCheckTest, RefusesMoreReceivedThanSent) {
   EXPECT_TRUE(Agrees());
 }
 
-TEST_F(MeasurementCheckTest, AllowsForDuplicatesOfUdp) {
+TEST_F(MeasurementCheckTest, ToleratesDuplicateUdpPackets) {
   expected_.test.protocol = Protocol::kUdp;
   direction_ = Direction(10, 1e6, 2e6);
   EXPECT_TRUE(Agrees());
@@ -219,7 +219,7 @@ TEST_F(MeasurementCheckTest, AllowsForDuplicatesOfUdp) {
 }
 
 // A reverse test whose datagrams hold only zeros.
-TEST_F(MeasurementCheckTest, RefusesBytesWithoutAPacket) {
+TEST_F(MeasurementCheckTest, RejectsBytesWithoutPackets) {
   expected_.test.protocol = Protocol::kUdp;
   is_download_ = true;
   direction_ = Direction(10, 1.2e6, 1.2e6);

@@ -32,7 +32,7 @@ class WorkerLoopTest : public ::testing::Test {
   }
   ~WorkerLoopTest() override { RemoveLockFiles(config_.lock_name, config_.lock_scope); }
 
-  Job MakeJob(const char* mode, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
+  Job MakeJob(const char* mode, std::chrono::nanoseconds time = WorkerUnderTest::kWaitLimit) {
     Job job;
     job.id = ++last_id_;
     job.target = "localhost";
@@ -45,11 +45,11 @@ class WorkerLoopTest : public ::testing::Test {
     return job;
   }
 
-  // The worker's iperf3, once it runs; -1: it does not come.
+  // Waits for the worker's iperf3; -1: it does not appear.
   [[nodiscard]] pid_t FindIperf3(pid_t worker) const {
     const std::string children =
         "/proc/" + std::to_string(worker) + "/task/" + std::to_string(worker) + "/children";
-    const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+    const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
     for (; Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
       pid_t pid = -1;
       std::ifstream(children) >> pid;
@@ -57,7 +57,7 @@ class WorkerLoopTest : public ::testing::Test {
       const std::string program = "/proc/" + std::to_string(pid) + "/exe";
       if (std::filesystem::read_symlink(program, error) == config_.iperf3_path) return pid;
     }
-    ADD_FAILURE() << "no iperf3 is seen";
+    ADD_FAILURE() << "no iperf3 appears";
     return -1;
   }
 
@@ -65,7 +65,7 @@ class WorkerLoopTest : public ::testing::Test {
   std::uint64_t last_id_ = 0;
 };
 
-TEST_F(WorkerLoopTest, SaysWhatItsIperf3Is) {
+TEST_F(WorkerLoopTest, DescribesItsIperf3) {
   WorkerUnderTest worker;
   const SetUpAnswer ready = worker.Configure(config_);
   EXPECT_EQ(ready.error, "");
@@ -73,8 +73,8 @@ TEST_F(WorkerLoopTest, SaysWhatItsIperf3Is) {
   EXPECT_TRUE(ready.iperf3.capabilities.connect_timeout);
 }
 
-// What another worker found out is enough, as long as it is about the same file.
-TEST_F(WorkerLoopTest, InspectsIperf3OnlyIfNobodyHasOrTheProgramHasChanged) {
+// The description from another worker is used if it is of the same file.
+TEST_F(WorkerLoopTest, InspectsIperf3OnlyIfUnknownOrChanged) {
   const std::string program = "/tmp/worker_loop_test." + std::to_string(::getpid());
   std::filesystem::copy_file(config_.iperf3_path, program);
   config_.iperf3_path = program;
@@ -102,7 +102,7 @@ TEST_F(WorkerLoopTest, InspectsIperf3OnlyIfNobodyHasOrTheProgramHasChanged) {
   std::filesystem::remove(program);
 }
 
-TEST_F(WorkerLoopTest, AnswersEachJobWithItsReason) {
+TEST_F(WorkerLoopTest, ReturnsTheReasonOfEachFailure) {
   struct Case {
     const char* mode;
     FailureReason reason;
@@ -131,7 +131,7 @@ TEST_F(WorkerLoopTest, AnswersEachJobWithItsReason) {
   EXPECT_EQ(good.result->upload->received_bytes, 900000);
 }
 
-TEST_F(WorkerLoopTest, EndsTheTestAtTheDeadline) {
+TEST_F(WorkerLoopTest, TerminatesTheTestAtTheDeadline) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   const JobEnd end = worker.Run(MakeJob("hang", milliseconds(1700)));
@@ -144,7 +144,7 @@ TEST_F(WorkerLoopTest, EndsTheTestAtTheDeadline) {
 }
 
 // Long before the deadline.
-TEST_F(WorkerLoopTest, EndsATestThatSendsItsBytesTooSlowlyAfterItsPeriod) {
+TEST_F(WorkerLoopTest, TerminatesATestOfBytesAfterItsPeriod) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   Job job = MakeJob("hang");
@@ -153,7 +153,7 @@ TEST_F(WorkerLoopTest, EndsATestThatSendsItsBytesTooSlowlyAfterItsPeriod) {
   EXPECT_LT(Clock::now(), job.times.start_by);
 }
 
-TEST_F(WorkerLoopTest, AnswersInsideTheDeadlineWhatIgnoresSigterm) {
+TEST_F(WorkerLoopTest, AnswersWithinTheDeadlineIfIperf3IgnoresSigterm) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Deadline deadline = Clock::now() + milliseconds(1700);
@@ -162,13 +162,13 @@ TEST_F(WorkerLoopTest, AnswersInsideTheDeadlineWhatIgnoresSigterm) {
   EXPECT_EQ(end.reason(), FailureReason::kDeadline);
 }
 
-TEST_F(WorkerLoopTest, StartsNothingWhenNoSecondFits) {
+TEST_F(WorkerLoopTest, StartsNothingIfLessThanASecondIsLeft) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   EXPECT_EQ(worker.Run(MakeJob("ok", milliseconds(1200))).not_started, Why::kNoTime);
 }
 
-TEST_F(WorkerLoopTest, ACancelFreesEverything) {
+TEST_F(WorkerLoopTest, CancelReleasesEverything) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Job job = MakeJob("ignore-term");
@@ -179,14 +179,14 @@ TEST_F(WorkerLoopTest, ACancelFreesEverything) {
   EXPECT_TRUE(worker.Run(MakeJob("ok")).Succeeded());
 }
 
-TEST_F(WorkerLoopTest, WaitsForTheLockOfAnotherWorkerAndNoLongerThanAllowed) {
+TEST_F(WorkerLoopTest, WaitsForTheLockWithinItsBudget) {
   WorkerUnderTest holder;
   WorkerUnderTest waiter;
   ASSERT_EQ(holder.Configure(config_).error, "");
   ASSERT_EQ(waiter.Configure(config_).error, "");
   const Job held = MakeJob("hang");
   holder.Send(held);
-  // The holder has the lock once the waiter can't get it any more.
+  // The holder has the lock when the waiter no longer gets it.
   Job waiting = MakeJob("ok");
   JobEnd end;
   Deadline began;
@@ -210,7 +210,7 @@ TEST_F(WorkerLoopTest, WaitsForTheLockOfAnotherWorkerAndNoLongerThanAllowed) {
   EXPECT_GT(end.started->lock_wait, seconds(0));
 }
 
-TEST_F(WorkerLoopTest, AKilledWorkerLeavesNoLockBehind) {
+TEST_F(WorkerLoopTest, KilledWorkerReleasesTheLock) {
   WorkerUnderTest victim;
   ASSERT_EQ(victim.Configure(config_).error, "");
   victim.Send(MakeJob("ignore-term"));
@@ -227,7 +227,7 @@ TEST_F(WorkerLoopTest, AKilledWorkerLeavesNoLockBehind) {
   EXPECT_TRUE(end.started->recovered_lock);
 }
 
-TEST_F(WorkerLoopTest, EndsWithItsSupervisor) {
+TEST_F(WorkerLoopTest, ExitsWithItsSupervisor) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   worker.CloseLink();
@@ -240,9 +240,9 @@ TEST_F(WorkerLoopTest, EndsWithItsSupervisor) {
   EXPECT_EQ(busy.WaitForExit(), 0);
 }
 
-// As an administrator does who has every process of that name read its files again. Were one of
-// them an order to end it would be over within the time of the second job.
-TEST_F(WorkerLoopTest, SignalsThatAreNotForItDoNotEndIt) {
+// An administrator may signal every process of that name. If one of the signals made the worker
+// exit, it would do so during the second job.
+TEST_F(WorkerLoopTest, IgnoresSignalsMeantForOthers) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   for (const int signal_number : {SIGHUP, SIGINT, SIGTERM, SIGCONT}) worker.Kill(signal_number);
@@ -251,7 +251,7 @@ TEST_F(WorkerLoopTest, SignalsThatAreNotForItDoNotEndIt) {
   EXPECT_TRUE(worker.Run(MakeJob("ok")).Succeeded());
 }
 
-// Mutual exclusion with an iperf3 that outlives its worker for a moment depends on it.
+// Mutual exclusion with an iperf3 that briefly outlives its worker depends on it.
 TEST_F(WorkerLoopTest, Iperf3KeepsTheLeaseAsItsLowestDescriptor) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see iperf3's descriptors";
   WorkerUnderTest worker;
@@ -274,8 +274,8 @@ TEST_F(WorkerLoopTest, Iperf3KeepsTheLeaseAsItsLowestDescriptor) {
   EXPECT_FALSE(IsLocked(lock->get(), OffsetOf(LockRole::kLease, job.lock_key)));
 }
 
-// iperf3 takes leave of its server on each of them; what its parent ignores it would too.
-TEST_F(WorkerLoopTest, IgnoresNothingInTheOffsetOfIperf3) {
+// iperf3 handles each of them by telling its server. It would inherit ignored signals.
+TEST_F(WorkerLoopTest, RestoresDefaultSignalsForIperf3) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Job job = MakeJob("hang");
@@ -294,8 +294,8 @@ TEST_F(WorkerLoopTest, IgnoresNothingInTheOffsetOfIperf3) {
   EXPECT_EQ(worker.AwaitEnd().reason(), FailureReason::kCancelled);
 }
 
-// Its socket stays open, so that only the kernel's signal can tell it.
-TEST_F(WorkerLoopTest, EndsWhenOnlyTheDeathOfItsSupervisorTellsIt) {
+// Its socket stays open, so only the kernel's signal can notify it.
+TEST_F(WorkerLoopTest, ExitsOnTheParentDeathSignalAlone) {
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
   int fds[2] = {-1, -1};
   ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
@@ -308,7 +308,7 @@ TEST_F(WorkerLoopTest, EndsWhenOnlyTheDeathOfItsSupervisorTellsIt) {
     // Keeps the socket open until the test has ended.
     if (::fork() == 0) {
       writer.Reset();
-      // Not by reading: what is in the pipe is for the test.
+      // Not by reading: the bytes in the pipe are for the test.
       pollfd hung_up = {reader.get(), 0, 0};
       ::poll(&hung_up, 1, -1);
       ::_exit(0);
@@ -324,12 +324,12 @@ TEST_F(WorkerLoopTest, EndsWhenOnlyTheDeathOfItsSupervisorTellsIt) {
   EXPECT_EQ(::waitpid(worker, &status, 0), worker);
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) << status;
   writer.Reset();
-  EXPECT_GT(::waitpid(-1, nullptr, 0), 0) << "who kept the socket";
+  EXPECT_GT(::waitpid(-1, nullptr, 0), 0) << "the process that kept the socket";
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
-// Otherwise what is opened first would get the log lines.
-TEST_F(WorkerLoopTest, PutsNothingInTheOffsetOfAClosedStandardError) {
+// Otherwise the first opened file would receive the log lines.
+TEST_F(WorkerLoopTest, ReplacesAClosedStandardErrorByDevNull) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
   for (const char* command : {"exec \"$0\" 2>&-", "exec \"$0\" <&- >&- 2>&-"}) {
     WorkerUnderTest worker({"sh", "-c", command});
@@ -344,14 +344,14 @@ TEST_F(WorkerLoopTest, PutsNothingInTheOffsetOfAClosedStandardError) {
   }
 }
 
-TEST_F(WorkerLoopTest, SaysWhyItCannotWork) {
+TEST_F(WorkerLoopTest, ReportsWhySetUpFailed) {
   WorkerConfig config = config_;
   config.iperf3_path = "/nonexistent/iperf3";
   WorkerUnderTest missing;
   EXPECT_EQ(missing.Configure(config).error, "/nonexistent/iperf3: No such file or directory");
   EXPECT_NE(missing.WaitForExit(), 0);
 
-  // What it says has to be printable, whatever the path holds.
+  // The message must be printable, whatever the path contains.
   config.iperf3_path = "/nonexistent/\xc3\xaf\tiperf3";
   WorkerUnderTest strange;
   EXPECT_EQ(strange.Configure(config).error, "/nonexistent/???iperf3: No such file or directory");
@@ -366,7 +366,7 @@ TEST_F(WorkerLoopTest, SaysWhyItCannotWork) {
   EXPECT_NE(text.Configure(config).error.find("not executable"), std::string::npos);
 }
 
-TEST_F(WorkerLoopTest, EndsOnABreachOfProtocol) {
+TEST_F(WorkerLoopTest, ExitsOnAProtocolBreach) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   worker.Send(config_);
@@ -375,7 +375,7 @@ TEST_F(WorkerLoopTest, EndsOnABreachOfProtocol) {
 }
 
 // The peer accepts and says nothing: --connect-timeout does not cover that.
-TEST_F(WorkerLoopTest, RealIperf3EndsAtTheDeadlineAgainstASilentPeer) {
+TEST_F(WorkerLoopTest, RealIperf3IsTerminatedAtTheDeadlineIfThePeerIsSilent) {
   const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = {};
   address.sin_family = AF_INET;
@@ -393,7 +393,7 @@ TEST_F(WorkerLoopTest, RealIperf3EndsAtTheDeadlineAgainstASilentPeer) {
   EXPECT_EQ(worker.Run(job).reason(), FailureReason::kDeadline);
 }
 
-TEST_F(WorkerLoopTest, RealIperf3TellsThatNothingListens) {
+TEST_F(WorkerLoopTest, RealIperf3ReportsConnectionRefused) {
   config_.iperf3_path = "/usr/bin/iperf3";
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");

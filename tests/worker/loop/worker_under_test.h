@@ -26,8 +26,7 @@ struct SetUpAnswer : WorkerReady {
   std::string error;
 };
 
-// How a worker says that a job went: NotStarted; or Started (but when iperf3 could not be executed)
-// and Finished.
+// How a job ended: NotStarted; or Started (unless iperf3 could not be executed) and Finished.
 struct JobEnd {
   std::optional<wire::Started> started;
   std::optional<wire::NotStarted::Why> not_started;
@@ -41,7 +40,7 @@ struct JobEnd {
 class WorkerUnderTest {
  public:
   // What a loaded machine may need, not what is expected.
-  static constexpr std::chrono::seconds kPatience{60};
+  static constexpr std::chrono::seconds kWaitLimit{60};
 
   // `prefix`: a command that becomes the worker, such as setpriv with its options.
   explicit WorkerUnderTest(std::vector<std::string> prefix = {}) {
@@ -92,13 +91,13 @@ class WorkerUnderTest {
     return AwaitEnd();
   }
 
-  // Of the job that it has.
+  // The end of the current job.
   JobEnd AwaitEnd() {
     JobEnd end;
     for (;;) {
       const auto event = ReceiveEvent();
       if (!event) {
-        ADD_FAILURE() << "the worker is gone";
+        ADD_FAILURE() << "the worker has exited";
         return end;
       }
       if (const auto* started = std::get_if<wire::Started>(&*event)) {
@@ -118,7 +117,7 @@ class WorkerUnderTest {
   // nullopt: the socket was closed.
   std::optional<wire::Event> ReceiveEvent() {
     pollfd readable = {link_.get(), POLLIN, 0};
-    ::poll(&readable, 1, PollMilliseconds(Clock::now() + kPatience));
+    ::poll(&readable, 1, PollMilliseconds(Clock::now() + kWaitLimit));
     wire::Frame frame;
     if (ReceiveFrame(link_.get(), frame, true) != ReceiveOutcome::kFrame) return std::nullopt;
     auto event = wire::DecodeEvent(frame);
@@ -129,16 +128,16 @@ class WorkerUnderTest {
   void CloseLink() { link_.Reset(); }
   void Kill(int signal_number) const { ::kill(pid_, signal_number); }
 
-  // The wait status of the worker, which must be about to end.
+  // The wait status of the worker, which must be about to exit.
   int WaitForExit() {
     int status = 0;
-    const Deadline deadline = Clock::now() + kPatience;
+    const Deadline deadline = Clock::now() + kWaitLimit;
     pid_t done = 0;
     while ((done = ::waitpid(pid_, &status, WNOHANG)) == 0 && Clock::now() < deadline) {
       ::poll(nullptr, 0, 5);
     }
     if (done == 0) {
-      ADD_FAILURE() << "the worker does not end";
+      ADD_FAILURE() << "the worker does not exit";
       ::kill(pid_, SIGKILL);
       ::waitpid(pid_, &status, 0);
     }
@@ -146,7 +145,7 @@ class WorkerUnderTest {
     return status;
   }
 
-  // Everything that the worker has logged, once it is gone.
+  // Everything that the worker has logged, once it has exited.
   std::string Log() {
     std::string text;
     char block[4096];

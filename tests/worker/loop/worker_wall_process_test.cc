@@ -1,4 +1,4 @@
-// That an exception in the worker ends it with one clear line and an exit status.
+// That an exception in the worker leads to one clear line and an exit status.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -12,9 +12,9 @@
 namespace iperf3_exporter {
 namespace {
 
-// Until the worker waits for its configuration.
+// Waits until the worker waits for its configuration.
 void WaitUntilItSleeps(pid_t pid) {
-  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
   std::string stat;
   while (Clock::now() < deadline) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
@@ -25,7 +25,7 @@ void WaitUntilItSleeps(pid_t pid) {
   ADD_FAILURE() << stat;
 }
 
-TEST(WorkerWallTest, LackOfMemoryIsOneLineAndAnExitStatus) {
+TEST(WorkerWallTest, OutOfMemoryIsOneLogLineAndAnExitStatus) {
   if (kBuiltWithSanitizer) GTEST_SKIP() << "a sanitizer's allocator does not throw";
   // Without the padding of its heap it has hardly any memory left to set itself up with.
   WorkerUnderTest worker({"env", "GLIBC_TUNABLES=glibc.malloc.top_pad=0"});

@@ -1,4 +1,4 @@
-// The limits that a child takes with it.
+// The limits that a child inherits.
 #include "worker/process/iperf3_child.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// Runs a program that needs two seconds of processor time. Gives its wait status.
+// Runs a program that needs two seconds of processor time. Returns its wait status.
 int Burn(unsigned cpu_seconds) {
   const UniqueFd program = OpenIperf3(TEST_BINARY_DIR "/fake_iperf3").value();
   const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -40,13 +40,13 @@ int Burn(unsigned cpu_seconds) {
   return child->WaitForEnd();
 }
 
-TEST(Iperf3ChildTest, IsKilledWhenItsProcessorTimeIsUsedUp) {
+TEST(Iperf3ChildTest, IsKilledAtItsProcessorTimeLimit) {
   const int status = Burn(1);
   ASSERT_TRUE(WIFSIGNALED(status)) << status;
   EXPECT_EQ(WTERMSIG(status), SIGKILL);
 }
 
-TEST(Iperf3ChildTest, EndsByItselfWithinItsProcessorTime) {
+TEST(Iperf3ChildTest, ExitsWithinItsProcessorTimeLimit) {
   const int status = Burn(60);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }

@@ -29,7 +29,7 @@ class Iperf3ProcessTest : public ::testing::Test {
     process_.emplace(Iperf3Process::Create(program_.get(), &sandbox_).value());
   }
 
-  // Whatever the test did, no child runs any more, and none is left to be reaped after Reset.
+  // After every test no child is running, and none is left to be reaped after Reset.
   void TearDown() override {
     siginfo_t ended = {};
     const int found = ::waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT | WNOHANG);
@@ -85,9 +85,9 @@ TEST_F(Iperf3ProcessTest, KeepsExitStatusAndStderr) {
   EXPECT_NE(process_->errors().find("Connection refused"), std::string_view::npos);
 }
 
-TEST_F(Iperf3ProcessTest, TellsADeathBySignal) { EXPECT_EQ(SignalOf(Run("kill")), SIGKILL); }
+TEST_F(Iperf3ProcessTest, ReportsDeathBySignal) { EXPECT_EQ(SignalOf(Run("kill")), SIGKILL); }
 
-TEST_F(Iperf3ProcessTest, ForgetsTheRunBefore) {
+TEST_F(Iperf3ProcessTest, DropsTheOutputOfThePreviousRun) {
   EXPECT_TRUE(Run("large-report").status);
   EXPECT_GT(process_->output().size(), std::size_t{20} << 20U);
   EXPECT_TRUE(Run("silent").status);
@@ -101,17 +101,17 @@ TEST_F(Iperf3ProcessTest, ReadsBothPipesTogether) {
   EXPECT_GT(process_->output().size(), std::size_t{8} << 16U);
 }
 
-TEST_F(Iperf3ProcessTest, EndsAHangAtTheDeadline) {
+TEST_F(Iperf3ProcessTest, TerminatesAHangAtTheDeadline) {
   const RunResult run = Run("hang", milliseconds(50));
   EXPECT_EQ(ReasonOf(run), FailureReason::kDeadline);
   EXPECT_FALSE(IgnoredSigterm(run));
 }
 
-TEST_F(Iperf3ProcessTest, EndsAHangThatClosedItsPipes) {
+TEST_F(Iperf3ProcessTest, TerminatesAHangWithClosedPipes) {
   EXPECT_EQ(ReasonOf(Run("close-hang", milliseconds(50))), FailureReason::kDeadline);
 }
 
-TEST_F(Iperf3ProcessTest, KillsWhatIgnoresSigterm) {
+TEST_F(Iperf3ProcessTest, KillsAProcessThatIgnoresSigterm) {
   const Deadline start = Clock::now();
   const RunResult run = Run("ignore-term", milliseconds(500));
   EXPECT_EQ(ReasonOf(run), FailureReason::kDeadline);
@@ -119,8 +119,8 @@ TEST_F(Iperf3ProcessTest, KillsWhatIgnoresSigterm) {
   EXPECT_GE(Clock::now() - start, milliseconds(500) + kTermGrace);
 }
 
-TEST_F(Iperf3ProcessTest, KillsItNoLaterThanTheGraceOfItsDeadline) {
-  // Longer than kTermGrace: a loaded machine is not taken for a late kill.
+TEST_F(Iperf3ProcessTest, KillsAtKillAtBeforeTheGracePeriodEnds) {
+  // Longer than kTermGrace, so that a loaded machine is not mistaken for a late kill.
   const Deadline start = Clock::now();
   const RunResult late = Run("ignore-term", milliseconds(1500), milliseconds(50));
   EXPECT_TRUE(IgnoredSigterm(late));
@@ -128,12 +128,12 @@ TEST_F(Iperf3ProcessTest, KillsItNoLaterThanTheGraceOfItsDeadline) {
   EXPECT_LT(late.run_time, milliseconds(1500) + kTermGrace);
 }
 
-TEST_F(Iperf3ProcessTest, DoesNotTakeALateReportForAnEndOfItsOwn) {
+TEST_F(Iperf3ProcessTest, ReportsADeadlineDespiteALateReport) {
   const RunResult run = Run("late-report", milliseconds(500));
   EXPECT_EQ(ReasonOf(run), FailureReason::kDeadline);
 }
 
-TEST_F(Iperf3ProcessTest, EndsWhatPrintsTooMuch) {
+TEST_F(Iperf3ProcessTest, TerminatesAProcessThatPrintsTooMuch) {
   EXPECT_EQ(ReasonOf(Run("flood")), FailureReason::kOutputTooLarge);
   EXPECT_EQ(process_->output().size(), kMaxReportBytes);
   EXPECT_EQ(ReasonOf(Run("flood-errors")), FailureReason::kOutputTooLarge);
@@ -141,19 +141,19 @@ TEST_F(Iperf3ProcessTest, EndsWhatPrintsTooMuch) {
   EXPECT_TRUE(Run("ok").status);
 }
 
-TEST_F(Iperf3ProcessTest, ObeysACancel) {
+TEST_F(Iperf3ProcessTest, TerminatesOnCancel) {
   ASSERT_EQ(::write(canceller_.get(), "x", 1), 1);
   const RunResult run = Run("hang");
   EXPECT_EQ(ReasonOf(run), FailureReason::kCancelled);
   EXPECT_FALSE(IgnoredSigterm(run));
 }
 
-TEST_F(Iperf3ProcessTest, ObeysAHangUp) {
+TEST_F(Iperf3ProcessTest, TerminatesOnHangUp) {
   canceller_.Reset();
   EXPECT_EQ(ReasonOf(Run("hang")), FailureReason::kCancelled);
 }
 
-TEST_F(Iperf3ProcessTest, SaysWhyItCouldNotStart) {
+TEST_F(Iperf3ProcessTest, ReportsWhyItCouldNotStart) {
   const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   auto process = Iperf3Process::Create(null.get(), &sandbox_).value();
   const Deadline end = Clock::now() + seconds(60);

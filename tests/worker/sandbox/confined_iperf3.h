@@ -1,6 +1,5 @@
-// A worker that requires every layer, started in each of the ways in which one can be, with a
-// program in the place of iperf3, and what that program may be after: files, a lock, processes,
-// ports.
+// A worker that requires every layer, started in each possible way, with another program instead of
+// iperf3, and the targets of that program: files, a lock, processes, ports.
 #pragma once
 
 #include <arpa/inet.h>
@@ -23,7 +22,7 @@
 
 namespace iperf3_exporter {
 
-// A word for a stand-in (tests/helpers/stand_in.h), and what becomes of the attempt.
+// A word for a stand-in (tests/helpers/stand_in.h), and the outcome of the attempt.
 struct Attack {
   const char* word;
   const char* outcome;
@@ -35,7 +34,7 @@ inline constexpr char kKilled[] = "sandbox_violation";  // by the system call fi
 struct Start {
   const char* name;
   std::vector<std::string> prefix;
-  uid_t user;  // that the worker begins as
+  uid_t user;  // of the worker at its start
 };
 
 inline std::vector<Start> Starts() {
@@ -48,7 +47,7 @@ inline std::vector<Start> Starts() {
   };
 }
 
-// Accepts what the kernel accepts for it, on a port of loopback that was free.
+// Listens on a free port of loopback; the kernel accepts connections.
 class Listener {
  public:
   Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -69,8 +68,8 @@ class Listener {
   std::uint16_t port_ = 0;
 };
 
-// The value behind "name:" in a file of lines such as /proc/<pid>/status, blanks made one; empty
-// if there is none.
+// The value after `name` in a file such as /proc/<pid>/status, with single blanks; empty if there
+// is none.
 inline std::string LineOf(const std::string& path, const std::string& name) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -92,8 +91,8 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   explicit ConfinedIperf3Test(const char* program)
       : worker_(GetParam().prefix), other_worker_(GetParam().prefix) {
     MakeTargets();
-    // A copy that every user can start: a checkout may lie where only its owner may look.
-    config_.iperf3_path = folder_ / program;
+    // A copy that every user can start: a checkout may be private to its owner.
+    config_.iperf3_path = directory_path_ / program;
     std::filesystem::copy_file(std::string(TEST_BINARY_DIR "/") + program, config_.iperf3_path);
     ::chmod(config_.iperf3_path.c_str(), 0755);
     config_.sandbox = SandboxMode::kRequire;
@@ -106,7 +105,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   }
   ~ConfinedIperf3Test() override { RemoveTargets(); }
 
-  Job MakeJob(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
+  Job MakeJob(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kWaitLimit) {
     Job job;
     job.id = ++last_id_;
     job.address = ParseIpAddress("127.0.0.1").value();
@@ -123,7 +122,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     return job;
   }
 
-  JobEnd Run(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kPatience) {
+  JobEnd Run(const char* word, std::chrono::nanoseconds time = WorkerUnderTest::kWaitLimit) {
     return worker_.Run(MakeJob(word, time));
   }
 
@@ -132,25 +131,25 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     return ": " + std::string(Name(result.reason())) + ", " + result.detail();
   }
 
-  // What a job gave, in one word: "allowed", "refused: EACCES", or the reason of its failure.
+  // The outcome of a job: "allowed", "refused: EACCES", or the reason of its failure.
   static std::string Outcome(const JobEnd& result) {
     if (result.Succeeded()) return "allowed";
     const bool refused = result.detail().compare(0, 8, "refused:") == 0;
     return refused ? result.detail() : std::string(Name(result.reason()));
   }
 
-  // Stops at the first that does not end as it should: what it has done may let others succeed.
+  // Stops at the first unexpected outcome: its effects may let others succeed.
   void ExpectEach(std::span<const Attack> attacks) {
     for (const Attack& attack : attacks) {
       const JobEnd result = Run(attack.word);
       ASSERT_EQ(Outcome(result), attack.outcome) << attack.word << Why(result);
       ExpectGoodJob(attack.word);
-      ExpectTargetsWhole(attack.word);
+      ExpectTargetsIntact(attack.word);
       if (HasFailure()) return;
     }
   }
 
-  virtual void ExpectTargetsWhole(const char* after) const { static_cast<void>(after); }
+  virtual void ExpectTargetsIntact(const char* after) const { static_cast<void>(after); }
 
   void ExpectGoodJob(const char* after) {
     const JobEnd result = Run("");
@@ -163,12 +162,12 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
            LayerState::kEnabled;
   }
 
-  [[nodiscard]] bool MayLookIntoWorker() const { return ::geteuid() == 0; }
+  [[nodiscard]] bool CanInspectWorker() const { return ::geteuid() == 0; }
 
-  // The running iperf3 of worker_, once it is that; -1: it does not come.
+  // Waits for the running iperf3 of worker_; -1: it does not appear.
   pid_t FindIperf3() const {
     const std::string list = ProcPath(worker_.pid(), "task/") + std::to_string(worker_.pid());
-    const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+    const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
     for (; Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
       std::ifstream children(list + "/children");
       std::error_code error;
@@ -177,7 +176,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
       const auto program = std::filesystem::read_symlink(ProcPath(pid, "exe"), error);
       if (program == std::filesystem::canonical(config_.iperf3_path)) return pid;
     }
-    ADD_FAILURE() << "no iperf3 is seen";
+    ADD_FAILURE() << "no iperf3 appears";
     return -1;
   }
 
@@ -185,9 +184,9 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   const Listener elsewhere_;
   // Known to the stand-in by the port.
   const std::string name_ = "hostile_iperf3." + std::to_string(server_.port());
-  const std::filesystem::path folder_ = "/tmp/" + name_;
-  const std::filesystem::path key_ = folder_ / "key.pem";
-  const std::filesystem::path own_ = folder_ / "own";
+  const std::filesystem::path directory_path_ = "/tmp/" + name_;
+  const std::filesystem::path key_ = directory_path_ / "key.pem";
+  const std::filesystem::path own_ = directory_path_ / "own";
   const std::filesystem::path lock_ = LockFilePath(LockFile::kLock, name_, LockScope::kHost);
   WorkerConfig config_;
   WorkerUnderTest worker_;
@@ -199,12 +198,12 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   void MakeTargets() {
     RemoveTargets();
     ASSERT_TRUE(CreateLockFiles(name_, LockScope::kHost));
-    std::filesystem::create_directory(folder_);
+    std::filesystem::create_directory(directory_path_);
     std::ofstream(key_) << "secret\n";
     std::ofstream(own_) << "content\n";
-    ::chmod(folder_.c_str(), 0777);
+    ::chmod(directory_path_.c_str(), 0777);
     ::chmod(key_.c_str(), 0644);
-    // Who may by these rights is kept off by the sandbox alone.
+    // These modes allow access, so only the sandbox prevents it.
     ::chmod(own_.c_str(), 0666);
     for (const LockFile file : kLockFiles) {
       const std::string path = LockFilePath(file, name_, LockScope::kHost);
@@ -214,7 +213,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
 
   void RemoveTargets() const {
     std::error_code error;
-    std::filesystem::remove_all(folder_, error);
+    std::filesystem::remove_all(directory_path_, error);
     std::filesystem::remove("/dev/shm/" + name_ + ".new", error);
     for (const LockFile file : kLockFiles) {
       std::filesystem::remove(LockFilePath(file, name_, LockScope::kHost), error);

@@ -1,5 +1,5 @@
-// How much an iperf3 that takes without end can get, that the worker outlives it, and that what
-// iperf3 itself may need can be had.
+// The limits of an iperf3 that consumes as much as it can, that the worker survives it, and that
+// iperf3 gets what it may need.
 #include <gtest/gtest.h>
 
 #include "tests/worker/sandbox/confined_iperf3.h"
@@ -20,7 +20,7 @@ class GreedyIperf3Test : public ConfinedIperf3Test {
   }
 };
 
-TEST_P(GreedyIperf3Test, GetsTheThreadsOfTheMostStreamsAndFewMore) {
+TEST_P(GreedyIperf3Test, CanCreateThreadsForMaxStreamsButFewMore) {
   ASSERT_EQ(ready_.error, "");
   Expect("threads", "allowed");
   // The kernel does not limit the number of root's tasks.
@@ -32,20 +32,19 @@ TEST_P(GreedyIperf3Test, GetsTheThreadsOfTheMostStreamsAndFewMore) {
   Expect("threads", "allowed");
 }
 
-TEST_P(GreedyIperf3Test, GetsMemoryForTheMostStreamsAndLessThanOneGibibyte) {
+TEST_P(GreedyIperf3Test, CanAllocateMemoryForMaxStreamsButNoGibibyte) {
   ASSERT_EQ(ready_.error, "");
   Expect("memory", "allowed");
 }
 
-TEST_P(GreedyIperf3Test, GetsTheDescriptorsOfTheMostStreamsAndFewMore) {
+TEST_P(GreedyIperf3Test, CanOpenDescriptorsForMaxStreamsButFewMore) {
   ASSERT_EQ(ready_.error, "");
   Expect("many-fds", "allowed");
   Expect("10000-fds", "refused: EMFILE");
 }
 
-// A file system of its own is full at some point; in a folder that others share the worker looks
-// after it.
-TEST_P(GreedyIperf3Test, FillsNoDisk) {
+// Its own file system has a size limit; in a shared one the worker checks the quota.
+TEST_P(GreedyIperf3Test, CannotFillTheDisk) {
   ASSERT_EQ(ready_.error, "");
   const char* end = HasOwnMount() ? "refused: ENOSPC" : "output_too_large";
   Expect("fill-names", end);
@@ -56,7 +55,7 @@ TEST_P(GreedyIperf3Test, FillsNoDisk) {
 INSTANTIATE_TEST_SUITE_P(Starts, GreedyIperf3Test, ::testing::ValuesIn(Starts()),
                          [](const auto& start) { return std::string(start.param.name); });
 
-// The same for what it prints, and for the time that it takes.
+// The same for its output and its run time.
 class GreedyOutputTest : public ConfinedIperf3Test {
  protected:
   GreedyOutputTest() : ConfinedIperf3Test("fake_iperf3") {}
@@ -70,12 +69,12 @@ class GreedyOutputTest : public ConfinedIperf3Test {
   }
 };
 
-TEST_P(GreedyOutputTest, IsEndedForTheRightReason) {
+TEST_P(GreedyOutputTest, IsTerminatedWithTheRightReason) {
   ASSERT_EQ(ready_.error, "");
-  Expect("large-report", "allowed", WorkerUnderTest::kPatience);
-  Expect("gib-report", "output_too_large", WorkerUnderTest::kPatience);
-  Expect("flood", "output_too_large", WorkerUnderTest::kPatience);
-  Expect("flood-errors", "output_too_large", WorkerUnderTest::kPatience);
+  Expect("large-report", "allowed", WorkerUnderTest::kWaitLimit);
+  Expect("gib-report", "output_too_large", WorkerUnderTest::kWaitLimit);
+  Expect("flood", "output_too_large", WorkerUnderTest::kWaitLimit);
+  Expect("flood-errors", "output_too_large", WorkerUnderTest::kWaitLimit);
   Expect("drip", "deadline", milliseconds(1700));
   Expect("ignore-term", "deadline", milliseconds(1700));
 }

@@ -1,5 +1,4 @@
-// What an iperf3 that an attacker has taken over can still do: attack by attack, for each way in
-// which a worker is started.
+// What a compromised iperf3 can still do: attack by attack, for each way to start a worker.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -11,7 +10,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// What is refused with an errno is so by the system call filter, by Landlock, or by a limit.
+// A call that fails with an errno is refused by the system call filter, by Landlock, or by a limit.
 constexpr Attack kAttacks[] = {
     {"execve", kKilled},
     {"execveat-path", kKilled},
@@ -43,7 +42,7 @@ constexpr Attack kAttacks[] = {
     {"tgkill-cancel", kKilled},
     {"tgkill-self", kKilled},
     {"cancel-thread", kAllowed},
-    // Not by the filter: as an abort ends anywhere.
+    // Not by the filter: an abort outside a sandbox ends like this.
     {"abort", "killed"},
     {"sigqueue", kKilled},
     {"pidfd", kKilled},
@@ -96,7 +95,7 @@ constexpr Attack kAttacks[] = {
     {"uname", kAllowed},
 };
 
-// Refused by Landlock: by their owner and mode most of the files could be had.
+// Refused by Landlock: owner and mode of most of these files would allow access.
 constexpr Attack kFileAttacks[] = {
     {"open-passwd", "refused: EACCES"},     {"open-key", "refused: EACCES"},
     {"open-mem", "refused: EACCES"},        {"open-worker", "refused: EACCES"},
@@ -108,35 +107,35 @@ class HostileIperf3Test : public ConfinedIperf3Test {
  protected:
   HostileIperf3Test() : ConfinedIperf3Test("hostile_iperf3") {}
 
-  void ExpectTargetsWhole(const char* after) const override {
+  void ExpectTargetsIntact(const char* after) const override {
     EXPECT_EQ(std::filesystem::file_size(own_), 8U) << "after " << after;
     EXPECT_TRUE(std::filesystem::is_fifo(lock_)) << "after " << after;
     // The key, its own file and the program.
-    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 3) << after;
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_path_), {}), 3) << after;
     EXPECT_FALSE(std::filesystem::exists("/dev/shm/" + name_ + ".new")) << "after " << after;
   }
 };
 
-TEST_P(HostileIperf3Test, GetsNothingFromTheKernel) {
+TEST_P(HostileIperf3Test, IsConfinedBySystemCallFilters) {
   ASSERT_EQ(ready_.error, "");
   ExpectEach(kAttacks);
 }
 
-TEST_P(HostileIperf3Test, GetsNoFile) {
+TEST_P(HostileIperf3Test, CannotAccessFiles) {
   ASSERT_EQ(ready_.error, "");
   if (LandlockAbi() == 0) GTEST_SKIP() << "this kernel has no Landlock";
   ExpectEach(kFileAttacks);
 }
 
-// Dies by SIGXFSZ, which is not the filter's.
-TEST_P(HostileIperf3Test, DiesAtItsLimits) {
+// It dies by SIGXFSZ, not by the filter.
+TEST_P(HostileIperf3Test, IsKilledAtItsFileSizeLimit) {
   ASSERT_EQ(ready_.error, "");
   EXPECT_EQ(Run("huge-file").reason(), FailureReason::kKilled);
   EXPECT_TRUE(Run("").Succeeded());
 }
 
-// The paths of the private folders that process `pid` has open.
-std::vector<std::string> PrivateFolders(pid_t pid) {
+// The paths of the private directories that process `pid` has open.
+std::vector<std::string> PrivateDirectories(pid_t pid) {
   std::vector<std::string> found;
   std::error_code error;
   const std::string fds = "/proc/" + std::to_string(pid) + "/fd";
@@ -147,48 +146,50 @@ std::vector<std::string> PrivateFolders(pid_t pid) {
   return found;
 }
 
-TEST_P(HostileIperf3Test, LeavesNoFolderBehind) {
+TEST_P(HostileIperf3Test, LeavesNoDirectoryBehind) {
   ASSERT_EQ(ready_.error, "");
-  if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see the worker's descriptors";
-  const std::vector<std::string> folders = PrivateFolders(worker_.pid());
-  // Who can mount has none.
-  EXPECT_EQ(folders.empty(), HasOwnMount());
+  if (!CanInspectWorker()) GTEST_SKIP() << "needs root, to see the worker's descriptors";
+  const std::vector<std::string> directories = PrivateDirectories(worker_.pid());
+  // A worker that can mount has none.
+  EXPECT_EQ(directories.empty(), HasOwnMount());
   EXPECT_TRUE(Run("leave-file").Succeeded());
-  // What a job left is removed before the next one.
+  // Files of a job are removed before the next one.
   EXPECT_TRUE(Run("").Succeeded());
-  for (const std::string& folder : folders) EXPECT_TRUE(std::filesystem::is_empty(folder));
+  for (const std::string& directory : directories)
+    EXPECT_TRUE(std::filesystem::is_empty(directory));
   worker_.CloseLink();
   EXPECT_EQ(worker_.WaitForExit(), 0);
-  for (const std::string& folder : folders) EXPECT_FALSE(std::filesystem::exists(folder));
+  for (const std::string& directory : directories) EXPECT_FALSE(std::filesystem::exists(directory));
 }
 
-TEST_P(HostileIperf3Test, LeavesNoFolderBehindWhenStoppedInAJob) {
+TEST_P(HostileIperf3Test, LeavesNoDirectoryBehindWhenStoppedDuringAJob) {
   ASSERT_EQ(ready_.error, "");
-  if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see the worker's descriptors";
-  const std::vector<std::string> folders = PrivateFolders(worker_.pid());
+  if (!CanInspectWorker()) GTEST_SKIP() << "needs root, to see the worker's descriptors";
+  const std::vector<std::string> directories = PrivateDirectories(worker_.pid());
   worker_.Send(MakeJob("leave-and-wait"));
-  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
-  for (const std::string& folder : folders) {
-    while (std::filesystem::is_empty(folder) && Clock::now() < deadline) ::poll(nullptr, 0, 1);
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
+  for (const std::string& directory : directories) {
+    while (std::filesystem::is_empty(directory) && Clock::now() < deadline) ::poll(nullptr, 0, 1);
   }
   worker_.CloseLink();
   EXPECT_EQ(worker_.WaitForExit(), 0);
-  for (const std::string& folder : folders) EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+  for (const std::string& directory : directories)
+    EXPECT_FALSE(std::filesystem::exists(directory)) << directory;
 }
 
-TEST_P(HostileIperf3Test, RemovesTheFolderOfAKilledWorker) {
+TEST_P(HostileIperf3Test, RemovesTheDirectoryOfAKilledWorker) {
   ASSERT_EQ(ready_.error, "");
-  if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see the worker's descriptors";
-  const std::vector<std::string> folders = PrivateFolders(worker_.pid());
+  if (!CanInspectWorker()) GTEST_SKIP() << "needs root, to see the worker's descriptors";
+  const std::vector<std::string> directories = PrivateDirectories(worker_.pid());
   worker_.Kill(SIGKILL);
   EXPECT_TRUE(WIFSIGNALED(worker_.WaitForExit()));
   WorkerUnderTest next(GetParam().prefix);
   EXPECT_EQ(next.Configure(config_).error, "");
-  for (const std::string& folder : folders) EXPECT_FALSE(std::filesystem::exists(folder));
+  for (const std::string& directory : directories) EXPECT_FALSE(std::filesystem::exists(directory));
 }
 
-// Nothing is stopped, everything is named.
-TEST_P(HostileIperf3Test, IsNamedButNotStoppedWhenDiagnosing) {
+// No call is stopped, every denied call is logged.
+TEST_P(HostileIperf3Test, LogsDeniedCallsWithoutStoppingThemWhenDiagnosing) {
   WorkerUnderTest worker(GetParam().prefix);
   config_.sandbox = SandboxMode::kDiagnose;
   const SetUpAnswer ready = worker.Configure(config_);

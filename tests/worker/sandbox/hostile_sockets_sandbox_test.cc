@@ -1,4 +1,4 @@
-// What an iperf3 that an attacker has taken over can still do with sockets.
+// What a compromised iperf3 can still do with sockets.
 #include <gtest/gtest.h>
 
 #include "tests/worker/sandbox/confined_iperf3.h"
@@ -57,24 +57,24 @@ class HostileSocketsTest : public ConfinedIperf3Test {
   HostileSocketsTest() : ConfinedIperf3Test("hostile_sockets") {}
 };
 
-TEST_P(HostileSocketsTest, AreOfTcpAndUdpOnly) {
+TEST_P(HostileSocketsTest, AreLimitedToTcpAndUdp) {
   ASSERT_EQ(ready_.error, "");
   ExpectEach(kAttacks);
 }
 
-TEST_P(HostileSocketsTest, HaveTheOptionsOfIperf3Only) {
+TEST_P(HostileSocketsTest, AreLimitedToOptionsOfIperf3) {
   ASSERT_EQ(ready_.error, "");
   ExpectEach(kOptions);
 }
 
-TEST_P(HostileSocketsTest, ConnectToTheServerOnly) {
+TEST_P(HostileSocketsTest, ConnectOnlyToTheServer) {
   ASSERT_EQ(ready_.error, "");
   if (LandlockAbi() < kLandlockAbiWithPorts) GTEST_SKIP() << "this kernel has no port rules";
   ExpectEach(kPortAttacks);
 }
 
 // The next job of the same worker must not inherit it.
-TEST_P(HostileSocketsTest, BindToADeviceOnlyInAJobThatAsksForIt) {
+TEST_P(HostileSocketsTest, BindToADeviceOnlyIfTheJobRequestsIt) {
   ASSERT_EQ(ready_.error, "");
   Job job = MakeJob("bind-device");
   job.test.bind_device = "lo";
@@ -83,7 +83,7 @@ TEST_P(HostileSocketsTest, BindToADeviceOnlyInAJobThatAsksForIt) {
   EXPECT_EQ(Outcome(Run("bind-device")), kKilled);
 }
 
-TEST_P(HostileSocketsTest, UseMultipathTcpOnlyInAJobThatAsksForIt) {
+TEST_P(HostileSocketsTest, UseMultipathTcpOnlyIfTheJobRequestsIt) {
   ASSERT_EQ(ready_.error, "");
   Job job = MakeJob("mptcp");
   job.test.mptcp = true;

@@ -1,5 +1,5 @@
-// What a worker that an attacker has taken over can still do to its supervisor and to other
-// workers: the attacks are made by a process that has set itself up as a worker does.
+// What a compromised worker can still do to its supervisor and to other workers. The attacks are
+// made by a process that has set itself up like a worker.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <semaphore.h>
@@ -29,7 +29,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// How an attacker ends that was not ended by the filter.
+// The exit status of an attacker that the filter did not kill.
 constexpr int kRefused = 0;
 constexpr int kSucceeded = 1;
 constexpr int kNoSuchDescriptor = 2;
@@ -40,7 +40,7 @@ class HostileWorkerTest : public ::testing::Test {
   void SetUp() override { ASSERT_TRUE(CreateLockFiles(name_, LockScope::kHost)); }
   void TearDown() override { RemoveLockFiles(name_, LockScope::kHost); }
 
-  // The wait status of a worker that, once confined, makes `attack`.
+  // The wait status of a confined worker that makes `attack`.
   int Attack(const std::function<int()>& attack) {
     auto link = CreateSeqpacketPair().value();
     const pid_t pid = ::fork();
@@ -55,7 +55,7 @@ class HostileWorkerTest : public ::testing::Test {
   int LockFd(int index) {
     struct stat lock = {};
     struct stat table = {};
-    // Asked of the descriptors, because no path may be looked up any more.
+    // By descriptor, because the sandbox allows no path.
     if (::fstat(lock_.get(), &lock) != 0 || ::fstat(table_.get(), &table) != 0) return -1;
     for (int fd = 0; fd < kProgramFd; ++fd) {
       struct stat info = {};
@@ -66,7 +66,7 @@ class HostileWorkerTest : public ::testing::Test {
     return -1;
   }
 
-  void ExpectWholeLock() {
+  void ExpectLockIntact() {
     for (const LockFile file : kLockFiles) {
       const auto fd = OpenLockFile(file, name_, LockScope::kHost, O_RDONLY);
       EXPECT_TRUE(fd) << fd.error().message;
@@ -85,7 +85,7 @@ class HostileWorkerTest : public ::testing::Test {
         if (fd < 0) return kNoSuchDescriptor;
         return attack(fd) ? kSucceeded : kRefused;
       });
-      ExpectWholeLock();
+      ExpectLockIntact();
       if (WIFSIGNALED(status)) {
         EXPECT_EQ(WTERMSIG(status), SIGSYS);
         continue;
@@ -96,23 +96,23 @@ class HostileWorkerTest : public ::testing::Test {
     EXPECT_EQ(attacked, 3) << "the lock's two and the holder table's";
   }
 
-  // Made by a worker, `attack` is ended by the filter.
+  // The filter kills a worker that makes `attack`.
   void ExpectFiltered(const std::function<bool()>& attack, const char* what) {
     const int status = Attack([&] { return attack() ? kSucceeded : kRefused; });
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
         << what << ": wait status " << status;
   }
 
-  void ExpectAllowed(const std::function<bool()>& twin, const char* what) {
-    const int status = Attack([&] { return twin() ? kSucceeded : kRefused; });
+  void ExpectAllowed(const std::function<bool()>& action, const char* what) {
+    const int status = Attack([&] { return action() ? kSucceeded : kRefused; });
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == kSucceeded)
         << what << ": wait status " << status;
   }
 
   const std::string name_ = "hostile_worker_test." + std::to_string(::getpid());
-  // In the worker: its end of the socket that the supervisor, this process, has made.
+  // In the worker: its end of the socket that this process, the supervisor, has created.
   int link_fd_ = -1;
-  // If set: what the worker has as its standard error, as does this process.
+  // If set: the worker's standard error, shared with this process.
   UniqueFd shared_error_;
 
  private:
@@ -138,16 +138,16 @@ class HostileWorkerTest : public ::testing::Test {
   UniqueFd table_;
 };
 
-// A file that is open, and would be longer by what is written to it.
+// Data to write.
 char g_page[4096];
 
 constexpr char kLibrary[] = "/lib64/ld-linux-x86-64.so.2";
 
-TEST_F(HostileWorkerTest, CanNotCutTheLockShort) {
+TEST_F(HostileWorkerTest, CannotTruncateTheLock) {
   AttackEachLockFd([](int fd) { return ::ftruncate(fd, 0) == 0; });
 }
 
-TEST_F(HostileWorkerTest, CanNotCutItByAnotherNumber) {
+TEST_F(HostileWorkerTest, CannotTruncateTheLockByAnotherSystemCall) {
   AttackEachLockFd([](int fd) {
     return ::syscall(SYS_dup3, fd, STDOUT_FILENO, 0) >= 0 && ::ftruncate(STDOUT_FILENO, 0) == 0;
   });
@@ -155,21 +155,21 @@ TEST_F(HostileWorkerTest, CanNotCutItByAnotherNumber) {
     const int low = ::fcntl(fd, F_DUPFD, 0);
     return low >= 0 && ::ftruncate(low, 0) == 0;
   });
-  // The kernel looks at the lower half of the register only.
+  // The kernel reads only the lower half of the register.
   AttackEachLockFd([](int fd) {
     return ::syscall(SYS_ftruncate, std::int64_t{fd} | (std::int64_t{1} << 40), 0) == 0;
   });
 }
 
-// The filter allows every write, because the kernel then answers it from its cache. The child lease
-// and the holder table are open for reading only, and the lock is a FIFO, which nobody reads.
+// The filter allows every write, so that the kernel's cache applies. The child lease and the holder
+// table are open read-only, and the lock is a FIFO that nobody reads.
 TEST_F(HostileWorkerTest, CanWriteToTheLockWithoutAnyEffect) {
   const auto host_lock = HostLock::Open(name_, LockScope::kHost).value();
   int written = 0;
   for (int index = 0; index < 3; ++index) {
     const int status = Attack([&] {
       const int fd = LockFd(index);
-      // As much as it holds.
+      // Until the FIFO is full.
       if (::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) return kRefused;
       const iovec part = {g_page, sizeof g_page};
       bool has_written = ::writev(fd, &part, 1) > 0;
@@ -179,24 +179,24 @@ TEST_F(HostileWorkerTest, CanWriteToTheLockWithoutAnyEffect) {
     });
     ASSERT_TRUE(WIFEXITED(status)) << WTERMSIG(status);
     if (WEXITSTATUS(status) == kSucceeded) ++written;
-    ExpectWholeLock();
+    ExpectLockIntact();
     EXPECT_TRUE(host_lock->Acquire(kKey, {}, Clock::now() + std::chrono::minutes(1), -1));
   }
   EXPECT_EQ(written, 1) << "the FIFO";
 }
 
-TEST_F(HostileWorkerTest, CanNotDeleteTheLock) {
+TEST_F(HostileWorkerTest, CannotDeleteTheLock) {
   if (LandlockAbi() == 0) GTEST_SKIP() << "this kernel has no Landlock";
   for (const LockFile file : kLockFiles) {
     const std::string path = LockFilePath(file, name_, LockScope::kHost);
     ExpectAllowed([&] { return ::unlink(path.c_str()) != 0 && errno == EACCES; }, "unlink");
     ExpectAllowed([&] { return ::unlinkat(AT_FDCWD, path.c_str(), 0) != 0 && errno == EACCES; },
                   "unlinkat");
-    ExpectWholeLock();
+    ExpectLockIntact();
   }
 }
 
-TEST_F(HostileWorkerTest, WritesToWhatIsItsOwn) {
+TEST_F(HostileWorkerTest, CanWriteToItsOwnFiles) {
   ExpectAllowed(
       [] {
         int fds[2] = {-1, -1};
@@ -205,11 +205,10 @@ TEST_F(HostileWorkerTest, WritesToWhatIsItsOwn) {
                ::writev(fds[1], &part, 1) == 1 && ::sendfile(fds[1], kProgramFd, nullptr, 1) == 1;
       },
       "a pipe");
-  // As one that was never opened is to the kernel.
   ExpectAllowed([] { return ::write(-1, g_page, 1) < 0 && errno == EBADF; }, "no descriptor");
 }
 
-TEST_F(HostileWorkerTest, CanNotExecuteWhatTheLockHolds) {
+TEST_F(HostileWorkerTest, CannotExecuteTheLocksContent) {
   AttackEachLockFd([](int fd) {
     return ::mmap(nullptr, 1, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0) != MAP_FAILED;
   });
@@ -217,7 +216,7 @@ TEST_F(HostileWorkerTest, CanNotExecuteWhatTheLockHolds) {
     return ::syscall(SYS_mmap, 0, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE,
                      std::int64_t{fd} | (std::int64_t{1} << 40), 0) != -1;
   });
-  // By another number of the same.
+  // By another descriptor of the same file.
   AttackEachLockFd([](int fd) {
     return ::syscall(SYS_dup3, fd, STDIN_FILENO, 0) == STDIN_FILENO &&
            ::mmap(nullptr, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE, STDIN_FILENO, 0) != MAP_FAILED;
@@ -236,8 +235,8 @@ TEST_F(HostileWorkerTest, CanNotExecuteWhatTheLockHolds) {
       "a library");
 }
 
-TEST_F(HostileWorkerTest, SignalsNobodyElse) {
-  // Whom it could signal by its rights, were it not for the filter.
+TEST_F(HostileWorkerTest, CannotSignalOtherProcesses) {
+  // The worker has the right to signal it; only the filter prevents that.
   const pid_t victim = ::fork();
   if (victim == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -262,8 +261,8 @@ TEST_F(HostileWorkerTest, SignalsNobodyElse) {
   ::waitpid(victim, &status, 0);
 }
 
-// A descriptor of the supervisor, which is whoever has made the socket, could be signalled by.
-TEST_F(HostileWorkerTest, GetsNoDescriptorOfItsSupervisor) {
+// With a pidfd of the supervisor, which created the socket, it could signal the supervisor.
+TEST_F(HostileWorkerTest, CannotGetDescriptorsOfItsSupervisor) {
   constexpr int kPeerPidfd = 77;  // SO_PEERPIDFD, Linux 6.5
   const auto ask = [&](std::int64_t option) {
     int answer[3] = {};
@@ -278,14 +277,14 @@ TEST_F(HostileWorkerTest, GetsNoDescriptorOfItsSupervisor) {
   ExpectFiltered([&] { return ::syscall(SYS_pidfd_getfd, link_fd_, 0, 0) >= 0; }, "pidfd_getfd");
 }
 
-TEST_F(HostileWorkerTest, JoinsNoGroupOfOthers) {
+TEST_F(HostileWorkerTest, CannotJoinOtherProcessGroups) {
   const pid_t group = ::getpgrp();
   ExpectFiltered([&] { return ::setpgid(0, group) == 0; }, "setpgid to the supervisor's");
   ExpectFiltered([&] { return ::setpgid(::getpid(), 0) == 0; }, "setpgid by number");
   ExpectAllowed([] { return ::setpgid(0, 0) == 0; }, "a group of its own");
 }
 
-TEST_F(HostileWorkerTest, ReachesIntoNoOtherProcess) {
+TEST_F(HostileWorkerTest, CannotAccessOtherProcesses) {
   const pid_t supervisor = ::getpid();
   const std::string memory = "/proc/" + std::to_string(supervisor) + "/mem";
   ExpectAllowed([&] { return ::open(memory.c_str(), O_RDONLY) < 0 && errno == EACCES; },
@@ -311,7 +310,7 @@ TEST_F(HostileWorkerTest, ReachesIntoNoOtherProcess) {
       "its own limits");
 }
 
-TEST_F(HostileWorkerTest, StartsAndServesNothing) {
+TEST_F(HostileWorkerTest, CannotStartProcessesOrListen) {
   ExpectFiltered(
       [] {
         char* const argv[] = {g_page, nullptr};
@@ -323,8 +322,8 @@ TEST_F(HostileWorkerTest, StartsAndServesNothing) {
   ExpectAllowed([] { return ::socket(AF_INET, SOCK_STREAM, 0) >= 0; }, "a socket");
 }
 
-// Under a service manager standard error is a socket, which all that is logged goes through.
-TEST_F(HostileWorkerTest, LeavesTheLogOfOthersAlone) {
+// Under a service manager, standard error is a socket that carries the whole log.
+TEST_F(HostileWorkerTest, CannotShutDownASharedLogSocket) {
   int fds[2] = {-1, -1};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
   const UniqueFd reader(fds[0]);
@@ -346,7 +345,7 @@ TEST_F(HostileWorkerTest, LeavesTheLogOfOthersAlone) {
         return ::connect(STDERR_FILENO, &nobody, sizeof nobody) == 0;
       },
       "connect to nobody");
-  // By another number of the same.
+  // By another descriptor of the same file.
   ExpectFiltered(
       [] {
         return ::syscall(SYS_dup3, STDERR_FILENO, STDOUT_FILENO, 0) == STDOUT_FILENO &&
@@ -366,7 +365,7 @@ TEST_F(HostileWorkerTest, LeavesTheLogOfOthersAlone) {
       "a socket of its own");
 }
 
-TEST_F(HostileWorkerTest, LeavesTheFileOfTheLogAlone) {
+TEST_F(HostileWorkerTest, CannotChangeTheLogFile) {
   char path[] = "/tmp/hostile_worker_test.XXXXXX";
   shared_error_.Reset(::mkstemp(path));
   ASSERT_TRUE(shared_error_);
@@ -379,7 +378,7 @@ TEST_F(HostileWorkerTest, LeavesTheFileOfTheLogAlone) {
                 "lseek of its own");
 }
 
-// Its harmless twin: what the filter does grant.
+// The counterpart: what the filter allows.
 TEST_F(HostileWorkerTest, CanStillWork) {
   ExpectAllowed([] { return ::syscall(SYS_getpid) > 0; }, "getpid");
 }

@@ -40,7 +40,7 @@ class Iperf3HabitsTest : public ConfinedIperf3Test {
   Iperf3HabitsTest() : ConfinedIperf3Test("habits_iperf3") {}
 };
 
-TEST_P(Iperf3HabitsTest, AreAnsweredWithoutBeingGranted) {
+TEST_P(Iperf3HabitsTest, FailWithAnErrorInsteadOfASignal) {
   ASSERT_EQ(ready_.error, "");
   ExpectEach(kHabits);
 }
@@ -88,7 +88,7 @@ TEST_P(OriginIperf3Test, FindsItsLibrary) {
   job.id = 1;
   job.address = ParseIpAddress("127.0.0.1").value();
   job.test.period_seconds = 1;
-  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
   job.times = BuildJobTimes(job.test, deadline, deadline);
   const JobEnd result = worker.Run(job);
   EXPECT_TRUE(result.Succeeded()) << result.detail();

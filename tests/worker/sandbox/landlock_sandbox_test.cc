@@ -40,7 +40,7 @@ class LandlockTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  // The errno of `attempt` in a process under the rules; 0: it succeeded.
+  // The errno of `attempt` in a process under the rules; 0 if it succeeded.
   int Under(const std::function<bool()>& attempt) const {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -75,7 +75,7 @@ class LandlockTest : public ::testing::Test {
   }
 };
 
-TEST_F(LandlockTest, ReadsWhatARuleNamesOnly) {
+TEST_F(LandlockTest, ReadsOnlyFilesWithARule) {
   EXPECT_EQ(Open("read/file", O_RDONLY), 0);
   EXPECT_EQ(Open("program", O_RDONLY), 0);
   EXPECT_EQ(Open("other/file", O_RDONLY), EACCES);
@@ -83,7 +83,7 @@ TEST_F(LandlockTest, ReadsWhatARuleNamesOnly) {
   EXPECT_EQ(Under([] { return ::open("/proc/self/mem", O_RDONLY) >= 0; }), EACCES);
 }
 
-TEST_F(LandlockTest, WritesTemporaryFilesOnly) {
+TEST_F(LandlockTest, WritesOnlyTemporaryFiles) {
   EXPECT_EQ(Open("temporary/file", O_RDWR), 0);
   EXPECT_EQ(Open("temporary/new", O_RDWR | O_CREAT | O_EXCL), 0);
   EXPECT_EQ(Open("read/file", O_WRONLY), EACCES);
@@ -92,7 +92,7 @@ TEST_F(LandlockTest, WritesTemporaryFilesOnly) {
   EXPECT_EQ(Open("other/new", O_RDWR | O_CREAT | O_EXCL), EACCES);
 }
 
-TEST_F(LandlockTest, RemovesTemporaryFilesAndTheirDirectoryOnly) {
+TEST_F(LandlockTest, RemovesOnlyTemporaryFilesAndTheirDirectory) {
   const auto unlink = [this](const char* name, int flags) {
     return Under([&] { return ::unlinkat(AT_FDCWD, (root_ / name).c_str(), flags) == 0; });
   };
@@ -103,7 +103,7 @@ TEST_F(LandlockTest, RemovesTemporaryFilesAndTheirDirectoryOnly) {
   EXPECT_EQ(unlink("temporary", AT_REMOVEDIR), EACCES);
 }
 
-TEST_F(LandlockTest, CreatesNothingButFiles) {
+TEST_F(LandlockTest, CreatesOnlyRegularFiles) {
   const std::string path = root_ / "temporary/new";
   EXPECT_EQ(Under([&] { return ::mkdir(path.c_str(), 0700) == 0; }), EACCES);
   EXPECT_EQ(Under([&] { return ::symlink("/", path.c_str()) == 0; }), EACCES);
@@ -115,7 +115,7 @@ TEST_F(LandlockTest, CreatesNothingButFiles) {
             0);
 }
 
-TEST_F(LandlockTest, TruncatesTemporaryFilesOnly) {
+TEST_F(LandlockTest, TruncatesOnlyTemporaryFiles) {
   if (LandlockAbi() < 3) GTEST_SKIP() << "this kernel has no rule for it";
   const auto truncate = [this](const char* name) {
     return Under([&] { return ::truncate((root_ / name).c_str(), 0) == 0; });
@@ -136,14 +136,14 @@ TEST_F(LandlockTest, ExecutesNothingWithoutARule) {
   EXPECT_EQ(execute(root_ / "read/program"), EACCES);
 }
 
-TEST_F(LandlockTest, SignalsNobodyOutside) {
+TEST_F(LandlockTest, CannotSignalProcessesOutside) {
   if (LandlockAbi() < 6) GTEST_SKIP() << "this kernel has no rule for it";
   const pid_t outside = ::getpid();
   EXPECT_EQ(Under([&] { return ::kill(outside, 0) == 0; }), EPERM);
   EXPECT_EQ(Under([] { return ::kill(::getpid(), 0) == 0; }), 0);
 }
 
-TEST_F(LandlockTest, ConnectsToNoAbstractSocketOutside) {
+TEST_F(LandlockTest, CannotConnectToAbstractSocketsOutside) {
   if (LandlockAbi() < 6) GTEST_SKIP() << "this kernel has no rule for it";
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -204,7 +204,7 @@ class LandlockPortsTest : public ::testing::Test {
   std::uint16_t ports_[2] = {};
 };
 
-TEST_F(LandlockPortsTest, ConnectToOnePortOnly) {
+TEST_F(LandlockPortsTest, ConnectToOnlyOnePort) {
   EXPECT_EQ(Under(ports_[0], false, ::connect, ports_[0]), 0);
   EXPECT_EQ(Under(ports_[0], false, ::connect, ports_[1]), EACCES);
   EXPECT_EQ(Under(ports_[0], true, ::connect, ports_[1]), EACCES);
@@ -214,7 +214,7 @@ TEST_F(LandlockPortsTest, ConnectNowhereWithoutAPort) {
   EXPECT_EQ(Under(0, false, ::connect, ports_[0]), EACCES);
 }
 
-TEST_F(LandlockPortsTest, BindOnlyIfThatIsRequested) {
+TEST_F(LandlockPortsTest, BindOnlyIfRequested) {
   EXPECT_EQ(Under(ports_[0], false, ::bind, 0), EACCES);
   EXPECT_EQ(Under(ports_[0], true, ::bind, 0), 0);
 }

@@ -52,7 +52,7 @@ class Server {
   void WaitUntilItListens() const {
     char wanted[32];
     std::snprintf(wanted, sizeof wanted, ":%04X 00000000", port_);
-    const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+    const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
     while (Clock::now() < deadline) {
       const UniqueFd table(::open("/proc/net/tcp6", O_RDONLY | O_CLOEXEC));
       std::string text;
@@ -122,7 +122,7 @@ TEST_P(RealIperf3Test, MeasuresWithEveryLayerRequired) {
   job.port = server.port();
   job.test = GetParam().test;
   job.test.period_seconds = 1;
-  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
   job.times = BuildJobTimes(job.test, deadline, deadline);
   const JobEnd result = worker.Run(job);
   ASSERT_TRUE(result.Succeeded()) << (result.Succeeded() ? "" : Name(result.reason())) << ": "

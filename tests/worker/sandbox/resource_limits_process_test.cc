@@ -7,7 +7,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// A user that nobody else has, so that the number is known.
+// An unused user, so that its number of tasks is known.
 constexpr uid_t kUser = 60399;
 
 TEST(ResourceLimitsTest, CountsTheTasksOfItsUser) {
@@ -29,7 +29,7 @@ TEST(ResourceLimitsTest, CountsTheTasksOfItsUser) {
   EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
-TEST(ResourceLimitsTest, CountsNoneWhereTheKernelLimitsNothing) {
+TEST(ResourceLimitsTest, CountsNoneIfTheKernelSetsNoLimit) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, whose tasks are not limited";
   EXPECT_EQ(TasksOfOwnUser(), 0U);
 }

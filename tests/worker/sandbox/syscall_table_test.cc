@@ -25,7 +25,7 @@ void ForEachRow(Visit visit) {
   }
 }
 
-TEST(SyscallTableTest, IsSortedAndNamesNoCallTwice) {
+TEST(SyscallTableTest, IsSortedWithoutDuplicates) {
   std::set<std::string_view> seen;
   std::string_view last_group;
   for (const SyscallGroup& group : SyscallGroups()) {
@@ -41,7 +41,7 @@ TEST(SyscallTableTest, IsSortedAndNamesNoCallTwice) {
   }
 }
 
-// A misspelt name would silently have no rule.
+// A misspelled name would silently have no rule.
 TEST(SyscallTableTest, NamesCallsThatExist) {
   ForEachRow([](const SyscallRow& row) {
     EXPECT_GE(::seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, row.name), 0) << row.name;
@@ -59,7 +59,7 @@ TEST(SyscallTableTest, AllowsIperf3NothingThatTheWorkerIsDenied) {
 }
 
 // With a condition the kernel would run both filters for each block of data.
-TEST(SyscallTableTest, HasNoConditionForTheDataPath) {
+TEST(SyscallTableTest, AllowsTheDataPathUnconditionally) {
   std::set<std::string_view> found;
   ForEachRow([&](const SyscallRow& row) {
     for (const std::string_view name : kDataPathCalls) {
@@ -82,7 +82,7 @@ TEST(SyscallTableTest, EveryFilterCanBeBuilt) {
 
 // No mapping that grows down from the lowest address that the filters allow can reach the page of
 // the exec path.
-TEST(SyscallTableTest, TheExecPathIsOutOfReachOfStacks) {
+TEST(SyscallTableTest, StacksCannotReachTheExecPath) {
   constexpr std::uint64_t kStackGuardGap = std::uint64_t{256} * 4096;
   EXPECT_LT(kExecPathAddress + 4096 + kThreadStackBytes + kStackGuardGap, kLowestMapAddress);
 }

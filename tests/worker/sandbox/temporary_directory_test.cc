@@ -22,21 +22,21 @@ class TemporaryDirectoryTest : public ::testing::Test {
   }
   ~TemporaryDirectoryTest() override { std::filesystem::remove_all(parent_); }
 
-  std::filesystem::path MakeFolder(const char* name) const {
-    std::filesystem::path folder = parent_ / name;
-    std::filesystem::create_directory(folder);
-    for (const char* file : {"a", "b", "c"}) std::ofstream(folder / file) << "x";
-    return folder;
+  std::filesystem::path MakeDirectory(const char* name) const {
+    std::filesystem::path directory = parent_ / name;
+    std::filesystem::create_directory(directory);
+    for (const char* file : {"a", "b", "c"}) std::ofstream(directory / file) << "x";
+    return directory;
   }
 
   std::filesystem::path parent_;
   Directory directory_;
 };
 
-TEST_F(TemporaryDirectoryTest, RemovesFoldersThatNobodyUses) {
-  const auto abandoned = MakeFolder("iperf3_exporter.0");
-  const auto used = MakeFolder("iperf3_exporter.1");
-  const auto foreign = MakeFolder("other");
+TEST_F(TemporaryDirectoryTest, RemovesUnusedDirectories) {
+  const auto abandoned = MakeDirectory("iperf3_exporter.0");
+  const auto used = MakeDirectory("iperf3_exporter.1");
+  const auto foreign = MakeDirectory("other");
   const UniqueFd user(::open(used.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   ASSERT_EQ(::flock(user.get(), LOCK_EX), 0);
   RemoveAbandonedDirectories(parent_.c_str(), Deadline::max());
@@ -45,21 +45,20 @@ TEST_F(TemporaryDirectoryTest, RemovesFoldersThatNobodyUses) {
   EXPECT_TRUE(std::filesystem::exists(foreign / "a"));
 }
 
-// However much there is.
-TEST_F(TemporaryDirectoryTest, RemovesNothingWhenTheTimeForItIsOver) {
-  const auto abandoned = MakeFolder("iperf3_exporter.0");
+TEST_F(TemporaryDirectoryTest, RemovesNothingAfterTheDeadline) {
+  const auto abandoned = MakeDirectory("iperf3_exporter.0");
   RemoveAbandonedDirectories(parent_.c_str(), Clock::now());
   EXPECT_TRUE(std::filesystem::exists(abandoned / "a"));
 }
 
-TEST_F(TemporaryDirectoryTest, ExceedsQuotaWithOneFileAboveTheMost) {
+TEST_F(TemporaryDirectoryTest, ExceedsQuotaWithOneFileAboveTheMaximum) {
   for (unsigned i = 0; i < kMaxFiles; ++i) std::ofstream(parent_ / std::to_string(i)) << "";
   EXPECT_FALSE(ExceedsQuota(directory_.get()));
   std::ofstream(parent_ / "more") << "";
   EXPECT_TRUE(ExceedsQuota(directory_.get()));
 }
 
-TEST_F(TemporaryDirectoryTest, ExceedsQuotaByWhatItsFilesTakeNotByTheirLength) {
+TEST_F(TemporaryDirectoryTest, QuotaCountsAllocatedBytesNotLength) {
   const auto path = parent_ / "file";
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::ftruncate(file.get(), off_t{1} << 34), 0);

@@ -40,7 +40,7 @@ class WorkerSandboxTest : public ConfinedIperf3Test {
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
       EXPECT_EQ(Status(pid, set), none) << set;
     }
-    // The bounds of a user who may make no namespaces (in a chroot, say) are not his to set.
+    // A user who may not create namespaces (in a chroot, say) can't change the bounding set.
     if (GetParam().user == 0 || HasOwnMount()) {
       EXPECT_EQ(Status(pid, "CapBnd"), none);
     }
@@ -53,8 +53,8 @@ class WorkerSandboxTest : public ConfinedIperf3Test {
     EXPECT_EQ(Status(pid, "Groups"), "");
   }
 
-  static void ExpectLimit(pid_t pid, const char* name, rlim_t most, const char* unit) {
-    const std::string text = std::to_string(most);
+  static void ExpectLimit(pid_t pid, const char* name, rlim_t max, const char* unit) {
+    const std::string text = std::to_string(max);
     EXPECT_EQ(LineOf(ProcPath(pid, "limits"), name), text + ' ' + text + ' ' + unit) << name;
   }
 };
@@ -76,7 +76,7 @@ TEST_P(WorkerSandboxTest, ReportsEachOfferedLayerAsEnabled) {
 
 TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
   ASSERT_EQ(ready_.error, "");
-  if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
+  if (!CanInspectWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
   const pid_t worker = worker_.pid();
   const Job job = MakeJob("wait");
   worker_.Send(job);
@@ -97,11 +97,11 @@ TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
     ExpectLimit(iperf3, "Max processes", kTasks, "processes");
   }
   EXPECT_NE(LineOf(ProcPath(iperf3, "limits"), "Max cpu time").find("seconds"), std::string::npos);
-  // Of a process that can't be dumped the files in /proc are root's.
+  // The files in /proc of a process that is not dumpable belong to root.
   struct stat info = {};
   EXPECT_EQ(::stat(ProcPath(worker, "fd").c_str(), &info), 0);
   EXPECT_EQ(info.st_uid, 0U);
-  // Of the worker's descriptors iperf3 has the tenant's, and its temporary file system's.
+  // Of the worker's descriptors iperf3 has only the lease and its temporary file system.
   EXPECT_LE(std::distance(std::filesystem::directory_iterator(ProcPath(iperf3, "fd")), {}), 5);
   EXPECT_EQ(std::filesystem::file_size(ProcPath(worker, "environ")), 0U);
   worker_.Send(wire::Cancel{});
@@ -111,12 +111,12 @@ TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
 INSTANTIATE_TEST_SUITE_P(Starts, WorkerSandboxTest, ::testing::ValuesIn(Starts()),
                          [](const auto& start) { return std::string(start.param.name); });
 
-// The worker's own files are not limited then, so that nothing of this limit is inherited.
+// The worker's own files are not limited then, so iperf3 inherits no such limit.
 class LogInFileTest : public WorkerSandboxTest {};
 
-TEST_P(LogInFileTest, LimitsIperf3sFilesOnly) {
+TEST_P(LogInFileTest, LimitsOnlyFilesOfIperf3) {
   ASSERT_EQ(ready_.error, "");
-  if (!MayLookIntoWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
+  if (!CanInspectWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
   const Job job = MakeJob("wait");
   worker_.Send(job);
   const pid_t iperf3 = FindIperf3();
@@ -156,7 +156,7 @@ class RefusedLayerTest : public ::testing::TestWithParam<RefusedCall> {
   }
 };
 
-TEST_P(RefusedLayerTest, IsAnErrorWhereAllAreRequired) {
+TEST_P(RefusedLayerTest, IsAnErrorIfLayersAreRequired) {
   WorkerUnderTest worker(Prefix());
   const SetUpAnswer ready = worker.Configure(Config(SandboxMode::kRequire));
   const std::string expected =
@@ -166,7 +166,7 @@ TEST_P(RefusedLayerTest, IsAnErrorWhereAllAreRequired) {
   EXPECT_NE(worker.WaitForExit(), 0);
 }
 
-TEST_P(RefusedLayerTest, IsMissingWhereAsMuchAsCanBeHadIsEnough) {
+TEST_P(RefusedLayerTest, IsMissingWithBestEffort) {
   WorkerUnderTest worker(Prefix());
   const SetUpAnswer ready = worker.Configure(Config(SandboxMode::kBestEffort));
   EXPECT_EQ(ready.error, "");
@@ -175,7 +175,7 @@ TEST_P(RefusedLayerTest, IsMissingWhereAsMuchAsCanBeHadIsEnough) {
   job.id = 1;
   job.address = ParseIpAddress("127.0.0.1").value();
   job.test.period_seconds = 1;
-  const Deadline deadline = Clock::now() + WorkerUnderTest::kPatience;
+  const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
   job.times = BuildJobTimes(job.test, deadline, deadline);
   const JobEnd result = worker.Run(job);
   EXPECT_TRUE(result.Succeeded()) << result.detail();
