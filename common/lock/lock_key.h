@@ -10,7 +10,7 @@ namespace iperf3_exporter {
 
 inline constexpr std::size_t kMaxLockNameBytes = 64;
 
-// One test at a time on this host, per source address and device, or per target and port.
+// One test at a time on this host, per source address, or per target and port.
 enum class LockScope : std::uint8_t { kHost, kBind, kTarget, kNone };
 
 // As in --lock.scope.

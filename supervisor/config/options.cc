@@ -199,7 +199,7 @@ constexpr FlagRow kFlags[] = {
      "Maximum number of waiting probes; beyond it the response is 503.",
      ReadCount<0, 100'000, &Options::max_queued>},
     {"Lock", "lock.scope", kValue, "host",
-     "host: one test at a time; bind: one per source address or device; target: one per target and "
+     "host: one test at a time; bind: one per source address; target: one per target and "
      "port; none: no lock.",
      ReadChoice<kLockScopeNames, &Options::lock_scope>},
     {"Lock", "lock.name", kValue, "iperf3_exporter",
