@@ -23,7 +23,7 @@ using std::chrono::seconds;
 
 // How long running probes may continue after SIGTERM.
 constexpr seconds kDrainLimit{30};
-// How long the last answers may take to reach their scrapers.
+// The time limit for the last answers to reach their scrapers.
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
 
@@ -42,7 +42,7 @@ void LimitThreadStacks() {
 // Listeners, the loop, the lock and files, with a margin; a socket for each name lookup; a socket
 // and a pidfd for each worker.
 std::size_t OwnDescriptors(const Options& options) {
-  return 100 + kMaxResolverThreads + 2 * options.worker_count;
+  return 100 + kMaxResolverThreads + std::size_t{2} * options.worker_count;
 }
 
 WorkerPool::Settings PoolSettings(const Options& options) {
@@ -130,7 +130,7 @@ Status Exporter::Start() {
       return status;
   }
   if (Status status = AwaitWorker(); !status) return status;
-  if (state_ == LifecycleState::kDraining) return {};  // stopped before it had started
+  if (state_ == LifecycleState::kDraining) return {};  // stopped while it was starting
   if (Status status = Listen(); !status) return status;
   BecomeReady();
   return {};

@@ -34,7 +34,7 @@ void ServiceManager::NotifyReady() {
 void ServiceManager::NotifyReloading() {
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch());
-  // MONOTONIC_USEC is asked for by Type=notify-reload (systemd 253).
+  // Type=notify-reload needs MONOTONIC_USEC (systemd 253).
   ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, static_cast<std::int64_t>(now.count()));
 }
 

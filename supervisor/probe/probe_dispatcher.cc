@@ -135,7 +135,7 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   std::vector<TargetPath> paths = BuildPaths(*resolved);
   if (paths.empty()) {
     AnswerFailed(
-        probe, {FailureReason::kUnreachable, "the target has no address of the family asked for"});
+        probe, {FailureReason::kUnreachable, "the target has no address of the requested family"});
     return;
   }
   probe.progress.SetPaths(std::move(paths));
@@ -225,7 +225,8 @@ void ProbeDispatcher::OnDeadline(Probe& probe) {
   if (probe.state == State::kAtLock && earlier) {
     AnswerFailed(probe, *earlier);
   } else {
-    AnswerFailed(probe, {FailureReason::kDeadline, "the worker had not answered at the deadline"});
+    AnswerFailed(probe,
+                 {FailureReason::kDeadline, "the worker did not answer before the deadline"});
   }
 }
 

@@ -203,7 +203,6 @@ TEST_F(ProbeDispatcherTest, ACancelledTestCountsUntilItsWorkerHasEndedIt) {
   EXPECT_FALSE(IsAnswered(id));
 }
 
-// FAULTS B3.
 TEST_F(ProbeDispatcherTest, AStoppedWorkerDoesNotDelayTheAnswer) {
   StartWith("good");
   const auto workers = Workers();
