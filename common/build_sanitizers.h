@@ -1,6 +1,6 @@
-// Whether this is a build with a sanitizer. Its runtime needs terabytes of address space, system
-// calls that our filters do not allow, and a helper that traces the process when it ends. Such a
-// build therefore reports those layers as not offered. It is for tests and is never shipped.
+// Whether this build has a sanitizer. The sanitizer's runtime needs terabytes of address space,
+// system calls that our filters deny, and a tracer at exit, so such a build reports those layers as
+// not offered. It is for tests and is never shipped.
 #pragma once
 
 namespace iperf3_exporter {

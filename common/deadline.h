@@ -1,6 +1,5 @@
-// Time inside the program: monotonic, passed down as a value. CLOCK_MONOTONIC is
-// one clock for all processes of a host, so a Deadline may cross a process
-// boundary as nanoseconds.
+// Monotonic deadlines, passed down as values. All processes of a host share CLOCK_MONOTONIC, so a
+// Deadline may be sent to another process as nanoseconds.
 #pragma once
 
 #include <algorithm>
@@ -17,13 +16,13 @@ using Deadline = Clock::time_point;
                   std::chrono::nanoseconds(deadline - Clock::now()));
 }
 
-// In seconds, as metrics and JSON have it.
+// In seconds, for metrics and JSON.
 [[nodiscard]] inline double ToSeconds(std::chrono::nanoseconds duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-// For poll(2) and epoll_wait(2): rounded up, so that a wait never ends early;
-// 0 when the deadline has passed.
+// The timeout for poll(2) and epoll_wait(2): rounded up so that a wait never ends early, 0 after
+// the deadline.
 [[nodiscard]] inline int PollMilliseconds(Deadline deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(TimeLeft(deadline)).count();
   return static_cast<int>(std::min<long long>(left, INT_MAX));

@@ -1,5 +1,5 @@
-// Errors of our own making (a call failed, a value is not acceptable). Why a
-// measurement failed is another type: see failure_reason.h.
+// Errors of the exporter itself: a call failed or a value is invalid. Why a measurement failed is
+// another type: see failure_reason.h.
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ using Status = tl::expected<void, Error>;
   return tl::unexpected<Error>(Error{std::move(message)});
 }
 
-// "what: No such file or directory" for `error_number` (an errno value). The
-// only place where errno becomes text.
+// "what: No such file or directory" for `error_number`, an errno value. The only place where errno
+// becomes text.
 [[nodiscard]] std::string ErrnoText(std::string_view what, int error_number);
 
 // An Error made from the calling thread's errno.

@@ -13,7 +13,7 @@ namespace {
 
 using Nanoseconds = std::uint64_t;
 
-// As in Go the magnitude may be 2^63, so that the smallest int64 can be written.
+// 2^63 as in Go, so that the minimum of int64 can be parsed.
 constexpr Nanoseconds kMaxMagnitude = Nanoseconds{1} << 63;
 
 struct Unit {
@@ -74,7 +74,7 @@ std::optional<Nanoseconds> ParseMagnitude(std::string_view text) {
   return sum;
 }
 
-// `value` divided by `unit`, as a decimal without trailing zeros.
+// `value` / `unit` as a decimal without trailing zeros.
 std::string FormatFraction(Nanoseconds value, Nanoseconds unit) {
   std::string text = std::to_string(value / unit);
   const Nanoseconds rest = value % unit;
@@ -107,7 +107,7 @@ Result<std::chrono::nanoseconds> ParseGoDuration(std::string_view text) {
   if (!magnitude || (*magnitude == kMaxMagnitude && !negative)) {
     return MakeError("not a duration such as 300ms, 1.5s or 1m30s");
   }
-  // Negated while unsigned: the smallest int64 has no positive counterpart.
+  // Negated as unsigned: the minimum of int64 has no positive counterpart.
   return std::chrono::nanoseconds(
       static_cast<std::int64_t>(negative ? 0 - *magnitude : *magnitude));
 }

@@ -11,7 +11,7 @@ namespace iperf3_exporter {
 
 // time.ParseDuration: an optional sign, then decimals with a unit each, such as `300ms`,
 // `1.5s`, `1m30s`; units ns, us, µs (either code point), ms, s, m, h. `0` alone needs no unit.
-// Fails on anything else and beyond 64 bits of nanoseconds. Pure.
+// Anything else is an error, as is a duration that exceeds 64 bits of nanoseconds. Pure.
 [[nodiscard]] Result<std::chrono::nanoseconds> ParseGoDuration(std::string_view text);
 
 // Duration.String: "1m30s", "1.5s", "300ms", "0s". Pure.

@@ -20,7 +20,7 @@ namespace {
 std::atomic<LogLevel> min_level{LogLevel::kInfo};
 std::atomic<LogFormat> line_format{LogFormat::kLogfmt};
 
-// The entry that Log is writing. The sink finds it here while glog carries the message.
+// The entry that Log is writing, for the sink: glog passes on the message alone.
 struct Entry {
   LogLevel level;
   std::initializer_list<LogField> fields;
@@ -56,8 +56,8 @@ class Line {
     }
   }
 
-  // One write(2), so that lines of several processes on one pipe stay whole. What can't be
-  // written is lost: there is no other place to report it.
+  // One write(2), so that lines of several processes on one pipe are not mixed. A failure cannot be
+  // reported anywhere.
   void Write() {
     text_ += json_ ? "}\n" : "\n";
     std::string_view rest = text_;
@@ -93,7 +93,7 @@ class StderrSink : public google::LogSink {
     line.Add("level",
              kLogLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))],
              true);
-    // A library's own line names its source: the text alone is rarely enough.
+    // A line of a library names its source, because the text alone is rarely enough.
     if (!entry) {
       line.Add("caller", std::string(base_filename) + ':' + std::to_string(line_number), true);
     }
@@ -118,7 +118,7 @@ LogField::LogField(std::string_view field_key, double number)
 void InitLogging(const char* program, LogLevel level, LogFormat format) {
   min_level = level;
   line_format = format;
-  static StderrSink* sink = nullptr;  // never freed: a library may log while the process ends
+  static StderrSink* sink = nullptr;  // never freed: a library may log at exit
   if (sink != nullptr) return;
   // Overrides GLOG_* variables: no files, no second copy on stderr, nothing dropped.
   FLAGS_logtostderr = false;
@@ -131,8 +131,8 @@ void InitLogging(const char* program, LogLevel level, LogFormat format) {
   }
   sink = new StderrSink;
   google::AddLogSink(sink);
-  // glog computes the local time of each line; the first time it reads /etc/localtime, which a
-  // sandbox does not allow.
+  // glog computes the local time of each line and first reads /etc/localtime, which a sandbox
+  // denies.
   ::tzset();
 }
 

@@ -1,10 +1,10 @@
-// The log of both programs: one line per entry on stderr, nothing in files. glog carries the
-// entries to a single sink, so that a failed CHECK of a library is written in the same form.
+// The log of both programs: one line per entry on stderr, no files. glog passes the entries to a
+// single sink, so that a failed CHECK of a library has the same format.
 //
 // An entry is always exactly one line: values are escaped (control bytes, quotes, invalid UTF-8)
-// and cut when they are long. Writing needs only write(2) on descriptor 2, clock_gettime(2) and
-// gettid(2), so a process may log after it has entered its sandbox if it called InitLogging before.
-// A full pipe on stderr blocks the caller. Not between fork and exec. Thread-safe.
+// and cut if they are long. Logging needs only write(2) on descriptor 2, clock_gettime(2) and
+// gettid(2), so a process that called InitLogging may log inside its sandbox. A full pipe on stderr
+// blocks the caller. Must not be used between fork and exec. Thread-safe.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ inline constexpr std::array<std::string_view, 2> kLogFormatNames = {"logfmt", "j
 // The maximum length of a value and of the message, before escaping; "…" replaces the rest.
 inline constexpr std::size_t kMaxLogValueBytes = 1024;
 
-// One key with its value. A number stays a number in JSON.
+// A key and its value. A number stays a number in JSON.
 struct LogField {
   template <std::convertible_to<std::string_view> Text>
   LogField(std::string_view field_key, const Text& text)

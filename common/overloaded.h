@@ -1,4 +1,4 @@
-// Function objects as one, for std::visit.
+// Combines function objects for std::visit.
 #pragma once
 
 namespace iperf3_exporter {

@@ -1,4 +1,4 @@
-// A program that is going to be executed by its descriptor.
+// Opens a program that is to be executed by descriptor.
 #pragma once
 
 #include <cstddef>
@@ -10,13 +10,13 @@
 
 namespace iperf3_exporter {
 
-// The longest path of a program, as the worker's configuration carries it.
+// The maximum length of a program's path in the worker's configuration.
 inline constexpr std::size_t kMaxPathBytes = 1024;
 
 enum class ProgramError : std::uint8_t {
   kNotReadable,    // errno says why
   kNotExecutable,  // or not a regular file
-  kNotElf,         // a script's interpreter would find the descriptor closed
+  kNotElf,         // a script: its interpreter would find the descriptor closed
 };
 
 // Opens the file at `path` for reading and checks it. Never blocks on a FIFO.

@@ -1,4 +1,4 @@
-// Limits of this process (getrlimit(2)) as both programs set them.
+// Resource limits of this process (setrlimit(2)).
 #pragma once
 
 #include <sys/resource.h>
@@ -7,17 +7,17 @@
 
 namespace iperf3_exporter {
 
-// The limit of a core file in both programs, whose memory holds keys or what a peer sent. Not 0,
-// which is ignored where the kernel pipes core files to a program (core(5)); 1 is honoured there,
-// and a file of one byte is none.
+// The limit of core files for both programs, whose memory holds keys or data of a peer. Not 0,
+// because the kernel ignores 0 if it pipes core files to a program (core(5)). It honours 1, and one
+// byte is of no use.
 inline constexpr rlim_t kCoreBytes = 1;
 
-// Raises the soft limit to the hard one, which it returns. The soft limit of descriptors is 1024 on
-// most systems.
+// Raises the soft limit to the hard limit, and returns that. On most systems the soft limit of
+// descriptors is 1024.
 [[nodiscard]] Result<rlim_t> RaiseToHardLimit(int resource);
 
-// Sets soft and hard limit to `max`, or both to the hard limit where that is lower. False if the
-// kernel refuses.
+// Sets the soft and the hard limit to `max`, or to the present hard limit if that is lower. Returns
+// false if a system call fails.
 [[nodiscard]] bool LowerResourceLimit(int resource, rlim_t max);
 
 }  // namespace iperf3_exporter

@@ -1,5 +1,4 @@
-// ASCII text: classes of characters, comparison, and the small formats that several rooms read.
-// Independent of the locale. Pure.
+// ASCII text: character classes, comparison and small parsers, independent of the locale. Pure.
 #pragma once
 
 #include <cstdint>
@@ -29,31 +28,31 @@ namespace iperf3_exporter {
 
 [[nodiscard]] std::string ToLower(std::string_view text);
 
-// With `?` in place of each character that is not printable.
+// Replaces each character that is not printable with `?`.
 [[nodiscard]] std::string ToPrintable(std::string_view text);
 
 [[nodiscard]] bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 
-// Whether each character is a letter, a digit or one of `also`. True for an empty text.
+// Whether all characters are letters, digits or in `also`. True for an empty text.
 [[nodiscard]] bool HasOnlyAlnumOr(std::string_view text, std::string_view also);
 
 // Without leading and trailing spaces and tabs.
 [[nodiscard]] std::string_view Trim(std::string_view text);
 
-// Returns what stands before the first `separator`, trimmed, and removes it and the separator from
-// `rest`. Without a separator that is all of `rest`.
+// Removes the text before the first `separator`, and the separator, from `rest`, and returns that
+// text trimmed. Without a separator that is all of `rest`.
 [[nodiscard]] std::string_view TakeUntil(char separator, std::string_view& rest);
 
-// Decimal digits alone: no sign, no space. Absent when the text is anything else or the number is
-// outside of the bounds.
+// Decimal digits only: no sign, no space. Absent if the text is anything else or the number is out
+// of bounds.
 [[nodiscard]] std::optional<std::uint64_t> ParseInteger(std::string_view text,
                                                         std::uint64_t min = 0,
                                                         std::uint64_t max = UINT64_MAX);
 
-// RFC 3986, 2.1. Absent when a `%` is not followed by two hexadecimal digits.
+// RFC 3986, 2.1. Absent if a `%` is not followed by two hexadecimal digits.
 [[nodiscard]] std::optional<std::string> PercentDecode(std::string_view text);
 
-// Joins the elements of any range of texts: "a, b, c".
+// Joins a range of texts: "a, b, c".
 template <typename Range>
 [[nodiscard]] std::string Join(const Range& texts, std::string_view separator) {
   std::string joined;

@@ -1,4 +1,4 @@
-// A file descriptor with one owner. Everywhere else in this program a plain int is borrowed.
+// A file descriptor with one owner. A plain int is a borrowed descriptor.
 #pragma once
 
 #include <unistd.h>
@@ -24,10 +24,10 @@ class UniqueFd {
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] explicit operator bool() const { return fd_ >= 0; }
 
-  // Passes ownership to the caller.
+  // Transfers ownership to the caller.
   [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
 
-  // Closes the present descriptor and owns `fd` instead.
+  // Closes the current descriptor and takes ownership of `fd`.
   void Reset(int fd = -1) {
     const int old = std::exchange(fd_, fd);
     if (old >= 0 && old != fd) ::close(old);

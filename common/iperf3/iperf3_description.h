@@ -1,4 +1,4 @@
-// What a worker found out about the installed iperf3.
+// The installed iperf3, as a worker has inspected it.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace iperf3_exporter {
 
-// Changes when the program's file is replaced or rewritten (stat(2)).
+// Changes if the program's file is replaced or rewritten (stat(2)).
 struct FileIdentity {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;

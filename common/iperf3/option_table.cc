@@ -71,7 +71,7 @@ Bounds BoundsOf(const NumberOption& option, const TestOptions& test) {
   if (option.udp_bounds && test.protocol == Protocol::kUdp) bounds = *option.udp_bounds;
   const auto* member = std::get_if<OptionalNumber>(&option.member);
   if (member != nullptr && *member == &TestOptions::client_port) {
-    bounds.max -= CountStreams(test) - 1;  // each stream takes the next port
+    bounds.max -= CountStreams(test) - 1;  // each stream uses the next port
   }
   return bounds;
 }

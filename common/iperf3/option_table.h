@@ -1,7 +1,6 @@
-// The parameters of /probe, one row each. The rows are used to read a request, to check what the
-// installed iperf3 can do, to carry a test to a worker and to build iperf3's command line. A test
-// compares them with docs/REFERENCE.md. A new option of iperf3 is a member of TestOptions, a row
-// here and its test.
+// The parameters of /probe, one row each. They control how a request is parsed, which options the
+// installed iperf3 must have, how a test is sent to a worker, and iperf3's command line. A test
+// compares them with docs/REFERENCE.md. CONTRIBUTING.md describes how to add an option.
 #pragma once
 
 #include <array>
@@ -16,7 +15,7 @@
 
 namespace iperf3_exporter {
 
-// Both are included.
+// Inclusive.
 struct Bounds {
   std::uint64_t min = 0;
   std::uint64_t max = 0;
@@ -27,7 +26,7 @@ struct FlagOption {
   bool TestOptions::*member;
 };
 
-// A boolean that selects another mode than the default one.
+// A boolean that selects a mode other than the default.
 template <typename Enum>
 struct ModeOption {
   Enum TestOptions::*member;
@@ -45,27 +44,27 @@ struct NumberOption {
   std::variant<std::uint32_t TestOptions::*, std::optional<std::uint64_t> TestOptions::*> member;
   NumberForm form = NumberForm::kInteger;
   Bounds bounds;
-  std::optional<Bounds> udp_bounds = std::nullopt;  // where UDP has others
+  std::optional<Bounds> udp_bounds = std::nullopt;  // if they differ for UDP
 };
 
-// The bitrate, which is a rate and perhaps a burst.
+// A bitrate with an optional burst.
 struct BitrateOption {};
 
-// A name that the kernel knows, at most kMaxKernelNameBytes.
+// A name known to the kernel, at most kMaxKernelNameBytes.
 struct NameOption {
   std::string TestOptions::*member;
-  std::string_view also;  // beside letters and digits
+  std::string_view also;  // allowed besides letters and digits
   bool lower_case = false;
   std::string_view expected;  // "the name of …"
 };
 
-// A value that the supervisor reads and replaces: names are looked up, and a worker gets addresses.
+// A value that the supervisor parses itself: it resolves names, and workers get addresses.
 struct RequestValue {};
 
 using OptionKind = std::variant<RequestValue, FlagOption, ModeOption<Protocol>,
                                 ModeOption<Direction>, NumberOption, BitrateOption, NameOption>;
 
-// All texts are literals, so `data()` is a C string.
+// All texts are literals, so their `data()` is a C string.
 struct TestOption {
   std::string_view name;
   std::string_view argument;   // iperf3's
@@ -75,8 +74,7 @@ struct TestOption {
   std::string_view alias = {};             // a second name
 };
 
-// The longest name of an interface or a congestion control algorithm.
-inline constexpr std::size_t kMaxKernelNameBytes = 15;        // IFNAMSIZ, TCP_CA_NAME_MAX less NUL
+inline constexpr std::size_t kMaxKernelNameBytes = 15;  // IFNAMSIZ and TCP_CA_NAME_MAX, minus NUL
 inline constexpr std::uint32_t kMaxPeriodSeconds = 86400;     // MAX_TIME of iperf3
 inline constexpr std::uint64_t kMaxOmitSeconds = 60;          // MAX_OMIT_TIME of iperf3 3.12
 inline constexpr std::uint64_t kMaxParallel = 128;            // MAX_STREAMS of iperf3
@@ -97,7 +95,7 @@ inline constexpr std::array kTestOptions = {
     TestOption{"udp_mode", "-u", "", ModeOption<Protocol>{&TestOptions::protocol, Protocol::kUdp}},
     TestOption{"bidirectional", "--bidir", "--bidir",
                ModeOption<Direction>{&TestOptions::direction, Direction::kBidirectional}},
-    // -t and the cut to what fits: BuildIperf3Argv.
+    // BuildIperf3Argv adds -t.
     TestOption{
         "period", "", "",
         NumberOption{&TestOptions::period_seconds, NumberForm::kSeconds, {0, kMaxPeriodSeconds}}},
@@ -143,10 +141,10 @@ inline constexpr std::array kTestOptions = {
                FlagOption{&TestOptions::skip_rx_copy}},
 };
 
-// What the installed iperf3 has, by its help text.
+// The optional features of the installed iperf3, according to its help text.
 struct Iperf3Capabilities {
-  std::bitset<kTestOptions.size()> options;  // by row; only those with a help word
-  // Used without being asked for.
+  std::bitset<kTestOptions.size()> options;  // by row; only rows with a help word
+  // Used whenever they are available.
   bool connect_timeout = false;     // --connect-timeout
   bool udp_counters_64bit = false;  // --udp-counters-64bit
 
@@ -156,17 +154,17 @@ struct Iperf3Capabilities {
 // `option` is a row of kTestOptions.
 [[nodiscard]] bool HasOption(const Iperf3Capabilities& capabilities, const TestOption& option);
 
-// By the options that `iperf3 --help` names. Pure.
+// `text` is the output of `iperf3 --help`. Pure.
 [[nodiscard]] Iperf3Capabilities ParseIperf3Help(std::string_view text);
 
-// Whether `test` differs from the default in that option.
+// Whether the option has a value other than the default in `test`.
 [[nodiscard]] bool IsSet(const TestOption& option, const TestOptions& test);
 
 [[nodiscard]] std::optional<std::uint64_t> GetNumber(const NumberOption& option,
                                                      const TestOptions& test);
 void SetNumber(const NumberOption& option, std::uint64_t value, TestOptions& test);
 
-// The bounds beside the options that stand before this one in the table.
+// The bounds given the options of `test` that precede this one in the table.
 [[nodiscard]] Bounds BoundsOf(const NumberOption& option, const TestOptions& test);
 
 [[nodiscard]] bool IsValidName(const NameOption& option, std::string_view name);

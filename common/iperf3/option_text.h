@@ -10,8 +10,8 @@
 
 namespace iperf3_exporter {
 
-// Sets the option to `text`; an empty text leaves the default. The options that stand before this
-// one in the table must have been read. A number may not be above `max` either. The error says what
+// Sets the option to `text`; an empty text leaves the default. The options that precede this one in
+// the table must have been parsed. `max` is a further upper bound of a number. The error says what
 // is expected: "must be an integer from 1 to 128".
 [[nodiscard]] Status ParseOption(const TestOption& option, std::string_view text, TestOptions& test,
                                  std::uint64_t max = UINT64_MAX);

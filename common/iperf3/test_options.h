@@ -1,4 +1,4 @@
-// The options of one iperf3 run, as typed values.
+// The options of one iperf3 test.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace iperf3_exporter {
 enum class Protocol : std::uint8_t { kTcp, kUdp };
 enum class Direction : std::uint8_t { kUpload, kDownload, kBidirectional };
 
-// iperf3's command line is built from this alone. The bounds are in option_table.h.
+// The only input for iperf3's options. option_table.h has the bounds.
 struct TestOptions {
   Protocol protocol = Protocol::kTcp;
   Direction direction = Direction::kUpload;
@@ -21,7 +21,7 @@ struct TestOptions {
   std::uint32_t parallel = 1;
   std::uint32_t omit_seconds = 0;
   std::optional<std::uint64_t> bytes;                    // ends after that many instead
-  std::optional<std::uint64_t> bitrate_bits_per_second;  // 0 means unlimited; absent: iperf3's own
+  std::optional<std::uint64_t> bitrate_bits_per_second;  // 0: unlimited; absent: iperf3's default
   std::optional<std::uint64_t> burst_packets;
   std::optional<std::uint64_t> window_bytes;
   std::optional<std::uint64_t> mss_bytes;
@@ -30,7 +30,7 @@ struct TestOptions {
   std::optional<std::uint64_t> client_port;
   std::optional<IpAddress> bind_address;
   std::string bind_device;  // interface name; empty: none
-  std::string congestion;   // algorithm; empty: the system's
+  std::string congestion;   // algorithm; empty: the system's default
   bool no_delay = false;
   bool zerocopy = false;
   bool mptcp = false;
@@ -41,10 +41,10 @@ struct TestOptions {
   bool operator==(const TestOptions&) const = default;
 };
 
-// Of the installed iperf3.
+// Of the installed iperf3's version.
 inline constexpr std::size_t kMaxVersionTextBytes = 64;
 
-// Streams of both directions together.
+// The streams of both directions.
 [[nodiscard]] constexpr std::uint32_t CountStreams(const TestOptions& test) {
   return test.parallel * (test.direction == Direction::kBidirectional ? 2 : 1);
 }

@@ -1,5 +1,5 @@
-// The host of a request: an address or a name, parsed once. Nothing is looked up but the interface
-// that a zone names.
+// The host of a request: an address or a name. No name is resolved; only the interface of a zone is
+// looked up.
 #pragma once
 
 #include <cstddef>
@@ -12,15 +12,15 @@
 
 namespace iperf3_exporter {
 
-// RFC 1035: the longest host name.
+// The maximum length of a host name (RFC 1035).
 inline constexpr std::size_t kMaxTargetBytes = 253;
 
 enum class HostKind : std::uint8_t { kName, kV4, kV6 };
 
 struct Host {
   HostKind kind = HostKind::kName;
-  std::string text;  // as spelled, without brackets
-  // Absent for a name, and for an IPv6 address whose zone names no interface of this host.
+  std::string text;  // as written, without brackets
+  // Absent for a name, and for an IPv6 address whose zone is not an interface of this host.
   std::optional<IpAddress> address;
 
   bool operator==(const Host&) const = default;
@@ -30,8 +30,8 @@ struct Host {
 // zone; at most kMaxTargetBytes.
 [[nodiscard]] std::optional<Host> ParseHost(std::string_view text);
 
-// `text` as a host and the text behind it, which is empty or begins with `:`: "h:80" is h and
-// ":80". An IPv6 address needs brackets before a port.
+// Splits `text` into a host and the rest, which is empty or begins with `:`: "h:80" is "h" and
+// ":80". Before a port an IPv6 address needs brackets.
 struct HostAndRest {
   std::string_view host;
   std::string_view rest;

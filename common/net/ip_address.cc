@@ -9,7 +9,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// The interface index that `zone` names, by number or by name; 0 when there is none.
+// The interface index of `zone`, which is a number or a name; 0 if there is none.
 std::uint32_t ScopeId(const std::string& zone) {
   std::uint32_t index = 0;
   const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);

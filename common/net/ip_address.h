@@ -1,4 +1,4 @@
-// Numeric IP addresses. Pure, but that an interface's name is looked up for a zone.
+// Numeric IP addresses. Pure, except that the interface of a zone is looked up.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@
 
 namespace iperf3_exporter {
 
-// A numeric address. Names never reach a worker.
+// Workers get addresses only, never names.
 struct IpAddress {
   bool is_v6 = false;
   std::array<std::uint8_t, 16> bytes{};  // network order; an IPv4 address uses the first 4
@@ -17,10 +17,10 @@ struct IpAddress {
   bool operator==(const IpAddress&) const = default;
 };
 
-// Text as inet_ntop gives it, with %interface-index for a scope.
+// In the format of inet_ntop(3), with %interface-index for a scope.
 [[nodiscard]] std::string ToString(const IpAddress& address);
 
-// A numeric IPv4 or IPv6 address (no brackets; a zone as index or interface name).
+// An IPv4 or IPv6 address without brackets. A zone is an interface index or name.
 [[nodiscard]] std::optional<IpAddress> ParseIpAddress(const std::string& text);
 
 }  // namespace iperf3_exporter

@@ -54,7 +54,7 @@ class Fields {
     value = Duration(count);
   }
 
-  // `carry` carries the value; a default one if it is absent.
+  // `carry` writes or reads the value, or a default one if it is absent.
   template <typename T, typename Carry>
   void Optional(const char* name, std::optional<T>& value, Carry carry) {
     bool is_present = value.has_value();
@@ -74,7 +74,7 @@ class Fields {
   // A text's length, then a field of `max_bytes`. A writer cuts a longer text.
   void Text(const char* name, std::string& text, std::size_t max_bytes);
 
-  // A further condition of a reader.
+  // A further condition when reading.
   void Require(bool condition, const char* name) {
     if (is_reading_ && !condition && wrong_ == nullptr) wrong_ = name;
   }

@@ -1,4 +1,4 @@
-// One test as the supervisor hands it to a worker.
+// A test that the supervisor assigns to a worker.
 #pragma once
 
 #include <chrono>
@@ -14,16 +14,15 @@
 
 namespace iperf3_exporter {
 
-// When the worker has to do what. The supervisor computes all of it in one place
-// (supervisor/probe/probe_timing.h, which has the reasons).
+// The worker's deadlines. supervisor/probe/probe_timing.h computes them and has the reasons.
 struct JobTimes {
-  Deadline lock_by;         // then the wait for the lock ends
-  Deadline start_by;        // the last moment at which one second of test still fits
-  Deadline whole_start_by;  // the last moment at which the whole period still fits
-  Deadline cut_end_by;      // when a test that starts later has to have ended
-  Deadline terminate_at;    // then iperf3 gets SIGTERM
-  Deadline kill_at;         // then iperf3 gets SIGKILL
-  // A test that ends by its bytes gets SIGTERM so long after its period at the latest.
+  Deadline lock_by;         // the wait for the lock ends
+  Deadline start_by;        // the latest start of a test of one second
+  Deadline whole_start_by;  // the latest start of a test of the whole period
+  Deadline cut_end_by;      // the latest end of a test that starts later
+  Deadline terminate_at;    // SIGTERM for iperf3
+  Deadline kill_at;         // SIGKILL for iperf3
+  // A test with `bytes` gets SIGTERM this long after its period at the latest.
   std::chrono::nanoseconds bytes_overhead{0};
 
   bool operator==(const JobTimes&) const = default;
@@ -31,8 +30,8 @@ struct JobTimes {
 
 struct Job {
   std::uint64_t id = 0;
-  std::string target;  // as asked for; for the lock's holder table only
-  IpAddress address;   // where iperf3 connects to
+  std::string target;  // as requested; for the lock's holder table only
+  IpAddress address;   // that iperf3 connects to
   std::uint16_t port = 5201;
   TestOptions test;
   std::chrono::milliseconds connect_timeout{5000};  // iperf3's --connect-timeout

@@ -1,4 +1,4 @@
-// What supervisor and worker say to each other, as values. wire.h carries them.
+// The messages between supervisor and worker. wire.h encodes them.
 //
 //   supervisor -> worker   WorkerConfig (once, first), Job (only when idle), Cancel
 //   worker -> supervisor   WorkerReady or SetUpFailed (once, first); for each Job then
@@ -18,7 +18,7 @@
 
 namespace iperf3_exporter {
 
-// Everything that a worker needs to set itself up.
+// All that a worker needs for its set-up.
 struct WorkerConfig {
   std::string lock_name;  // already checked: [A-Za-z0-9._-], at most kMaxLockNameBytes
   LockScope lock_scope = LockScope::kNone;
@@ -27,8 +27,8 @@ struct WorkerConfig {
   std::uint8_t log_level = 1;  // 0 debug, 1 info, 2 warn, 3 error
   bool log_json = false;
   std::uint32_t index = 0;  // of the worker, from 0
-  // As another worker described it at its own start, before any test. The worker inspects iperf3
-  // itself if there is none, or if the program has changed since.
+  // From a worker that inspected iperf3 at its start, before any test. Without it, or if the
+  // program has changed since, the worker inspects iperf3 itself.
   std::optional<Iperf3Description> known_iperf3;
 
   bool operator==(const WorkerConfig&) const = default;
@@ -44,29 +44,29 @@ struct WorkerReady {
 
 namespace wire {
 
-// The worker can't work and exits.
+// The set-up failed; the worker exits.
 struct SetUpFailed {
   std::string why;  // printable ASCII
 
   bool operator==(const SetUpFailed&) const = default;
 };
 
-// The running job is not wanted any more. One that comes after the job's end is ignored.
+// Cancels the running job. Ignored after the job has ended.
 struct Cancel {
   bool operator==(const Cancel&) const = default;
 };
 
-// The worker holds the lock and iperf3 runs.
+// The worker holds the lock, and iperf3 is running.
 struct Started {
   std::uint64_t job_id = 0;
-  std::uint32_t period_seconds = 0;  // as run: at most what the job asks for
+  std::uint32_t period_seconds = 0;  // actual, at most the job's
   std::chrono::nanoseconds lock_wait{0};
   bool recovered_lock = false;  // the previous holder died while it held the lock
 
   bool operator==(const Started&) const = default;
 };
 
-// The test is over. Without Started before it only if iperf3 could not be executed.
+// The test has ended. Follows Started, unless iperf3 could not be executed.
 struct Finished {
   std::uint64_t job_id = 0;
   TestResult result;
@@ -74,13 +74,13 @@ struct Finished {
   bool operator==(const Finished&) const = default;
 };
 
-// iperf3 was not started, and nothing is wrong with the test itself.
+// iperf3 was not started, for a reason other than the test itself.
 struct NotStarted {
   enum class Why : std::uint8_t {
     kLockTimeout,  // the lock was not acquired in time
     kLockGone,     // the lock's files were deleted
     kCancelled,
-    kNoTime,  // with the lock, not one second of test was left
+    kNoTime,  // less than one second of test was left when the lock was acquired
   };
   std::uint64_t job_id = 0;
   Why why = Why::kLockTimeout;

@@ -9,19 +9,18 @@
 
 namespace iperf3_exporter {
 
-// Both ends close-on-exec. `.first` non-blocking for the event loop, `.second` blocking
+// Both ends are close-on-exec. `.first` is non-blocking for the event loop, `.second` is blocking
 // for a worker.
 [[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> CreateSeqpacketPair();
 
-// Sends one frame, without SIGPIPE. A full non-blocking socket is an error: the protocol never has
-// more than a few frames in transit.
+// Sends one frame, without SIGPIPE. A full non-blocking socket is an error, because the protocol
+// never has more than a few frames in transit.
 [[nodiscard]] Status SendFrame(int fd, const wire::Frame& frame);
 
 enum class ReceiveOutcome { kFrame, kNothingYet, kClosed, kFailed };
 
-// Receives one frame into `frame`. The kernel closes descriptors that are sent with it. A datagram
-// longer than wire::kMaxFrameBytes is kFailed. kNothingYet only on a non-blocking socket or with
-// `dont_wait`.
+// Receives one frame. The kernel closes descriptors that are sent with it. A datagram longer than
+// wire::kMaxFrameBytes is kFailed. kNothingYet: only with a non-blocking socket or `dont_wait`.
 [[nodiscard]] ReceiveOutcome ReceiveFrame(int fd, wire::Frame& frame, bool dont_wait);
 
 }  // namespace iperf3_exporter

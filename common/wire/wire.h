@@ -1,8 +1,8 @@
-// The messages of messages.h as bytes, both ends in one file. Fixed layout, one version: the
-// two programs are installed together. The receiver checks every field; a frame that Decode
-// refuses ends the conversation (the supervisor kills the worker, the worker exits).
+// The messages of messages.h as bytes. The layout is fixed and has one version, because the two
+// programs are installed together. The receiver checks every field. After a frame that Decode
+// refuses the supervisor kills the worker, and the worker exits.
 //
-// One frame is one SOCK_SEQPACKET datagram; its length is its type's frame size.
+// A frame is one SOCK_SEQPACKET datagram. All frames of a type have the same length.
 #pragma once
 
 #include <cstddef>
@@ -17,14 +17,13 @@ namespace iperf3_exporter::wire {
 
 inline constexpr std::uint16_t kVersion = 2;
 
-// The maximum of both directions. A receiver's buffer has one byte more, so that an oversize frame
-// is detected.
+// The maximum in both directions. A receiver's buffer has one byte more to detect longer frames.
 inline constexpr std::size_t kMaxFrameBytes = 4096;
 
 using Bytes = std::span<const std::byte>;
 using Frame = std::vector<std::byte>;
 
-// Texts longer than their field are cut; everything else must be in range.
+// A text longer than its field is cut. All other values must be in range.
 [[nodiscard]] Frame Encode(const WorkerConfig& config);
 [[nodiscard]] Frame Encode(const Job& job);
 [[nodiscard]] Frame Encode(const Cancel& cancel);
@@ -34,7 +33,7 @@ using Frame = std::vector<std::byte>;
 [[nodiscard]] Frame Encode(const Finished& finished);
 [[nodiscard]] Frame Encode(const NotStarted& not_started);
 
-// Pure. The error names the first field that is wrong.
+// Pure. The error names the first invalid field.
 [[nodiscard]] Result<Command> DecodeCommand(Bytes frame);
 [[nodiscard]] Result<Event> DecodeEvent(Bytes frame);
 
