@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""run.py [--list] [BIN_DIR [OUT_DIR]]: runs every benchmark program of BIN_DIR, writes what Google Benchmark
-says of each as JSON into OUT_DIR, and prints one table: what was measured, the ceiling or goal that it is
-compared with in the same run, their ratio, and the ratio on record, read from docs/PERFORMANCE.md.
+"""run.py [--list] [BIN_DIR [OUT_DIR]]: runs every benchmark program of BIN_DIR, writes the results as
+JSON into OUT_DIR, and prints one table: the measured value, the ceiling or goal of the same run, their ratio, and the
+recorded ratio from docs/PERFORMANCE.md.
 
 A ratio above 1 is better than the ceiling or goal, for times and for rates alike. Absolute numbers are those of one
 machine in one hour; the ratios are what can be compared. "missed" marks a ratio below the one required.

@@ -9,12 +9,12 @@
 namespace iperf3_exporter {
 namespace {
 
-TEST(CancelSignalTest, EndsNoProcessThatIgnoresIt) {
+TEST(CancelSignalTest, DoesNotEndAProcessThatIgnoresIt) {
   const pid_t child = ::fork();
   if (child == 0) {
-    // As it is in a process that nobody has started by posix_spawn, which ignores it as well.
-    const unsigned long as_at_first[4] = {};
-    ::syscall(SYS_rt_sigaction, kCancelSignal, as_at_first, nullptr, sizeof as_at_first[0]);
+    // The default action. posix_spawn may have set the signal to be ignored.
+    const unsigned long default_action[4] = {};
+    ::syscall(SYS_rt_sigaction, kCancelSignal, default_action, nullptr, sizeof default_action[0]);
     IgnoreCancelSignal();
     ::syscall(SYS_tgkill, ::getpid(), ::gettid(), kCancelSignal);
     ::_exit(0);

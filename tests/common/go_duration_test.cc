@@ -17,7 +17,7 @@ struct Case {
   std::int64_t nanoseconds_count;
 };
 
-// What Go's time.ParseDuration makes of the same text.
+// The results of Go's time.ParseDuration.
 const std::vector<Case> kParsed = {
     {"0", 0},
     {"-0", 0},

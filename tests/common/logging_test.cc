@@ -17,7 +17,7 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 
-// What `write` leaves on stderr.
+// What `write` logs to stderr.
 std::string Captured(LogLevel level, LogFormat format, const std::function<void()>& write) {
   InitLogging("logging_test", level, format);
   testing::internal::CaptureStderr();
@@ -44,7 +44,7 @@ TEST(LoggingTest, WritesOneJsonLine) {
                              "\n"));
 }
 
-TEST(LoggingTest, HostileTextStaysOnItsLine) {
+TEST(LoggingTest, KeepsHostileTextOnOneLine) {
   const std::string hostile("x\n\r\0\x1b[31m\"=\\\xff\xc2\x85 y", 17);
   for (const LogFormat format : {LogFormat::kLogfmt, LogFormat::kJson}) {
     const std::string text = Captured(LogLevel::kInfo, format, [&] {
@@ -57,7 +57,7 @@ TEST(LoggingTest, HostileTextStaysOnItsLine) {
   }
 }
 
-TEST(LoggingTest, QuotesOnlyWhatNeedsIt) {
+TEST(LoggingTest, QuotesOnlyIfNecessary) {
   const std::string text = Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] {
     Log(LogLevel::kInfo, "m", {{"a", ""}, {"b", "a=b"}, {"c", "[::1]:9579"}, {"d", "two words"}});
   });
@@ -72,7 +72,7 @@ TEST(LoggingTest, CutsLongValues) {
   EXPECT_THAT(text, EndsWith("v…\"\n"));
 }
 
-TEST(LoggingTest, KeepsToItsLevel) {
+TEST(LoggingTest, WritesOnlyEnabledLevels) {
   const std::string text = Captured(LogLevel::kWarn, LogFormat::kLogfmt, [] {
     Log(LogLevel::kDebug, "no");
     Log(LogLevel::kInfo, "no");
@@ -84,14 +84,14 @@ TEST(LoggingTest, KeepsToItsLevel) {
               EndsWith("level=debug msg=yes\n"));
 }
 
-TEST(LoggingTest, TakesTheLinesOfLibrariesToo) {
+TEST(LoggingTest, FormatsLinesOfLibraries) {
   const std::string text =
       Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] { LOG(WARNING) << "from a library"; });
   EXPECT_THAT(text, MatchesRegex(
                         "ts=.* level=warn caller=logging_test.cc:[0-9]+ msg=\"from a library\"\n"));
 }
 
-TEST(LoggingTest, LinesOfThreadsStayWhole) {
+TEST(LoggingTest, DoesNotMixLinesOfThreads) {
   const std::string text = Captured(LogLevel::kInfo, LogFormat::kLogfmt, [] {
     std::vector<std::thread> threads;
     threads.reserve(4);

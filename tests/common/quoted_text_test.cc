@@ -7,7 +7,7 @@
 namespace iperf3_exporter {
 namespace {
 
-TEST(QuotedTextTest, EscapesWhatCanBreakALine) {
+TEST(QuotedTextTest, EscapesControlCharactersAndQuotes) {
   EXPECT_EQ(QuoteText("plain", 100), "\"plain\"");
   EXPECT_EQ(QuoteText("", 100), "\"\"");
   EXPECT_EQ(QuoteText("a\"b\\c", 100), R"("a\"b\\c")");
@@ -16,7 +16,7 @@ TEST(QuotedTextTest, EscapesWhatCanBreakALine) {
   EXPECT_EQ(QuoteText("\xc2\x9b", 100), R"("\u009b")");
 }
 
-TEST(QuotedTextTest, KeepsUtf8AndReplacesWhatIsNot) {
+TEST(QuotedTextTest, KeepsUtf8AndReplacesOtherBytes) {
   EXPECT_EQ(QuoteText("größe €😀", 100), "\"größe €😀\"");
   EXPECT_EQ(QuoteText("\xff\xfe", 100), R"("\ufffd\ufffd")");
   EXPECT_EQ(QuoteText("a\xc3", 100), R"("a\ufffd")");
@@ -29,12 +29,12 @@ TEST(QuotedTextTest, CutsBetweenCharacters) {
   EXPECT_EQ(QuoteText("ab€", 5), "\"ab€\"");
 }
 
-TEST(QuotedTextTest, KnowsUtf8FromRfc3629) {
+TEST(QuotedTextTest, AcceptsUtf8OfRfc3629Only) {
   for (const std::string good : {"", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
                                  "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
     EXPECT_TRUE(IsUtf8(good)) << good;
   }
-  // Overlong, surrogates, above U+10FFFF, cut short, lone continuation.
+  // Overlong, surrogates, above U+10FFFF, truncated, lone continuation.
   for (const std::string bad : {"\x80", "\xc0\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",
                                 "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff",
                                 "\xc2", "\xe2\x82", "\xf0\x9f\x98", "a\x80"}) {

@@ -17,11 +17,11 @@ void EndWith(const std::function<int()>& body) { std::exit(RunMain("program", bo
 // Like a callback of the event loop.
 void CallBack(const std::function<void()>& callback) noexcept { callback(); }
 
-TEST(RunMainDeathTest, ReturnsWhatTheBodyReturns) {
+TEST(RunMainDeathTest, ReturnsTheResultOfTheBody) {
   EXPECT_EXIT(EndWith([] { return 7; }), ExitedWithCode(7), "^$");
 }
 
-TEST(RunMainDeathTest, AnExceptionIsOneLineAndAnExitStatus) {
+TEST(RunMainDeathTest, ReportsAnExceptionInOneLine) {
   EXPECT_EXIT(EndWith([]() -> int { throw std::runtime_error("no such thing"); }),
               ExitedWithCode(kExitException), "^program: ended by an exception: no such thing\n$");
   EXPECT_EXIT(EndWith([]() -> int { throw std::bad_alloc(); }), ExitedWithCode(kExitException),
@@ -30,7 +30,7 @@ TEST(RunMainDeathTest, AnExceptionIsOneLineAndAnExitStatus) {
               "^program: ended by an exception\n$");
 }
 
-TEST(RunMainDeathTest, SoIsOneThatLeavesACallbackOrAThread) {
+TEST(RunMainDeathTest, ReportsAnExceptionOfACallbackOrAThread) {
   const auto fail = [] { throw std::runtime_error("late"); };
   EXPECT_EXIT(EndWith([&] {
                 CallBack(fail);

@@ -9,7 +9,7 @@
 namespace iperf3_exporter {
 namespace {
 
-TEST(TextTest, ClassesAreThoseOfAscii) {
+TEST(TextTest, ClassifiesAsciiCharacters) {
   EXPECT_TRUE(IsDigit('0') && IsDigit('9'));
   EXPECT_FALSE(IsDigit('/') || IsDigit(':') || IsDigit('\xb2'));
   EXPECT_TRUE(IsAlnum('a') && IsAlnum('Z') && IsAlnum('5'));
@@ -20,7 +20,7 @@ TEST(TextTest, ClassesAreThoseOfAscii) {
   EXPECT_FALSE(IsControl(' ') || IsControl('\x80') || IsControl('\xff'));
 }
 
-TEST(TextTest, CaseIsIgnoredInAsciiAlone) {
+TEST(TextTest, IgnoresCaseInAsciiOnly) {
   EXPECT_EQ(ToLower("Content-LENGTH@[\xc4"), "content-length@[\xc4");
   EXPECT_TRUE(EqualsIgnoringCase("Text/Plain", "tEXT/pLAIN"));
   EXPECT_FALSE(EqualsIgnoringCase("text", "text/"));
@@ -28,7 +28,7 @@ TEST(TextTest, CaseIsIgnoredInAsciiAlone) {
   EXPECT_FALSE(EqualsIgnoringCase("\xc4", "\xe4"));
 }
 
-TEST(TextTest, ToPrintableReplacesWhatIsNot) {
+TEST(TextTest, ToPrintableReplacesOtherCharacters) {
   EXPECT_EQ(ToPrintable("a b~\n\x7f\xe4"), "a b~???");
 }
 
@@ -40,14 +40,14 @@ TEST(TextTest, HasOnlyAlnumOrTheNamedCharacters) {
   EXPECT_FALSE(HasOnlyAlnumOr("\xff", "._-"));
 }
 
-TEST(TextTest, TrimTakesSpacesAndTabsOff) {
+TEST(TextTest, TrimRemovesSpacesAndTabs) {
   EXPECT_EQ(Trim(" \ta b\t "), "a b");
   EXPECT_EQ(Trim(" \t "), "");
   EXPECT_EQ(Trim(""), "");
   EXPECT_EQ(Trim("\na"), "\na");
 }
 
-TEST(TextTest, TakeUntilWalksAList) {
+TEST(TextTest, TakeUntilIteratesOverAList) {
   std::string_view rest = "gzip ; q=1,  br";
   EXPECT_EQ(TakeUntil(',', rest), "gzip ; q=1");
   EXPECT_EQ(rest, "  br");
@@ -56,7 +56,7 @@ TEST(TextTest, TakeUntilWalksAList) {
   EXPECT_EQ(TakeUntil(',', rest), "");
 }
 
-TEST(TextTest, IntegersAreDigitsWithinTheirBounds) {
+TEST(TextTest, ParseIntegerAcceptsDigitsWithinBounds) {
   EXPECT_EQ(ParseInteger("0"), 0u);
   EXPECT_EQ(ParseInteger("18446744073709551615"), UINT64_MAX);
   EXPECT_EQ(ParseInteger("5", 5, 7), 5u);
@@ -68,7 +68,7 @@ TEST(TextTest, IntegersAreDigitsWithinTheirBounds) {
   EXPECT_FALSE(ParseInteger("8", 5, 7));
 }
 
-TEST(TextTest, PercentDecodeKnowsBothCasesAndNothingElse) {
+TEST(TextTest, PercentDecodeAcceptsBothCases) {
   EXPECT_EQ(PercentDecode("a%2Fb%2fc+%00"), std::string("a/b/c+\0", 7));
   EXPECT_EQ(PercentDecode("%ff"), "\xff");
   EXPECT_EQ(PercentDecode(""), "");

@@ -1,7 +1,6 @@
-// Runs a fuzz target over the files of the folders named on the command line, once
-// each. Fails when there is none: a corpus that went missing must not pass.
-// `--first=BYTES`: each file behind each of these bytes in turn, for files that are not inputs yet
-// of a target whose inputs begin with a choice.
+// Runs a fuzz target once for each file in the directories on the command line. Fails if there is
+// no file, because a missing corpus must not pass. `--first=BYTES` runs each file once for each of
+// these bytes, prepended to it.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

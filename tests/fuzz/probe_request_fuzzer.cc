@@ -1,5 +1,5 @@
-// Any bytes as the query of /probe and as its headers: a request within its bounds, or a
-// refusal that fits on one line.
+// Any bytes as the query of /probe and as its headers give a request within its bounds, or an error
+// of one line.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -34,7 +34,7 @@ void CheckRequest(const ProbeRequest& request, const ProbeLimits& limits) {
           std::chrono::seconds(test.period_seconds) <= limits.max_period);
   Require(test.parallel >= 1 && test.parallel <= limits.max_parallel);
   Require(!test.bind_address);
-  // What the worker would refuse never leaves the parser.
+  // The worker accepts whatever the parser accepts.
   Job job;
   job.test = test;
   const auto command = wire::DecodeCommand(wire::Encode(job));

@@ -1,6 +1,6 @@
-// A measurement comes only from what another JSON library accepts as one report of such a test, and
-// every number of it is within its bounds. An input is one byte that chooses protocol and
-// direction, then the report.
+// The parser returns a measurement only if another JSON library accepts the input as one report of
+// such a test, and every number is within its bounds. An input is one byte that chooses protocol
+// and direction, followed by the report.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

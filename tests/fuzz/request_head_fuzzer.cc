@@ -1,4 +1,4 @@
-// The head of a request: what is accepted has one reading, and arrives at it in any pieces.
+// The head of a request: an accepted head is unambiguous, also if it arrives in pieces.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view head = bytes.substr(0, *length);
   const auto parsed = ParseRequestHead(head, kLimits);
   if (!parsed) return 0;
-  // Accepted: no bare line end, no empty line but the last, a target that can be judged.
+  // Accepted: no bare line end, no empty line except the last, a valid target.
   if (head.find("\r\n\r\n") + 4 != head.size()) std::abort();
   for (std::size_t i = 0; i < head.size(); ++i) {
     if (head[i] == '\n' && head[i - 1] != '\r') std::abort();

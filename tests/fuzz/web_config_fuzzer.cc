@@ -1,4 +1,4 @@
-// The web configuration file: any bytes are either accepted or refused in words.
+// The web configuration file: any bytes are accepted or refused with a message.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,4 +1,4 @@
-// Any bytes as a frame: refused, or a message that encodes and decodes to itself.
+// Any bytes as a frame are refused, or decode to a message that survives encoding and decoding.
 #include <cstdint>
 #include <cstdlib>
 #include <span>

@@ -1,6 +1,6 @@
-// A stand-in for iperf3, one hazard per mode. It gets the command line of the real one; the
-// word behind --bind-dev is the mode (a device name is the one short word that a request can
-// carry unchanged). Without one, or with one that it does not know: a good report.
+// A stand-in for iperf3 with one hazard per mode. It is called like the real one; the argument of
+// --bind-dev is the mode, because a request can pass a device name unchanged. Without a mode, or
+// with an unknown one, it prints a valid report.
 #include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,8 +11,7 @@
 #include <cstring>
 #include <ctime>
 
-// In a build with sanitizers: the search for leaks at the exit needs a tracer, which no sandbox
-// grants.
+// In a sanitizer build: leak detection at exit needs a tracer, which the sandbox denies.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
 namespace {
@@ -60,7 +59,7 @@ void PrintReportAndExit(int) {
   _exit(0);
 }
 
-// White space, which is valid before a document; without end if `bytes` is 0.
+// White space, which is valid before a document; endless if `bytes` is 0.
 void Fill(int fd, size_t bytes) {
   static char block[65536];
   std::memset(block, ' ', sizeof block);
@@ -88,7 +87,7 @@ void GibibyteReport() {
   Fill(STDOUT_FILENO, size_t{1} << 30U);
   PrintReport();
 }
-// Below the cap: accepted.
+// Below the limit: accepted.
 void LargeReport() {
   Fill(STDOUT_FILENO, size_t{20} << 20U);
   PrintReport();
@@ -103,20 +102,20 @@ void CloseAndHang() {
   ::close(STDERR_FILENO);
   Hang();
 }
-// Valid white space, a byte now and then, so that there is always something to wait for.
+// Valid white space, one byte at a time, so that there is always more to wait for.
 void Drip() {
   for (;;) {
     Print(STDOUT_FILENO, " ", 1);
     ::poll(nullptr, 0, 100);
   }
 }
-// More processor time than a second.
+// More than one second of processor time.
 void Burn() {
   while (std::clock() < 2 * CLOCKS_PER_SEC) {
   }
   PrintReport();
 }
-// As a fault ends it, not by a call.
+// A real fault instead of a system call.
 void Segv() {
   void* page = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   std::signal(SIGSEGV, SIG_DFL);
@@ -129,7 +128,7 @@ void Fail() {
 }
 void Silent() {}
 
-// Every number is `number`, but for this host's own seconds: without those no test succeeds.
+// Every number is `number`, except this host's own seconds: without those no test succeeds.
 void PrintNumbers(const char* number) {
   char sum[256];
   std::snprintf(sum, sizeof sum, R"("bytes":%s,"bits_per_second":%s,"retransmits":%s)", number,
@@ -147,7 +146,7 @@ void Huge() { PrintNumbers("1.8e19"); }
 void Null() { PrintNumbers("null"); }
 void NotANumber() { PrintNumbers("NaN"); }
 
-// What a log line or a page must not get as it is, and far too much of it.
+// A text that must not reach a log line or a page unescaped, and that is far too long.
 void HostileError() {
   constexpr char kStart[] = R"({"error":"unknown \u001b[31m\"quoted\" \nlevel=info msg=ready )";
   constexpr size_t kBytes = size_t{1} << 20U;
@@ -157,7 +156,7 @@ void HostileError() {
   Print(STDOUT_FILENO, text, kBytes);
   Print(STDOUT_FILENO, "\"}", 2);
 }
-// JSON can't carry these bytes, standard error can.
+// JSON cannot contain these bytes, but standard error can.
 void HostileWords() {
   constexpr char kWords[] = "iperf3: error - unknown \x1b[31m\"quoted\" \xff <script>\n";
   Print(STDERR_FILENO, kWords, sizeof kWords - 1);

@@ -1,5 +1,5 @@
-// A stand-in for an iperf3 that takes all that it can get of one thing, or no more than iperf3
-// itself may need of it.
+// A stand-in for an iperf3 that uses as much as it can of one resource, or as much as iperf3 itself
+// may need.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -22,7 +22,7 @@ namespace {
 
 using iperf3_exporter::stand_in::Attempt;
 
-// 128 streams both ways.
+// 128 streams in both directions.
 constexpr int kThreads = 256;
 
 void* WaitForAll(void* barrier) {
@@ -30,7 +30,7 @@ void* WaitForAll(void* barrier) {
   return nullptr;
 }
 
-// All alive at once.
+// All threads exist at the same time.
 bool Threads() {
   pthread_barrier_t barrier;
   ::pthread_barrier_init(&barrier, nullptr, kThreads + 1);
@@ -38,7 +38,7 @@ bool Threads() {
   for (pthread_t& thread : threads) {
     const int error = ::pthread_create(&thread, nullptr, WaitForAll, &barrier);
     errno = error;
-    // Those that wait go with the process.
+    // The waiting threads end with the process.
     if (error != 0) return false;
   }
   ::pthread_barrier_wait(&barrier);
@@ -46,8 +46,8 @@ bool Threads() {
   return true;
 }
 
-// A thread needs next to nothing of the address space if its maker is careful.
-int LieThere(void*) {
+// Minimal threads need hardly any address space.
+int Idle(void*) {
   for (;;) ::syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
 }
 
@@ -61,7 +61,7 @@ bool ThreadBomb() {
   if (stacks == MAP_FAILED) return false;
   static pid_t ids[2];
   for (int i = 1; i <= kEnough; ++i) {
-    if (::clone(LieThere, stacks + i * kStackBytes, kFlags, nullptr, &ids[0], ::pthread_self(),
+    if (::clone(Idle, stacks + i * kStackBytes, kFlags, nullptr, &ids[0], ::pthread_self(),
                 &ids[1]) < 0) {
       return false;
     }
@@ -69,16 +69,16 @@ bool ThreadBomb() {
   return true;
 }
 
-// What it gets is what it touches.
+// Touched pages count as used.
 bool Memory() {
   constexpr std::size_t kStep = std::size_t{64} << 20U;
-  constexpr std::size_t kLeast = 4 * kStep;
-  constexpr std::size_t kMost = 16 * kStep;
-  std::size_t had = 0;
-  for (; had <= kMost; had += kStep) {
+  constexpr std::size_t kMin = 4 * kStep;
+  constexpr std::size_t kMax = 16 * kStep;
+  std::size_t mapped = 0;
+  for (; mapped <= kMax; mapped += kStep) {
     void* memory =
         ::mmap(nullptr, kStep, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return errno == ENOMEM && had >= kLeast && had < kMost;
+    if (memory == MAP_FAILED) return errno == ENOMEM && mapped >= kMin && mapped < kMax;
     std::memset(memory, 1, kStep);
   }
   errno = 0;
@@ -94,7 +94,7 @@ bool OpenSockets(int count) {
 bool TenThousandDescriptors() { return OpenSockets(10000); }
 bool ManyDescriptors() { return OpenSockets(520); }
 
-// Files that keep their names, without end.
+// Creates files and never unlinks them.
 bool Fill(std::size_t file_bytes) {
   static char block[65536];
   for (;;) {
@@ -111,7 +111,7 @@ bool Fill(std::size_t file_bytes) {
 bool FillWithNames() { return Fill(0); }
 bool FillWithBytes() { return Fill(std::size_t{2} << 20U); }
 
-// As many buffers as the most streams have, of the longest blocks; each name goes at once.
+// The buffers of the maximum number of streams and block length. Each file is unlinked at once.
 bool Buffers() {
   constexpr std::size_t kBlockBytes = std::size_t{1} << 20U;
   for (int i = 0; i < kThreads; ++i) {

@@ -1,5 +1,5 @@
-// A stand-in for an iperf3 of another build: makes a call that some libc or library makes out of
-// habit, and that it can do without.
+// A stand-in for another build of iperf3: makes a system call that some C library or other library
+// makes although it does not need the result.
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sched.h>
@@ -24,7 +24,7 @@ namespace {
 
 using namespace iperf3_exporter::stand_in;
 
-// Each returns true if it succeeded; errno says why not.
+// Each returns true if it succeeded; errno has the reason otherwise.
 
 bool Readlink() {
   char target[PATH_MAX];
@@ -81,12 +81,12 @@ bool WaitForSignal() {
 }
 // As raise does in musl.
 bool SignalThread() { return Call(SYS_tkill, ::gettid(), 0) == 0; }
-// As the loader of arm64 does for code that is executable already.
+// As the dynamic loader of arm64 does for code that is already executable.
 bool MarkBranchTargets() {
   void* page = ::mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return ::mprotect(page, 4096, PROT_READ | PROT_EXEC | 0x10 /* PROT_BTI */) == 0;
 }
-// Where no vDSO answers them.
+// Needed where no vDSO provides them.
 bool Clocks() {
   timespec time = {};
   timeval time_of_day = {};

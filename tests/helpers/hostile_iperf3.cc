@@ -1,5 +1,4 @@
-// A stand-in for an iperf3 that an attacker has taken over: tries one thing that it must not get,
-// or its harmless twin.
+// A stand-in for a compromised iperf3: attempts one forbidden action, or its permitted counterpart.
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
@@ -29,28 +28,28 @@ namespace {
 
 using namespace iperf3_exporter::stand_in;
 
-// Where the worker has iperf3's descriptor and the path for its exec (worker/sandbox).
+// Where the worker places iperf3's descriptor and the path for its exec (worker/sandbox).
 constexpr int kProgramFd = 1000;
 constexpr std::uintptr_t kExecPathAddress = 0x100000;
 
-// What the test has made for us, by the port that it has chosen.
+// Files that the test has created. The port in their names identifies the test.
 struct Path {
   explicit Path(const char* format) { std::snprintf(text, sizeof text, format, g_targets.port); }
   char text[256];
 };
-constexpr char kKey[] = "/tmp/hostile_iperf3.%d/key.pem";  // anybody may read it
-constexpr char kOwn[] = "/tmp/hostile_iperf3.%d/own";      // our user's
+constexpr char kKey[] = "/tmp/hostile_iperf3.%d/key.pem";  // world-readable
+constexpr char kOwn[] = "/tmp/hostile_iperf3.%d/own";      // owned by our user
 constexpr char kLock[] = "/dev/shm/hostile_iperf3.%d@host";
 
 void* At(std::uintptr_t address) {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is the point.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a chosen address
   return reinterpret_cast<void*>(address);
 }
 
 char* g_argv[] = {nullptr, nullptr};
 char g_true[] = "/bin/true";
 
-// Each gives true if it got what it wanted; errno tells why not.
+// Each returns true if it succeeded; errno has the reason otherwise.
 
 bool Execve() { return Call(SYS_execve, Address(g_true), Address(g_argv), 0) == 0; }
 bool ExecveatPath() {
@@ -81,7 +80,7 @@ bool MapFromZero() {
   return ::mmap(nullptr, 2 * kExecPathAddress, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
-// What is above the page that was reached is unmapped again, or the limit of stacks would count.
+// Unmaps the pages above, so that the stack limit is not reached.
 bool GrowDownToExecPath() {
   constexpr std::uintptr_t kStart = 0x400000;
   void* wanted = At(kStart);
@@ -110,7 +109,7 @@ bool Vfork() {
 bool CloneProcess() { return Call(SYS_clone, SIGCHLD) >= 0; }
 bool CloneVfork() { return Call(SYS_clone, CLONE_VFORK | CLONE_VM | SIGCHLD) >= 0; }
 int EndAtOnce(void*) { ::_exit(0); }
-// As the worker starts iperf3, which its own filter allows.
+// As the worker starts iperf3; the filter of the worker allows it.
 bool CloneAsWorker() {
   alignas(16) static char stack[16384];
   int pidfd = -1;
@@ -135,7 +134,7 @@ bool Thread() {
 void* PollForEver(void*) {
   for (;;) ::poll(nullptr, 0, -1);
 }
-// As iperf3 ends its streams.
+// As iperf3 terminates its streams.
 bool CancelThread() {
   pthread_t thread = {};
   void* result = nullptr;
@@ -177,8 +176,8 @@ bool OpenPasswd() { return Open("/etc/passwd", O_RDONLY); }
 bool OpenKey() { return Open(Path(kKey).text, O_RDONLY); }
 bool OpenMemory() { return Open("/proc/self/mem", O_RDONLY); }
 bool WriteMemory() { return Open("/proc/self/mem", O_RDWR); }
-// What both workers surely have open, their sockets and the lock included: one that can be had is
-// enough.
+// Descriptors that both workers have open, including their sockets and the lock. Opening any of
+// them is a success.
 bool OpenWorkerFd() {
   for (const pid_t pid : {g_targets.worker, g_targets.other_worker}) {
     for (const int fd : {0, 1, 2, 3, 768}) {
@@ -205,12 +204,12 @@ bool CreateInDev() {
 bool UnlinkOwn() { return ::unlink(Path(kOwn).text) == 0; }
 bool UnlinkOwnAt() { return ::unlinkat(AT_FDCWD, Path(kOwn).text, 0) == 0; }
 bool UnlinkLock() { return ::unlink(Path(kLock).text) == 0; }
-bool RemoveFolder() {
-  const char* const folder = std::getenv("TMPDIR");
-  return folder != nullptr && ::unlinkat(AT_FDCWD, folder, AT_REMOVEDIR) == 0;
+bool RemoveDirectory() {
+  const char* const directory = std::getenv("TMPDIR");
+  return directory != nullptr && ::unlinkat(AT_FDCWD, directory, AT_REMOVEDIR) == 0;
 }
 bool ReadLibrary() { return Open(kLibrary, O_RDONLY); }
-// Twice in a row works only if somebody cleans up.
+// Succeeds twice in a row only if the file is removed in between.
 bool LeaveFile() {
   char path[256];
   std::snprintf(path, sizeof path, "%s/left", std::getenv("TMPDIR"));
@@ -228,7 +227,7 @@ bool StreamBuffer() {
   return fd >= 0 && ::unlink(path) == 0 && ::ftruncate(fd, 1 << 20) == 0 &&
          ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED;
 }
-// By unlinkat, as unlink is where the architecture has no other.
+// By unlinkat, which implements unlink where the architecture lacks that call.
 bool StreamBufferAt() {
   char path[256];
   std::snprintf(path, sizeof path, "%s/iperf3.XXXXXX", std::getenv("TMPDIR"));
@@ -304,7 +303,7 @@ bool Landlock() { return Call(SYS_landlock_create_ruleset, 0, 0, 1) >= 0; }
 bool Personality() { return Call(SYS_personality, 0x0400000) >= 0; }
 bool Reboot() { return Call(SYS_reboot, 0, 0, 0, 0) == 0; }
 bool OldCall() {
-  // The 32-bit table by its own gate, where this machine has one.
+  // The 32-bit system call table, if the kernel has one.
   long result = 20;  // getpid there
   asm volatile("int $0x80" : "+a"(result) : : "memory");
   return result > 0;
@@ -316,7 +315,7 @@ bool Uname() {
 }
 bool Succeed() { return true; }
 
-// Until it is ended, so that it can be looked at.
+// Waits to be terminated, so that the test can inspect the process.
 bool Wait() {
   ::poll(nullptr, 0, -1);
   return false;
@@ -366,7 +365,7 @@ constexpr Attempt kAttempts[] = {
     {"unlink-own", UnlinkOwn},
     {"unlink-own-at", UnlinkOwnAt},
     {"unlink-lock", UnlinkLock},
-    {"remove-folder", RemoveFolder},
+    {"remove-tmpdir", RemoveDirectory},
     {"write-own", OpenOwnToWrite},
     {"truncate", OpenTruncating},
     {"create-tmp", CreateElsewhere},

@@ -1,5 +1,5 @@
-// A stand-in for an iperf3 that an attacker has taken over: tries one thing with a socket that must
-// be denied, or its harmless twin.
+// A stand-in for a compromised iperf3: attempts one forbidden action with a socket, or its
+// permitted counterpart.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -25,7 +25,7 @@ using namespace iperf3_exporter::stand_in;
 int TcpSocket() { return ::socket(AF_INET, SOCK_STREAM, 0); }
 int UdpSocket() { return ::socket(AF_INET, SOCK_DGRAM, 0); }
 
-// Each returns true if it succeeded; errno says why not.
+// Each returns true if it succeeded; errno has the reason otherwise.
 
 bool Socket(int family, int type, int protocol) {
   const int fd = ::socket(family, type, protocol);
@@ -99,8 +99,8 @@ struct Option {
   int option;
 };
 
-// The lists of what iperf3 sets and gets, by its source, apart from the product's table. The values
-// need not be accepted by the kernel.
+// The options that iperf3 sets and gets according to its source, independent of the filter's own
+// table. The kernel need not accept the values.
 constexpr Option kSetOnTcp[] = {
     {SOL_SOCKET, SO_KEEPALIVE},     {SOL_SOCKET, 47 /* SO_MAX_PACING_RATE */},
     {SOL_SOCKET, SO_RCVBUF},        {SOL_SOCKET, SO_RCVTIMEO},
@@ -129,7 +129,7 @@ bool Get(std::int64_t level, std::int64_t option) {
   socklen_t size = sizeof answer;
   return Call(SYS_getsockopt, TcpSocket(), level, option, Address(answer), Address(&size)) == 0;
 }
-// Whatever the kernel returns: it was asked.
+// The result is irrelevant: the filter let the call through.
 bool SetAll() {
   for (const auto& [level, option] : kSetOnTcp) static_cast<void>(Set(TcpSocket(), level, option));
   for (const auto& [level, option] : kSetOnUdp) static_cast<void>(Set(UdpSocket(), level, option));
@@ -156,7 +156,7 @@ bool EncapsulateUdp() { return Set(UdpSocket(), IPPROTO_UDP, 100 /* UDP_ENCAP */
 bool SetProtocolOnTop() { return ::setsockopt(TcpSocket(), IPPROTO_TCP, TCP_ULP, "tls", 4) == 0; }
 bool SetIpOptions() { return Set(TcpSocket(), IPPROTO_IP, IP_OPTIONS); }
 bool Repair() { return Set(TcpSocket(), IPPROTO_TCP, 19 /* TCP_REPAIR */); }
-// The kernel ignores the upper half of both registers.
+// The kernel ignores the upper half of both arguments.
 bool AttachFilterInLowerHalf() {
   constexpr std::int64_t kUpper = std::int64_t{1} << 40;
   return Set(TcpSocket(), SOL_SOCKET | kUpper, SO_ATTACH_FILTER | kUpper);
@@ -168,7 +168,7 @@ bool MapSocket() {
 }
 bool GetPeerPidfd() { return Get(SOL_SOCKET, 77); }
 bool GetPeerPidfdInLowerHalf() { return Get(SOL_SOCKET, 77 | (std::int64_t{1} << 40)); }
-// Every descriptor that is iperf3's own, up to the highest.
+// Every descriptor of iperf3's own, up to the highest.
 bool ShutOwn() {
   int fd = 0;
   while ((fd = ::socket(AF_INET, SOCK_DGRAM, 0)) >= 0) {

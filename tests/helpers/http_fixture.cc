@@ -1,11 +1,13 @@
-// The HTTP server of the exporter with nothing behind it, for tests of the front door.
+// The HTTP server of the exporter alone, for tests of connections, TLS and authentication.
 //
 //   http_fixture [--listen=ADDRESS]... [--systemd] [--config=FILE] [--max-connections=N]
 //                [--request-timeout-ms=N] [--idle-timeout-ms=N]
 //
-// Prints one line "listening ADDRESS" per socket, then "ready"; ends with its stdin. SIGHUP
-// reloads, SIGTERM stops accepting. Paths: /metrics (8 kB of text), /probe (answers when /release
-// is asked for, counts who goes away before), /drop (never answers), /statistics (JSON), /-/reload.
+// Prints one line "listening ADDRESS" per socket, then "ready"; exits at the end of its stdin.
+// SIGHUP reloads, SIGTERM stops accepting. Paths: /metrics (8 kB of text), /probe (answers after a
+// request for /release, counts clients that disconnect before), /drop (never answers), /statistics
+// (JSON),
+// /-/reload.
 #include <event2/event.h>
 #include <unistd.h>
 

@@ -1,11 +1,11 @@
-// Tortures the host lock: sets of processes, started apart, acquire and release it while they are
-// killed and stopped at random instructions, whole sets at once too, and with --unlink the lock's
-// files deleted under them. Exits 0 only if nothing that host_lock.h promises was seen broken, and
-// prints what was seen.
+// A stress test of the host lock: independent sets of processes acquire and release it while they,
+// and whole sets, are killed and stopped at random instructions. With --unlink the lock's files are
+// deleted meanwhile. Prints what it observed, and exits with 0 only if every promise of host_lock.h
+// was kept.
 //
 //   lock_torture [--seconds=N] [--keys=N] [--unlink] [--seed=N]
 //
-// Where too little is seen in that time, it goes on for up to three times as long.
+// With too few samples it continues for up to three times as long.
 #include <sys/mman.h>
 
 #include <charconv>
@@ -24,8 +24,8 @@ constexpr seconds kLostLock{5};
 // Fewer samples prove nothing.
 constexpr std::uint64_t kMinTakeovers = 20;
 
-// The run's seconds differ: more kills or more stops, and with --unlink half of the time neither,
-// so that it shows who would never move to the new files.
+// The seconds of the run alternate between more kills and more stops. With --unlink half of them
+// have neither, so that a process that never moves to the new files is noticed.
 std::int64_t Phase() { return Now() / nanoseconds(seconds(1)).count(); }
 bool IsCalm() { return options.unlink && Phase() % 4 >= 2; }
 
@@ -35,7 +35,7 @@ void MarkKilled(Worker& worker) {
   worker.killed_generation = worker.generation.load();
 }
 
-// What an exporter's supervisor is to its workers.
+// A set of workers with their parent, like the workers of one exporter.
 class Set {
  public:
   explicit Set(int number)
@@ -77,7 +77,7 @@ class Set {
     At(worker).pid = pid;
   }
 
-  // The holder of some key half of the time, if it is one of ours.
+  // Half of the time the holder of a random key, if that is one of ours.
   int Victim() const {
     const ino_t inode = CurrentInode();
     const auto key = static_cast<std::size_t>(Random(options.keys));
@@ -109,7 +109,7 @@ class Set {
     std::erase_if(pauses_, [this](const Pause& pause) {
       if (Clock::now() < pause.end) return false;
       if (At(pause.worker).pid == pause.pid) ::kill(pause.pid, SIGCONT);
-      ++shared->stops;  // whoever died meanwhile is no sample either
+      ++shared->stops;  // a worker that died meanwhile is not a sample either
       --stopped_;
       return true;
     });
@@ -120,7 +120,7 @@ class Set {
   std::vector<Pause> pauses_;
 };
 
-// Times at which this process was not run: the machine was not ours then.
+// A time during which this process was not scheduled.
 struct Hiccup {
   std::int64_t from_ns;
   std::int64_t to_ns;
@@ -133,7 +133,7 @@ class Conductor {
     const Deadline last_end = end + 2 * seconds(options.seconds);
     shared->last_acquired_ns = Now();
     for (int set = 0; set < kSets; ++set) {
-      Rest(milliseconds(set * 100));  // apart
+      Rest(milliseconds(set * 100));
       StartSet(set);
     }
     Deadline next_set_kill = Clock::now() + milliseconds(500);
@@ -165,8 +165,8 @@ class Conductor {
     if (to - due > nanoseconds(milliseconds(25)).count()) hiccups_.push_back({due, to});
   }
 
-  // However many have died, waiters and whole sets too: somebody gets the lock within the bound.
-  // Only milliseconds count that were ours and in which nobody was stopped. Called after each rest.
+  // However many processes have died, another acquires the lock within the bound. Only milliseconds
+  // count in which we were scheduled and no worker was stopped. Called after each rest.
   void CheckQuietTime() {
     const std::int64_t acquired = shared->last_acquired_ns;
     if (acquired != std::exchange(last_seen_ns_, acquired)) {
@@ -178,7 +178,7 @@ class Conductor {
     if (milliseconds(quiet_ms_) == kBound + milliseconds(1)) ++late_quiet_;
   }
 
-  // One, or with `which` = kSets everything at once.
+  // One set, or all at once if `which` is kSets.
   void RestartSets(int which) {
     for (int set = 0; set < kSets; ++set) {
       if (which == set || which == kSets) KillSet(set);
@@ -197,11 +197,11 @@ class Conductor {
     sets_[static_cast<std::size_t>(set)] = pid;
   }
 
-  // The whole set, as with its exporter's control group; its workers become our children.
+  // Kills the whole set like a control group. Its workers become our children.
   void KillSet(int set) {
     ++shared->set_kills;
     const pid_t leader = sets_[static_cast<std::size_t>(set)];
-    ::kill(leader, SIGSTOP);  // starts nobody any more
+    ::kill(leader, SIGSTOP);  // starts no more workers
     int status = 0;
     ::waitpid(leader, &status, WUNTRACED);
     if (!WIFSTOPPED(status)) std::abort();
@@ -218,8 +218,8 @@ class Conductor {
     ++shared->stops;
   }
 
-  // One that was stopped before it could ask for its parent-death signal would stay. A pid
-  // that is not our child's, or no more, is left alone.
+  // A worker that was stopped before it set its parent-death signal would survive. A PID that is
+  // not, or no longer, our child's is left alone.
   static void KillOwn(pid_t pid) {
     siginfo_t info = {};
     if (pid <= 0 || ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT)) {
@@ -241,14 +241,14 @@ class Conductor {
     if (inode == 0) return;
     ObjectOf(inode).deleted_ns = Now();
     ++shared->deletions;
-    ++shared->stops;  // those who move are no sample of the next holder
+    ++shared->stops;  // a worker that moves to new files is not a sample
     for (const LockFile file : kLockFiles) {
       if (file != LockFile::kLock && Random(2) == 0) continue;
       ::unlink(LockFilePath(file, lock_name, kScope).c_str());
     }
   }
 
-  // Without the time that was not ours.
+  // The time in which this process was scheduled.
   [[nodiscard]] std::int64_t OwnTime(const Late& late) const {
     std::int64_t own = late.to_ns - late.from_ns;
     for (const Hiccup& hiccup : hiccups_) {

@@ -1,11 +1,11 @@
-// The torture's shared memory and its workers, the processes that use the lock and die. A worker
-// checks what host_lock.h promises each time it acquires.
+// The shared memory of lock_torture and its workers, the processes that use the lock and are
+// killed. A worker checks the promises of host_lock.h each time it acquires the lock.
 //
-// Two observers, both apart from the lock. (1) A "test" is a process that a holder starts, which
-// keeps only the child lease, is itself never killed, and counts itself in and out of shared
-// memory: two of one key at once are an overlap, whoever has died meanwhile. (2) A holder signs its
-// key's holder word: who finds the name of one that nobody has killed, or loses its own, has seen
-// an overlap.
+// Two checks are independent of the lock. (1) A holder starts a "test", a process that has only the
+// child lease and is never killed. It increments a counter in shared memory while it runs: two
+// tests of one key at once are an overlap, whoever has died meanwhile. (2) A holder writes its
+// signature into the holder word of its key. Finding the signature of a worker that was not killed,
+// or losing its own, is an overlap.
 #pragma once
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ constexpr int kWorkersPerSet = 4;
 constexpr int kWorkers = kSets * kWorkersPerSet;
 constexpr int kMaxObjects = 4096;
 constexpr int kMaxKeys = 16;
-constexpr int kExitReopen = 3;  // a worker's: the lock's files are gone, or not all there yet
+constexpr int kExitReopen = 3;  // of a worker: the lock's files are deleted or incomplete
 constexpr nanoseconds kBound = milliseconds(250);
 constexpr seconds kMoveTime{1};  // to the new files after a deletion
 constexpr LockScope kScope = LockScope::kTarget;
@@ -51,13 +51,13 @@ struct Options {
 };
 
 struct Key {
-  std::atomic<std::uint64_t> holder;  // Signature of who holds; 0: nobody
+  std::atomic<std::uint64_t> holder;  // signature of the holder; 0: none
   std::atomic<std::int64_t> released_ns;
   std::atomic<std::uint64_t> stops_at_release;
   std::atomic<int> tests;  // running
 };
 
-// One lock file that there has been.
+// A lock file that exists or has existed.
 struct Object {
   std::atomic<ino_t> inode;
   std::atomic<std::int64_t> deleted_ns;  // 0: not deleted
@@ -66,7 +66,7 @@ struct Object {
 
 struct Worker {
   std::atomic<std::uint64_t> generation;
-  std::atomic<std::uint64_t> killed_generation;  // the last one that somebody killed
+  std::atomic<std::uint64_t> killed_generation;  // the last one that was killed
   std::atomic<std::int64_t> killed_ns;
   std::atomic<std::uint64_t> stops_at_kill;
   std::atomic<pid_t> pid;
@@ -79,8 +79,8 @@ struct Late {
 struct Shared {
   std::array<Object, kMaxObjects> objects;
   std::array<Worker, kWorkers> workers;
-  std::atomic<std::uint64_t> stops;             // begun or ended; with `stopped` tells a quiet time
-  std::array<std::atomic<int>, kSets> stopped;  // workers, at the moment
+  std::atomic<std::uint64_t> stops;             // begun or ended
+  std::array<std::atomic<int>, kSets> stopped;  // currently stopped workers
   std::atomic<std::int64_t> last_acquired_ns;
   std::atomic<std::uint64_t> acquisitions, tests, recoveries, timeouts, cancels, gone;
   std::atomic<std::uint64_t> kills, set_kills, deletions, handovers, takeovers;
@@ -120,12 +120,12 @@ inline ino_t CurrentInode() {
   return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
-// A key was free, or its holder dead, from `free_ns` on, and somebody who waited has it now.
+// A waiter has acquired a key that was free, or whose holder was dead, since `free_ns`.
 inline void RecordHandover(std::int64_t free_ns, std::uint64_t stops,
                            std::atomic<std::uint64_t>& count, std::atomic<std::int64_t>& worst_ns) {
   const bool is_quiet =
       std::ranges::all_of(shared->stopped, [](int number) { return number == 0; });
-  if (!is_quiet || stops != shared->stops) return;  // somebody was held up
+  if (!is_quiet || stops != shared->stops) return;  // a worker was stopped meanwhile
   const std::int64_t now = Now();
   ++count;
   std::int64_t worst = worst_ns;
@@ -164,7 +164,7 @@ inline void CheckOtherObjects(const Object& own, std::size_t key) {
   }
 }
 
-// What iperf3 is to a worker. Everything but the lease is closed, as exec does.
+// Stands for iperf3. Closes everything except the lease, as exec does.
 [[noreturn]] inline void RunTest(Object& object, std::size_t key, int lease_fd, int length_us) {
   if (::dup2(lease_fd, STDIN_FILENO) != STDIN_FILENO) std::abort();
   ::close_range(3, ~0U, 0);
@@ -176,7 +176,7 @@ inline void CheckOtherObjects(const Object& own, std::size_t key) {
   ::_exit(0);
 }
 
-// What a worker does all its short life.
+// What a worker does until it is killed.
 enum class Style : std::uint8_t {
   kTester,  // runs tests, as the exporter's workers do
   kBusy,    // acquires and releases without a pause, so that signals strike inside the lock
@@ -191,7 +191,7 @@ inline void Hold(Object& object, std::size_t number, HeldLock& lock, std::uint64
   if (lock.recovered()) ++shared->recoveries;
   shared->last_acquired_ns = Now();
   if (style == Style::kTester) {
-    // Some long enough to be there when the next holder would come, did it not wait.
+    // Some are long enough to overlap with the next holder if that did not wait for them.
     const int length_us = Random(8) == 0 ? Random(50'000) : Random(1000);
     const pid_t test = ::fork();
     if (test == 0) RunTest(object, number, lock.lease_fd(), length_us);
@@ -224,7 +224,7 @@ inline void CountFailure(AcquireError error, const Object& object) {
     ::_exit(kExitReopen);
   }
   ++(error == AcquireError::kTimeout ? shared->timeouts : shared->cancels);
-  // Whoever has not noticed is late, whether it got the lock or waited for it in vain.
+  // A worker that has not noticed the deletion is late.
   const std::int64_t deleted = object.deleted_ns;
   if (deleted != 0 && Now() - deleted > nanoseconds(kMoveTime).count()) ++shared->late_movers;
 }

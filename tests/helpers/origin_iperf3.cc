@@ -1,5 +1,5 @@
-// A stand-in for an iperf3 whose library lies beside it, found by a RUNPATH with $ORIGIN. The
-// loader of glibc reads the link /proc/self/exe for it.
+// A stand-in for an iperf3 whose library is found by a RUNPATH with $ORIGIN. For that the loader of
+// glibc reads the link /proc/self/exe.
 #include "tests/helpers/stand_in.h"
 
 extern "C" bool SucceedInLibrary();

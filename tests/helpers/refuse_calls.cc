@@ -1,5 +1,5 @@
-// refuse_calls NAME... -- PROGRAM ARGUMENT...: becomes the program, for which, and for all that it
-// starts, the calls of these names fail with EPERM, as under the filter of a container.
+// refuse_calls NAME... -- PROGRAM ARGUMENT...: executes the program with a filter, as a container
+// has it: the system calls of these names fail with EPERM, in its children too.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -21,7 +21,7 @@ struct NamedCall {
   long number;
 };
 
-// The numbers of Landlock's are the same on every architecture.
+// Landlock's numbers are the same on every architecture.
 constexpr NamedCall kCalls[] = {
     {"seccomp", SYS_seccomp},
     {"landlock_restrict_self", 446},
@@ -42,7 +42,7 @@ bool Refuse(long number) {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog filter = {sizeof program / sizeof program[0], program};
-  // Not by the call of that name, which may be refused already.
+  // Not by seccomp(2), which an earlier filter may refuse.
   return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 

@@ -1,4 +1,4 @@
-// The rogue worker (rogue_worker.cc) under a name that says its mode.
+// A link to the rogue worker (rogue_worker.cc) whose name is its mode.
 #pragma once
 
 #include <unistd.h>

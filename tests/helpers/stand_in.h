@@ -1,6 +1,7 @@
-// The common part of the programs that stand in for iperf3. The congestion control algorithm (-C)
-// on its command line names the attempt to make. A good report says that the attempt succeeded, an
-// `error` of "refused: EACCES" that the call returned that errno. The worker sees if it was killed.
+// The common part of the stand-ins for iperf3. The congestion control algorithm (-C) or device
+// (--bind-dev) on the command line names the attempt to make. A valid report means that the attempt
+// succeeded, an `error` of "refused: EACCES" that it failed with that errno. The worker notices if
+// the stand-in was killed.
 #pragma once
 
 #include <unistd.h>
@@ -16,13 +17,13 @@ namespace iperf3_exporter::stand_in {
 
 struct Attempt {
   const char* word;
-  bool (*act)();  // returns whether it succeeded; errno says why not
+  bool (*act)();  // returns whether it succeeded; errno has the reason otherwise
 };
 
 // Numbers that the test passes in options of iperf3's command line; 0 if it passes none.
 struct Targets {
   int port = 0;        // the port that may be connected to
-  int other_port = 0;  // another port where somebody listens
+  int other_port = 0;  // another listening port
   pid_t worker = 0;    // the parent
   pid_t other_worker = 0;
 };

@@ -1,5 +1,4 @@
-// A stand-in for an iperf3 that is linked statically: before main glibc reads the link
-// /proc/self/exe.
+// A stand-in for a statically linked iperf3: glibc reads the link /proc/self/exe before main.
 #include "tests/helpers/stand_in.h"
 
 namespace {

@@ -5,7 +5,7 @@
 namespace iperf3_exporter {
 namespace {
 
-TEST(DefectsTest, ReadsVersions) {
+TEST(DefectsTest, ParsesVersions) {
   EXPECT_EQ(ParseIperf3VersionNumber("3.9"), (Iperf3Version{3, 9, 0}));
   EXPECT_EQ(ParseIperf3VersionNumber("3.17.1+"), (Iperf3Version{3, 17, 1}));
   EXPECT_EQ(ParseIperf3VersionNumber("3.10.1-alpha"), (Iperf3Version{3, 10, 1}));
@@ -23,7 +23,7 @@ struct Case {
   std::string_view parameter;  // empty: no defect
 };
 
-TEST(DefectsTest, FindsWhatAVersionDoesWrong) {
+TEST(DefectsTest, FindsDefectsOfAVersion) {
   const TestOptions burst{.bitrate_bits_per_second = 1, .burst_packets = 2};
   const TestOptions udp_omit{.protocol = Protocol::kUdp, .omit_seconds = 1};
   const TestOptions download{.direction = Direction::kDownload, .bytes = 1};

@@ -18,7 +18,7 @@ const TestOption& Row(std::string_view name) {
   return *row;
 }
 
-// The test that a worker gets.
+// The test that a worker receives.
 Result<TestOptions> Carry(const TestOptions& test) {
   Job job;
   job.test = test;
@@ -27,7 +27,7 @@ Result<TestOptions> Carry(const TestOptions& test) {
   return std::get<Job>(*command).test;
 }
 
-// What each row accepts, literally: a text, and the member that it sets.
+// A text that a row accepts, and the member that it sets.
 struct Sample {
   std::string_view name;
   std::string_view text;
@@ -70,7 +70,7 @@ TEST(OptionTableTest, EveryRowHasASampleHere) {
   }
 }
 
-TEST(OptionTableTest, ReadsSetsAndCarriesEachOption) {
+TEST(OptionTableTest, ParsesAndSendsEachOption) {
   for (const Sample& sample : Samples()) {
     SCOPED_TRACE(sample.name);
     const TestOption& option = Row(sample.name);
@@ -84,7 +84,7 @@ TEST(OptionTableTest, ReadsSetsAndCarriesEachOption) {
   }
 }
 
-TEST(OptionTableTest, ANumberEndsAtItsBounds) {
+TEST(OptionTableTest, RefusesNumbersOutOfBounds) {
   struct {
     std::string_view name;
     Bounds tcp, udp;
@@ -122,7 +122,7 @@ TEST(OptionTableTest, ANumberEndsAtItsBounds) {
   }
 }
 
-TEST(OptionTableTest, ABoundOfTheOperatorIsNarrower) {
+TEST(OptionTableTest, AppliesAFurtherUpperBound) {
   TestOptions test;
   EXPECT_TRUE(ParseOption(Row("parallel"), "8", test, 8));
   const Status status = ParseOption(Row("parallel"), "9", test, 8);
@@ -130,7 +130,7 @@ TEST(OptionTableTest, ABoundOfTheOperatorIsNarrower) {
   EXPECT_EQ(status.error().message, "must be an integer from 1 to 8");
 }
 
-TEST(OptionTableTest, AWorkerRefusesWhatNoRequestCanHold) {
+TEST(OptionTableTest, AWorkerRefusesImpossibleRequests) {
   EXPECT_FALSE(Carry({.period_seconds = 0}));
   EXPECT_FALSE(Carry({.bitrate_bits_per_second = kMaxBitsPerSecond64 + 1}));
   EXPECT_FALSE(Carry({.burst_packets = 0}));

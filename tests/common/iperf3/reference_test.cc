@@ -13,7 +13,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// The rows of the table in the section that begins with `heading`, without its two head rows.
+// The rows of the table in the section that begins with `heading`, without its two header rows.
 std::vector<std::string> RowsOf(const std::string& heading) {
   std::ifstream file(TEST_SOURCE_DIR "/docs/REFERENCE.md");
   std::vector<std::string> rows;
@@ -26,7 +26,7 @@ std::vector<std::string> RowsOf(const std::string& heading) {
   return rows;
 }
 
-// As a request may spell it.
+// As in a request.
 std::string FormatByteCount(std::uint64_t bytes) {
   std::size_t power = 0;
   for (; power < 4 && bytes % 1024 == 0; ++power) bytes /= 1024;

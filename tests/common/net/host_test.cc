@@ -5,9 +5,9 @@
 namespace iperf3_exporter {
 namespace {
 
-TEST(HostTest, TellsNamesFromAddresses) {
+TEST(HostTest, DistinguishesNamesFromAddresses) {
   struct Case {
-    const char* spelled;
+    const char* input;
     const char* text;
     HostKind kind;
     const char* address;  // empty: none
@@ -19,15 +19,15 @@ TEST(HostTest, TellsNamesFromAddresses) {
                                Case{"[2001:db8::1]", "2001:db8::1", HostKind::kV6, "2001:db8::1"},
                                Case{"fe80::1%lo", "fe80::1%lo", HostKind::kV6, "fe80::1%1"},
                                Case{"fe80::1%nosuch", "fe80::1%nosuch", HostKind::kV6, ""}}) {
-    const auto host = ParseHost(expected.spelled);
-    ASSERT_TRUE(host) << expected.spelled;
+    const auto host = ParseHost(expected.input);
+    ASSERT_TRUE(host) << expected.input;
     EXPECT_EQ(host->text, expected.text);
-    EXPECT_EQ(host->kind, expected.kind) << expected.spelled;
+    EXPECT_EQ(host->kind, expected.kind) << expected.input;
     EXPECT_EQ(host->address ? ToString(*host->address) : "", expected.address);
   }
 }
 
-TEST(HostTest, RefusesWhatIsNeither) {
+TEST(HostTest, RefusesOtherTexts) {
   for (const char* text : {"", "-c", "a b", "a/b", "[192.0.2.1]", "[host]", "[]", "[::1", "::1]",
                            "1:2:3", "fe80::1%", "fe80::1%e th", "host%eth0", "192.0.2.1%eth0"}) {
     EXPECT_FALSE(ParseHost(text)) << text;
@@ -36,7 +36,7 @@ TEST(HostTest, RefusesWhatIsNeither) {
   EXPECT_FALSE(ParseHost(std::string(kMaxTargetBytes + 1, 'a')));
 }
 
-TEST(HostTest, SplitsAPortOff) {
+TEST(HostTest, SplitsHostAndPort) {
   struct Case {
     const char* text;
     const char* host;

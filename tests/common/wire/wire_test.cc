@@ -101,7 +101,7 @@ TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
   EXPECT_EQ(wire::DecodeEvent(frame).error().message, "wrong frame: version 3, not 2");
 }
 
-TEST(WireTest, RefusesNumbersThatCannotBeTrue) {
+TEST(WireTest, RefusesNumbersOutOfRange) {
   for (const double value : {-1.0, std::numeric_limits<double>::quiet_NaN(),
                              std::numeric_limits<double>::infinity(), 1e300}) {
     wire::Finished finished = SampleMeasured();
@@ -121,7 +121,7 @@ TEST(WireTest, RefusesNumbersThatCannotBeTrue) {
   }
 }
 
-TEST(WireTest, RefusesReasonsThatDoNotExist) {
+TEST(WireTest, RefusesUnknownReasons) {
   const auto past = static_cast<FailureReason>(kFailureReasonNames.size());
   EXPECT_FALSE(
       wire::DecodeEvent(wire::Encode(wire::Finished{7, tl::unexpected(TestFailure{past, ""})})));
@@ -129,13 +129,13 @@ TEST(WireTest, RefusesReasonsThatDoNotExist) {
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::NotStarted{7, why})));
 }
 
-TEST(WireTest, RefusesTextsOfTheSetUpThatAreNotPrintable) {
+TEST(WireTest, RefusesUnprintableTextsOfTheSetUp) {
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(WorkerReady{.iperf3 = {.version = "3.12\n"}})));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::SetUpFailed{"\x1b[31m"})));
 }
 
 TEST(WireTest, RefusesUnknownCapabilities) {
-  constexpr std::size_t kCapabilities = 12 + 2 + kMaxVersionTextBytes;  // behind head and version
+  constexpr std::size_t kCapabilities = 12 + 2 + kMaxVersionTextBytes;  // after header and version
   for (const TestOption& option : kTestOptions) {
     ExpectCarried(WorkerReady{.iperf3 = {.capabilities = ParseIperf3Help(option.help_word)}});
   }

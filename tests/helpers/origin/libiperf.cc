@@ -1,2 +1,2 @@
-// The library of origin_iperf3. It lies where only $ORIGIN leads.
+// The library of origin_iperf3, in a directory that only $ORIGIN finds.
 extern "C" bool SucceedInLibrary() { return true; }

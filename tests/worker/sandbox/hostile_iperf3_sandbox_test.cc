@@ -50,7 +50,7 @@ constexpr Attack kAttacks[] = {
     {"write-mem", kKilled},
     {"write-own", kKilled},
     {"truncate", kKilled},
-    {"remove-folder", kKilled},
+    {"remove-tmpdir", kKilled},
     {"read-library", kAllowed},
     {"leave-file", kAllowed},
     {"leave-file", kAllowed},
