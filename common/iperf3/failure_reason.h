@@ -26,13 +26,15 @@ enum class FailureReason : std::uint8_t {
   kSandboxViolation,   // the system call filter killed iperf3
   kWorkerLost,         // the worker died, hung or broke the protocol
   kInvalidOption,      // iperf3 rejected an option
+  kNoData,             // the receiver received nothing of what was sent
 };
 
-inline constexpr std::array<std::string_view, 16> kFailureReasonNames = {
+inline constexpr std::array<std::string_view, 17> kFailureReasonNames = {
     "resolve",     "connection_refused", "unreachable",      "connect_timeout",
     "server_busy", "access_denied",      "server_error",     "deadline",
     "cancelled",   "bad_output",         "output_too_large", "exec",
     "killed",      "sandbox_violation",  "worker_lost",      "invalid_option",
+    "no_data",
 };
 
 inline constexpr FailureReason kLastFailureReason =

@@ -76,6 +76,19 @@ std::optional<std::string> CheckDirection(const DirectionMeasurement& direction,
   return CheckBytes(direction, expected.test);
 }
 
+// Without the server's results iperf3 prints zeros in their place, among them the processor time
+// that the server used. A real server uses some.
+bool LacksServerResults(const Measurement& measurement) {
+  const auto& server_bytes =
+      measurement.upload ? measurement.upload->received_bytes : measurement.download->sent_bytes;
+  return server_bytes == 0 && measurement.remote_cpu.total == 0;
+}
+
+bool ReceivedNothing(const DirectionMeasurement& direction, Protocol protocol) {
+  if (direction.received_bytes != 0) return false;
+  return protocol == Protocol::kTcp || direction.sent_bytes == 0;
+}
+
 tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail) {
   return tl::unexpected(TestFailure{reason, std::string(detail.substr(0, kMaxErrorTextBytes))});
 }
@@ -86,23 +99,39 @@ TestResult ParseAndCheck(std::string_view report, const Expectation& expected,
   // malloc would keep the memory that the parser has freed.
   if (report.size() > kMaxReusedReportBytes) ::malloc_trim(0);
   if (!result) return result;
-  const auto contradiction = FindContradiction(*result, expected);
-  if (contradiction) return Failed(FailureReason::kBadOutput, *contradiction);
+  if (auto failure = CheckMeasurement(*result, expected)) {
+    return tl::unexpected(std::move(*failure));
+  }
   return result;
 }
 
 }  // namespace
 
-std::optional<std::string> FindContradiction(const Measurement& measurement,
-                                             const Expectation& expected) {
+std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
+                                            const Expectation& expected) {
+  const auto bad_output = [](std::string detail) {
+    return TestFailure{FailureReason::kBadOutput, std::move(detail)};
+  };
+  const auto& upload = measurement.upload;
+  const auto& download = measurement.download;
   // By this host's own clock: no peer can make iperf3 omit it from a real test. For a test that
   // never began, iperf3 prints 0 or the host's uptime.
-  const auto& own_seconds = measurement.upload ? measurement.upload->sent_seconds
-                                               : measurement.download->received_seconds;
-  if (!own_seconds) return "the report lacks the length of the test";
-  for (const auto& direction : {measurement.upload, measurement.download}) {
+  if (!(upload ? upload->sent_seconds : download->received_seconds)) {
+    return bad_output("the report lacks the length of the test");
+  }
+  for (const auto& direction : {upload, download}) {
     if (!direction) continue;
-    if (auto contradiction = CheckDirection(*direction, expected)) return contradiction;
+    if (auto contradiction = CheckDirection(*direction, expected)) {
+      return bad_output(std::move(*contradiction));
+    }
+  }
+  if (LacksServerResults(measurement)) return bad_output("the server did not send its results");
+  const Protocol protocol = expected.test.protocol;
+  if (upload && ReceivedNothing(*upload, protocol)) {
+    return TestFailure{FailureReason::kNoData, "the server received nothing"};
+  }
+  if (download && ReceivedNothing(*download, protocol)) {
+    return TestFailure{FailureReason::kNoData, "nothing was received from the server"};
   }
   return std::nullopt;
 }

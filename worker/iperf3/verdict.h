@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "common/iperf3/test_options.h"
@@ -21,17 +20,21 @@ struct Expectation {
   std::chrono::nanoseconds run_time{0};  // from the start of iperf3 to its end
 };
 
-// Returns the first number of `measurement` that contradicts `expected` or another number, as a
-// sentence for the log; nullopt when there is none. A peer that speaks only part of iperf3's
-// protocol can make iperf3 print a complete report of a test that never ran. Pure.
-[[nodiscard]] std::optional<std::string> FindContradiction(const Measurement& measurement,
-                                                           const Expectation& expected);
+// Returns why the test behind `measurement` did not really take place, nullopt if it did. A peer
+// that speaks only part of iperf3's protocol can make iperf3 print a complete report of a test that
+// never ran, and a path can drop everything that was sent.
+//  - kBadOutput: a number contradicts `expected` or another number, or the server did not send its
+//    results.
+//  - kNoData: the receiver of a direction received nothing. A loss of all UDP packets is a result.
+// The detail is a sentence for the log. Pure.
+[[nodiscard]] std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
+                                                          const Expectation& expected);
 
 // Evaluates an iperf3 that ended by itself with `wait_status` (waitpid(2)). Success requires exit
-// status 0, a report that `parser` accepts, and no contradiction to `expected`. The reason of a
-// failure comes from the first of: the signal, the report's `error`, the error line on stderr after
-// a nonzero exit status; otherwise it is kBadOutput. The detail is raw bytes,
-// at most kMaxErrorTextBytes.
+// status 0, a report that `parser` accepts, and a measurement that passes CheckMeasurement. The
+// reason of a failure comes from the first of: the signal, the report's `error`, the error line on
+// stderr after a nonzero exit status; otherwise it is kBadOutput. The detail is raw bytes, at most
+// kMaxErrorTextBytes.
 //
 // kReportPaddingBytes readable bytes follow `report`. The memory for a large report has been
 // returned to the system. Deadlines, cancels, output limits and a failed exec are the caller's.

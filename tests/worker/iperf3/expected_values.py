@@ -191,6 +191,15 @@ def claims_too_much(values, options):
     return "-O" not in options and max(excess) > blocks
 
 
+def lacks_data(values, options):
+    """Whether the receiver of a direction got nothing, which is a result of UDP alone."""
+    return "-u" not in options and any(values.get(f"{way}.received_bytes") == 0 for way in ("upload", "download"))
+
+
+def is_success(values, options):
+    return values is not None and not claims_too_much(values, options) and not lacks_data(values, options)
+
+
 def evaluate(case, data):
     if case["status"] != 0:
         return None
@@ -218,7 +227,7 @@ def main():
             print(path, "command", json.dumps(case["command"]))
             print(path, "status", case["status"])
             print(path, "stderr", case["stderr"].encode("utf-8").hex() or "-")
-            print(path, "up", 0 if values is None or claims_too_much(values, case["command"].split()) else 1)
+            print(path, "up", int(is_success(values, case["command"].split())))
             for fact, value in (values or {}).items():
                 print(path, fact, repr(float(value)))
 
