@@ -214,7 +214,7 @@ Result<CommandLineRequest> ReadFlags(std::span<const FlagRow> rows, int argc,
   RegisterOnce(rows);
   const gflags::FlagSaver restore_defaults;
   RepeatedTexts repeated;
-  const auto request = ParseArguments(rows, argc, argv, repeated);
+  auto request = ParseArguments(rows, argc, argv, repeated);
   if (request != CommandLineRequest::kRun) return request;
   for (const FlagRow& row : rows) {
     FlagValue value(TextsOf(row, repeated));
