@@ -87,6 +87,10 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   const auto refuse = [&](const Error& error) {
     Refuse(*exchange, {RefusalReason::kBadRequest, error.message});
   };
+  if (worker == nullptr && context_.state == LifecycleState::kStarting) {
+    early_probes_.push_back(exchange);
+    return;
+  }
   if (worker == nullptr) {
     return Refuse(*exchange, {RefusalReason::kNoWorker, "no worker is alive yet"});
   }
@@ -107,6 +111,12 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   exchange->OnDisconnect([this, id, received] {
     if (context_.dispatcher.Cancel(id)) context_.metrics.OnCancelled(Clock::now() - received);
   });
+}
+
+void Endpoints::StartEarlyProbes() {
+  for (const auto& exchange : std::exchange(early_probes_, {})) {
+    if (exchange->IsPending()) OnProbe(exchange);
+  }
 }
 
 void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {

@@ -47,6 +47,9 @@ class Endpoints {
   // Adds every path to the server. Call it once.
   void AddRoutes();
 
+  // Starts the probes that arrived before the first worker was ready. Refuses them if there is none.
+  void StartEarlyProbes();
+
  private:
   void AddPage(const std::string& path, std::function<HttpResponse()> page);
 
@@ -65,6 +68,7 @@ class Endpoints {
 
   const Context context_;
   std::set<std::string> warned_parameters_;
+  std::vector<std::shared_ptr<HttpExchange>> early_probes_;
 };
 
 }  // namespace iperf3_exporter

@@ -129,14 +129,13 @@ Status Exporter::Start() {
     if (Status status = web_access_.config_file().LoadFirst(options_.web_config_file); !status)
       return status;
   }
-  if (Status status = AwaitWorker(); !status) return status;
-  if (state_ == LifecycleState::kDraining) return {};  // stopped while it was starting
   if (Status status = Listen(); !status) return status;
-  BecomeReady();
+  if (Status status = AwaitWorker(); !status) return status;
+  if (state_ == LifecycleState::kStarting) BecomeReady();  // else stopped while it was starting
   return {};
 }
 
-// Before any socket listens: without a worker no probe can run.
+// Serves everything but probes while it waits.
 Status Exporter::AwaitWorker() {
   if (Status status = pool_.Start(); !status) {
     return MakeError("--worker.path: " + status.error().message);
@@ -167,6 +166,7 @@ void Exporter::BecomeReady() {
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3.version}, {"path", options_.iperf3_path}});
   service_manager_.NotifyReady();
+  endpoints_.StartEarlyProbes();
 }
 
 Status Exporter::PrepareLock() {
@@ -236,6 +236,7 @@ void Exporter::Shutdown() {
       {{"running", dispatcher_.CountRunning()}, {"waiting", dispatcher_.CountWaiting()}});
   service_manager_.NotifyStopping();
   server_.StopAccepting();
+  endpoints_.StartEarlyProbes();
   drain_limit_.Start(kDrainLimit);
   dispatcher_.Drain([this] {
     last_answers_deadline_ = Clock::now() + kLastAnswersLimit;

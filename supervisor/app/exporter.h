@@ -27,7 +27,7 @@ class Exporter {
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
-  // Creates the lock, starts the workers, waits until one is ready, and listens. Cleans up on
+  // Creates the lock, listens, starts the workers and waits until one is ready. Cleans up on
   // failure.
   [[nodiscard]] Status Start();
 

@@ -61,14 +61,57 @@ class Start(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("Address already in use", log)
 
-    def test_programs_that_are_something_else_are_named_before_a_socket_is_opened(self):
+    def test_programs_that_are_something_else_are_named(self):
         for flag, program in (("--worker.path", "/bin/true"), ("--iperf3.path", "/bin/true")):
             with self.subTest(flag):
                 code, log = self.refused(f"{flag}={program}", "--web.listen-address=127.0.0.1:0",
                                          f"--lock.name=e2e.start.{os.getpid()}")
                 self.assertEqual(code, 1)
                 self.assertIn(flag, log)
-                self.assertNotIn("listening", log)
+                self.assertNotIn("msg=ready", log)
+
+    @contextlib.contextmanager
+    def worker_that_starts(self, mode):
+        """An exporter whose worker is a rogue, before that is ready."""
+        with harness.temporary_directory() as directory:
+            worker = os.path.join(directory, f"rogue_worker_{mode}")  # the rogue does what its name says
+            os.symlink(os.path.join(harness.BIN_DIR, "rogue_worker"), worker)
+            with Exporter(f"--worker.path={worker}", "--worker.count=1", wait_ready=False) as exporter:
+                exporter.port = int(exporter.wait_for_line(r"listening.*address=\"?[^ ]*:(\d+)").group(1))
+                yield exporter
+
+    def wait_for_connections(self, exporter, count):
+        """One of them asks for the number."""
+        wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_http_connections") == count,
+                   f"{count} connections")
+
+    def test_while_the_first_worker_starts_probes_wait(self):
+        with self.worker_that_starts("stopped_start") as exporter:
+            self.assertEqual(exporter.get("/metrics").status, 200)
+            self.assertEqual(exporter.get("/ready").status, 503)
+            probe, answers = in_background(exporter.probe)
+            self.wait_for_connections(exporter, 2)
+            leaver = exporter.connect()
+            leaver.request("GET", "/probe?target=127.0.0.1")
+            self.wait_for_connections(exporter, 3)
+            leaver.close()
+            self.wait_for_connections(exporter, 2)
+            self.assertEqual(answers, [])
+            for pid in children_of(exporter.pid):
+                os.kill(pid, signal.SIGCONT)
+            probe.join()
+            self.assertEqual(value(answers[0].metrics(), "iperf3_up"), 1)
+            self.assertEqual(exporter.get("/ready").status, 200)
+            samples = exporter.get("/metrics").metrics()
+            self.assertEqual(value(samples, "iperf3_exporter_duration_seconds_count"), 1, "the leaver started none")
+
+    def test_a_probe_that_waits_for_the_first_worker_is_refused_at_the_end(self):
+        with self.worker_that_starts("silent_start") as exporter:
+            probe, answers = in_background(exporter.probe)
+            self.wait_for_connections(exporter, 2)
+            self.assertEqual(exporter.stop(), 0)
+            probe.join()
+            self.assertEqual((answers[0].status, answers[0].text), (503, "no worker is alive yet\n"))
 
     def test_more_connections_than_descriptors_never_start(self):
         code, log = self.refused("--web.max-connections=100000", "--web.listen-address=127.0.0.1:0",

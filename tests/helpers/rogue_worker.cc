@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -180,6 +181,7 @@ class Rogue {
   void SayReady() const {
     if (mode_ == "crash_at_start") std::abort();
     if (mode_ == "silent_start") Silence();
+    if (mode_ == "stopped_start") static_cast<void>(std::raise(SIGSTOP));
     if (mode_ == "unasked_result") Say(wire::Finished{});
     if (mode_ == "unasked_start") Say(wire::Started{.period_seconds = 1});
     if (mode_ == "cannot_work") return Say(wire::SetUpFailed{"no such iperf3"});
