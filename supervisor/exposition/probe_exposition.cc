@@ -7,6 +7,8 @@
 #include <limits>
 #include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/deadline.h"
 #include "supervisor/exposition/exposition_writer.h"
@@ -122,6 +124,38 @@ double Rounded(double value) {
   return value;
 }
 
+// A value of the probe as a whole.
+struct ProbeRow {
+  std::string_view name;
+  std::string_view help;
+  double (*value)(const ProbeReport& report);
+};
+
+constexpr ProbeRow kUp = {"iperf3_up", "Whether the test succeeded: 1 or 0.",
+                          [](const ProbeReport& report) { return report.result ? 1.0 : 0.0; }};
+
+// Absent after a failure with FailureValues::kAbsent.
+constexpr ProbeRow kProbeRows[] = {
+    {"iperf3_streams", "Parallel streams of the test.",
+     [](const ProbeReport& report) -> double { return report.test.parallel; }},
+    {"iperf3_test_period_seconds", "Period that iperf3 was started with.",
+     [](const ProbeReport& report) -> double { return report.test.period_seconds; }},
+    {"iperf3_probe_duration_seconds", "Time from the request to its response.",
+     [](const ProbeReport& report) { return ToSeconds(report.duration); }},
+    {"iperf3_lock_wait_seconds", "Time that the probe waited for the lock.",
+     [](const ProbeReport& report) { return ToSeconds(report.lock_wait); }},
+    {"iperf3_probe_attempts", "Tests that were started for this probe.",
+     [](const ProbeReport& report) -> double { return report.attempts; }},
+};
+
+// A report, and the labels of all its samples.
+struct Labelled {
+  const ProbeReport& report;
+  std::string port = std::to_string(report.port);
+
+  [[nodiscard]] MetricLabels Labels() const { return {{"target", report.target}, {"port", port}}; }
+};
+
 bool Applies(const Row& row, const ProbeReport& report, FailureValues failure_values) {
   const When protocol = report.test.protocol == Protocol::kUdp ? kUdp : kTcp;
   if (row.when != kAlways && row.when != protocol) return false;
@@ -129,8 +163,8 @@ bool Applies(const Row& row, const ProbeReport& report, FailureValues failure_va
 }
 
 // Adds a sample for each direction that was tested and that the row is about.
-void AddSamples(const Row& row, const ProbeReport& report, const MetricLabels& labels,
-                ExpositionWriter& writer) {
+void AddSamples(const Row& row, const Labelled& labelled, ExpositionWriter& writer) {
+  const ProbeReport& report = labelled.report;
   const bool both = report.test.direction == Direction::kBidirectional;
   for (const bool upload : {true, false}) {
     if (!both && upload != (report.test.direction == Direction::kUpload)) continue;
@@ -141,22 +175,22 @@ void AddSamples(const Row& row, const ProbeReport& report, const MetricLabels& l
       value = measured ? (*measured).*row.value : std::nullopt;
     }
     if (!value) continue;
-    MetricLabels all = labels;
+    MetricLabels labels = labelled.Labels();
     if (row.scope == kDirection || (row.scope == kPlain && both)) {
-      all.emplace_back("direction", upload ? "upload" : "download");
+      labels.emplace_back("direction", upload ? "upload" : "download");
     }
-    if (!row.label_name.empty()) all.emplace_back(row.label_name, row.label_value);
-    writer.AddSample(all, row.factor == 1 ? *value : Rounded(*value * row.factor));
+    if (!row.label_name.empty()) labels.emplace_back(row.label_name, row.label_value);
+    writer.AddSample(labels, row.factor == 1 ? *value : Rounded(*value * row.factor));
   }
 }
 
-void AddCpu(const char* host, const CpuUtilization& cpu, const MetricLabels& labels,
+void AddCpu(std::string_view host, const CpuUtilization& cpu, const Labelled& labelled,
             ExpositionWriter& writer) {
-  const auto add = [&](const char* mode, std::optional<double> value) {
+  const auto add = [&](std::string_view mode, std::optional<double> value) {
     if (!value) return;
-    MetricLabels all = labels;
-    all.insert(all.end(), {{"host", host}, {"mode", mode}});
-    writer.AddSample(all, *value);
+    MetricLabels labels = labelled.Labels();
+    labels.insert(labels.end(), {{"host", host}, {"mode", mode}});
+    writer.AddSample(labels, *value);
   };
   add("total", cpu.total);
   add("user", cpu.user);
@@ -165,48 +199,52 @@ void AddCpu(const char* host, const CpuUtilization& cpu, const MetricLabels& lab
 
 }  // namespace
 
-std::string BuildProbePage(const ProbeReport& report, FailureValues failure_values,
+std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues failure_values,
                            ExpositionFormat format) {
-  constexpr std::size_t kUsualPageBytes = 6144;
+  constexpr std::size_t kUsualBytes = 6144;  // of a report
   std::string page;
-  page.reserve(kUsualPageBytes);
+  page.reserve(kUsualBytes * reports.size());
   ExpositionWriter writer(format, page);
-  const std::string port = std::to_string(report.port);
-  MetricLabels labels = {{"target", report.target}, {"port", port}};
-  const auto add_gauge = [&](const char* name, const char* help, double value) {
+  std::vector<Labelled> all;
+  all.reserve(reports.size());
+  for (const ProbeReport& report : reports) all.push_back({report});
+
+  const auto add_gauge = [&](std::string_view name, std::string_view help, const auto& add) {
     writer.StartFamily(name, MetricType::Gauge, help);
-    writer.AddSample(labels, value);
+    for (const Labelled& each : all) add(each);
+  };
+  const auto add_probe_row = [&](const ProbeRow& row, FailureValues after_failure) {
+    add_gauge(row.name, row.help, [&](const Labelled& each) {
+      if (!each.report.result && after_failure == FailureValues::kAbsent) return;
+      writer.AddSample(each.Labels(), row.value(each.report));
+    });
   };
 
-  add_gauge("iperf3_up", "Whether the test succeeded: 1 or 0.", report.result ? 1 : 0);
+  add_probe_row(kUp, FailureValues::kZero);
   std::string_view family;
   for (const Row& row : kRows) {
-    if (!Applies(row, report, failure_values)) continue;
     if (std::exchange(family, row.name) != row.name) {
       writer.StartFamily(row.name, MetricType::Gauge, row.help);
     }
-    AddSamples(row, report, labels, writer);
+    for (const Labelled& each : all) {
+      if (Applies(row, each.report, failure_values)) AddSamples(row, each, writer);
+    }
   }
-  if (report.result) {
-    writer.StartFamily("iperf3_cpu_utilization_ratio", MetricType::Gauge,
-                       "CPU time divided by the duration of the test; 1 is one processor.");
-    AddCpu("local", report.result->local_cpu, labels, writer);
-    AddCpu("remote", report.result->remote_cpu, labels, writer);
-  }
-  if (report.result || failure_values == FailureValues::kZero) {
-    add_gauge("iperf3_streams", "Parallel streams of the test.", report.test.parallel);
-    add_gauge("iperf3_test_period_seconds", "Period that iperf3 was started with.",
-              report.test.period_seconds);
-    add_gauge("iperf3_probe_duration_seconds", "Time from the request to its response.",
-              ToSeconds(report.duration));
-    add_gauge("iperf3_lock_wait_seconds", "Time that the probe waited for the lock.",
-              ToSeconds(report.lock_wait));
-    add_gauge("iperf3_probe_attempts", "Tests that were started for this probe.", report.attempts);
-  }
-  if (!report.result) {
-    labels.emplace_back("reason", Name(report.result.error().reason));
-    add_gauge("iperf3_probe_failure", "1, with the reason why the test failed.", 1);
-  }
+  add_gauge("iperf3_cpu_utilization_ratio",
+            "CPU time divided by the duration of the test; 1 is one processor.",
+            [&](const Labelled& each) {
+              if (!each.report.result) return;
+              AddCpu("local", each.report.result->local_cpu, each, writer);
+              AddCpu("remote", each.report.result->remote_cpu, each, writer);
+            });
+  for (const ProbeRow& row : kProbeRows) add_probe_row(row, failure_values);
+  add_gauge("iperf3_probe_failure", "1, with the reason why the test failed.",
+            [&](const Labelled& each) {
+              if (each.report.result) return;
+              MetricLabels labels = each.Labels();
+              labels.emplace_back("reason", Name(each.report.result.error().reason));
+              writer.AddSample(labels, 1);
+            });
   writer.EndPage();
   return page;
 }

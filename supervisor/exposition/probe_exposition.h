@@ -1,6 +1,7 @@
 // The metrics of a probe (docs/REFERENCE.md).
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "supervisor/config/probe_settings.h"
@@ -9,9 +10,10 @@
 
 namespace iperf3_exporter {
 
-// The complete page of one report. What was not measured is left out. After a bidirectional test
-// every metric of a direction has two samples, with the label `direction`. Pure.
-[[nodiscard]] std::string BuildProbePage(const ProbeReport& report, FailureValues failure_values,
-                                         ExpositionFormat format);
+// The complete page of `reports`, which differ in target or port: each metric is one family with
+// the samples of all of them. What was not measured is left out. After a bidirectional test every
+// metric of a direction has two samples, with the label `direction`. Pure.
+[[nodiscard]] std::string BuildProbePage(std::span<const ProbeReport> reports,
+                                         FailureValues failure_values, ExpositionFormat format);
 
 }  // namespace iperf3_exporter

@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,31 +19,57 @@ namespace dom = simdjson::dom;
 static_assert(kReportPaddingBytes >= simdjson::SIMDJSON_PADDING);
 
 // The number under `key`. Of duplicates the first counts, even if it is null.
-std::optional<double> Number(dom::element object, std::string_view key) {
-  double number = 0;
-  if (object[key].get_double().get(number) != simdjson::SUCCESS) return std::nullopt;
-  return number;
+struct WantedNumber {
+  std::string_view key;
+  std::optional<double>* value;
+};
+
+// Reads the numbers of `element` in one pass. Of duplicate keys the first counts, even if it is not
+// a number.
+template <std::size_t kCount>
+void ReadNumbers(dom::element element, std::array<WantedNumber, kCount> wanted) {
+  dom::object object;
+  if (element.get_object().get(object) != simdjson::SUCCESS) return;
+  auto end = wanted.end();
+  for (const auto [key, value] : object) {
+    const auto found = std::find_if(
+        wanted.begin(), end, [key = key](const WantedNumber& number) { return number.key == key; });
+    if (found == end) continue;
+    double number = 0;
+    if (value.get_double().get(number) == simdjson::SUCCESS) *found->value = number;
+    std::swap(*found, *--end);  // no longer wanted
+    if (end == wanted.begin()) return;
+  }
 }
 
-SumValues ReadSum(dom::element sum) {
-  return {.seconds = Number(sum, "seconds"),
-          .bytes = Number(sum, "bytes"),
-          .bits_per_second = Number(sum, "bits_per_second"),
-          .retransmits = Number(sum, "retransmits"),
-          .jitter_ms = Number(sum, "jitter_ms"),
-          .lost_packets = Number(sum, "lost_packets"),
-          .packets = Number(sum, "packets")};
+SumValues ReadSum(dom::element element) {
+  SumValues sum;
+  ReadNumbers(element,
+              std::array{WantedNumber{"seconds", &sum.seconds}, WantedNumber{"bytes", &sum.bytes},
+                         WantedNumber{"bits_per_second", &sum.bits_per_second},
+                         WantedNumber{"retransmits", &sum.retransmits},
+                         WantedNumber{"jitter_ms", &sum.jitter_ms},
+                         WantedNumber{"lost_packets", &sum.lost_packets},
+                         WantedNumber{"packets", &sum.packets}});
+  return sum;
 }
 
-StreamValues ReadSender(dom::element sender) {
-  return {.max_congestion_window = Number(sender, "max_snd_cwnd"),
-          .max_rtt = Number(sender, "max_rtt"),
-          .min_rtt = Number(sender, "min_rtt"),
-          .mean_rtt = Number(sender, "mean_rtt")};
+StreamValues ReadSender(dom::element element) {
+  StreamValues sender;
+  ReadNumbers(element, std::array{WantedNumber{"max_snd_cwnd", &sender.max_congestion_window},
+                                  WantedNumber{"max_rtt", &sender.max_rtt},
+                                  WantedNumber{"min_rtt", &sender.min_rtt},
+                                  WantedNumber{"mean_rtt", &sender.mean_rtt}});
+  return sender;
 }
 
-CpuUtilization ReadCpu(dom::element cpu, const std::string& host) {
-  return {Number(cpu, host + "_total"), Number(cpu, host + "_user"), Number(cpu, host + "_system")};
+void ReadCpu(dom::element element, CpuUtilization& local, CpuUtilization& remote) {
+  ReadNumbers(element, std::array{WantedNumber{"host_total", &local.total},
+                                  WantedNumber{"host_user", &local.user},
+                                  WantedNumber{"host_system", &local.system},
+                                  WantedNumber{"remote_total", &remote.total},
+                                  WantedNumber{"remote_user", &remote.user},
+                                  WantedNumber{"remote_system", &remote.system}});
 }
 
 // Where to store the sum under `key`; nullptr if it is not a sum or has been stored already.
@@ -71,6 +99,7 @@ void ReadStreams(dom::element element, const TestOptions& test, ReportValues& va
   dom::array array;
   if (element.get_array().get(array) != simdjson::SUCCESS) return;
   values.stream_count = array.size();
+  values.sending.reserve(std::min<std::size_t>(test.parallel, values.stream_count));
   for (const dom::element stream : array) {
     if (values.sending.size() == test.parallel) break;
     dom::element sender;
@@ -88,8 +117,7 @@ ReportValues ReadEnd(dom::object end, const TestOptions& test) {
   dom::element member;
   if (end["streams"].get(member) == simdjson::SUCCESS) ReadStreams(member, test, values);
   if (end["cpu_utilization_percent"].get(member) == simdjson::SUCCESS) {
-    values.local_cpu_percent = ReadCpu(member, "host");
-    values.remote_cpu_percent = ReadCpu(member, "remote");
+    ReadCpu(member, values.local_cpu_percent, values.remote_cpu_percent);
   }
   return values;
 }

@@ -23,7 +23,7 @@ constexpr char kLabels[] = "{target=\"[2001:db8::1]\",port=\"5201\"";
 
 std::string Page(const ProbeReport& report, FailureValues values = FailureValues::kZero,
                  ExpositionFormat format = ExpositionFormat::kText) {
-  return BuildProbePage(report, values, format);
+  return BuildProbePage({&report, 1}, values, format);
 }
 
 // The value of the sample with these further labels (such as `,side="sender"`), as text; empty

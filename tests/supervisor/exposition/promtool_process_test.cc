@@ -76,7 +76,7 @@ TEST_F(PromtoolTest, AcceptsProbePages) {
       for (const ProbeReport& report :
            {SampleReport(protocol, direction), SampleFailure(protocol, direction)}) {
         const Verdict verdict =
-            Check(BuildProbePage(report, FailureValues::kZero, ExpositionFormat::kText));
+            Check(BuildProbePage({&report, 1}, FailureValues::kZero, ExpositionFormat::kText));
         EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice)
             << verdict.output;
         std::istringstream lines(verdict.output);
@@ -91,9 +91,30 @@ TEST_F(PromtoolTest, AcceptsProbePages) {
   }
 }
 
+TEST_F(PromtoolTest, AcceptsAPageOfSeveralReports) {
+  std::vector<ProbeReport> reports;
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+    for (const Direction direction : {Direction::kUpload, Direction::kBidirectional}) {
+      reports.push_back(SampleReport(protocol, direction));
+      reports.push_back(SampleFailure(protocol, direction));
+    }
+  }
+  for (ProbeReport& report : reports)
+    report.port += static_cast<std::uint16_t>(&report - reports.data());
+  for (const FailureValues values : {FailureValues::kZero, FailureValues::kAbsent}) {
+    const std::string page = BuildProbePage(reports, values, ExpositionFormat::kText);
+    const Verdict verdict = Check(page);  // refuses a family or a sample that comes twice
+    EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice) << verdict.output;
+    std::size_t up = 0;
+    for (std::size_t at = 0; (at = page.find("\niperf3_up{", at)) != page.npos; ++at) ++up;
+    EXPECT_EQ(up, reports.size());
+  }
+}
+
 TEST_F(PromtoolTest, RefusesAPageThatIsCut) {
-  const std::string page = BuildProbePage(SampleReport(Protocol::kTcp, Direction::kUpload),
-                                          FailureValues::kZero, ExpositionFormat::kText);
+  const ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
+  const std::string page =
+      BuildProbePage({&report, 1}, FailureValues::kZero, ExpositionFormat::kText);
   const Verdict verdict = Check(page.substr(0, page.rfind('"')));
   EXPECT_NE(verdict.status, kClean);
   EXPECT_NE(verdict.status, kParsedWithAdvice);
