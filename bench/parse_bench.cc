@@ -124,7 +124,7 @@ void BenchParse(benchmark::State& state, const Sample& sample) {
 }
 
 void BenchEvaluate(benchmark::State& state, const Sample& sample) {
-  Expectation expected{.test = sample.test, .run_time = std::chrono::hours(1)};
+  RunFacts expected{.test = sample.test, .run_time = std::chrono::hours(1)};
   expected.test.bytes = 1;  // the period does not matter
   ReportParser parser;
   for (auto _ : state) {

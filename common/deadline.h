@@ -9,7 +9,8 @@
 namespace iperf3_exporter {
 
 using Clock = std::chrono::steady_clock;
-using Deadline = Clock::time_point;
+using TimePoint = Clock::time_point;
+using Deadline = TimePoint;
 
 [[nodiscard]] inline std::chrono::nanoseconds TimeLeft(Deadline deadline) {
   return std::max(std::chrono::nanoseconds::zero(),

@@ -53,10 +53,10 @@ std::optional<Nanoseconds> TakeQuantity(std::string_view& text) {
   const auto* unit = std::ranges::find(kUnits, name, &Unit::name);
   if (unit == kUnits.end()) return std::nullopt;
   if (whole.empty()) whole = "0";
-  const auto count = ParseInteger(whole, 0, kMaxMagnitude / unit->nanoseconds);
+  const auto count = ParseUnsigned(whole, 0, kMaxMagnitude / unit->nanoseconds);
   if (!count) return std::nullopt;
   const double scale = std::pow(10, static_cast<double>(fraction.size()));
-  const auto part = static_cast<double>(ParseInteger(fraction).value_or(0)) *
+  const auto part = static_cast<double>(ParseUnsigned(fraction).value_or(0)) *
                     (static_cast<double>(unit->nanoseconds) / scale);
   return *count * unit->nanoseconds + static_cast<Nanoseconds>(part);
 }

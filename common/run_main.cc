@@ -10,14 +10,14 @@ namespace {
 
 const char* program_name = "";
 
-// Within a catch block, or in the terminate handler.
+// Call it only while an exception is handled, or from the terminate handler.
 void PrintCurrentException() {
   try {
     throw;
   } catch (const std::exception& exception) {
-    std::fprintf(stderr, "%s: ended by an exception: %s\n", program_name, exception.what());
+    std::fprintf(stderr, "%s: terminated by an exception: %s\n", program_name, exception.what());
   } catch (...) {
-    std::fprintf(stderr, "%s: ended by an exception\n", program_name);
+    std::fprintf(stderr, "%s: terminated by an exception\n", program_name);
   }
 }
 

@@ -33,9 +33,9 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
                     [](char x, char y) { return ToLower(x) == ToLower(y); });
 }
 
-bool HasOnlyAlnumOr(std::string_view text, std::string_view also) {
-  return std::all_of(text.begin(), text.end(), [also](char c) {
-    return IsAlnum(c) || also.find(c) != std::string_view::npos;
+bool HasOnlyAlnumOr(std::string_view text, std::string_view extra_chars) {
+  return std::all_of(text.begin(), text.end(), [extra_chars](char c) {
+    return IsAlnum(c) || extra_chars.find(c) != std::string_view::npos;
   });
 }
 
@@ -52,8 +52,8 @@ std::string_view TakeUntil(char separator, std::string_view& rest) {
   return Trim(head);
 }
 
-std::optional<std::uint64_t> ParseInteger(std::string_view text, std::uint64_t min,
-                                          std::uint64_t max) {
+std::optional<std::uint64_t> ParseUnsigned(std::string_view text, std::uint64_t min,
+                                           std::uint64_t max) {
   std::uint64_t value = 0;
   const char* const end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, value);

@@ -28,31 +28,31 @@ namespace iperf3_exporter {
 
 [[nodiscard]] std::string ToLower(std::string_view text);
 
-// Replaces each character that is not printable with `?`.
+// Replaces each byte that is not printable ASCII with `?`.
 [[nodiscard]] std::string ToPrintable(std::string_view text);
 
 [[nodiscard]] bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 
-// Whether all characters are letters, digits or in `also`. True for an empty text.
-[[nodiscard]] bool HasOnlyAlnumOr(std::string_view text, std::string_view also);
+// Whether all characters are letters, digits or in `extra_chars`. True for an empty string.
+[[nodiscard]] bool HasOnlyAlnumOr(std::string_view text, std::string_view extra_chars);
 
 // Without leading and trailing spaces and tabs.
 [[nodiscard]] std::string_view Trim(std::string_view text);
 
-// Removes the text before the first `separator`, and the separator, from `rest`, and returns that
-// text trimmed. Without a separator that is all of `rest`.
+// Returns the trimmed text before the first `separator`, and removes it and the separator from
+// `rest`. Without a separator, takes all of `rest`.
 [[nodiscard]] std::string_view TakeUntil(char separator, std::string_view& rest);
 
-// Decimal digits only: no sign, no space. Absent if the text is anything else or the number is out
-// of bounds.
-[[nodiscard]] std::optional<std::uint64_t> ParseInteger(std::string_view text,
-                                                        std::uint64_t min = 0,
-                                                        std::uint64_t max = UINT64_MAX);
+// Decimal digits only: no sign, no space. nullopt if the text is anything else or the number is out
+// of range.
+[[nodiscard]] std::optional<std::uint64_t> ParseUnsigned(std::string_view text,
+                                                         std::uint64_t min = 0,
+                                                         std::uint64_t max = UINT64_MAX);
 
-// RFC 3986, 2.1. Absent if a `%` is not followed by two hexadecimal digits.
+// RFC 3986, 2.1. nullopt if a `%` is not followed by two hexadecimal digits.
 [[nodiscard]] std::optional<std::string> PercentDecode(std::string_view text);
 
-// Joins a range of texts: "a, b, c".
+// Joins a range of strings: "a, b, c".
 template <typename Range>
 [[nodiscard]] std::string Join(const Range& texts, std::string_view separator) {
   std::string joined;

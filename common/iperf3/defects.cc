@@ -59,7 +59,7 @@ const Iperf3Defect* FindDefect(std::string_view version, const TestOptions& test
   const auto number = ParseIperf3VersionNumber(version);
   if (!number) return nullptr;
   const auto found = std::ranges::find_if(kDefects, [&](const Iperf3Defect& defect) {
-    return *number >= defect.first && *number < defect.fixed && defect.affects(test);
+    return *number >= defect.introduced && *number < defect.fixed_in && defect.affects(test);
   });
   return found == kDefects.end() ? nullptr : &*found;
 }

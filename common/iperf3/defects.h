@@ -1,5 +1,5 @@
-// Known defects of iperf3's versions for which the exporter refuses a test. A test compares the
-// rows with docs/REFERENCE.md. Pure.
+// Known defects of iperf3 versions. The exporter refuses requests that would trigger one. A unit
+// test compares this table with docs/REFERENCE.md. Pure.
 #pragma once
 
 #include <compare>
@@ -16,7 +16,7 @@ struct Iperf3Version {
   unsigned minor = 0;
   unsigned patch = 0;
 
-  // clang-tidy 14 takes the 0 of the generated comparisons for a null pointer.
+  // clang-tidy 14 mistakes the 0 in the generated comparisons for a null pointer.
   auto operator<=>(const Iperf3Version&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
@@ -24,17 +24,17 @@ struct Iperf3Version {
 [[nodiscard]] std::optional<Iperf3Version> ParseIperf3VersionNumber(std::string_view text);
 
 struct Iperf3Defect {
-  Iperf3Version first;
-  Iperf3Version fixed;  // the first version without it
-  std::string_view defect;
-  std::string_view parameter;  // the one that is refused
+  Iperf3Version introduced;  // 0.0.0: always there
+  Iperf3Version fixed_in;
+  std::string_view description;
+  std::string_view parameter;  // of a request, to refuse
   bool (*affects)(const TestOptions& test);
 };
 
 [[nodiscard]] std::span<const Iperf3Defect> Iperf3Defects();
 
-// The first defect of that version that affects `test`, or nullptr. An unknown version counts as
-// one without defects.
+// The first defect of that version that affects `test`, or nullptr. A version that can't be
+// parsed counts as free of defects.
 [[nodiscard]] const Iperf3Defect* FindDefect(std::string_view version, const TestOptions& test);
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-// The installed iperf3, as a worker has inspected it.
+// The installed iperf3, as reported by a worker that inspected it.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace iperf3_exporter {
 
-// Changes if the program's file is replaced or rewritten (stat(2)).
+// Differs after the program's file was replaced or rewritten; from stat(2).
 struct FileIdentity {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;

@@ -23,16 +23,16 @@ bool HasOption(const Iperf3Capabilities& capabilities, const TestOption& option)
 }
 
 Iperf3Capabilities ParseIperf3Help(std::string_view text) {
-  const auto names = [text](std::string_view word) {
+  const auto mentions = [text](std::string_view word) {
     return text.find(word) != std::string_view::npos;
   };
   Iperf3Capabilities capabilities;
   for (std::size_t row = 0; row < kTestOptions.size(); ++row) {
     const std::string_view word = kTestOptions[row].help_word;
-    capabilities.options[row] = !word.empty() && names(word);
+    capabilities.options[row] = !word.empty() && mentions(word);
   }
-  capabilities.connect_timeout = names("--connect-timeout");
-  capabilities.udp_counters_64bit = names("--udp-counters-64bit");
+  capabilities.connect_timeout = mentions("--connect-timeout");
+  capabilities.udp_counters_64bit = mentions("--udp-counters-64bit");
   return capabilities;
 }
 
@@ -71,7 +71,7 @@ Bounds BoundsOf(const NumberOption& option, const TestOptions& test) {
   if (option.udp_bounds && test.protocol == Protocol::kUdp) bounds = *option.udp_bounds;
   const auto* member = std::get_if<OptionalNumber>(&option.member);
   if (member != nullptr && *member == &TestOptions::client_port) {
-    bounds.max -= CountStreams(test) - 1;  // each stream uses the next port
+    bounds.max -= CountStreams(test) - 1;  // further streams use the ports that follow
   }
   return bounds;
 }

@@ -53,12 +53,12 @@ constexpr std::array<DscpClass, 21> kDscpClasses = {{
 
 std::optional<std::uint64_t> ParseDscp(std::string_view text) {
   const auto* found = std::ranges::find(kDscpClasses, ToLower(text), &DscpClass::name);
-  return found == kDscpClasses.end() ? ParseInteger(text) : found->value;
+  return found == kDscpClasses.end() ? ParseUnsigned(text) : found->value;
 }
 
 // A Go duration, rounded up, or a number of seconds.
 std::optional<std::uint64_t> ParseWholeSeconds(std::string_view text) {
-  if (const auto seconds = ParseInteger(text)) return seconds;
+  if (const auto seconds = ParseUnsigned(text)) return seconds;
   const auto duration = ParseGoDuration(text);
   if (!duration || duration->count() < 0) return std::nullopt;
   return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(*duration).count());
@@ -67,7 +67,7 @@ std::optional<std::uint64_t> ParseWholeSeconds(std::string_view text) {
 std::optional<std::uint64_t> ParseNumber(NumberForm form, std::string_view text) {
   switch (form) {
     case NumberForm::kInteger:
-      return ParseInteger(text);
+      return ParseUnsigned(text);
     case NumberForm::kBytes:
       return ParseScaled(text, 1024, kMaxByteCount);
     case NumberForm::kSeconds:
@@ -193,7 +193,7 @@ std::optional<Bitrate> ParseBitrate(std::string_view text) {
   Bitrate bitrate;
   const std::size_t slash = text.find('/');
   if (slash != std::string_view::npos) {
-    bitrate.burst_packets = ParseInteger(text.substr(slash + 1), 1, kMaxBurstPackets);
+    bitrate.burst_packets = ParseUnsigned(text.substr(slash + 1), 1, kMaxBurstPackets);
     if (!bitrate.burst_packets) return std::nullopt;
   }
   const auto bits = ParseScaled(text.substr(0, slash), 1000, kMaxBitsPerSecond64);

@@ -90,7 +90,7 @@ Result<std::unique_ptr<HostLock>> HostLock::Open(const std::string& name, LockSc
   if (!wakeup) return tl::unexpected(wakeup.error());
   // Otherwise somebody replaced one between two of these calls.
   for (const int fd : {lease->get(), file->get(), table_file->get(), writable->get()}) {
-    if (!HasLink(fd))
+    if (!IsLinked(fd))
       return MakeError("the lock's files were replaced while they were being opened");
   }
   return std::unique_ptr<HostLock>(new HostLock(std::move(*lease), std::move(*file),
@@ -115,7 +115,7 @@ tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const LockUs
 }
 
 HostLock::Acquired HostLock::CheckLimits(const Limits& limits) const {
-  if (!HasLink(file_.get())) return tl::unexpected(AcquireError::kLockGone);
+  if (!IsLinked(file_.get())) return tl::unexpected(AcquireError::kLockGone);
   if (limits.cancel_fd >= 0 && IsReadable(limits.cancel_fd, nanoseconds::zero())) {
     return tl::unexpected(AcquireError::kCancelled);
   }
@@ -156,7 +156,7 @@ HostLock::Acquired HostLock::TakeLease(LockKey key, const Limits& limits) {
     Sleep(kLeasePoll, limits.deadline, limits.cancel_fd);
   }
   if (!TryLock(lease_.get(), offset, F_RDLCK)) return tl::unexpected(AcquireError::kLockGone);
-  if (!HasLink(file_.get()) || !HasLink(table_file_.get())) {
+  if (!IsLinked(file_.get()) || !IsLinked(table_file_.get())) {
     Unlock(lease_.get(), offset);
     return tl::unexpected(AcquireError::kLockGone);
   }

@@ -19,7 +19,7 @@ constexpr char kDirectory[] = "/dev/shm";  // of glibc's named semaphores
 constexpr mode_t kMode = 0600;             // the exporter's user alone
 
 off_t SizeOf(LockFile file) {
-  if (file == LockFile::kMutex) return sizeof(sem_t);
+  if (file == LockFile::kWakeup) return sizeof(sem_t);
   return file == LockFile::kHolders ? kHolderTableBytes : 0;
 }
 
@@ -66,7 +66,7 @@ Status CreateFifo(const std::string& path) {
 
 Status Create(LockFile file, const std::string& path) {
   if (file == LockFile::kLock) return CreateFifo(path);
-  if (file == LockFile::kMutex) return CreateMutex(path);
+  if (file == LockFile::kWakeup) return CreateMutex(path);
   return CreateRegularFile(path, {}, SizeOf(file));
 }
 
@@ -91,21 +91,21 @@ Status Ensure(LockFile file, const std::string& path) {
 
 }  // namespace
 
-bool IsLockName(std::string_view name) {
+bool IsValidLockName(std::string_view name) {
   return !name.empty() && name.size() <= kMaxLockNameBytes && HasOnlyAlnumOr(name, "._-");
 }
 
-std::string LockMutexName(const std::string& name, LockScope scope) {
+std::string WakeupMutexName(const std::string& name, LockScope scope) {
   return name + "@" + std::string(Name(scope));
 }
 
 std::string LockFilePath(LockFile file, const std::string& name, LockScope scope) {
-  return std::string(kDirectory) + (file == LockFile::kMutex ? "/sem." : "/") +
-         LockMutexName(name, scope) + (file == LockFile::kHolders ? "-holders.1" : "");
+  return std::string(kDirectory) + (file == LockFile::kWakeup ? "/sem." : "/") +
+         WakeupMutexName(name, scope) + (file == LockFile::kHolders ? "-holders.1" : "");
 }
 
 Status CreateLockFiles(const std::string& name, LockScope scope) {
-  if (!IsLockName(name)) return MakeError("not a name for a lock");
+  if (!IsValidLockName(name)) return MakeError("not a name for a lock");
   for (const LockFile file : kLockFiles) {
     if (Status status = Ensure(file, LockFilePath(file, name, scope)); !status) return status;
   }
@@ -128,14 +128,14 @@ Result<UniqueFd> OpenLockFile(LockFile file, const std::string& name, LockScope 
   return moved;
 }
 
-bool IsAt(const std::string& path, int fd) {
+bool PathRefersTo(const std::string& path, int fd) {
   struct stat by_path = {};
   struct stat by_fd = {};
   return ::lstat(path.c_str(), &by_path) == 0 && ::fstat(fd, &by_fd) == 0 &&
          by_path.st_dev == by_fd.st_dev && by_path.st_ino == by_fd.st_ino;
 }
 
-bool HasLink(int fd) {
+bool IsLinked(int fd) {
   struct stat info = {};
   return ::fstat(fd, &info) == 0 && info.st_nlink > 0;
 }

@@ -86,8 +86,8 @@ bool LockMonitor::NeedsRepair() const {
   for (const LockFile file : kLockFiles) {
     if (!OpenLockFile(file, name_, scope_, O_RDONLY)) return true;
   }
-  return !IsAt(LockFilePath(LockFile::kLock, name_, scope_), lock_.get()) ||
-         !IsAt(LockFilePath(LockFile::kHolders, name_, scope_), holders_.get());
+  return !PathRefersTo(LockFilePath(LockFile::kLock, name_, scope_), lock_.get()) ||
+         !PathRefersTo(LockFilePath(LockFile::kHolders, name_, scope_), holders_.get());
 }
 
 std::uint64_t OwnPidNamespace() {

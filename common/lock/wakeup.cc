@@ -31,9 +31,9 @@ Wakeup::Wakeup(Wakeup&&) noexcept = default;
 Wakeup::~Wakeup() = default;
 
 Result<Wakeup> Wakeup::Open(const std::string& name, LockScope scope) {
-  const Result<UniqueFd> file = OpenLockFile(LockFile::kMutex, name, scope, O_RDWR);
+  const Result<UniqueFd> file = OpenLockFile(LockFile::kWakeup, name, scope, O_RDWR);
   if (!file) return tl::unexpected(file.error());
-  const std::string mutex_name = LockMutexName(name, scope);
+  const std::string mutex_name = WakeupMutexName(name, scope);
   std::unique_ptr<bip::named_mutex> mutex;
   try {
     mutex = std::make_unique<bip::named_mutex>(bip::open_only, mutex_name.c_str());
@@ -41,7 +41,7 @@ Result<Wakeup> Wakeup::Open(const std::string& name, LockScope scope) {
     return MakeError("named mutex " + mutex_name + ": " + error.what());
   }
   // Only if Boost has opened the file that was checked.
-  if (!IsAt(LockFilePath(LockFile::kMutex, name, scope), file->get())) {
+  if (!PathRefersTo(LockFilePath(LockFile::kWakeup, name, scope), file->get())) {
     return MakeError("named mutex " + mutex_name + " was replaced while it was being opened");
   }
   void* mapping =

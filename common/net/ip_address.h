@@ -12,7 +12,7 @@ namespace iperf3_exporter {
 struct IpAddress {
   bool is_v6 = false;
   std::array<std::uint8_t, 16> bytes{};  // network order; an IPv4 address uses the first 4
-  std::uint32_t scope_id = 0;            // interface index of a link-local IPv6 address, else 0
+  std::uint32_t scope_id = 0;            // interface index given as a zone, else 0
 
   bool operator==(const IpAddress&) const = default;
 };

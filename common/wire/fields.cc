@@ -8,14 +8,15 @@ void Fields::Text(const char* name, std::string& text, std::size_t max_bytes) {
   auto length = static_cast<std::uint16_t>(std::min(text.size(), max_bytes));
   Number(name, length, 0, static_cast<std::uint16_t>(max_bytes));
   text.resize(length);
-  text.resize(max_bytes);  // zeros behind the text
-  Copy(name, text.data(), max_bytes);
+  text.resize(max_bytes);  // pads with zeros; reading overwrites it
+  Transfer(name, text.data(), max_bytes);
+  // A length out of range has been recorded, not corrected.
   text.resize(std::min<std::size_t>(length, max_bytes));
 }
 
 Status Fields::Check() const {
-  if (wrong_ == nullptr) return {};
-  return MakeError(std::string("wrong frame: ") + wrong_);
+  if (bad_field_ == nullptr) return {};
+  return MakeError(std::string("malformed frame: bad ") + bad_field_);
 }
 
 Status Fields::Finish() {

@@ -29,7 +29,7 @@ class Fields {
               std::type_identity_t<T> min = std::numeric_limits<T>::lowest(),
               std::type_identity_t<T> max = std::numeric_limits<T>::max()) {
     static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>);
-    Copy(name, &value, sizeof value);
+    Transfer(name, &value, sizeof value);
     Require(value >= min && value <= max, name);
   }
 
@@ -76,7 +76,7 @@ class Fields {
 
   // A further condition when reading.
   void Require(bool condition, const char* name) {
-    if (is_reading_ && !condition && wrong_ == nullptr) wrong_ = name;
+    if (is_reading_ && !condition && bad_field_ == nullptr) bad_field_ = name;
   }
 
   // What was written.
@@ -88,14 +88,14 @@ class Fields {
   [[nodiscard]] Status Finish();
 
  private:
-  void Copy(const char* name, void* value, std::size_t bytes) {
+  void Transfer(const char* name, void* value, std::size_t bytes) {
     if (!is_reading_) {
       const auto* from = static_cast<const std::byte*>(value);
       frame_.insert(frame_.end(), from, from + bytes);
       return;
     }
     Require(rest_.size() >= bytes, name);
-    if (wrong_ != nullptr) {
+    if (bad_field_ != nullptr) {
       std::memset(value, 0, bytes);
       return;
     }
@@ -106,7 +106,7 @@ class Fields {
   const bool is_reading_ = false;
   Frame frame_;
   Bytes rest_;
-  const char* wrong_ = nullptr;
+  const char* bad_field_ = nullptr;
 };
 
 }  // namespace iperf3_exporter::wire

@@ -237,7 +237,7 @@ Result<Type> ReadHeader(Fields& fields, std::size_t frame_bytes) {
   Header header;
   Carry(fields, header);
   if (header.magic == kMagic && header.version != kVersion) {
-    return MakeError("wrong frame: version " + std::to_string(header.version) + ", not " +
+    return MakeError("malformed frame: version " + std::to_string(header.version) + ", not " +
                      std::to_string(kVersion));
   }
   fields.Require(header.length == frame_bytes && frame_bytes <= kMaxFrameBytes, "length");
@@ -269,7 +269,7 @@ Result<Command> DecodeCommand(Bytes frame) {
     case Type::kCancel:
       return Read<Command>(fields, Cancel{});
     default:
-      return MakeError("wrong frame: not a command");
+      return MakeError("malformed frame: not a command");
   }
 }
 
@@ -291,7 +291,7 @@ Result<Event> DecodeEvent(Bytes frame) {
     case Type::kNotStarted:
       return Read<Event>(fields, NotStarted{});
     default:
-      return MakeError("wrong frame: not an event");
+      return MakeError("malformed frame: not an event");
   }
 }
 

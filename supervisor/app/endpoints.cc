@@ -82,7 +82,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
     return exchange->Reply(
         {.content_type = std::string(ContentType(FormatFor(*exchange))), .length_known = false});
   }
-  const Deadline received = exchange->received_at();
+  const TimePoint received = exchange->received_at();
   const WorkerReady* worker = context_.pool.latest_ready();
   const auto refuse = [&](const Error& error) {
     Refuse(*exchange, {RefusalReason::kBadRequest, error.message});

@@ -45,7 +45,7 @@ HttpHooks WebAccess::Hooks() {
 
 void WebAccess::Authorize(const std::shared_ptr<HttpExchange>& exchange,
                           const std::function<void()>& admitted) {
-  file_.ReloadIfChangedLately();
+  file_.ReloadIfChangedThrottled();
   if (!security_.TakeToken()) return exchange->Reply({.code = 429, .body = "Too Many Requests\n"});
   security_.Authenticate(
       exchange->Header("Authorization"), [exchange] { return exchange->IsPending(); },

@@ -19,21 +19,21 @@ namespace iperf3_exporter {
 namespace {
 
 // Two, so that one user with an expensive hash does not delay all others.
-constexpr std::size_t kThreads = 2;
+constexpr std::size_t kBcryptThreads = 2;
 // The event loop has priority on a machine with few cores.
 constexpr int kNice = 10;
-constexpr std::size_t kMaxRejected = 1024;
+constexpr std::size_t kMaxRememberedRejections = 1024;
 
 // Runs on a thread of the pool.
 bool VerifyBcrypt(const std::string& password, const std::string& hash) {
   ::setpriority(PRIO_PROCESS, 0, kNice);  // 0: this thread.
   auto data = std::make_unique<crypt_data>();
   const char* result = ::crypt_r(password.c_str(), hash.c_str(), data.get());
-  const bool right = result != nullptr && hash == result &&
-                     // crypt_r would ignore what follows a NUL.
-                     password.find('\0') == std::string::npos;
+  const bool matches = result != nullptr && hash == result &&
+                       // crypt_r would ignore what follows a NUL.
+                       password.find('\0') == std::string::npos;
   OPENSSL_cleanse(data.get(), sizeof(crypt_data));
-  return right;
+  return matches;
 }
 
 std::string DecodeBase64(std::string_view text) {
@@ -62,10 +62,10 @@ std::optional<Credentials> ParseBasicAuthorization(std::string_view value) {
 }
 
 Authenticator::Authenticator(event_base* base)
-    : pool_(base, {.max_threads = kThreads,
-                   .max_queued = kThreads,
+    : pool_(base, {.max_threads = kBcryptThreads,
+                   .max_queued = kBcryptThreads,
                    .idle_timeout = std::chrono::seconds(30)}) {
-  // Not RAND_bytes: it would load 2 MB of libcrypto where nobody uses TLS or passwords.
+  // Not RAND_bytes, which touches 2 MB of libcrypto even if neither TLS nor passwords are used.
   if (::getrandom(key_.data(), key_.size(), 0) != static_cast<ssize_t>(key_.size())) std::abort();
 }
 
@@ -89,7 +89,7 @@ Authenticator::Digest Authenticator::DigestOf(const Credentials& credentials,
   return digest;
 }
 
-std::optional<AuthOutcome> Authenticator::KnownOutcome(const PendingCheck& check) const {
+std::optional<AuthOutcome> Authenticator::CachedOutcome(const PendingCheck& check) const {
   const auto accepted = accepted_.find(check.credentials.user);
   if (accepted != accepted_.end() && check.user_exists &&
       CRYPTO_memcmp(accepted->second.data(), check.digest.data(), check.digest.size()) == 0) {
@@ -105,12 +105,12 @@ void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
   const auto user = users_.find(credentials.user);
   PendingCheck check;
   check.user_exists = user != users_.end();
-  // Computed for a known user too, because it takes time.
+  // Computed for known users too, so that the time does not reveal who exists.
   std::string dummy = dummies_->For(credentials.user);
   check.hash = check.user_exists ? user->second : std::move(dummy);
   check.digest = DigestOf(credentials, check.hash);
   check.credentials = std::move(credentials);
-  if (const auto known = KnownOutcome(check)) return done(*known);
+  if (const auto known = CachedOutcome(check)) return done(*known);
 
   const std::string& name = check.credentials.user;
   if (!HasRoom(name)) {
@@ -119,24 +119,24 @@ void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
   if (!HasRoom(name)) return done(AuthOutcome::kBusy);
   check.wanted = std::move(wanted);
   check.done = std::move(done);
-  const std::uint64_t round = round_ + CountOf(name);
+  const std::uint64_t round = round_ + CountChecks(name);
   waiting_.emplace(round, std::move(check));
   RunNext();
 }
 
-std::size_t Authenticator::CountOf(const std::string& user) const {
+std::size_t Authenticator::CountChecks(const std::string& user) const {
   const auto waiting = std::ranges::count_if(
       waiting_, [&user](const auto& entry) { return entry.second.credentials.user == user; });
   return static_cast<std::size_t>(waiting) + running_.count(user);
 }
 
 bool Authenticator::HasRoom(const std::string& user) const {
-  return waiting_.size() + running_.size() < kMaxWaiting && CountOf(user) < kMaxWaitingPerName;
+  return waiting_.size() + running_.size() < kMaxWaiting && CountChecks(user) < kMaxWaitingPerName;
 }
 
-// Starts checks while a thread is free, and answers those that need none.
+// Starts waiting checks while threads are free. Answers those whose outcome is known by now.
 void Authenticator::RunNext() {
-  while (running_.size() < kThreads) {
+  while (running_.size() < kBcryptThreads) {
     const auto next = std::ranges::find_if(waiting_, [this](const auto& entry) {
       return !running_.contains(entry.second.credentials.user);
     });
@@ -145,16 +145,17 @@ void Authenticator::RunNext() {
     PendingCheck check = std::move(next->second);
     waiting_.erase(next);
     if (!check.wanted()) continue;
-    // An earlier check of this name may have had the same password.
-    if (const auto known = KnownOutcome(check)) {
+    // An earlier check of the same user may have tried the same password.
+    if (const auto known = CachedOutcome(check)) {
       check.done(*known);
       continue;
     }
-    const auto right = std::make_shared<bool>(false);
-    auto task =
-        pool_.Submit([right, password = check.credentials.password,
-                      hash = check.hash] { *right = VerifyBcrypt(password, hash); },
-                     [this, user = check.credentials.user, right] { OnVerified(user, *right); });
+    const auto matches = std::make_shared<bool>(false);
+    auto task = pool_.Submit(
+        [matches, password = check.credentials.password, hash = check.hash] {
+          *matches = VerifyBcrypt(password, hash);
+        },
+        [this, user = check.credentials.user, matches] { OnVerified(user, *matches); });
     if (!task) {
       check.done(AuthOutcome::kBusy);
       continue;
@@ -164,9 +165,10 @@ void Authenticator::RunNext() {
   }
 }
 
-void Authenticator::OnVerified(const std::string& user, bool right) {
+void Authenticator::OnVerified(const std::string& user, bool matches) {
   PendingCheck check = std::move(running_.extract(user).mapped().check);
-  const auto outcome = right && check.user_exists ? AuthOutcome::kAccepted : AuthOutcome::kRefused;
+  const auto outcome =
+      matches && check.user_exists ? AuthOutcome::kAccepted : AuthOutcome::kRefused;
   Remember(check, outcome);
   RunNext();
   if (check.wanted()) check.done(outcome);
@@ -175,7 +177,7 @@ void Authenticator::OnVerified(const std::string& user, bool right) {
 
 void Authenticator::Remember(const PendingCheck& check, AuthOutcome outcome) {
   if (outcome == AuthOutcome::kRefused) {
-    if (rejected_.size() >= kMaxRejected) rejected_.clear();
+    if (rejected_.size() >= kMaxRememberedRejections) rejected_.clear();
     rejected_.insert(check.digest);
     return;
   }

@@ -69,8 +69,8 @@ class Authenticator {
   };
 
   [[nodiscard]] Digest DigestOf(const Credentials& credentials, const std::string& hash) const;
-  [[nodiscard]] std::optional<AuthOutcome> KnownOutcome(const PendingCheck& check) const;
-  [[nodiscard]] std::size_t CountOf(const std::string& user) const;
+  [[nodiscard]] std::optional<AuthOutcome> CachedOutcome(const PendingCheck& check) const;
+  [[nodiscard]] std::size_t CountChecks(const std::string& user) const;
   [[nodiscard]] bool HasRoom(const std::string& user) const;
   void RunNext();
   void OnVerified(const std::string& user, bool right);

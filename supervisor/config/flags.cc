@@ -183,7 +183,7 @@ void AppendWrapped(std::string_view words, std::size_t indent, std::size_t width
 }  // namespace
 
 std::uint32_t FlagValue::Count(std::uint32_t min, std::uint32_t max) {
-  if (const auto count = ParseInteger(text(), min, max)) return static_cast<std::uint32_t>(*count);
+  if (const auto count = ParseUnsigned(text(), min, max)) return static_cast<std::uint32_t>(*count);
   Refuse("an integer from " + std::to_string(min) + " to " + std::to_string(max));
   return min;
 }

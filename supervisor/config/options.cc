@@ -109,7 +109,7 @@ void ReadRules(FlagValue& value, Options& options) {
 
 void ReadLockName(FlagValue& value, Options& options) {
   options.lock_name = value.text();
-  if (!IsLockName(value.text()) || !IsAlnum(value.text().front())) {
+  if (!IsValidLockName(value.text()) || !IsAlnum(value.text().front())) {
     value.Refuse("1 to 64 characters of A-Z a-z 0-9 . _ -, the first one a letter or digit");
   }
 }

@@ -8,9 +8,9 @@
 namespace iperf3_exporter {
 namespace {
 
-// The connection or the request of a POST /-/reload causes a ReloadIfChanged first. The reload that
-// follows within the time that a request may take does not log the same outcome again.
-constexpr std::chrono::seconds kSameReload{10};
+// The connection or the authorization of a POST /-/reload already runs ReloadIfChanged. A Reload
+// within the time that a request may take does not log the same outcome again.
+constexpr std::chrono::seconds kDuplicateLogWindow{10};
 
 double UnixSeconds() { return ToSeconds(std::chrono::system_clock::now().time_since_epoch()); }
 
@@ -34,22 +34,23 @@ Status ReloadableFile::LoadNow() {
 
 Status ReloadableFile::Reload() {
   if (path_.empty()) return {};
-  const bool logged = change_logged_ != Clock::time_point() &&
-                      Clock::now() - change_logged_ < kSameReload && !files_.HaveChanged();
+  const bool already_logged = change_logged_at_ != Clock::time_point() &&
+                              Clock::now() - change_logged_at_ < kDuplicateLogWindow &&
+                              !files_.HaveChanged();
   const bool was_successful = last_reload_successful_;
-  change_logged_ = {};
+  change_logged_at_ = {};
   Status status = LoadNow();
-  if (!logged || status.has_value() != was_successful) LogOutcome(status);
+  if (!already_logged || status.has_value() != was_successful) LogOutcome(status);
   return status;
 }
 
 void ReloadableFile::ReloadIfChanged() {
   if (!files_.HaveChanged()) return;
   LogOutcome(LoadNow());
-  change_logged_ = Clock::now();
+  change_logged_at_ = Clock::now();
 }
 
-void ReloadableFile::ReloadIfChangedLately() {
+void ReloadableFile::ReloadIfChangedThrottled() {
   const auto now = Clock::now();
   if (now < next_check_) return;
   next_check_ = now + std::chrono::seconds(1);
@@ -60,8 +61,8 @@ void ReloadableFile::LogOutcome(const Status& status) const {
   if (status) {
     Log(LogLevel::kInfo, name_ + " reloaded", {{"file", path_}});
   } else {
-    Log(LogLevel::kError, name_ + " refused, the old one stays in use",
-        {{"reason", status.error().message}});
+    Log(LogLevel::kError, name_ + " is invalid, the previous one stays in use",
+        {{"file", path_}, {"reason", status.error().message}});
   }
 }
 

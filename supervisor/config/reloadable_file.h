@@ -29,7 +29,7 @@ class ReloadableFile {
   // outcome. Costs one stat(2) per file.
   void ReloadIfChanged();
   // The same, but checks at most once a second.
-  void ReloadIfChangedLately();
+  void ReloadIfChangedThrottled();
 
   [[nodiscard]] bool last_reload_successful() const { return last_reload_successful_; }
   // Unix time of the last successful load; without a file, of the start.
@@ -45,7 +45,7 @@ class ReloadableFile {
   WatchedFiles files_;
   Clock::time_point next_check_{};
   // When ReloadIfChanged last logged; zero after a Reload.
-  Clock::time_point change_logged_{};
+  Clock::time_point change_logged_at_{};
   bool last_reload_successful_ = true;
   double last_reload_success_seconds_;
 };

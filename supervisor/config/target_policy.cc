@@ -67,7 +67,7 @@ Status TargetPolicy::AddTarget(const std::string& rule) {
 Status TargetPolicy::AddNetwork(const IpAddress& address,
                                 const std::optional<std::string>& prefix) {
   const unsigned bits = address.is_v6 ? kV6Bits : kV4Bits;
-  const auto number = prefix ? ParseInteger(*prefix, 0, bits) : bits;
+  const auto number = prefix ? ParseUnsigned(*prefix, 0, bits) : bits;
   if (!number) {
     return MakeError("a prefix length from 0 to " + std::to_string(bits) + " after the /");
   }
@@ -85,9 +85,9 @@ Status TargetPolicy::AddNetwork(const IpAddress& address,
 Status TargetPolicy::AddPort(const std::string& rule) {
   const std::size_t dash = rule.find('-');
   const std::string_view text = rule;
-  const auto first = ParseInteger(text.substr(0, dash), 1, UINT16_MAX);
+  const auto first = ParseUnsigned(text.substr(0, dash), 1, UINT16_MAX);
   const auto last =
-      dash == std::string::npos ? first : ParseInteger(text.substr(dash + 1), 1, UINT16_MAX);
+      dash == std::string::npos ? first : ParseUnsigned(text.substr(dash + 1), 1, UINT16_MAX);
   if (!first || !last || *first > *last) return MakeError("a port or a range such as 5201-5210");
   ports_.emplace_back(static_cast<std::uint16_t>(*first), static_cast<std::uint16_t>(*last));
   return {};

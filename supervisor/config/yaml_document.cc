@@ -147,7 +147,7 @@ bool ReadBool(const YAML::Node& node, const std::string& where) {
 
 int ReadCount(const YAML::Node& node, const std::string& where) {
   const std::string text = ReadText(node, where);
-  if (const auto value = ParseInteger(text, 0, std::numeric_limits<int>::max())) {
+  if (const auto value = ParseUnsigned(text, 0, std::numeric_limits<int>::max())) {
     return static_cast<int>(*value);
   }
   throw ConfigError{LineOf(node), where + ": expected a whole number, got " + Quote(text)};

@@ -23,10 +23,10 @@ namespace {
 using prometheus::Counter;
 using prometheus::MetricType;
 
-// Reading /proc costs more than the rest of the page.
+// How old the page may be: reading /proc costs more than writing the rest.
 constexpr std::chrono::milliseconds kMaxCacheAge{100};
 
-// From the wakeup of a waiting worker to the default of --lock.timeout.
+// From the time that it takes to wake a worker up to the default of --lock.timeout.
 const prometheus::Histogram::BucketBoundaries kLockWaitSeconds = {
     0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80};
 
@@ -74,7 +74,7 @@ void WriteState(const LiveState& state, ExpositionWriter& writer) {
 
 void WriteHttp(const HttpStatistics& http, ExpositionWriter& writer) {
   writer.StartFamily("iperf3_exporter_http_requests_total", MetricType::Counter,
-                     "HTTP responses by path and status code.");
+                     "HTTP requests answered by path and status code.");
   for (const auto& [key, count] : http.requests) {
     writer.AddSample({{"path", key.first}, {"code", std::to_string(key.second)}},
                      static_cast<double>(count));
@@ -91,19 +91,21 @@ std::optional<double> CountDescriptors() {
   if (::stat("/proc/self/fd", &status) != 0) return std::nullopt;
   // Linux 6.2 and later report the count as the size of the directory.
   if (status.st_size > 0) return static_cast<double>(status.st_size);
-  const std::filesystem::directory_iterator directory("/proc/self/fd");
+  std::error_code error;  // such as EMFILE
+  const std::filesystem::directory_iterator directory("/proc/self/fd", error);
+  if (error) return std::nullopt;
   // One of them is the descriptor of the listing itself.
   return static_cast<double>(std::distance(begin(directory), end(directory)) - 1);
 }
 
-double Limit(__rlimit_resource resource) {
+double SoftLimit(__rlimit_resource resource) {
   rlimit limit{};
   ::getrlimit(resource, &limit);
   return limit.rlim_cur == RLIM_INFINITY ? std::numeric_limits<double>::infinity()
                                          : static_cast<double>(limit.rlim_cur);
 }
 
-// What every Prometheus client library exports. A value that is unavailable is left out.
+// What every Prometheus client library exports. A value that can't be read is omitted.
 void WriteProcess(double start_seconds, ExpositionWriter& writer) {
   writer.AddFamily("process_cpu_seconds_total", MetricType::Counter,
                    "Total user and system CPU time spent in seconds.",
@@ -111,9 +113,9 @@ void WriteProcess(double start_seconds, ExpositionWriter& writer) {
   writer.AddFamily("process_open_fds", MetricType::Gauge, "Number of open file descriptors.",
                    CountDescriptors());
   writer.AddFamily("process_max_fds", MetricType::Gauge, "Maximum number of open file descriptors.",
-                   Limit(RLIMIT_NOFILE));
+                   SoftLimit(RLIMIT_NOFILE));
   writer.AddFamily("process_virtual_memory_max_bytes", MetricType::Gauge,
-                   "Maximum amount of virtual memory available in bytes.", Limit(RLIMIT_AS));
+                   "Maximum amount of virtual memory available in bytes.", SoftLimit(RLIMIT_AS));
   writer.AddFamily("process_start_time_seconds", MetricType::Gauge,
                    "Start time of the process since unix epoch in seconds.", start_seconds);
   std::ifstream statm("/proc/self/statm");
@@ -158,9 +160,11 @@ void ExporterMetrics::Events::Write(ExpositionWriter& writer) const {
   writer.StartFamily("iperf3_exporter_iperf3_info", MetricType::Gauge,
                      "Version of the installed iperf3; the value is always 1.");
   if (!iperf3_version.empty()) writer.AddSample({{"version", iperf3_version}}, 1);
-  writer.AddSummary("iperf3_exporter_duration_seconds",
-                    "Time from a probe request to its response.", duration);
-  add_counter("iperf3_exporter_errors_total", "Probe requests that returned no measurement.",
+  writer.AddSummary(
+      "iperf3_exporter_duration_seconds",
+      "Time from a probe request to its end, without requests that were invalid or forbidden.",
+      duration);
+  add_counter("iperf3_exporter_errors_total", "Probe requests that failed or were refused.",
               errors);
   writer.StartFamily("iperf3_exporter_probes_total", MetricType::Counter,
                      "Probe requests by result.");
@@ -187,13 +191,13 @@ void ExporterMetrics::Events::Write(ExpositionWriter& writer) const {
 ExporterMetrics::ExporterMetrics() : events_(std::make_unique<Events>()) {}
 ExporterMetrics::~ExporterMetrics() = default;
 
-ExporterMetrics::Events& ExporterMetrics::Change() {
+ExporterMetrics::Events& ExporterMetrics::MutableEvents() {
   cache_ = {};
   return *events_;
 }
 
 void ExporterMetrics::OnReport(const ProbeReport& report) {
-  Events& events = Change();
+  Events& events = MutableEvents();
   events.duration.Observe(ToSeconds(report.duration));
   if (report.result) {
     events.success.Increment();
@@ -206,42 +210,42 @@ void ExporterMetrics::OnReport(const ProbeReport& report) {
 }
 
 void ExporterMetrics::OnRefusal(RefusalReason reason, std::chrono::nanoseconds duration) {
-  Events& events = Change();
+  Events& events = MutableEvents();
   events.refusals[static_cast<std::size_t>(reason)].Increment();
   events.errors.Increment();
-  // An invalid request is answered at once: it would only lower the mean.
+  // These never waited for a test, and would only lower the mean.
   if (reason != RefusalReason::kBadRequest && reason != RefusalReason::kForbidden) {
     events.duration.Observe(ToSeconds(duration));
   }
 }
 
 void ExporterMetrics::OnCancelled(std::chrono::nanoseconds duration) {
-  Events& events = Change();
+  Events& events = MutableEvents();
   events.cancelled.Increment();
   events.duration.Observe(ToSeconds(duration));
 }
 
 void ExporterMetrics::OnLockWait(std::chrono::nanoseconds wait) {
-  Change().lock_wait.Observe(ToSeconds(wait));
+  MutableEvents().lock_wait.Observe(ToSeconds(wait));
 }
 
-void ExporterMetrics::OnLockTimeout() { Change().lock_timeouts.Increment(); }
+void ExporterMetrics::OnLockTimeout() { MutableEvents().lock_timeouts.Increment(); }
 
-void ExporterMetrics::OnLockRecovery() { Change().lock_recoveries.Increment(); }
+void ExporterMetrics::OnLockRecovery() { MutableEvents().lock_recoveries.Increment(); }
 
 void ExporterMetrics::OnWorkerRestart(WorkerRestart reason) {
-  Change().restarts[static_cast<std::size_t>(reason)].Increment();
+  MutableEvents().restarts[static_cast<std::size_t>(reason)].Increment();
 }
 
 void ExporterMetrics::SetIperf3Version(std::string_view version) {
-  // It comes from a worker, which is not trusted with the page.
-  Change().iperf3_version = ToPrintable(version);
+  // It comes from a worker, which must not be able to inject text into the page.
+  MutableEvents().iperf3_version = ToPrintable(version);
 }
 
 Result<std::shared_ptr<const std::string>> ExporterMetrics::Page(ExpositionFormat format,
                                                                  const LiveState& state,
                                                                  const HttpStatistics& http) {
-  constexpr std::size_t kUsualHttpBytes = 2048;
+  constexpr std::size_t kTypicalHttpSectionBytes = 2048;
   const Clock::time_point now = Clock::now();
   if (state != cached_state_ || now - cached_at_ >= kMaxCacheAge) {
     cache_ = {};
@@ -259,7 +263,7 @@ Result<std::shared_ptr<const std::string>> ExporterMetrics::Page(ExpositionForma
       cached = std::move(text);
     }
     auto page = std::make_shared<std::string>();
-    page->reserve(cached.size() + kUsualHttpBytes);
+    page->reserve(cached.size() + kTypicalHttpSectionBytes);
     page->append(cached);
     ExpositionWriter writer(format, *page);
     WriteHttp(http, writer);

@@ -68,7 +68,7 @@ class ExporterMetrics {
  private:
   struct Events;
   // The counters, for an event: the cached page is no longer valid.
-  [[nodiscard]] Events& Change();
+  [[nodiscard]] Events& MutableEvents();
 
   std::unique_ptr<Events> events_;
   // The page without the HTTP counters, by format; empty: invalid. Cached because a page is

@@ -16,8 +16,8 @@
 namespace iperf3_exporter {
 namespace {
 
-// What a client may still send after the last response before the connection is closed.
-constexpr std::size_t kMaxDroppedBytes = std::size_t{1} << 20;
+// How much input is discarded after the last response before the connection is closed anyway.
+constexpr std::size_t kMaxDiscardedBytes = std::size_t{1} << 20;
 
 }  // namespace
 
@@ -44,8 +44,8 @@ HttpConnection::HttpConnection(HttpContext* context, Bufferevent bev, std::strin
       phase_(bufferevent_openssl_get_ssl(bev_.get()) != nullptr ? Phase::kHandshake
                                                                 : Phase::kHead) {
   const HttpLimits& limits = context_->limits;
-  // Bounds the input buffer. Above every limit that ends a connection, because at this mark reading
-  // stops, and the end of the client is not noticed.
+  // Bounds the input buffer. Must exceed every limit that closes a connection: libevent stops
+  // reading at this mark and would then miss the client's EOF.
   bufferevent_setwatermark(bev_.get(), EV_READ, 0, limits.max_header_bytes + limits.max_body_bytes);
   bufferevent_openssl_set_allow_dirty_shutdown(bev_.get(), 1);  // no effect without TLS
   bufferevent_setcb(bev_.get(), OnReadable, OnWritten, OnEvent, this);
@@ -83,7 +83,7 @@ void HttpConnection::ReadHead() {
   const HttpLimits& limits = context_->limits;
   evbuffer* input = bufferevent_get_input(bev_.get());
   const std::size_t available = std::min(InputBytes(), limits.max_header_bytes + 1);
-  if (available == 0) return CloseAtEof();
+  if (available == 0) return CloseIfEof();
   if (phase_ == Phase::kIdle) {
     phase_ = Phase::kHead;
     timer_.Start(limits.request_timeout);
@@ -91,23 +91,24 @@ void HttpConnection::ReadHead() {
   const auto* start = evbuffer_pullup(input, static_cast<ev_ssize_t>(available));
   if (start == nullptr) return Refuse({500, "out of memory"});
   const std::string_view bytes(reinterpret_cast<const char*>(start), available);
-  const auto end = FindHeadEnd(bytes, seen_bytes_);
+  const auto end = FindHeadEnd(bytes, scanned_bytes_);
   if (!end) {
-    if (const auto error = CheckIncompleteHead(bytes, seen_bytes_, limits)) return Refuse(*error);
-    seen_bytes_ = available;
-    return CloseAtEof();
+    if (const auto error = CheckIncompleteHead(bytes, scanned_bytes_, limits))
+      return Refuse(*error);
+    scanned_bytes_ = available;
+    return CloseIfEof();
   }
   auto head = ParseRequestHead(bytes.substr(0, *end), limits);
   if (!head) return Refuse(head.error());
   head_ = std::move(*head);
-  seen_bytes_ = 0;
+  scanned_bytes_ = 0;
   evbuffer_drain(input, *end);
   phase_ = Phase::kBody;
   ReadBody();
 }
 
 void HttpConnection::ReadBody() {
-  if (InputBytes() < head_.body_bytes) return CloseAtEof();
+  if (InputBytes() < head_.body_bytes) return CloseIfEof();
   std::string body(head_.body_bytes, '\0');
   bufferevent_read(bev_.get(), body.data(), body.size());
   phase_ = Phase::kHandling;
@@ -122,7 +123,7 @@ void HttpConnection::ReadBody() {
   CheckBacklog();  // More may have arrived together with the request.
 }
 
-void HttpConnection::CloseAtEof() {
+void HttpConnection::CloseIfEof() {
   if (at_eof_) Close();
 }
 
@@ -163,14 +164,14 @@ void HttpConnection::OnWritten(bufferevent*, void* self) noexcept {
   }
 }
 
-// May run inside the handler or WriteResponse: must not destroy this.
+// May run inside the handler or WriteResponse: must not destroy the connection.
 void HttpConnection::AfterResponse() {
   idle_since_ = Clock::now();
   if (!keep_alive_) return Linger();
   phase_ = Phase::kIdle;
   timer_.Start(context_->limits.idle_timeout);
-  // The next request may have arrived. One iteration of the loop runs a bounded number of deferred
-  // callbacks, so that a client that sends many requests does not delay the others.
+  // The next request may already be buffered. A deferred callback handles it: libevent runs a
+  // bounded number of them per iteration, so that one client's requests do not delay the others.
   if (at_eof_ || InputBytes() > 0) {
     bufferevent_trigger(bev_.get(), EV_READ, BEV_TRIG_DEFER_CALLBACKS);
   }
@@ -194,12 +195,12 @@ void HttpConnection::OnEof() {
   at_eof_ = true;
   const bool has_next_request = phase_ == Phase::kIdle && InputBytes() > 0;
   if (!has_next_request && phase_ != Phase::kWriting) return Close();
-  // Under TLS, libevent stops writing as well.
+  // At EOF libevent stops reading and, under TLS, writing too.
   bufferevent_enable(bev_.get(), EV_WRITE);
 }
 
-// To close a socket with unread input resets the connection, and the reset may destroy the response
-// on its way. So the client closes first, or its time ends.
+// Closing a socket with unread input resets the connection, and the reset may destroy a response in
+// flight. So wait until the client closes, or until linger_timeout.
 void HttpConnection::Linger() {
   phase_ = Phase::kLingering;
   timer_.Start(context_->limits.linger_timeout);
@@ -207,15 +208,15 @@ void HttpConnection::Linger() {
   bufferevent_disable(bev_.get(), EV_READ | EV_WRITE);
   const int fd = bufferevent_getfd(bev_.get());
   ::shutdown(fd, SHUT_WR);
-  linger_watch_ = std::make_unique<ReadWatch>(context_->base, fd, [this] { DropInput(); });
+  linger_watch_ = std::make_unique<ReadWatch>(context_->base, fd, [this] { DiscardInput(); });
 }
 
-void HttpConnection::DropInput() {
+void HttpConnection::DiscardInput() {
   std::array<char, 4096> dropped;
   const auto got = ::recv(bufferevent_getfd(bev_.get()), dropped.data(), dropped.size(), 0);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got > 0) dropped_bytes_ += static_cast<std::size_t>(got);
-  if (got <= 0 || dropped_bytes_ > kMaxDroppedBytes) Close();
+  if (got > 0) discarded_bytes_ += static_cast<std::size_t>(got);
+  if (got <= 0 || discarded_bytes_ > kMaxDiscardedBytes) Close();
 }
 
 void HttpConnection::OnTimeout() {

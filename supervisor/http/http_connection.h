@@ -45,7 +45,7 @@ class HttpConnection {
   // It is the client's turn to send or to close.
   [[nodiscard]] bool IsWaitingForClient() const { return !HasRequest(); }
   // When the last response was sent; the accept, before the first.
-  [[nodiscard]] Deadline idle_since() const { return idle_since_; }
+  [[nodiscard]] TimePoint idle_since() const { return idle_since_; }
   // The last request was authorized.
   [[nodiscard]] bool authorized() const { return authorized_; }
   [[nodiscard]] const std::string& peer() const { return peer_; }
@@ -77,13 +77,13 @@ class HttpConnection {
 
   void ReadHead();
   void ReadBody();
-  void CloseAtEof();
+  void CloseIfEof();
   void CheckBacklog();
   void Refuse(const HeadError& error);
   void AfterResponse();
   void OnEof();
   void Linger();
-  void DropInput();
+  void DiscardInput();
   void OnTimeout();
   void EndTlsSession();
   [[nodiscard]] std::size_t InputBytes() const;
@@ -95,15 +95,15 @@ class HttpConnection {
   Timer timer_;
 
   Phase phase_;
-  RequestHead head_;            // while kBody
-  std::size_t seen_bytes_ = 0;  // of an incomplete head
-  bool at_eof_ = false;         // nothing more will arrive
-  bool keep_alive_ = false;     // another request may follow the response
+  RequestHead head_;               // while kBody
+  std::size_t scanned_bytes_ = 0;  // of an incomplete head
+  bool at_eof_ = false;            // nothing more will arrive
+  bool keep_alive_ = false;        // another request may follow the response
   bool authorized_ = false;
-  Deadline idle_since_ = Clock::now();
+  TimePoint idle_since_ = Clock::now();
   HttpExchange* exchange_ = nullptr;  // while kHandling
   std::unique_ptr<ReadWatch> linger_watch_;
-  std::size_t dropped_bytes_ = 0;
+  std::size_t discarded_bytes_ = 0;
 };
 
 }  // namespace iperf3_exporter

@@ -35,7 +35,7 @@ class HttpExchange {
   // At most HttpLimits::max_body_bytes.
   [[nodiscard]] const std::string& body() const { return body_; }
   // When the whole request had arrived, before its password was checked.
-  [[nodiscard]] Deadline received_at() const { return received_at_; }
+  [[nodiscard]] TimePoint received_at() const { return received_at_; }
   // "192.0.2.1:4711", "[2001:db8::1]:4711" or "unix".
   [[nodiscard]] const std::string& peer() const { return peer_; }
   // The first header field of that name, case-insensitive. Valid as long as this.
@@ -65,7 +65,7 @@ class HttpExchange {
   std::string body_;
   std::string peer_;
   std::function<void()> on_disconnect_;
-  const Deadline received_at_ = Clock::now();
+  const TimePoint received_at_ = Clock::now();
 };
 
 }  // namespace iperf3_exporter

@@ -74,7 +74,7 @@ std::optional<HeadError> ReadLength(std::string_view value, FieldSummary& fields
   if (value.empty() || !std::ranges::all_of(value, IsDigit)) {
     return HeadError{400, "malformed Content-Length"};
   }
-  fields.body_bytes = ParseInteger(value).value_or(SIZE_MAX);
+  fields.body_bytes = ParseUnsigned(value).value_or(SIZE_MAX);
   return std::nullopt;
 }
 

@@ -70,7 +70,7 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
 
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return BadAddress(text);
-  const auto port = ParseInteger(text.substr(colon + 1), 0, UINT16_MAX);
+  const auto port = ParseUnsigned(text.substr(colon + 1), 0, UINT16_MAX);
   std::string_view host = text.substr(0, colon);
   if (host.empty()) host = "[::]";
   if (host == "localhost") host = "127.0.0.1";

@@ -12,11 +12,11 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// Says neither which rule refuses the target nor what its name resolved to.
+// Reveals neither the rule that refuses the target nor the address of its name.
 constexpr char kTargetForbidden[] = "the target is not allowed";
 constexpr char kPortForbidden[] = "the port is not allowed";
 
-// The line of text of a 503. `worker_error`: why the latest worker could not work, if known.
+// The body of a 503 response. `worker_error`: why the latest worker failed to start, if known.
 std::string UnavailableText(RefusalReason reason, std::size_t max_queued,
                             const std::string& worker_error) {
   switch (reason) {
@@ -24,7 +24,7 @@ std::string UnavailableText(RefusalReason reason, std::size_t max_queued,
       return "the queue is full: " + std::to_string(max_queued) +
              " probes are waiting (--probe.max-queued)";
     case RefusalReason::kLockTimeout:
-      return "the lock was not acquired in time: another test holds it";
+      return "the lock was not acquired in time";
     case RefusalReason::kWorkerTimeout:
       return "no worker was free in time (--worker.count)";
     case RefusalReason::kDraining:
@@ -38,13 +38,13 @@ std::string UnavailableText(RefusalReason reason, std::size_t max_queued,
 
 struct ProbeDispatcher::Probe {
   [[nodiscard]] bool HasWorker() const {
-    return state == State::kAtLock || state == State::kTesting;
+    return state == State::kHandedOver || state == State::kTesting;
   }
 
   const Id id;
   ProbeProgress progress;
-  Done done;    // null once it is answered, or its scraper has hung up
-  Timer timer;  // the end of the lookup, of the wait or of the back-off; or the deadline
+  Done done;    // null once the probe is answered or the scraper has disconnected
+  Timer timer;  // by `state`: timeout of lookup or queue, end of the back-off, deadline
   State state = State::kResolving;
 };
 
@@ -61,7 +61,7 @@ ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, Worke
 
 ProbeDispatcher::~ProbeDispatcher() = default;
 
-ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, Deadline received,
+ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint received,
                                            Deadline deadline, Done done) {
   const Id id = ++last_id_;
   std::unique_ptr<Probe> owned(new Probe{.id = id,
@@ -73,16 +73,17 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, Deadline receiv
   ++counts_[static_cast<std::size_t>(State::kResolving)];
   const ProbeRequest& asked = probe.progress.request();
   if (draining_) {
-    AnswerUnavailable(probe, RefusalReason::kDraining);
+    AnswerWithoutTest(probe, RefusalReason::kDraining);
   } else if (!options_.target_policy.AllowsPort(asked.port)) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kPortForbidden}));
   } else if (!options_.target_policy.MayAllow(asked.host)) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
   } else if (!pool_.AnyAlive() && !pool_.latest_error().empty()) {
-    // The next worker would find the same.
-    AnswerUnavailable(probe, RefusalReason::kNoWorker);
+    // A replacement would fail for the same reason.
+    AnswerWithoutTest(probe, RefusalReason::kNoWorker);
   } else if (Clock::now() > probe.progress.last_start()) {
-    AnswerFailed(probe, {FailureReason::kDeadline, "no second of test fits before the deadline"});
+    AnswerFailed(probe, {FailureReason::kDeadline,
+                         "too little time before the deadline for a test of one second"});
   } else {
     Resolve(probe);
   }
@@ -96,7 +97,7 @@ bool ProbeDispatcher::Cancel(Id id) {
   probe.done = nullptr;
   if (probe.HasWorker()) {
     probe.timer.Stop();
-    pool_.Cancel(id, WorkerGiveUpTime(Clock::now()));  // the job's last event forgets the probe
+    pool_.Cancel(id, WorkerKillTime(Clock::now()));  // the job's last event forgets the probe
   } else {
     queue_.Remove(id);
     Forget(id);
@@ -124,25 +125,23 @@ void ProbeDispatcher::Resolve(Probe& probe) {
 
 void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   Probe& probe = *probes_.at(id);
-  if (!resolved) {
-    AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
-    return;
-  }
+  if (!resolved) return AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
   if (resolved->target.empty()) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
     return;
   }
   std::vector<TargetPath> paths = BuildPaths(*resolved);
   if (paths.empty()) {
-    AnswerFailed(
-        probe, {FailureReason::kUnreachable, "the target has no address of the requested family"});
+    AnswerFailed(probe,
+                 {FailureReason::kUnreachable,
+                  "no address of the target has the family of the request or of bind_address"});
     return;
   }
   probe.progress.SetPaths(std::move(paths));
   Enqueue(probe);
-  // Only a new probe that has to wait may exceed the limit, not one that returns for a retry.
+  // The limit is for new probes that have to wait; one that returns for a retry is never refused.
   if (queue_.size() > options_.max_queued && queue_.Remove(id)) {
-    AnswerUnavailable(probe, RefusalReason::kQueueFull);
+    AnswerWithoutTest(probe, RefusalReason::kQueueFull);
   }
 }
 
@@ -170,16 +169,16 @@ void ProbeDispatcher::Dispatch() {
 
 void ProbeDispatcher::Run(Probe& probe) {
   ProbeProgress& progress = probe.progress;
-  const Deadline now = Clock::now();
-  if (!pool_.TryRun(progress.BuildJob(probe.id, now), WorkerGiveUpTime(progress.deadline()))) {
-    // The idle worker had died.
+  const TimePoint now = Clock::now();
+  if (!pool_.TryRun(progress.BuildJob(probe.id, now), WorkerKillTime(progress.deadline()))) {
+    // The worker died while idle: the probe returns to its place.
     queue_.Finish(progress.lock_key());
     queue_.Push(probe.id, progress.lock_key());
     return;
   }
   progress.EndWait(now);
   probe.timer.Start(TimeLeft(progress.deadline()));
-  Enter(probe, State::kAtLock);
+  Enter(probe, State::kHandedOver);
 }
 
 void ProbeDispatcher::OnTimer(Id id) {
@@ -194,7 +193,7 @@ void ProbeDispatcher::OnTimer(Id id) {
     case State::kBackoff:
       Enqueue(probe);
       return;
-    case State::kAtLock:
+    case State::kHandedOver:
     case State::kTesting:
       OnDeadline(probe);
       return;
@@ -204,10 +203,10 @@ void ProbeDispatcher::OnTimer(Id id) {
 void ProbeDispatcher::OnQueueTimeout(Probe& probe) {
   if (!pool_.AnyAlive()) {
     LeaveQueue(probe);
-    AnswerUnavailable(probe, RefusalReason::kNoWorker);
+    AnswerWithoutTest(probe, RefusalReason::kNoWorker);
     return;
   }
-  // A worker was replaced in time, but an earlier probe has it.
+  // A replacement worker arrived in time, but runs an earlier probe.
   if (const nanoseconds left = TimeLeft(probe.progress.queue_deadline());
       left > nanoseconds::zero()) {
     probe.timer.Start(left);
@@ -215,14 +214,14 @@ void ProbeDispatcher::OnQueueTimeout(Probe& probe) {
   }
   const bool needs_only_worker = queue_.IsRunnable(probe.id);
   LeaveQueue(probe);
-  AnswerUnavailable(
+  AnswerWithoutTest(
       probe, needs_only_worker ? RefusalReason::kWorkerTimeout : RefusalReason::kLockTimeout);
 }
 
-// The worker hangs. Until the pool has killed it, its lock stays occupied.
+// The worker hangs. The probe's lock key stays busy until the pool has killed the worker.
 void ProbeDispatcher::OnDeadline(Probe& probe) {
   const auto& earlier = probe.progress.last_failure();
-  if (probe.state == State::kAtLock && earlier) {
+  if (probe.state == State::kHandedOver && earlier) {
     AnswerFailed(probe, *earlier);
   } else {
     AnswerFailed(probe,
@@ -231,7 +230,8 @@ void ProbeDispatcher::OnDeadline(Probe& probe) {
 }
 
 void ProbeDispatcher::OnJobEvent(const JobEvent& event) {
-  std::visit([this](const auto& of_job) { On(*probes_.at(of_job.job_id), of_job); }, event);
+  std::visit([this](const auto& job_event) { On(*probes_.at(job_event.job_id), job_event); },
+             event);
 }
 
 void ProbeDispatcher::On(Probe& probe, const wire::Started& started) {
@@ -247,15 +247,15 @@ void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
   if (!probe.done) {
     Forget(probe.id);
   } else if (not_started.why == Why::kLockTimeout) {
-    AnswerUnavailable(probe, RefusalReason::kLockTimeout);
+    AnswerWithoutTest(probe, RefusalReason::kLockTimeout);
   } else if (not_started.why == Why::kLockGone) {
     OnLockGone(probe);
   } else if (not_started.why == Why::kNoTime) {
-    AnswerOrTryAgain(probe, {FailureReason::kDeadline, "no whole second of test was left"});
+    RetryOrFail(probe, {FailureReason::kDeadline, "less than one second was left for the test"});
   } else if (draining_) {
-    AnswerUnavailable(probe, RefusalReason::kDraining);
+    AnswerWithoutTest(probe, RefusalReason::kDraining);
   } else {
-    AnswerOrTryAgain(probe, {FailureReason::kCancelled, ""});
+    RetryOrFail(probe, {FailureReason::kCancelled, ""});
   }
   Dispatch();
 }
@@ -268,28 +268,28 @@ void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   } else if (finished.result) {
     AnswerSucceeded(probe, *finished.result);
   } else {
-    AnswerOrTryAgain(probe, finished.result.error());
+    RetryOrFail(probe, finished.result.error());
   }
   Dispatch();
 }
 
-// The lock exists again.
+// The lock's files were deleted, and have been created again.
 void ProbeDispatcher::OnLockGone(Probe& probe) {
   if (draining_) {
-    AnswerUnavailable(probe, RefusalReason::kDraining);
+    AnswerWithoutTest(probe, RefusalReason::kDraining);
   } else if (TimeLeft(probe.progress.queue_deadline()) == nanoseconds::zero()) {
-    AnswerUnavailable(probe, RefusalReason::kLockTimeout);
+    AnswerWithoutTest(probe, RefusalReason::kLockTimeout);
   } else {
     Enqueue(probe);
   }
 }
 
-void ProbeDispatcher::AnswerOrTryAgain(Probe& probe, TestFailure failure) {
-  if (TryAgain(probe)) return;
-  AnswerFailed(probe, probe.progress.last_failure().value_or(std::move(failure)));
+void ProbeDispatcher::RetryOrFail(Probe& probe, TestFailure fallback) {
+  if (TryRetry(probe)) return;
+  AnswerFailed(probe, probe.progress.last_failure().value_or(std::move(fallback)));
 }
 
-bool ProbeDispatcher::TryAgain(Probe& probe) {
+bool ProbeDispatcher::TryRetry(Probe& probe) {
   if (draining_) return false;
   const auto pause = probe.progress.NextTry(Clock::now(), options_.probe_retries, random_);
   if (!pause) return false;
@@ -306,14 +306,14 @@ void ProbeDispatcher::Drain(std::function<void()> drained) {
   draining_ = true;
   drained_ = std::move(drained);
   for (auto next = probes_.begin(); next != probes_.end();) {
-    Probe& probe = *(next++)->second;  // An answer erases it.
+    Probe& probe = *(next++)->second;  // answering erases it
     if (!probe.HasWorker()) {
       LeaveQueue(probe);
-      AnswerUnavailable(probe, RefusalReason::kDraining);
-    } else if (probe.state == State::kAtLock && probe.progress.lock_key() != kNoLock) {
-      // Without a lock iperf3 starts at once. With one, the worker may be about to report the
-      // start: the events of the job decide about the answer.
-      pool_.Cancel(probe.id, WorkerGiveUpTime(Clock::now()));
+      AnswerWithoutTest(probe, RefusalReason::kDraining);
+    } else if (probe.state == State::kHandedOver && probe.progress.lock_key() != kNoLock) {
+      // Without a lock, iperf3 starts at once. With one, the worker may be about to report the
+      // start, so the answer depends on the job's next event.
+      pool_.Cancel(probe.id, WorkerKillTime(Clock::now()));
     }
   }
   if (probes_.empty() && drained_) std::exchange(drained_, nullptr)();
@@ -321,16 +321,16 @@ void ProbeDispatcher::Drain(std::function<void()> drained) {
 
 void ProbeDispatcher::CancelRunning() {
   for (const auto& [id, probe] : probes_) {
-    if (probe->HasWorker()) pool_.Cancel(id, WorkerGiveUpTime(Clock::now()));
+    if (probe->HasWorker()) pool_.Cancel(id, WorkerKillTime(Clock::now()));
   }
 }
 
 std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t max) const {
   std::vector<WaitingProbe> list;
-  const Deadline now = Clock::now();
+  const TimePoint now = Clock::now();
   for (const auto& [id, probe] : probes_) {
     if (list.size() == max) break;
-    if (probe->state != State::kQueued && probe->state != State::kAtLock) continue;
+    if (probe->state != State::kQueued && probe->state != State::kHandedOver) continue;
     const ProbeProgress& progress = probe->progress;
     list.push_back({progress.request().target, progress.request().port, now - progress.queued(),
                     TimeLeft(progress.queue_deadline())});
@@ -344,7 +344,7 @@ void ProbeDispatcher::Enter(Probe& probe, State state) {
   hooks_.on_change();
 }
 
-// The job has ended: the next probe may have its lock.
+// The job has ended: frees its lock key for the next probe. The caller answers or retries.
 void ProbeDispatcher::LeaveWorker(Probe& probe) {
   queue_.Finish(probe.progress.lock_key());
   Enter(probe, State::kBackoff);
@@ -366,7 +366,7 @@ void ProbeDispatcher::AnswerFailed(Probe& probe, const TestFailure& failure) {
   Finish(probe, probe.progress.BuildReport(tl::unexpected(failure), Clock::now()));
 }
 
-void ProbeDispatcher::AnswerUnavailable(Probe& probe, RefusalReason reason) {
+void ProbeDispatcher::AnswerWithoutTest(Probe& probe, RefusalReason reason) {
   if (reason == RefusalReason::kLockTimeout) hooks_.on_lock_timeout();
   if (const auto& failure = probe.progress.last_failure(); failure) {
     AnswerFailed(probe, *failure);
@@ -377,14 +377,14 @@ void ProbeDispatcher::AnswerUnavailable(Probe& probe, RefusalReason reason) {
 }
 
 void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {
-  const bool waited = probe.progress.lock_key() != kNoLock &&
-                      (answer || answer.error().reason == RefusalReason::kLockTimeout);
+  const bool needed_lock = probe.progress.lock_key() != kNoLock &&
+                           (answer || answer.error().reason == RefusalReason::kLockTimeout);
   const nanoseconds lock_wait = probe.progress.lock_wait();
   const Done done = std::exchange(probe.done, nullptr);
   // While a worker has the job the probe stays: its lock is occupied until the job's last event.
   if (!probe.HasWorker()) Forget(probe.id);
   done(answer);
-  if (waited) hooks_.on_lock_wait(lock_wait);
+  if (needed_lock) hooks_.on_lock_wait(lock_wait);
 }
 
 void ProbeDispatcher::Forget(Id id) {

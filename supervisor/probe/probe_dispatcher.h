@@ -55,7 +55,7 @@ class ProbeDispatcher {
 
   // Starts a probe whose request arrived at `received`. `done` is called once, perhaps before Start
   // returns, unless the probe is cancelled first.
-  Id Start(ProbeRequest request, Deadline received, Deadline deadline, Done done);
+  Id Start(ProbeRequest request, TimePoint received, Deadline deadline, Done done);
 
   // The scraper hung up: the probe leaves the queue, or its iperf3 is terminated. `done` will not
   // be called. Returns false if the probe has been answered.
@@ -75,7 +75,7 @@ class ProbeDispatcher {
   // exporter holds.
   [[nodiscard]] std::vector<WaitingProbe> ListWaiting(std::size_t max) const;
   [[nodiscard]] std::size_t CountWaiting() const {
-    return Count(State::kQueued) + Count(State::kAtLock);
+    return Count(State::kQueued) + Count(State::kHandedOver);
   }
   [[nodiscard]] std::size_t CountRunning() const { return Count(State::kTesting); }
 
@@ -84,9 +84,9 @@ class ProbeDispatcher {
   enum class State : std::uint8_t {
     kResolving,
     kQueued,
-    kAtLock,   // its worker has not started iperf3 yet
-    kTesting,  // its worker has started iperf3
-    kBackoff,  // between two tests
+    kHandedOver,  // its worker has not started iperf3 yet
+    kTesting,     // its worker has started iperf3
+    kBackoff,     // between two tests
   };
   static constexpr std::size_t kStates = 5;
 
@@ -107,8 +107,8 @@ class ProbeDispatcher {
   void On(Probe& probe, const wire::NotStarted& not_started);
   void On(Probe& probe, const wire::Finished& finished);
   void OnLockGone(Probe& probe);
-  void AnswerOrTryAgain(Probe& probe, TestFailure failure);
-  [[nodiscard]] bool TryAgain(Probe& probe);
+  void RetryOrFail(Probe& probe, TestFailure failure);
+  [[nodiscard]] bool TryRetry(Probe& probe);
 
   void Enter(Probe& probe, State state);
   void LeaveWorker(Probe& probe);
@@ -116,7 +116,7 @@ class ProbeDispatcher {
   void AnswerSucceeded(Probe& probe, const Measurement& measurement);
   void AnswerFailed(Probe& probe, const TestFailure& failure);
   // With the failed test if one was tried, otherwise with 503.
-  void AnswerUnavailable(Probe& probe, RefusalReason reason);
+  void AnswerWithoutTest(Probe& probe, RefusalReason reason);
   void Finish(Probe& probe, const ProbeAnswer& answer);
   void Forget(Id id);
 

@@ -21,7 +21,7 @@ bool MayRetry(FailureReason reason) {
 
 }  // namespace
 
-ProbeProgress::ProbeProgress(ProbeRequest request, Deadline received, Deadline deadline)
+ProbeProgress::ProbeProgress(ProbeRequest request, TimePoint received, Deadline deadline)
     : request_(std::move(request)),
       received_(received),
       deadline_(deadline),
@@ -44,14 +44,14 @@ LockKey ProbeProgress::KeyIn(LockScope scope) const {
   return kNoLock;
 }
 
-void ProbeProgress::BeginWait(Deadline now, LockScope scope, nanoseconds lock_timeout) {
+void ProbeProgress::BeginWait(TimePoint now, LockScope scope, nanoseconds lock_timeout) {
   lock_key_ = KeyIn(scope);
   queued_ = now;
   const nanoseconds budget = std::max(nanoseconds::zero(), lock_timeout - lock_wait_);
   queue_deadline_ = std::min(last_start_, now + budget);
 }
 
-Job ProbeProgress::BuildJob(std::uint64_t id, Deadline now) {
+Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now) {
   handed_over_ = now;
   started_ = false;
   const TargetPath& path = paths_[next_path_];
@@ -67,7 +67,7 @@ Job ProbeProgress::BuildJob(std::uint64_t id, Deadline now) {
   return job;
 }
 
-void ProbeProgress::OnStarted(const wire::Started& started, Deadline now) {
+void ProbeProgress::OnStarted(const wire::Started& started, TimePoint now) {
   started_ = true;
   ++attempts_;
   period_seconds_ = started.period_seconds;
@@ -75,7 +75,7 @@ void ProbeProgress::OnStarted(const wire::Started& started, Deadline now) {
   lock_wait_ += std::clamp(started.lock_wait, nanoseconds::zero(), nanoseconds(now - handed_over_));
 }
 
-void ProbeProgress::OnNotStarted(Deadline now) { lock_wait_ += now - handed_over_; }
+void ProbeProgress::OnNotStarted(TimePoint now) { lock_wait_ += now - handed_over_; }
 
 void ProbeProgress::OnFinished(const TestResult& result) {
   if (!started_) {
@@ -86,7 +86,7 @@ void ProbeProgress::OnFinished(const TestResult& result) {
   if (!result) last_failure_ = result.error();
 }
 
-std::optional<nanoseconds> ProbeProgress::NextTry(Deadline now, std::uint32_t retries,
+std::optional<nanoseconds> ProbeProgress::NextTry(TimePoint now, std::uint32_t retries,
                                                   std::minstd_rand& random) {
   if (!last_failure_ || now >= last_start_) return std::nullopt;
   const FailureReason reason = last_failure_->reason;
@@ -102,7 +102,7 @@ std::optional<nanoseconds> ProbeProgress::NextTry(Deadline now, std::uint32_t re
   return delay;
 }
 
-ProbeReport ProbeProgress::BuildReport(TestResult result, Deadline now) const {
+ProbeReport ProbeProgress::BuildReport(TestResult result, TimePoint now) const {
   ProbeReport report{.target = request_.target,
                      .port = request_.port,
                      .test = request_.test,

@@ -21,7 +21,7 @@ namespace iperf3_exporter {
 
 class ProbeProgress {
  public:
-  ProbeProgress(ProbeRequest request, Deadline received, Deadline deadline);
+  ProbeProgress(ProbeRequest request, TimePoint received, Deadline deadline);
 
   [[nodiscard]] const ProbeRequest& request() const { return request_; }
   [[nodiscard]] Deadline deadline() const { return deadline_; }
@@ -33,44 +33,45 @@ class ProbeProgress {
 
   // Begins to wait for the lock of the path to be tried, no longer than what earlier waits have
   // left of `lock_timeout`. With nothing left, a free lock may still be acquired.
-  void BeginWait(Deadline now, LockScope scope, std::chrono::nanoseconds lock_timeout);
-  void EndWait(Deadline now) { lock_wait_ += now - queued_; }
+  void BeginWait(TimePoint now, LockScope scope, std::chrono::nanoseconds lock_timeout);
+  void EndWait(TimePoint now) { lock_wait_ += now - queued_; }
   // Of the latest wait: the lock (kNoLock: none, or no wait yet), its start and its deadline.
   [[nodiscard]] LockKey lock_key() const { return lock_key_; }
-  [[nodiscard]] Deadline queued() const { return queued_; }
+  [[nodiscard]] TimePoint queued() const { return queued_; }
   [[nodiscard]] Deadline queue_deadline() const { return queue_deadline_; }
   [[nodiscard]] std::chrono::nanoseconds lock_wait() const { return lock_wait_; }
 
   // The test of the path to be tried, handed to a worker at `now`.
-  [[nodiscard]] Job BuildJob(std::uint64_t id, Deadline now);
+  [[nodiscard]] Job BuildJob(std::uint64_t id, TimePoint now);
   // The worker's reports of that job: OnNotStarted, or OnFinished with or without OnStarted before.
-  void OnStarted(const wire::Started& started, Deadline now);
-  void OnNotStarted(Deadline now);
+  void OnStarted(const wire::Started& started, TimePoint now);
+  void OnNotStarted(TimePoint now);
   void OnFinished(const TestResult& result);
 
   // After a failed test: selects the path of the next test and returns how long to pause before it;
   // zero: the next address, at once. Empty if the failure is final or no time is left.
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> NextTry(Deadline now, std::uint32_t retries,
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> NextTry(TimePoint now,
+                                                                std::uint32_t retries,
                                                                 std::minstd_rand& random);
 
   // Of the last test that was tried and failed.
   [[nodiscard]] const std::optional<TestFailure>& last_failure() const { return last_failure_; }
 
-  [[nodiscard]] ProbeReport BuildReport(TestResult result, Deadline now) const;
+  [[nodiscard]] ProbeReport BuildReport(TestResult result, TimePoint now) const;
 
  private:
   [[nodiscard]] LockKey KeyIn(LockScope scope) const;
 
   ProbeRequest request_;
-  Deadline received_;
+  TimePoint received_;
   Deadline deadline_;
   Deadline last_start_;
   std::vector<TargetPath> paths_;
   std::size_t next_path_ = 0;
   LockKey lock_key_ = kNoLock;
-  Deadline queued_;
+  TimePoint queued_;
   Deadline queue_deadline_;
-  Deadline handed_over_;
+  TimePoint handed_over_;
   std::chrono::nanoseconds lock_wait_{0};
   bool started_ = false;              // the latest job
   std::uint32_t period_seconds_ = 0;  // of the last test that was tried

@@ -81,7 +81,7 @@ class RequestReader {
     const std::string_view port = Value("port") == "0" ? std::string_view() : Value("port");
     const auto [host_text, rest] = SplitHostPort(value);
     const auto host = ParseHost(host_text);
-    const auto target_port = ParseInteger(rest.empty() ? rest : rest.substr(1), 1, UINT16_MAX);
+    const auto target_port = ParseUnsigned(rest.empty() ? rest : rest.substr(1), 1, UINT16_MAX);
     if (!host || (!rest.empty() && (!target_port || !port.empty()))) {
       Refuse("target",
              "must be a host name, an IPv4 address or an IPv6 address, at most 253 bytes, with "
@@ -180,7 +180,7 @@ class RequestReader {
     if (defect == nullptr) return;
     Refuse(defect->parameter,
            "can't be used with the installed iperf3, version " +
-               QuoteText(version_, kMaxVersionTextBytes) + ": " + std::string(defect->defect),
+               QuoteText(version_, kMaxVersionTextBytes) + ": " + std::string(defect->description),
            Value(defect->parameter));
   }
 

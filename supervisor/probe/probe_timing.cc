@@ -49,7 +49,7 @@ Result<nanoseconds> ParseScrapeTimeout(std::string_view header) {
   return nanoseconds(std::llround(std::min(timeout, kMaxTimeoutSeconds) * 1e9));
 }
 
-Deadline ProbeDeadline(Deadline received, std::optional<nanoseconds> scrape_timeout,
+Deadline ProbeDeadline(TimePoint received, std::optional<nanoseconds> scrape_timeout,
                        const ProbeTimes& times) {
   const nanoseconds timeout = scrape_timeout.value_or(times.default_timeout);
   nanoseconds budget = times.offset < timeout ? timeout - times.offset : timeout / 2;
@@ -72,14 +72,14 @@ JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock
           .bytes_overhead = kCutTestOverhead};
 }
 
-milliseconds ConnectTimeout(Deadline now, Deadline start_by, std::size_t addresses) {
+milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t addresses) {
   const nanoseconds spare = std::max(nanoseconds::zero(), nanoseconds(start_by - now));
   const auto share =
       std::chrono::duration_cast<milliseconds>(spare / static_cast<nanoseconds::rep>(addresses));
   return std::clamp(share, kMinConnectTimeout, kMaxConnectTimeout);
 }
 
-Deadline WorkerGiveUpTime(Deadline deadline_or_cancel) { return deadline_or_cancel + kWorkerGrace; }
+Deadline WorkerKillTime(Deadline deadline_or_cancel) { return deadline_or_cancel + kWorkerGrace; }
 
 nanoseconds RetryDelay(std::uint32_t retries_done, std::minstd_rand& random) {
   const nanoseconds base = kFirstRetryDelay * (1U << std::min(retries_done, kMaxRetryDoublings));

@@ -5,7 +5,7 @@
 //   terminate_at        iperf3 gets SIGTERM
 //   kill_at             iperf3 gets SIGKILL
 //   deadline            the scraper has its answer, whatever the worker does
-//   WorkerGiveUpTime    a worker that has not ended the job is killed
+//   WorkerKillTime    a worker that has not ended the job is killed
 #pragma once
 
 #include <chrono>
@@ -37,7 +37,7 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 
 // The latest time of the answer: the scrape timeout after `received`, minus the offset (minus half
 // of the timeout if the offset is as large), and no later than the limit.
-[[nodiscard]] Deadline ProbeDeadline(Deadline received,
+[[nodiscard]] Deadline ProbeDeadline(TimePoint received,
                                      std::optional<std::chrono::nanoseconds> scrape_timeout,
                                      const ProbeTimes& times);
 
@@ -49,12 +49,12 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 
 // How long iperf3 may take to connect: an equal share of the time until `start_by` for each of the
 // `addresses` that have not been tried.
-[[nodiscard]] std::chrono::milliseconds ConnectTimeout(Deadline now, Deadline start_by,
+[[nodiscard]] std::chrono::milliseconds ConnectTimeout(TimePoint now, Deadline start_by,
                                                        std::size_t addresses);
 
 // When a worker that has not ended its job is killed: some time after the probe's deadline, or
 // after its job was cancelled.
-[[nodiscard]] Deadline WorkerGiveUpTime(Deadline deadline_or_cancel);
+[[nodiscard]] Deadline WorkerKillTime(Deadline deadline_or_cancel);
 
 // Doubled with each retry, up to the fifth.
 inline constexpr std::chrono::milliseconds kFirstRetryDelay{200};

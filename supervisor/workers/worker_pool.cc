@@ -54,11 +54,11 @@ struct WorkerPool::Worker {
   std::unique_ptr<ReadWatch> socket_watch;
   std::unique_ptr<ReadWatch> exit_watch;
   milliseconds backoff = kFirstBackoff;
-  Deadline ready_since;
+  TimePoint ready_since;
   bool has_old_lock = false;  // replaced after its job
   SandboxReport sandbox;      // while it is idle or busy
   Job job;                    // while it is busy
-  Deadline give_up_at;
+  Deadline kill_at;
   bool started = false;            // its iperf3
   bool reports_lock_gone = false;  // until the owner has checked that
 };
@@ -106,7 +106,7 @@ Status WorkerPool::Spawn(Worker& worker) {
   return {};
 }
 
-bool WorkerPool::TryRun(const Job& job, Deadline give_up_at) {
+bool WorkerPool::TryRun(const Job& job, Deadline kill_at) {
   for (const auto& worker : workers_) {
     if (worker->state != WorkerState::kIdle) continue;
     // Its death may not have been noticed yet; the job must not fail for it.
@@ -117,19 +117,19 @@ bool WorkerPool::TryRun(const Job& job, Deadline give_up_at) {
     worker->state = WorkerState::kBusy;
     worker->job = job;
     worker->started = false;
-    worker->give_up_at = give_up_at;
-    worker->timer.Start(TimeLeft(give_up_at));
+    worker->kill_at = kill_at;
+    worker->timer.Start(TimeLeft(kill_at));
     return true;
   }
   return false;
 }
 
-void WorkerPool::Cancel(std::uint64_t job_id, Deadline give_up_at) {
+void WorkerPool::Cancel(std::uint64_t job_id, Deadline kill_at) {
   for (const auto& worker : workers_) {
     if (worker->state != WorkerState::kBusy || worker->job.id != job_id) continue;
     (void)SendFrame(worker->process->socket(), wire::Encode(wire::Cancel{}));
-    worker->give_up_at = std::min(worker->give_up_at, give_up_at);
-    worker->timer.Start(TimeLeft(worker->give_up_at));
+    worker->kill_at = std::min(worker->kill_at, kill_at);
+    worker->timer.Start(TimeLeft(worker->kill_at));
   }
 }
 

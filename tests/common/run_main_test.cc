@@ -23,11 +23,12 @@ TEST(RunMainDeathTest, ReturnsTheResultOfTheBody) {
 
 TEST(RunMainDeathTest, ReportsAnExceptionInOneLine) {
   EXPECT_EXIT(EndWith([]() -> int { throw std::runtime_error("no such thing"); }),
-              ExitedWithCode(kExitException), "^program: ended by an exception: no such thing\n$");
+              ExitedWithCode(kExitException),
+              "^program: terminated by an exception: no such thing\n$");
   EXPECT_EXIT(EndWith([]() -> int { throw std::bad_alloc(); }), ExitedWithCode(kExitException),
-              "^program: ended by an exception: std::bad_alloc\n$");
+              "^program: terminated by an exception: std::bad_alloc\n$");
   EXPECT_EXIT(EndWith([]() -> int { throw 3; }), ExitedWithCode(kExitException),
-              "^program: ended by an exception\n$");
+              "^program: terminated by an exception\n$");
 }
 
 TEST(RunMainDeathTest, ReportsAnExceptionOfACallbackOrAThread) {
@@ -36,12 +37,12 @@ TEST(RunMainDeathTest, ReportsAnExceptionOfACallbackOrAThread) {
                 CallBack(fail);
                 return 0;
               }),
-              ExitedWithCode(kExitException), "^program: ended by an exception: late\n$");
+              ExitedWithCode(kExitException), "^program: terminated by an exception: late\n$");
   EXPECT_EXIT(EndWith([&] {
                 std::thread(fail).join();
                 return 0;
               }),
-              ExitedWithCode(kExitException), "^program: ended by an exception: late\n$");
+              ExitedWithCode(kExitException), "^program: terminated by an exception: late\n$");
   EXPECT_EXIT(EndWith([]() -> int { std::terminate(); }), ExitedWithCode(kExitException),
               "^program: terminated without an exception\n$");
 }

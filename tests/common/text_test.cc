@@ -57,15 +57,15 @@ TEST(TextTest, TakeUntilIteratesOverAList) {
 }
 
 TEST(TextTest, ParseIntegerAcceptsDigitsWithinBounds) {
-  EXPECT_EQ(ParseInteger("0"), 0u);
-  EXPECT_EQ(ParseInteger("18446744073709551615"), UINT64_MAX);
-  EXPECT_EQ(ParseInteger("5", 5, 7), 5u);
-  EXPECT_EQ(ParseInteger("7", 5, 7), 7u);
+  EXPECT_EQ(ParseUnsigned("0"), 0u);
+  EXPECT_EQ(ParseUnsigned("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(ParseUnsigned("5", 5, 7), 5u);
+  EXPECT_EQ(ParseUnsigned("7", 5, 7), 7u);
   for (const char* text : {"", "-1", "+1", " 1", "1 ", "0x1", "1.0", "18446744073709551616", "x"}) {
-    EXPECT_FALSE(ParseInteger(text)) << text;
+    EXPECT_FALSE(ParseUnsigned(text)) << text;
   }
-  EXPECT_FALSE(ParseInteger("4", 5, 7));
-  EXPECT_FALSE(ParseInteger("8", 5, 7));
+  EXPECT_FALSE(ParseUnsigned("4", 5, 7));
+  EXPECT_FALSE(ParseUnsigned("8", 5, 7));
 }
 
 TEST(TextTest, PercentDecodeAcceptsBothCases) {

@@ -77,18 +77,28 @@ def states(*numbers):
     return struct.pack(f"!{len(numbers)}b", *numbers)
 
 
+def bind_both(address):
+    """Sockets of TCP and of UDP on one free port."""
+    while True:
+        tcp = socket.create_server((address, 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.setblocking(False)
+        try:
+            udp.bind(tcp.getsockname())
+            return tcp, udp
+        except OSError:
+            tcp.close()
+            udp.close()
+
+
 class FakeIperf3Server:
     """Serves one client at a time, as iperf3 does, each by `departure`; `sessions` has what happened."""
 
     def __init__(self, departure=Departure(), address="127.0.0.1"):
         self.departure = departure
         self.sessions = []
-        self.tcp = socket.create_server((address, 0))
+        self.tcp, self.udp = bind_both(address)
         self.port = self.tcp.getsockname()[1]
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.udp.bind((address, self.port))
-        self.udp.setblocking(False)
         self.stopped = threading.Event()
 
     def __enter__(self):

@@ -391,7 +391,7 @@ class ReloadTest(unittest.TestCase):
                 self.assertEqual(2, lines(door, "web configuration reloaded"))
                 door.write("web.yml", "x: 1\n")
                 self.assertEqual(500, post())
-                self.assertEqual(1, lines(door, "web configuration refused"))
+                self.assertEqual(1, lines(door, "web configuration is invalid"))
                 door.write("web.yml", "")
                 self.assertEqual(200, post())
                 self.assertEqual(3, lines(door, "web configuration reloaded"))

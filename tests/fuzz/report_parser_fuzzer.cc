@@ -34,7 +34,7 @@ bool Succeeds(const std::string& text, const TestOptions& test) {
   const PaddedReport report(text, text.empty() ? '0' : text.back());
   static ReportParser parser;  // one for all, as in the worker
   const TestResult result = parser.Parse(report.text(), test);
-  const Expectation expected = {
+  const RunFacts expected = {
       .test = test, .period = std::chrono::seconds(1), .run_time = std::chrono::seconds(1)};
   const TestResult verdict = EvaluateRun(0, report.text(), "", expected, parser);
   Require(result || !verdict, "a verdict better than the report");

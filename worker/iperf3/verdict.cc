@@ -35,7 +35,7 @@ std::string Format(const char* format, Arguments... arguments) {
   return text;
 }
 
-std::optional<std::string> CheckSeconds(double seconds, const Expectation& expected) {
+std::optional<std::string> CheckSeconds(double seconds, const RunFacts& expected) {
   const double period = Seconds(expected.period).count();
   const double min = expected.test.bytes ? 0 : kMinShareOfPeriod * period;
   const Seconds run_time = expected.run_time;
@@ -68,7 +68,7 @@ std::optional<std::string> CheckBytes(const DirectionMeasurement& direction,
 }
 
 std::optional<std::string> CheckDirection(const DirectionMeasurement& direction,
-                                          const Expectation& expected) {
+                                          const RunFacts& expected) {
   for (const auto& seconds : {direction.sent_seconds, direction.received_seconds}) {
     if (!seconds) continue;
     if (auto contradiction = CheckSeconds(*seconds, expected)) return contradiction;
@@ -93,8 +93,7 @@ tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail
   return tl::unexpected(TestFailure{reason, std::string(detail.substr(0, kMaxErrorTextBytes))});
 }
 
-TestResult ParseAndCheck(std::string_view report, const Expectation& expected,
-                         ReportParser& parser) {
+TestResult ParseAndCheck(std::string_view report, const RunFacts& expected, ReportParser& parser) {
   TestResult result = parser.Parse(report, expected.test);
   // malloc would keep the memory that the parser has freed.
   if (report.size() > kMaxReusedReportBytes) ::malloc_trim(0);
@@ -108,7 +107,7 @@ TestResult ParseAndCheck(std::string_view report, const Expectation& expected,
 }  // namespace
 
 std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
-                                            const Expectation& expected) {
+                                            const RunFacts& expected) {
   const auto bad_output = [](std::string detail) {
     return TestFailure{FailureReason::kBadOutput, std::move(detail)};
   };
@@ -137,7 +136,7 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
 }
 
 TestResult EvaluateRun(int wait_status, std::string_view report, std::string_view stderr_text,
-                       const Expectation& expected, ReportParser& parser) {
+                       const RunFacts& expected, ReportParser& parser) {
   const std::string_view error_line = ExtractErrorLine(stderr_text);
   if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS) {
     return Failed(FailureReason::kSandboxViolation,

@@ -1,6 +1,6 @@
-// Whether a test succeeded, by exit status, report and stderr. None of them is enough: 3.12 exits 0
-// on most failures and reports them only in `error`, 3.9 exits 1 with the reason only on stderr,
-// later versions exit 0 after SIGTERM.
+// Decides whether a test succeeded, from its exit status, report and stderr. None of them
+// suffices: 3.12 exits 0 on most failures and reports them only in `error`, 3.9 exits 1 with the
+// reason only on stderr, later versions exit 0 after SIGTERM.
 #pragma once
 
 #include <chrono>
@@ -13,33 +13,36 @@
 
 namespace iperf3_exporter {
 
-// What the worker knows without the report.
-struct Expectation {
+// What the worker knows about the run independently of the report.
+struct RunFacts {
   TestOptions test;                      // as requested
-  std::chrono::seconds period{0};        // as run; with test.bytes no more than a limit
+  std::chrono::seconds period{0};        // requested from iperf3; with test.bytes an upper limit
   std::chrono::nanoseconds run_time{0};  // from the start of iperf3 to its end
 };
 
 // Returns why the test behind `measurement` did not really take place, nullopt if it did. A peer
 // that speaks only part of iperf3's protocol can make iperf3 print a complete report of a test that
 // never ran, and a path can drop everything that was sent.
-//  - kBadOutput: a number contradicts `expected` or another number, or the server did not send its
-//    results.
-//  - kNoData: the receiver of a direction received nothing. A loss of all UDP packets is a result.
+//  - kBadOutput: the length of the test is missing, a number contradicts `expected` or another
+//    number, or the server did not send its results.
+//  - kNoData: nothing was received in a direction. With UDP only if nothing was sent either,
+//  because
+//    the loss of every packet is a result.
 // The detail is a sentence for the log. Pure.
 [[nodiscard]] std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
-                                                          const Expectation& expected);
+                                                          const RunFacts& expected);
 
-// Evaluates an iperf3 that ended by itself with `wait_status` (waitpid(2)). Success requires exit
-// status 0, a report that `parser` accepts, and a measurement that passes CheckMeasurement. The
-// reason of a failure comes from the first of: the signal, the report's `error`, the error line on
-// stderr after a nonzero exit status; otherwise it is kBadOutput. The detail is raw bytes, at most
-// kMaxErrorTextBytes.
+// Evaluates a run of iperf3 that the worker did not terminate. `wait_status` is from waitpid(2).
+// Success requires exit status 0, a report that `parser` accepts, and a measurement that passes
+// CheckMeasurement. The reason for a failure is the first that applies: the signal, the report's
+// `error`, kNoData, the error line on stderr with a nonzero exit status, kBadOutput. The detail is
+// raw bytes, at most kMaxErrorTextBytes.
 //
-// kReportPaddingBytes readable bytes follow `report`. The memory for a large report has been
-// returned to the system. Deadlines, cancels, output limits and a failed exec are the caller's.
+// kReportPaddingBytes readable bytes must follow `report`. Afterwards the memory for a large report
+// is back with the system. The caller handles deadlines, cancellation, output limits and a failed
+// exec.
 [[nodiscard]] TestResult EvaluateRun(int wait_status, std::string_view report,
-                                     std::string_view stderr_text, const Expectation& expected,
+                                     std::string_view stderr_text, const RunFacts& expected,
                                      ReportParser& parser);
 
 }  // namespace iperf3_exporter

@@ -34,7 +34,7 @@ constexpr scmp_arg_cmp AtMost(unsigned argument, std::uint64_t value) {
 constexpr scmp_arg_cmp Masked(unsigned argument, std::uint64_t mask, std::uint64_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, mask, value};
 }
-// The kernel ignores the upper half of the register of an int, and so does the rule.
+// The kernel ignores the upper half of a register that holds an int, and so does this rule.
 constexpr scmp_arg_cmp IsInt(unsigned argument, std::int64_t value) {
   return Masked(argument, 0xffffffffU, static_cast<std::uint32_t>(value));
 }
@@ -49,10 +49,10 @@ constexpr SyscallRule Fail(unsigned error_number, Comparisons... comparisons) {
 }
 
 constexpr std::array<SyscallRule, 0> kDenied{};
-// Without a condition, so the kernel answers from its cache of allowed calls.
+// Unconditional, so the kernel can answer from its cache of calls that are always allowed.
 constexpr std::array kAllowed = {Allow()};
 
-// Not executed. For calls that a libc makes routinely but does not need.
+// The call fails with this error. For calls that programs make routinely and do not need.
 constexpr std::array kFailsWithEacces = {Fail(EACCES)};
 constexpr std::array kFailsWithEnosys = {Fail(ENOSYS)};
 constexpr std::array kFailsWithEnotty = {Fail(ENOTTY)};
@@ -62,7 +62,7 @@ constexpr std::array kFailsWithEperm = {Fail(EPERM)};
 constexpr std::array kDescriptorFlags = {Allow(IsInt(1, F_GETFD)), Allow(IsInt(1, F_SETFD)),
                                          Allow(IsInt(1, F_GETFL)), Allow(IsInt(1, F_SETFL))};
 
-// fcntl: also record locks on the lock's descriptors, 768 to 1023.
+// fcntl: also record locks on the lock's descriptors, from kLowestLockFd to below kProgramFd.
 constexpr std::uint64_t kLockFdsMask = 0xffffff00;
 static_assert(kLowestLockFd == 0x300 && kProgramFd < 0x400);
 constexpr std::array kFlagsAndRecordLocks = {
@@ -85,24 +85,24 @@ constexpr std::array kToStandardStreams = {Allow(AtMost(1, STDERR_FILENO))};
 // unlinkat: no directories.
 constexpr std::array kUnlinkFile = {Allow(IsInt(2, 0))};
 
-// mmap: at an address that the caller leaves open, or one above the page of the exec path. Nothing
-// that grows down: it could be extended to that page step by step. Protection and flags are checked
+// mmap: at an address chosen by the kernel, or a fixed one above the page of the exec path. No
+// MAP_GROWSDOWN: such a mapping could grow down to that page. Protection and flags are checked
 // in seccomp_filter.cc.
-constexpr std::array kMapWritableOrExecutable = {
+constexpr std::array kMapAboveExecPath = {
     Allow(Is(0, 0), Masked(3, MAP_GROWSDOWN | MAP_FIXED | MAP_FIXED_NOREPLACE, 0)),
     Allow(AtLeast(0, kLowestMapAddress), Masked(3, MAP_GROWSDOWN, 0))};
 
-// mprotect: nothing becomes executable, nothing changes at a low address. PROT_BTI marks code on
-// arm64 that is already executable; its loader can do without.
+// mprotect: nothing becomes executable, nothing changes at a low address. PROT_BTI: the
+// loader of arm64 protects code that is already executable again, and tolerates EACCES.
 constexpr std::uint64_t kProtBti = 0x10;
 constexpr std::array kNoExecutable = {
     Fail(EACCES, Masked(2, PROT_EXEC | kProtBti, PROT_EXEC | kProtBti)),
     Allow(AtLeast(0, kLowestMapAddress), Masked(2, PROT_EXEC, 0))};
 
 // mremap: to an address that the kernel chooses.
-constexpr std::array kRemapAnywhere = {Allow(Is(3, 0)), Allow(Is(3, MREMAP_MAYMOVE))};
+constexpr std::array kRemapKernelChosen = {Allow(Is(3, 0)), Allow(Is(3, MREMAP_MAYMOVE))};
 
-// sendto, sendmsg: no connect by MSG_FASTOPEN, which Landlock's port rules don't cover.
+// sendto, sendmsg: no MSG_FASTOPEN. It connects, and Landlock's port rules don't cover that.
 template <unsigned kFlags>
 constexpr std::array kNoFastOpen = {Allow(Masked(kFlags, MSG_FASTOPEN, 0))};
 
@@ -123,8 +123,9 @@ constexpr auto kSocketOption = [] {
   return rules;
 }();
 
-// socket: TCP and UDP over IPv4 and IPv6. Other types end the process. AF_INET and AF_INET6 differ
-// in one bit.
+// socket: TCP and UDP over IPv4 and IPv6, and MPTCP if the job requests it. Families below AF_INET
+// or above AF_INET6 fail with EAFNOSUPPORT. Anything else ends the process. AF_INET and AF_INET6
+// differ in one bit.
 constexpr SyscallRule AllowSocket(std::uint64_t type, std::uint32_t protocol) {
   static_assert(AF_INET == 2 && AF_INET6 == 10);
   constexpr std::uint64_t kFamilyMask = 0xffffffffU & ~(AF_INET ^ AF_INET6);
@@ -140,12 +141,16 @@ constexpr std::array kInternetSocket = {
     Fail(EAFNOSUPPORT, scmp_arg_cmp{0, SCMP_CMP_LT, AF_INET, 0}),
     Fail(EAFNOSUPPORT, scmp_arg_cmp{0, SCMP_CMP_GT, AF_INET6, 0})};
 
-// arch_prctl (asm/prctl.h): ARCH_SET_FS. glibc asks at its start whether there are shadow stacks,
-// by one number or the other.
-constexpr std::array kThreadPointer = {Fail(EINVAL, IsInt(0, 0x3001)),
-                                       Fail(EINVAL, IsInt(0, 0x5005)), Allow(IsInt(0, 0x1002))};
+// arch_prctl (asm/prctl.h). At its start glibc asks whether shadow stacks are on, with one of two
+// codes.
+constexpr int kArchSetFs = 0x1002;
+constexpr int kArchCetStatus = 0x3001;
+constexpr int kArchShadowStackStatus = 0x5005;
+constexpr std::array kThreadPointer = {Fail(EINVAL, IsInt(0, kArchCetStatus)),
+                                       Fail(EINVAL, IsInt(0, kArchShadowStackStatus)),
+                                       Allow(IsInt(0, kArchSetFs))};
 
-// clone: exactly what pthread_create passes in glibc, and in musl with a flag that does nothing.
+// clone: the exact flags of pthread_create in glibc; musl adds CLONE_DETACHED, which does nothing.
 constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
                                        CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
                                        CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
@@ -155,8 +160,8 @@ constexpr std::array kStartThreadsAndIperf3 = {
     Allow(Is(0, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD)), kStartThreads[0],
     kStartThreads[1]};
 
-// execveat: the descriptor of iperf3, with the empty path.
-constexpr std::array kProgramOnce = {
+// execveat: the descriptor of iperf3, with the empty path; only once, see kExecPathAddress.
+constexpr std::array kExecIperf3 = {
     Allow(IsInt(0, kProgramFd), Is(1, kExecPathAddress), IsInt(4, AT_EMPTY_PATH))};
 
 // pidfd_send_signal
@@ -165,9 +170,9 @@ constexpr std::array kSignalIperf3 = {Allow(IsInt(1, SIGTERM)), Allow(IsInt(1, S
 // tgkill: any signal to a thread of this process.
 constexpr std::array kSignalItself = {Allow(IsInt(0, kOwnPidPlaceholder))};
 
-// tgkill: also the cancel signal to any thread, because the worker's filter applies to iperf3 too,
-// whose pid is not known yet. Each of our processes ignores that signal. abort() exits even if its
-// SIGABRT fails.
+// tgkill, in the worker's filter. It applies to iperf3 too, and is installed before iperf3's pid is
+// known: so the cancel signal is allowed to any thread (our processes ignore it), and a SIGABRT to
+// another process fails instead of ending the caller. abort() exits nevertheless.
 constexpr std::array kSignalItselfOrCancel = {Allow(IsInt(2, kCancelSignal)),
                                               Fail(EPERM, IsInt(2, SIGABRT)), kSignalItself[0]};
 
@@ -180,7 +185,7 @@ constexpr std::array kReadOwnLimits = {Allow(IsInt(0, 0), Is(2, 0))};
 // seccomp
 constexpr std::array kInstallFilter = {Allow(IsInt(0, SECCOMP_SET_MODE_FILTER))};
 
-// setpgid: a new group. A child put into another group could be signalled together with it.
+// setpgid: only a new group of its own. In another group it would receive that group's signals.
 constexpr std::array kOwnGroup = {Allow(IsInt(0, 0), IsInt(1, 0))};
 
 // The calls that move data need no condition, because they can't harm the lock's files: the lock is
@@ -190,11 +195,12 @@ constexpr SyscallRow kFiles[] = {
     {"access", kAllowed, kAllowed, "the loader looks for ld.so.preload"},
     {"close", kAllowed, kAllowed, "every descriptor"},
     {"dup", kFailsWithEperm, kFailsWithEperm, "perror() of iperf3 3.16 after SIGTERM"},
-    {"dup3", kToStandardStreams, kDenied, "pipes become iperf3's output, the lease its input"},
-    {"faccessat", kAllowed, kAllowed, "access where the architecture has no other"},
+    {"dup3", kToStandardStreams, kDenied,
+     "pipes become iperf3's output, the lock's lease its input"},
+    {"faccessat", kAllowed, kAllowed, "architectures without access"},
     {"faccessat2", kFailsWithEnosys, kFailsWithEnosys, "libc falls back to faccessat"},
     {"fcntl", kFlagsAndRecordLocks, kDescriptorFlags, "non-blocking sockets; the lock"},
-    {"fstat", kAllowed, kAllowed, "the loader and stdio; whether the lock has a name"},
+    {"fstat", kAllowed, kAllowed, "the loader and stdio; whether the lock's file is still linked"},
     {"ftruncate", kAllowed, kAllowed, "size of the stream buffer's file"},
     {"getcwd", kFailsWithEacces, kFailsWithEacces, "realpath() of some libraries"},
     {"getdents64", kAllowed, kDenied, "what iperf3 left in its temporary directory"},
@@ -209,15 +215,13 @@ constexpr SyscallRow kFiles[] = {
     {"read", kAllowed, kAllowed, "sockets, pipes, libraries"},
     {"readlink", kFailsWithEacces, kFailsWithEacces,
      "/proc/self/exe, at the start of a static glibc program and for $ORIGIN"},
-    {"readlinkat", kFailsWithEacces, kFailsWithEacces,
-     "readlink where the architecture has no other"},
+    {"readlinkat", kFailsWithEacces, kFailsWithEacces, "architectures without readlink"},
     {"readv", kAllowed, kAllowed, "stdio of musl"},
     {"sendfile", kAllowed, kAllowed, "iperf3 --zerocopy"},
     {"stat", kFailsWithEacces, kFailsWithEacces, "realpath() of musl"},
     {"statx", kFailsWithEnosys, kFailsWithEnosys, "libc falls back to newfstatat"},
     {"unlink", kAllowed, kAllowed, "the stream buffer's name"},
-    {"unlinkat", kAllowed, kUnlinkFile,
-     "unlink where the architecture has no other; the temporary directory"},
+    {"unlinkat", kAllowed, kUnlinkFile, "architectures without unlink; the temporary directory"},
     {"write", kAllowed, kAllowed, "sockets, the report, log lines"},
     {"writev", kAllowed, kAllowed, "the loader's error messages; stdio of musl"},
 };
@@ -226,10 +230,9 @@ constexpr SyscallRow kMemory[] = {
     {"brk", kAllowed, kAllowed, "malloc"},
     {"madvise", kAllowed, kAllowed, "malloc, stacks of threads, the report's buffer"},
     {"membarrier", kFailsWithEnosys, kFailsWithEnosys, "musl registers at its start"},
-    {"mmap", kMapWritableOrExecutable, kMapWritableOrExecutable,
-     "libraries, malloc, stacks of threads"},
+    {"mmap", kMapAboveExecPath, kMapAboveExecPath, "libraries, malloc, stacks of threads"},
     {"mprotect", kNoExecutable, kNoExecutable, "read-only relocations, guard pages"},
-    {"mremap", kRemapAnywhere, kRemapAnywhere, "realloc of a large report"},
+    {"mremap", kRemapKernelChosen, kRemapKernelChosen, "realloc of a large report"},
     {"munmap", kAllowed, kAllowed, "malloc, the stream buffer"},
 };
 
@@ -240,10 +243,11 @@ constexpr SyscallRow kNetwork[] = {
     {"getsockname", kAllowed, kAllowed, "the report names the source"},
     {"getsockopt", kSocketOption<OptionUse::kGet>, kSocketOption<OptionUse::kGet>,
      "TCP_INFO, segment size"},
-    {"recvfrom", kAllowed, kAllowed, "UDP, --skip-rx-copy; the worker's own socket"},
+    {"recvfrom", kAllowed, kAllowed,
+     "UDP; TCP with --skip-rx-copy; the worker's socket to the supervisor"},
     {"recvmsg", kAllowed, kAllowed, "UDP with --gsro, from 3.21"},
     {"sendmsg", kNoFastOpen<2>, kNoFastOpen<2>, "UDP with --gsro, from 3.21"},
-    {"sendto", kNoFastOpen<3>, kNoFastOpen<3>, "the worker's own socket"},
+    {"sendto", kNoFastOpen<3>, kNoFastOpen<3>, "the worker's socket to the supervisor"},
     {"setsockopt", kSocketOption<OptionUse::kSet>, kSocketOption<OptionUse::kSet>,
      "buffers, congestion control"},
     {"shutdown", kAllowed, kAllowed, "end of a stream"},
@@ -252,12 +256,12 @@ constexpr SyscallRow kNetwork[] = {
 
 constexpr SyscallRow kProcess[] = {
     {"arch_prctl", kThreadPointer, kThreadPointer, "thread-local storage at start"},
-    {"clone", kStartThreadsAndIperf3, kStartThreads, "one thread a stream from 3.16"},
+    {"clone", kStartThreadsAndIperf3, kStartThreads, "one thread per stream since 3.16"},
     {"clone3", kFailsWithEnosys, kFailsWithEnosys,
      "its flags are in memory, where no filter sees them; libc falls back to clone"},
-    {"execveat", kProgramOnce, kProgramOnce, "iperf3"},
+    {"execveat", kExecIperf3, kExecIperf3, "iperf3"},
     {"exit", kAllowed, kAllowed, "end of a thread"},
-    {"exit_group", kAllowed, kAllowed, "end"},
+    {"exit_group", kAllowed, kAllowed, "end of the process"},
     {"futex", kAllowed, kAllowed, "threads; wakeups of the lock"},
     {"getegid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
     {"geteuid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
@@ -271,7 +275,7 @@ constexpr SyscallRow kProcess[] = {
     {"pidfd_send_signal", kSignalIperf3, kDenied, "ends iperf3, no other process"},
     {"prctl", kParentDeathSignal, kDenied, "iperf3 dies with its worker"},
     {"prlimit64", kOwnLimits, kReadOwnLimits, "stack size of a thread; iperf3's limits"},
-    {"restart_syscall", kAllowed, kAllowed, "a wait that was stopped and continued"},
+    {"restart_syscall", kAllowed, kAllowed, "a wait interrupted by SIGSTOP and SIGCONT"},
     {"rseq", kAllowed, kAllowed, "glibc 2.35 and later at start"},
     {"rt_sigaction", kAllowed, kAllowed, "iperf3 catches SIGTERM"},
     {"rt_sigprocmask", kAllowed, kAllowed, "threads, abort"},
@@ -284,10 +288,10 @@ constexpr SyscallRow kProcess[] = {
     {"set_tid_address", kAllowed, kAllowed, "start of the process"},
     {"setpgid", kOwnGroup, kDenied, "iperf3's own group"},
     {"sigaltstack", kFailsWithEperm, kFailsWithEperm, "crash handlers of libraries"},
-    {"sysinfo", kFailsWithEperm, kFailsWithEperm, "qsort asks for the memory's size"},
+    {"sysinfo", kFailsWithEperm, kFailsWithEperm, "qsort asks how much memory there is"},
     {"tgkill", kSignalItselfOrCancel, kSignalItself, "abort, cancelling a thread"},
     {"tkill", kFailsWithEperm, kFailsWithEperm,
-     "raise() of musl; its thread can be of any process"},
+     "raise() of musl; it can reach a thread of any process"},
     {"uname", kAllowed, kAllowed, "system_info in the report"},
     {"wait4", kAllowed, kDenied, "reaps iperf3"},
     {"waitid", kAllowed, kDenied, "waits for iperf3 without reaping it"},
@@ -297,22 +301,22 @@ constexpr SyscallRow kProcess[] = {
 constexpr SyscallRow kSandbox[] = {
     {"landlock_add_rule", kAllowed, kDenied, "the port of a job"},
     {"landlock_create_ruleset", kAllowed, kDenied, "the port of a job"},
-    {"landlock_restrict_self", kAllowed, kDenied, "iperf3 enters it"},
-    {"seccomp", kInstallFilter, kDenied, "iperf3 enters its own filter"},
+    {"landlock_restrict_self", kAllowed, kDenied, "restricts iperf3 before its exec"},
+    {"seccomp", kInstallFilter, kDenied, "installs iperf3's filter before its exec"},
 };
 
 constexpr SyscallRow kTime[] = {
-    {"alarm", kAllowed, kDenied, "the worker's own end after its supervisor's"},
+    {"alarm", kAllowed, kDenied, "ends the worker soon after its supervisor died"},
     {"clock_getres", kAllowed, kAllowed, "where the vDSO has no clock"},
     {"clock_gettime", kAllowed, kAllowed, "where the vDSO has no clock"},
     {"clock_nanosleep", kAllowed, kAllowed, "pacing"},
     {"gettimeofday", kAllowed, kAllowed, "where the vDSO has no clock"},
     {"nanosleep", kAllowed, kAllowed, "pacing with older libcs"},
     {"poll", kAllowed, kAllowed, "connect with a timeout; the worker's loop"},
-    {"ppoll", kAllowed, kAllowed, "poll where the architecture has no other"},
+    {"ppoll", kAllowed, kAllowed, "architectures without poll"},
     {"pselect6", kAllowed, kAllowed, "iperf3's loop"},
     {"select", kAllowed, kAllowed, "iperf3's loop with older libcs"},
-    {"setitimer", kAllowed, kDenied, "alarm where the architecture has no other"},
+    {"setitimer", kAllowed, kDenied, "architectures without alarm"},
     {"time", kAllowed, kAllowed, "where the vDSO has no clock"},
 };
 

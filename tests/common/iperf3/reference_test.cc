@@ -83,15 +83,17 @@ std::string DescribeVersions(const Iperf3Defect& defect) {
   const auto describe = [](unsigned major, unsigned minor) {
     return std::to_string(major) + '.' + std::to_string(minor);
   };
-  if (defect.first.major != 0) return describe(defect.first.major, defect.first.minor);
-  return "up to " + describe(defect.fixed.major, defect.fixed.minor - 1);
+  if (defect.introduced.major != 0)
+    return describe(defect.introduced.major, defect.introduced.minor);
+  return "up to " + describe(defect.fixed_in.major, defect.fixed_in.minor - 1);
 }
 
 TEST(ReferenceTest, HasEachDefectOfTheTable) {
   const auto rows = RowsOf("### Known defects of iperf3");
   for (const Iperf3Defect& defect : Iperf3Defects()) {
-    const std::string row = "| " + DescribeVersions(defect) + " | " + std::string(defect.defect) +
-                            " | `" + std::string(defect.parameter) + "`";
+    const std::string row = "| " + DescribeVersions(defect) + " | " +
+                            std::string(defect.description) + " | `" +
+                            std::string(defect.parameter) + "`";
     EXPECT_THAT(rows, testing::Contains(testing::StartsWith(row)));
   }
 }

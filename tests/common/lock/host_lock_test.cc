@@ -26,7 +26,7 @@ class HostLockTest : public LockFixture {
  protected:
   // The semaphore as any other program sees it.
   [[nodiscard]] sem_t* OpenSemaphore() const {
-    sem_t* semaphore = ::sem_open(("/" + LockMutexName(name_, kScope)).c_str(), 0);
+    sem_t* semaphore = ::sem_open(("/" + WakeupMutexName(name_, kScope)).c_str(), 0);
     EXPECT_NE(semaphore, SEM_FAILED);
     return semaphore;
   }
@@ -228,7 +228,7 @@ std::vector<OpenFile> DescriptorsOn(const std::string& path) {
 
 TEST_F(HostLockTest, KeepsNoDescriptorThatCanTruncateAMappedFile) {
   const auto lock = Open();
-  EXPECT_TRUE(DescriptorsOn(Path(LockFile::kMutex)).empty());
+  EXPECT_TRUE(DescriptorsOn(Path(LockFile::kWakeup)).empty());
   const auto table = DescriptorsOn(Path(LockFile::kHolders));
   ASSERT_EQ(table.size(), 1U);
   EXPECT_EQ(table[0].mode, O_RDONLY);
@@ -269,7 +269,7 @@ TEST_F(HostLockTest, NoticesADeletedLockOrTable) {
 TEST_F(HostLockTest, ExcludesEvenIfTheMutexIsDeleted) {
   const auto first = Open();
   const LockMonitor monitor = OpenMonitor();
-  ASSERT_EQ(::unlink(Path(LockFile::kMutex).c_str()), 0);
+  ASSERT_EQ(::unlink(Path(LockFile::kWakeup).c_str()), 0);
   EXPECT_TRUE(monitor.NeedsRepair());
   ASSERT_TRUE(CreateLockFiles(name_, kScope));
   EXPECT_FALSE(monitor.NeedsRepair());

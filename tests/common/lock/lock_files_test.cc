@@ -31,17 +31,18 @@ ino_t InodeOf(const std::string& path) {
 }
 
 TEST_F(LockFilesTest, AcceptsOnlyTheDocumentedCharacters) {
-  EXPECT_TRUE(IsLockName("iperf3_exporter"));
-  EXPECT_TRUE(IsLockName("A.b-9_"));
-  EXPECT_TRUE(IsLockName(std::string(kMaxLockNameBytes, 'x')));
-  EXPECT_FALSE(IsLockName(""));
-  EXPECT_FALSE(IsLockName(std::string(kMaxLockNameBytes + 1, 'x')));
-  for (const char* bad : {"a/b", "a@b", "a b", "\xc3\xa4", "a\n"}) EXPECT_FALSE(IsLockName(bad));
+  EXPECT_TRUE(IsValidLockName("iperf3_exporter"));
+  EXPECT_TRUE(IsValidLockName("A.b-9_"));
+  EXPECT_TRUE(IsValidLockName(std::string(kMaxLockNameBytes, 'x')));
+  EXPECT_FALSE(IsValidLockName(""));
+  EXPECT_FALSE(IsValidLockName(std::string(kMaxLockNameBytes + 1, 'x')));
+  for (const char* bad : {"a/b", "a@b", "a b", "\xc3\xa4", "a\n"})
+    EXPECT_FALSE(IsValidLockName(bad));
 }
 
 TEST_F(LockFilesTest, NamesAreDistinct) {
   EXPECT_EQ(LockFilePath(LockFile::kLock, "n", LockScope::kHost), "/dev/shm/n@host");
-  EXPECT_EQ(LockFilePath(LockFile::kMutex, "n", LockScope::kBind), "/dev/shm/sem.n@bind");
+  EXPECT_EQ(LockFilePath(LockFile::kWakeup, "n", LockScope::kBind), "/dev/shm/sem.n@bind");
   EXPECT_EQ(LockFilePath(LockFile::kHolders, "n", LockScope::kTarget),
             "/dev/shm/n@target-holders.1");
 }
@@ -69,7 +70,7 @@ TEST_F(LockFilesTest, CreatesTheMutexAsBoostDoes) {
   const std::string theirs = name_ + ".boost";
   bip::named_mutex::remove(theirs.c_str());
   { const bip::named_mutex mutex(bip::create_only, theirs.c_str()); }
-  EXPECT_EQ(ReadFile(Path(LockFile::kMutex)), ReadFile("/dev/shm/sem." + theirs));
+  EXPECT_EQ(ReadFile(Path(LockFile::kWakeup)), ReadFile("/dev/shm/sem." + theirs));
   bip::named_mutex::remove(theirs.c_str());
 }
 
@@ -157,7 +158,7 @@ TEST_F(LockFilesTest, TheLockFileCannotBeModified) {
   const std::string block(1 << 20, 'x');
   EXPECT_LE(::write(fd->get(), block.data(), block.size()), 1 << 16) << "a pipe's buffer";
   EXPECT_TRUE(CreateLockFiles(name_, kScope));
-  EXPECT_TRUE(IsAt(Path(LockFile::kLock), fd->get()));
+  EXPECT_TRUE(PathRefersTo(Path(LockFile::kLock), fd->get()));
   EXPECT_TRUE(Open()->Acquire(kKey, kNobody, Past(), -1));
 }
 

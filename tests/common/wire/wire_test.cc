@@ -98,7 +98,7 @@ TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
   EXPECT_FALSE(wire::DecodeCommand(frame));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(SampleJob())));
   frame[4] = std::byte{wire::kVersion + 1};
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "wrong frame: version 3, not 2");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 3, not 2");
 }
 
 TEST(WireTest, RefusesNumbersOutOfRange) {
@@ -141,7 +141,7 @@ TEST(WireTest, RefusesUnknownCapabilities) {
   }
   wire::Frame frame = wire::Encode(WorkerReady{});
   std::fill_n(frame.begin() + kCapabilities, 8, std::byte{0xff});
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "wrong frame: capabilities");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: bad capabilities");
 }
 
 TEST(WireTest, CutsTextsToTheirFields) {

@@ -27,7 +27,7 @@ using std::chrono::seconds;
 constexpr char kMisbehaves[] = "127.0.0.1";
 constexpr char kGood[] = "127.0.0.2";
 constexpr char kSilent[] = "127.0.0.3";
-constexpr char kAtLock[] = "127.0.0.5";
+constexpr char kHandedOver[] = "127.0.0.5";
 
 class ProbeDispatcherTest : public testing::Test {
  protected:
@@ -168,14 +168,14 @@ TEST_F(ProbeDispatcherTest, CountsByTheMessagesOfTheWorkers) {
   options_.lock_scope = LockScope::kTarget;
   StartWith("busy");
   Probe(kSilent);
-  Probe(kAtLock);
+  Probe(kHandedOver);
   AwaitCounts(1, 1);
-  EXPECT_EQ(dispatcher_->ListWaiting(9).at(0).target, kAtLock);
+  EXPECT_EQ(dispatcher_->ListWaiting(9).at(0).target, kHandedOver);
 }
 
 TEST_F(ProbeDispatcherTest, CancelsAProbeThatWaitsForTheLockAtShutdown) {
   StartWith("busy");
-  const auto waiting = Probe(kAtLock);
+  const auto waiting = Probe(kHandedOver);
   AwaitCounts(0, 1);
   // This worker ignores the cancel.
   dispatcher_->Drain([] {});

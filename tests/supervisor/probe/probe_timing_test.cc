@@ -97,7 +97,7 @@ TEST(ProbeTimingTest, EndsIperf3BeforeTheAnswerAndTheWorkerAfterIt) {
   EXPECT_LT(times.kill_at, kDeadline);
   EXPECT_EQ(times.bytes_overhead, kCutOverhead);
   // Longer than SIGTERM, 500 ms and SIGKILL need.
-  EXPECT_GT(WorkerGiveUpTime(kDeadline), kDeadline + kTermGrace);
+  EXPECT_GT(WorkerKillTime(kDeadline), kDeadline + kTermGrace);
 }
 
 TEST(ProbeTimingTest, DividesTheTimeToConnectAmongTheAddresses) {

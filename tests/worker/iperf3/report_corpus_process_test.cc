@@ -67,7 +67,7 @@ struct Case {
   PaddedReport report;
   int wait_status = 0;
   std::string stderr_text;
-  Expectation expected;
+  RunFacts expected;
 
   [[nodiscard]] TestResult Evaluate(ReportParser& parser) const {
     return EvaluateRun(wait_status, report.text(), stderr_text, expected, parser);

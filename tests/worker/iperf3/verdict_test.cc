@@ -33,7 +33,7 @@ class VerdictTest : public testing::Test {
 
   PaddedReport report_ = PaddedReport::Read(TEST_DATA_DIR "/corpus/3.12/tcp_default.json");
   ReportParser parser_;
-  Expectation expected_{.period = seconds(1), .run_time = seconds(1)};
+  RunFacts expected_{.period = seconds(1), .run_time = seconds(1)};
 };
 
 TEST_F(VerdictTest, SucceedsOnlyIfAllSignsAgree) {
@@ -144,7 +144,7 @@ class MeasurementCheckTest : public testing::Test {
   DirectionMeasurement direction_ = Direction(10, 1e9, 1e9);
   bool is_download_ = false;
   double remote_cpu_ = 0.01;
-  Expectation expected_{.period = seconds(10), .run_time = milliseconds(10'050)};
+  RunFacts expected_{.period = seconds(10), .run_time = milliseconds(10'050)};
 };
 
 TEST_F(MeasurementCheckTest, AcceptsAnOrdinaryTest) {

@@ -40,7 +40,7 @@ TEST(WorkerWallTest, OutOfMemoryIsOneLogLineAndAnExitStatus) {
   const int status = worker.WaitForExit();
   EXPECT_TRUE(WIFEXITED(status)) << WTERMSIG(status);
   EXPECT_EQ(WEXITSTATUS(status), kExitException);
-  EXPECT_EQ(worker.Log(), "iperf3_exporter_worker: ended by an exception: std::bad_alloc\n");
+  EXPECT_EQ(worker.Log(), "iperf3_exporter_worker: terminated by an exception: std::bad_alloc\n");
 }
 
 }  // namespace
