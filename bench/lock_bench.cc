@@ -25,7 +25,7 @@ using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 const LockKey kKey = MakeLockKey("host");
-const LockUser kUser{.target = "server.example", .port = 5201};
+const HolderInfo kUser{.target = "server.example", .port = 5201};
 
 Deadline Soon() { return Clock::now() + seconds(10); }
 std::int64_t Now() { return Clock::now().time_since_epoch().count(); }

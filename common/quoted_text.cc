@@ -13,7 +13,7 @@ struct CodePoint {
   std::size_t bytes = 0;  // 0: not UTF-8
 };
 
-// The first character of `text`, which must not be empty (RFC 3629).
+// The first character of `text`, which must not be empty.
 CodePoint DecodeUtf8(std::string_view text) {
   const auto byte = [text](std::size_t at) { return static_cast<unsigned char>(text[at]); };
   const int ones = std::countl_one(byte(0));

@@ -13,7 +13,7 @@ Result<rlim_t> RaiseToHardLimit(int resource) {
   return limit.rlim_max;
 }
 
-bool LowerResourceLimit(int resource, rlim_t max) {
+bool SetResourceLimit(int resource, rlim_t max) {
   const auto which = static_cast<__rlimit_resource>(resource);
   rlimit limit = {};
   if (::getrlimit(which, &limit) != 0) return false;

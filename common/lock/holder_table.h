@@ -1,6 +1,6 @@
 // Who holds which key: a file that every worker maps and writes, and that the supervisor reads. It
-// is for people: nothing is decided by it, so it needs no protection of its own. A record that was
-// torn, forged or overwritten fails its checksum or is not shown.
+// only informs: no decision of the lock depends on it. The checksum detects torn writes, not
+// forgery: a hostile worker can fake what is displayed, and nothing else.
 //
 // A holder's record is in the cell of its key (key modulo the number of cells) or, if a live holder
 // of another key uses that cell, in the next free one. If there are more holders than cells, some
@@ -19,7 +19,7 @@
 
 namespace iperf3_exporter {
 
-// Plain data, the same in every build of one architecture. A change of it needs a new version in
+// Plain data, the same in every build of one architecture. A change requires a new version in
 // the file's name (lock_files.cc).
 struct HolderRecord {
   std::uint64_t checksum = 0;  // of the rest
@@ -39,8 +39,8 @@ inline constexpr std::size_t kHolderTableBytes = kHolderCells * sizeof(HolderRec
 
 [[nodiscard]] std::uint64_t ChecksumOf(const HolderRecord& record);
 
-// For workers. Truncating the file would kill every process that maps it (SIGBUS): so no worker
-// keeps a descriptor that could do that, and the supervisor maps nothing.
+// For workers. Truncating the file would make every process that accesses the mapping die of
+// SIGBUS. So no worker keeps a descriptor that could do that, and the supervisor maps nothing.
 class HolderTable {
  public:
   // Maps the file; `fd` stays the caller's.

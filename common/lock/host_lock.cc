@@ -98,23 +98,23 @@ Result<std::unique_ptr<HostLock>> HostLock::Open(const std::string& name, LockSc
                                                 std::move(*holders)));
 }
 
-tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const LockUser& user,
+tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const HolderInfo& user,
                                                        Deadline deadline, int cancel_fd) {
   const Limits limits = {.deadline = deadline, .cancel_fd = cancel_fd};
-  if (const Acquired passed = PassTurnstile(key, limits); !passed) {
+  if (const WaitStatus passed = PassTurnstile(key, limits); !passed) {
     return tl::unexpected(passed.error());
   }
-  const Acquired owner = WaitForOwner(key, limits);
+  const WaitStatus owner = AcquireOwnerLock(key, limits);
   Unlock(file_.get(), OffsetOf(LockRole::kTurnstile, key));
   if (!owner) return tl::unexpected(owner.error());
-  if (const Acquired lease = TakeLease(key, limits); !lease) {
-    ReleaseOwner(key);
+  if (const WaitStatus lease = TakeLease(key, limits); !lease) {
+    ReleaseOwnerLock(key);
     return tl::unexpected(lease.error());
   }
   return HeldLock(this, key, AddToTable(key, user));
 }
 
-HostLock::Acquired HostLock::CheckLimits(const Limits& limits) const {
+HostLock::WaitStatus HostLock::CheckLimits(const Limits& limits) const {
   if (!IsLinked(file_.get())) return tl::unexpected(AcquireError::kLockGone);
   if (limits.cancel_fd >= 0 && IsReadable(limits.cancel_fd, nanoseconds::zero())) {
     return tl::unexpected(AcquireError::kCancelled);
@@ -125,15 +125,15 @@ HostLock::Acquired HostLock::CheckLimits(const Limits& limits) const {
   return {};
 }
 
-HostLock::Acquired HostLock::PassTurnstile(LockKey key, const Limits& limits) {
+HostLock::WaitStatus HostLock::PassTurnstile(LockKey key, const Limits& limits) {
   while (!TryLock(file_.get(), OffsetOf(LockRole::kTurnstile, key), F_WRLCK)) {
-    if (Acquired within = CheckLimits(limits); !within) return within;
+    if (WaitStatus within = CheckLimits(limits); !within) return within;
     Sleep(kTurnstilePoll, limits.deadline, limits.cancel_fd);
   }
   return {};
 }
 
-HostLock::Acquired HostLock::WaitForOwner(LockKey key, const Limits& limits) {
+HostLock::WaitStatus HostLock::AcquireOwnerLock(LockKey key, const Limits& limits) {
   bool woken = false;
   bool passed_on = false;  // the last wakeup, and it was not needed here
   while (!TryLock(file_.get(), OffsetOf(LockRole::kOwner, key), F_WRLCK)) {
@@ -142,17 +142,17 @@ HostLock::Acquired HostLock::WaitForOwner(LockKey key, const Limits& limits) {
       wakeup_.Post();
       Sleep(kPassOnPause, limits.deadline, limits.cancel_fd);
     }
-    if (Acquired within = CheckLimits(limits); !within) return within;
+    if (WaitStatus within = CheckLimits(limits); !within) return within;
     woken = wakeup_.Wait(Clock::now() + std::min(kSlice, TimeLeft(limits.deadline)));
   }
   return {};
 }
 
-HostLock::Acquired HostLock::TakeLease(LockKey key, const Limits& limits) {
+HostLock::WaitStatus HostLock::TakeLease(LockKey key, const Limits& limits) {
   const std::int64_t offset = OffsetOf(LockRole::kLease, key);
   // With the owner lock nobody else takes the lease: free now means free for us.
   while (IsLocked(file_.get(), offset)) {
-    if (Acquired within = CheckLimits(limits); !within) return within;
+    if (WaitStatus within = CheckLimits(limits); !within) return within;
     Sleep(kLeasePoll, limits.deadline, limits.cancel_fd);
   }
   if (!TryLock(lease_.get(), offset, F_RDLCK)) return tl::unexpected(AcquireError::kLockGone);
@@ -163,7 +163,7 @@ HostLock::Acquired HostLock::TakeLease(LockKey key, const Limits& limits) {
   return {};
 }
 
-std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const LockUser& user) {
+std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const HolderInfo& user) {
   HolderRecord record = self_;
   record.key = key;
   record.since_ns = WallClockNanoseconds();
@@ -176,7 +176,7 @@ std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const LockUs
   });
 }
 
-void HostLock::ReleaseOwner(LockKey key) {
+void HostLock::ReleaseOwnerLock(LockKey key) {
   Unlock(file_.get(), OffsetOf(LockRole::kOwner, key));
   // Afterwards, so that the woken waiter finds it free.
   wakeup_.Post();
@@ -188,7 +188,7 @@ void HostLock::Release(LockKey key, const std::optional<HolderTable::Entry>& ent
   const bool has_exporter = static_cast<std::uint32_t>(::getppid()) == self_.exporter_pid;
   if (entry && has_exporter) holders_.Remove(entry->cell);
   Unlock(lease_.get(), OffsetOf(LockRole::kLease, key));
-  ReleaseOwner(key);
+  ReleaseOwnerLock(key);
 }
 
 }  // namespace iperf3_exporter

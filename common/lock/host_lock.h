@@ -1,26 +1,31 @@
 // The host's lock: one test at a time per key, across workers, exporters and crashes.
 //
 // Guarantees, at whatever instruction a process is killed or stopped:
-// - At most one process holds a key: the one that has the *owner lock*, a record lock that the
-//   kernel drops when its owner dies. Nothing else decides: no pid, no record, no count.
+// - At most one process holds a key: the one that has the *owner lock*, an open file description
+//   (OFD) lock, which the kernel drops when its owner dies. Nothing else decides: no pid, no
+//   record, no count.
 // - A dead holder's key becomes free when its iperf3 has ended too. iperf3 inherits the *child
-//   lease*, a read-only description with a read lock, as its lowest descriptor: the kernel closes a
-//   dying process's descriptors last in, first out, so every socket is closed before the lease. The
-//   next holder waits for the lease to end after it has acquired the owner lock.
-// - Waiters pass the *turnstile* one at a time, so exporters alternate. A stopped waiter in the
-//   turnstile blocks the others; the supervisor kills a worker that is past its deadline.
-// - A waiter notices a deleted file within 20 ms, and so does whoever acquires the owner lock. A
+//   lease*, a read lock on a read-only open file description, as its lowest descriptor. The kernel
+//   finishes the files of a dying process from the highest descriptor to the lowest, so every
+//   socket is closed before the lease. The next holder, which has the owner lock, waits until the
+//   lease has ended.
+// - Waiters pass the *turnstile* one at a time: only the one inside competes for the owner lock, so
+//   an exporter that has just released a key does not take it again before another one that waits.
+//   A stopped waiter in the turnstile blocks the others; the supervisor kills a worker that is past
+//   its deadline.
+// - A waiter notices within 20 ms that the lock's file was deleted. The holder table is checked
+// when
+//   the lock is acquired. A
 //   test under the deleted file continues and may overlap with one under the new file. That can't
 //   be prevented.
 //
-// A release wakes one waiter (wakeup.h), of this key or of another one: all keys share the wakeup.
-// A waiter that was woken while its key is still held posts the wakeup again, once, and does not
-// wait for it for a millisecond, so that another waiter gets it. If the post comes back, nobody
-// needed it, and the waiter consumes it. A lost post (its poster or the woken waiter was killed, or
-// two releases shared one) delays a waiter by at most 20 ms, because every waiter tries its own
-// lock that often. So no waiter starves, and no post makes a waiter spin.
+// A release posts one wakeup (wakeup.h), which all keys share. A waiter that is woken while its own
+// key is still held posts it again, once, and stays away from it for a millisecond, so that another
+// waiter can take it. If the post comes back, nobody else wanted it, and it is dropped. Posts can
+// be lost (a process was killed, or two releases shared one), so every waiter also tries its owner
+// lock every 20 ms.
 //
-// Deleting the mutex alone loses only wakeups, until the workers are restarted.
+// Deleting only the wakeup's file loses wakeups until the workers are restarted.
 //
 // A process has three descriptors for it, all close-on-exec; `lowest_fd` is the child lease. After
 // Open these system calls suffice, and none needs a path: fcntl with F_OFD_SETLK and
@@ -46,8 +51,8 @@
 
 namespace iperf3_exporter {
 
-// What the holder table shows of the holder.
-struct LockUser {
+// What the holder table shows about the holder.
+struct HolderInfo {
   std::string target;
   std::uint16_t port = 0;
 };
@@ -55,7 +60,7 @@ struct LockUser {
 enum class AcquireError : std::uint8_t {
   kTimeout,    // not acquired before the deadline
   kCancelled,  // cancel_fd became readable or was hung up
-  kLockGone,   // a file was deleted: open a new HostLock
+  kLockGone,   // the lock's file or the holder table was deleted: open a new HostLock
 };
 
 class HostLock;
@@ -70,11 +75,11 @@ class HeldLock {
 
   [[nodiscard]] explicit operator bool() const { return lock_ != nullptr; }
 
-  // Only after iperf3 has been reaped: this ends the lease for all copies of the descriptor. No-op
-  // if nothing is held. Does not block.
+  // Call it only after iperf3 has been reaped: it ends the lease for all copies of the descriptor.
+  // No-op if nothing is held. Does not block.
   void Release();
 
-  // Whether the last holder of the key, or its exporter, died while it held it.
+  // True if the previous holder of the key, or its exporter, died while it held the key.
   [[nodiscard]] bool recovered() const { return entry_ && entry_->predecessor_died; }
 
   // The child lease: borrowed, read-only, valid while the HostLock lives; -1 if nothing is held.
@@ -94,19 +99,19 @@ class HeldLock {
 // For workers. One per process; must outlive what it returns. Not thread-safe.
 class HostLock {
  public:
-  // Opens the files of CreateLockFiles, with open file descriptions of this process's own; creates
-  // nothing. Call it after the fork and before the sandbox. The lease is the descriptor `lowest_fd`
-  // if that is free; the others are above it.
+  // Opens the files of CreateLockFiles, as open file descriptions that no other process shares;
+  // creates nothing. Call it after the fork and before the sandbox. The lease is the descriptor
+  // `lowest_fd` if that is free; the others are above it.
   [[nodiscard]] static Result<std::unique_ptr<HostLock>> Open(const std::string& name,
                                                               LockScope scope, int lowest_fd = 0);
 
   HostLock(const HostLock&) = delete;
   HostLock& operator=(const HostLock&) = delete;
 
-  // Acquires `key`, while this process holds no key. Blocks at most until `deadline`; a
+  // Acquires `key`. The process must not hold one already. Blocks at most until `deadline`; a
   // deadline that has passed still allows one attempt. `cancel_fd` (-1: none) is borrowed and never
   // read from: when it is readable or hung up, the wait ends within 20 ms.
-  [[nodiscard]] tl::expected<HeldLock, AcquireError> Acquire(LockKey key, const LockUser& user,
+  [[nodiscard]] tl::expected<HeldLock, AcquireError> Acquire(LockKey key, const HolderInfo& user,
                                                              Deadline deadline, int cancel_fd);
 
  private:
@@ -117,16 +122,16 @@ class HostLock {
     Deadline deadline;
     int cancel_fd;
   };
-  using Acquired = tl::expected<void, AcquireError>;
+  using WaitStatus = tl::expected<void, AcquireError>;
 
   HostLock(UniqueFd lease, UniqueFd file, UniqueFd table_file, Wakeup wakeup, HolderTable holders);
 
-  [[nodiscard]] Acquired CheckLimits(const Limits& limits) const;
-  [[nodiscard]] Acquired PassTurnstile(LockKey key, const Limits& limits);
-  [[nodiscard]] Acquired WaitForOwner(LockKey key, const Limits& limits);
-  [[nodiscard]] Acquired TakeLease(LockKey key, const Limits& limits);
-  [[nodiscard]] std::optional<HolderTable::Entry> AddToTable(LockKey key, const LockUser& user);
-  void ReleaseOwner(LockKey key);
+  [[nodiscard]] WaitStatus CheckLimits(const Limits& limits) const;
+  [[nodiscard]] WaitStatus PassTurnstile(LockKey key, const Limits& limits);
+  [[nodiscard]] WaitStatus AcquireOwnerLock(LockKey key, const Limits& limits);
+  [[nodiscard]] WaitStatus TakeLease(LockKey key, const Limits& limits);
+  [[nodiscard]] std::optional<HolderTable::Entry> AddToTable(LockKey key, const HolderInfo& user);
+  void ReleaseOwnerLock(LockKey key);
   void Release(LockKey key, const std::optional<HolderTable::Entry>& entry);
 
   UniqueFd lease_;

@@ -2,8 +2,8 @@
 // counting semaphore without an owner, so a kill can lose a post or leave one behind.
 //
 // All keys of a scope share it. A post wakes one waiter, perhaps of another key, and may be lost;
-// so waiters must also poll the lock itself (HostLock::WaitForOwner). Boost's exceptions are caught
-// here. Internal to the lock.
+// so waiters must also poll the lock itself (HostLock::AcquireOwnerLock). Boost's exceptions are
+// caught here. Internal to the lock.
 #pragma once
 
 #include <semaphore.h>

@@ -1,8 +1,9 @@
 // The messages between supervisor and worker. wire.h encodes them.
 //
 //   supervisor -> worker   WorkerConfig (once, first), Job (only when idle), Cancel
-//   worker -> supervisor   WorkerReady or SetUpFailed (once, first); for each Job then
-//                          NotStarted, or Started and Finished
+//   worker -> supervisor   WorkerReady or SetUpFailed (once, first); then for each Job
+//                          NotStarted, or Started and Finished, or Finished
+//                          alone if iperf3 could not be executed
 #pragma once
 
 #include <chrono>

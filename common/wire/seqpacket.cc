@@ -32,7 +32,7 @@ ReceiveOutcome ReceiveFrame(int fd, wire::Frame& frame, bool dont_wait) {
     const ssize_t got =
         ::recv(fd, frame.data(), frame.size(), MSG_CMSG_CLOEXEC | (dont_wait ? MSG_DONTWAIT : 0));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return ReceiveOutcome::kNothingYet;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return ReceiveOutcome::kWouldBlock;
     if (got < 0 && errno != ECONNRESET) return ReceiveOutcome::kFailed;
     if (got <= 0) return ReceiveOutcome::kClosed;
     if (static_cast<std::size_t>(got) > wire::kMaxFrameBytes) return ReceiveOutcome::kFailed;

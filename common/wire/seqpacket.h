@@ -17,10 +17,10 @@ namespace iperf3_exporter {
 // never has more than a few frames in transit.
 [[nodiscard]] Status SendFrame(int fd, const wire::Frame& frame);
 
-enum class ReceiveOutcome { kFrame, kNothingYet, kClosed, kFailed };
+enum class ReceiveOutcome { kFrame, kWouldBlock, kClosed, kFailed };
 
-// Receives one frame. The kernel closes descriptors that are sent with it. A datagram longer than
-// wire::kMaxFrameBytes is kFailed. kNothingYet: only with a non-blocking socket or `dont_wait`.
+// Receives one frame. Descriptors that are sent with it are discarded. A datagram longer than
+// wire::kMaxFrameBytes is kFailed. kWouldBlock: only with a non-blocking socket or `dont_wait`.
 [[nodiscard]] ReceiveOutcome ReceiveFrame(int fd, wire::Frame& frame, bool dont_wait);
 
 }  // namespace iperf3_exporter

@@ -21,7 +21,7 @@ LayerStates EnterSelfProtection() {
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     report(SandboxLayer::kNotDumpable, ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
   }
-  report(SandboxLayer::kRlimits, LowerResourceLimit(RLIMIT_CORE, kCoreBytes));
+  report(SandboxLayer::kRlimits, SetResourceLimit(RLIMIT_CORE, kCoreLimitBytes));
   return states;
 }
 

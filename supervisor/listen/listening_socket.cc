@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kMappedPrefix = "::ffff:";
 
 void SetOption(int fd, int level, int option, int value) {
-  // A failure costs only performance or convenience.
+  // Best effort: none of the options is necessary.
   [[maybe_unused]] const int ignored = ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
@@ -41,9 +41,9 @@ UniqueFd MakeSocket(int family) {
 bool IsStaleSocketFile(const ListenAddress& address) {
   struct stat status {};
   if (::lstat(address.UnixPath().c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
-  const UniqueFd probe = MakeSocket(AF_UNIX);
-  return probe &&
-         ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address.address),
+  const UniqueFd client = MakeSocket(AF_UNIX);
+  return client &&
+         ::connect(client.get(), reinterpret_cast<const sockaddr*>(&address.address),
                    address.length) != 0 &&
          errno == ECONNREFUSED;
 }

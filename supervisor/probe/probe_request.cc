@@ -20,14 +20,13 @@ const TestOption& FindOption(std::string_view name) {
   return *std::ranges::find(kTestOptions, name, &TestOption::name);
 }
 
-bool IsParameter(std::string_view name) {
+bool IsKnownParameter(std::string_view name) {
   return std::ranges::any_of(kTestOptions, [name](const TestOption& option) {
     return name == option.name || (!option.alias.empty() && name == option.alias);
   });
 }
 
-// Only at such an address does iperf3 read what follows `%` as a zone. At any other, it is a
-// device.
+// iperf3 reads what follows `%` as a zone only for such an address. For any other, it is a device.
 bool IsLinkLocal(const IpAddress& address) {
   return address.is_v6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
 }
@@ -117,18 +116,18 @@ class RequestReader {
     if (const Status status = ParseOption(option, value, test(), max); !status) {
       return Refuse(option.name, status.error().message, value);
     }
-    if (IsSet(option, test())) Need(option, option.name, value);
+    if (IsSet(option, test())) RequireSupport(option, option.name, value);
   }
 
-  void Need(const TestOption& option, std::string_view name, std::string_view value) {
+  void RequireSupport(const TestOption& option, std::string_view name, std::string_view value) {
     if (HasOption(capabilities_, option)) return;
     Refuse(name,
-           "needs an iperf3 that knows " + std::string(option.help_word) +
-               ", the installed one is version " + QuoteText(version_, kMaxVersionTextBytes),
+           "requires an iperf3 that supports " + std::string(option.help_word) +
+               "; the installed one is version " + QuoteText(version_, kMaxVersionTextBytes),
            value);
   }
 
-  // iperf3 does not limit TCP by itself.
+  // Refuses a higher bitrate than the limit, and sets one if iperf3's default would exceed it.
   void LimitBitrate() {
     if (!limits_.max_bitrate_bits_per_second) return;
     const std::uint64_t max = *limits_.max_bitrate_bits_per_second;
@@ -168,11 +167,11 @@ class RequestReader {
     const Status status = ParseOption(option, device, test());
     if (!status || device.empty() || (!other.empty() && other != device)) {
       return Refuse(bind.name,
-                    "must be an IP address or a host name, or ADDRESS%DEVICE with the DEVICE of "
-                    "'bind_device' if that is given too",
+                    "must be an IP address or a host name, or ADDRESS%DEVICE; DEVICE must match "
+                    "'bind_device' if both are given",
                     bind.value);
     }
-    Need(option, bind.name, bind.value);
+    RequireSupport(option, bind.name, bind.value);
   }
 
   void CheckDefects() {
@@ -187,7 +186,7 @@ class RequestReader {
   void CollectIgnored() {
     std::set<std::string_view> ignored;
     for (const QueryParameter& parameter : parameters_) {
-      if (!IsParameter(parameter.name) && ignored.insert(parameter.name).second) {
+      if (!IsKnownParameter(parameter.name) && ignored.insert(parameter.name).second) {
         request_.ignored_parameters.push_back(parameter.name);
       }
     }

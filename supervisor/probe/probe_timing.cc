@@ -65,17 +65,17 @@ JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock
   const seconds omit(test.omit_seconds);
   return {.lock_by = lock_by,
           .start_by = LastStart(test, deadline),
-          .whole_start_by = deadline - (omit + seconds(test.period_seconds) + kTestOverhead),
+          .full_start_by = deadline - (omit + seconds(test.period_seconds) + kTestOverhead),
           .cut_end_by = deadline - (omit + kCutTestOverhead),
           .terminate_at = deadline - kAnswerTime - kLeaveTime,
           .kill_at = deadline - kAnswerTime,
           .bytes_overhead = kCutTestOverhead};
 }
 
-milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t addresses) {
+milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t untried_addresses) {
   const nanoseconds spare = std::max(nanoseconds::zero(), nanoseconds(start_by - now));
-  const auto share =
-      std::chrono::duration_cast<milliseconds>(spare / static_cast<nanoseconds::rep>(addresses));
+  const auto share = std::chrono::duration_cast<milliseconds>(
+      spare / static_cast<nanoseconds::rep>(untried_addresses));
   return std::clamp(share, kMinConnectTimeout, kMaxConnectTimeout);
 }
 

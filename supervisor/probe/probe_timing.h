@@ -1,11 +1,12 @@
-// All times of a probe, from its request to the moment at which its worker is killed. Pure.
+// The times of a probe, from its request to the moment at which its worker is killed; JobTimes has
+// those of its job. Nothing here reads a clock.
 //
 //   received            the request was read
 //   start_by            one second of test no longer fits: a waiting probe gives up
 //   terminate_at        iperf3 gets SIGTERM
 //   kill_at             iperf3 gets SIGKILL
 //   deadline            the scraper has its answer, whatever the worker does
-//   WorkerKillTime    a worker that has not ended the job is killed
+//   WorkerKillTime      a worker that has not ended the job is killed
 #pragma once
 
 #include <chrono>
@@ -27,16 +28,17 @@ namespace iperf3_exporter {
 // results, and the time from `terminate_at` to the deadline.
 inline constexpr std::chrono::milliseconds kTestOverhead{300};
 
-// How long a probe waits when no worker is alive: long enough to replace a worker, so that a
-// restart fails no probe.
+// The longest wait of a probe while no worker is alive: enough for one ordinary restart, not for a
+// worker in back-off.
 inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 
 // Parses X-Prometheus-Scrape-Timeout-Seconds: a finite positive number. More than a day counts as a
 // day.
 [[nodiscard]] Result<std::chrono::nanoseconds> ParseScrapeTimeout(std::string_view header);
 
-// The latest time of the answer: the scrape timeout after `received`, minus the offset (minus half
-// of the timeout if the offset is as large), and no later than the limit.
+// `received` plus the timeout (`scrape_timeout`, or times.default_timeout without one) minus
+// times.offset, or minus half of the timeout if the offset is not smaller; at most `received` plus
+// times.limit.
 [[nodiscard]] Deadline ProbeDeadline(TimePoint received,
                                      std::optional<std::chrono::nanoseconds> scrape_timeout,
                                      const ProbeTimes& times);
@@ -47,10 +49,10 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 // The times of a job of that probe whose wait for the lock ends at `lock_by`.
 [[nodiscard]] JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock_by);
 
-// How long iperf3 may take to connect: an equal share of the time until `start_by` for each of the
-// `addresses` that have not been tried.
+// How long iperf3 may take to connect: the time until `start_by` divided by the number of untried
+// addresses (not 0), but 0.1 to 5 s.
 [[nodiscard]] std::chrono::milliseconds ConnectTimeout(TimePoint now, Deadline start_by,
-                                                       std::size_t addresses);
+                                                       std::size_t untried_addresses);
 
 // When a worker that has not ended its job is killed: some time after the probe's deadline, or
 // after its job was cancelled.

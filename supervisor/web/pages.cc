@@ -48,6 +48,7 @@ std::string SandboxTable(const SandboxReport& report) {
   return html + "</table>\n";
 }
 
+// nullopt: the key is held, but its holder has no valid record.
 ordered_json ToJson(const std::optional<LockHolder>& holder) {
   if (!holder) {
     return {{"pid", nullptr}, {"exporter_pid", nullptr}, {"target", nullptr}, {"port", nullptr},
@@ -65,7 +66,7 @@ std::string Seconds(std::chrono::nanoseconds duration) {
                            .ptr};
 }
 
-// A JSON tree would take four times as long for a long queue.
+// Written by hand: a JSON tree takes four times as long for kMaxListedWaiting entries.
 std::string WaitingText(const std::vector<WaitingProbe>& waiting) {
   std::string text = "[";
   const char* separator = "\n    ";
@@ -87,9 +88,10 @@ std::string BuildLandingPage(const Options& options, std::string_view iperf3_ver
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"
       "<title>iperf3 exporter</title></head>\n<body>\n<h1>iperf3 exporter</h1>\n<p>Version " +
       std::string(kVersion) + ", revision " + kRevision + ", with iperf3 " +
-      (iperf3_version.empty() ? "(unknown so far)" : EscapeHtml(iperf3_version)) + ".</p>\n<ul>\n";
-  html += Link(options.telemetry_path, "Metrics of the exporter");
-  html += Link(options.probe_path, "Probe an iperf3 server: set <code>target</code>",
+      (iperf3_version.empty() ? "(version not yet known)" : EscapeHtml(iperf3_version)) +
+      ".</p>\n<ul>\n";
+  html += Link(options.telemetry_path, "Exporter metrics");
+  html += Link(options.probe_path, "Example probe: change <code>target</code>",
                "?target=127.0.0.1&amp;period=1s");
   html += Link("/health", "Health");
   html += Link("/ready", "Readiness");

@@ -20,10 +20,12 @@ constexpr seconds kMaxBackoff{30};
 constexpr seconds kHealthyAfter{60};
 constexpr seconds kReadyWithin{5};
 
-// A worker whose socket is closed gives iperf3 SIGTERM and 500 ms, which frees the server.
+// A worker whose socket is closed sends SIGTERM to iperf3 and waits 500 ms for it, so that iperf3
+// can release its server.
 constexpr milliseconds kExitWithin{700};
 
-// From the first worker's report to the start of the others: the first scrape goes first.
+// Between the first WorkerReady and the start of the others, so that it does not delay the first
+// scrape.
 constexpr milliseconds kOthersAfter{5};
 
 // SIGKILL ends a process within milliseconds; many processes need longer.
@@ -48,7 +50,7 @@ struct WorkerPool::Worker {
   }
 
   const std::uint32_t index;
-  Timer timer;  // the limit of the start or of the job; without a process, the back-off
+  Timer timer;  // limit of start or job; without a process, the back-off
   WorkerState state = WorkerState::kDown;
   std::unique_ptr<WorkerProcess> process;
   std::unique_ptr<ReadWatch> socket_watch;
@@ -58,9 +60,9 @@ struct WorkerPool::Worker {
   bool has_old_lock = false;  // replaced after its job
   SandboxReport sandbox;      // while it is idle or busy
   Job job;                    // while it is busy
-  Deadline kill_at;
+  Deadline worker_kill_at;
   bool started = false;            // its iperf3
-  bool reports_lock_gone = false;  // until the owner has checked that
+  bool reports_lock_gone = false;  // until on_lock_gone was answered
 };
 
 WorkerPool::WorkerPool(event_base* base, Settings settings, Hooks hooks)
@@ -92,7 +94,8 @@ Status WorkerPool::Spawn(Worker& worker) {
   config.index = worker.index;
   if (latest_ready_) config.known_iperf3 = latest_ready_->iperf3;
   if (const Status sent = SendFrame((*process)->socket(), wire::Encode(config)); !sent) {
-    return MakeError(settings_.path + " is not the worker program: it does not listen (" +
+    return MakeError(settings_.path +
+                     " is not the worker program: it does not read its configuration (" +
                      sent.error().message + ")");
   }
   worker.process = std::move(*process);
@@ -106,10 +109,10 @@ Status WorkerPool::Spawn(Worker& worker) {
   return {};
 }
 
-bool WorkerPool::TryRun(const Job& job, Deadline kill_at) {
+bool WorkerPool::TryRun(const Job& job, Deadline worker_kill_at) {
   for (const auto& worker : workers_) {
     if (worker->state != WorkerState::kIdle) continue;
-    // Its death may not have been noticed yet; the job must not fail for it.
+    // Its death may not have been noticed yet; the job must not fail because of it.
     if (const Status sent = SendFrame(worker->process->socket(), wire::Encode(job)); !sent) {
       Replace(*worker, WorkerRestart::kCrashed, sent.error().message);
       continue;
@@ -117,19 +120,19 @@ bool WorkerPool::TryRun(const Job& job, Deadline kill_at) {
     worker->state = WorkerState::kBusy;
     worker->job = job;
     worker->started = false;
-    worker->kill_at = kill_at;
-    worker->timer.Start(TimeLeft(kill_at));
+    worker->worker_kill_at = worker_kill_at;
+    worker->timer.Start(TimeLeft(worker_kill_at));
     return true;
   }
   return false;
 }
 
-void WorkerPool::Cancel(std::uint64_t job_id, Deadline kill_at) {
+void WorkerPool::Cancel(std::uint64_t job_id, Deadline worker_kill_at) {
   for (const auto& worker : workers_) {
     if (worker->state != WorkerState::kBusy || worker->job.id != job_id) continue;
     (void)SendFrame(worker->process->socket(), wire::Encode(wire::Cancel{}));
-    worker->kill_at = std::min(worker->kill_at, kill_at);
-    worker->timer.Start(TimeLeft(worker->kill_at));
+    worker->worker_kill_at = std::min(worker->worker_kill_at, worker_kill_at);
+    worker->timer.Start(TimeLeft(worker->worker_kill_at));
   }
 }
 
@@ -138,7 +141,7 @@ void WorkerPool::OnLockRecreated() {
     if (worker->state == WorkerState::kBusy) {
       worker->has_old_lock = true;
     } else if (worker->state != WorkerState::kDown) {
-      Replace(*worker, WorkerRestart::kLockGone, "the lock was created again");
+      Replace(*worker, WorkerRestart::kLockGone, "the lock's files were created again");
     }
   }
   for (const auto& worker : workers_) {
@@ -150,7 +153,8 @@ void WorkerPool::OnLockRecreated() {
 void WorkerPool::OnLockIntact() {
   for (const auto& worker : workers_) {
     if (!worker->reports_lock_gone) continue;
-    Replace(*worker, WorkerRestart::kProtocol, "it reported a loss of the lock that is not lost");
+    Replace(*worker, WorkerRestart::kProtocol,
+            "it reported that the lock's files are deleted, but they exist");
   }
 }
 
@@ -199,20 +203,20 @@ bool WorkerPool::OnReadable(Worker& worker) {
   switch (ReceiveFrame(worker.process->socket(), receive_buffer_, true)) {
     case ReceiveOutcome::kFrame:
       break;
-    case ReceiveOutcome::kNothingYet:
+    case ReceiveOutcome::kWouldBlock:
       return false;
     case ReceiveOutcome::kClosed:
       Replace(worker, WorkerRestart::kCrashed, "closed its socket");
       return false;
     case ReceiveOutcome::kFailed:
-      Replace(worker, WorkerRestart::kProtocol, "oversize frame");
+      Replace(worker, WorkerRestart::kProtocol, "receiving failed, or the message is too long");
       return false;
   }
   auto event = wire::DecodeEvent(receive_buffer_);
   if (!event) {
     Replace(worker, WorkerRestart::kProtocol, event.error().message);
   } else if (!std::visit([&](auto& message) { return Handle(worker, message); }, *event)) {
-    Replace(worker, WorkerRestart::kProtocol, "a message that does not answer its job");
+    Replace(worker, WorkerRestart::kProtocol, "unexpected or implausible message");
   }
   return true;
 }
@@ -240,7 +244,7 @@ bool WorkerPool::Handle(Worker& worker, wire::SetUpFailed& failed) {
   if (worker.state != WorkerState::kStarting) return false;
   latest_error_ = failed.why;
   Replace(worker, WorkerRestart::kNotReady, failed.why);
-  // Perhaps because the lock was deleted: then it exists again before the next attempt.
+  // The lock's files may have been deleted: have them checked before the next attempt.
   if (latest_ready_) lock_gone_.Start(nanoseconds(0));
   return true;
 }
@@ -286,13 +290,14 @@ void WorkerPool::EndJob(Worker& worker, const JobEvent& event) {
   worker.timer.Stop();
   worker.state = WorkerState::kIdle;
   worker.reports_lock_gone = false;
-  if (worker.has_old_lock) Replace(worker, WorkerRestart::kLockGone, "the lock was created again");
+  if (worker.has_old_lock)
+    Replace(worker, WorkerRestart::kLockGone, "the lock's files were created again");
   idle_.Start(nanoseconds(0));
   hooks_.on_job_event(event);
 }
 
 void WorkerPool::OnExit(Worker& worker) {
-  // The end of its job may still be in the socket.
+  // The job's last message may still be in the socket.
   const WorkerProcess* process = worker.process.get();
   while (worker.state == WorkerState::kBusy && OnReadable(worker)) {
   }
@@ -339,7 +344,8 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
        {"end", end}});
   const bool lost_job = worker.state == WorkerState::kBusy;
   worker.reports_lock_gone = false;
-  // After a new lock a worker starts in the loop's next iteration: a new probe waits for it.
+  // After kLockGone the worker restarts in the loop's next iteration: it counts as starting, and a
+  // new probe waits for it.
   worker.state = has_new_lock ? WorkerState::kStarting : WorkerState::kDown;
   worker.timer.Start(has_new_lock ? nanoseconds(0) : nanoseconds(worker.backoff));
   if (!has_new_lock) worker.backoff = std::min<milliseconds>(worker.backoff * 2, kMaxBackoff);

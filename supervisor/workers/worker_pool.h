@@ -58,13 +58,13 @@ class WorkerPool {
   // the program can't be started.
   [[nodiscard]] Status Start();
 
-  // Hands `job` to an idle worker. A worker that has not ended it at `kill_at` is killed.
+  // Hands `job` to an idle worker. A worker that has not ended it at `worker_kill_at` is killed.
   // Returns false if no worker is idle; then there is no event of this job.
-  [[nodiscard]] bool TryRun(const Job& job, Deadline kill_at);
+  [[nodiscard]] bool TryRun(const Job& job, Deadline worker_kill_at);
 
-  // Cancels a running job. Its events still arrive; a worker that has not ended it at `kill_at`
-  // is killed.
-  void Cancel(std::uint64_t job_id, Deadline kill_at);
+  // Cancels a running job. Its events still arrive; a worker that has not ended it at
+  // `worker_kill_at` is killed.
+  void Cancel(std::uint64_t job_id, Deadline worker_kill_at);
 
   // The lock's files were created again: replaces every worker, busy ones after their job.
   void OnLockRecreated();

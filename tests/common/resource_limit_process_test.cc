@@ -21,7 +21,7 @@ TEST_P(LowerResourceLimitTest, NeverRaisesTheHardLimit) {
     const rlimit before = {GetParam().soft, GetParam().hard};
     if (::setrlimit(RLIMIT_MSGQUEUE, &before) != 0) ::_exit(1);
     rlimit after = {};
-    if (!LowerResourceLimit(RLIMIT_MSGQUEUE, 100) || ::getrlimit(RLIMIT_MSGQUEUE, &after) != 0) {
+    if (!SetResourceLimit(RLIMIT_MSGQUEUE, 100) || ::getrlimit(RLIMIT_MSGQUEUE, &after) != 0) {
       ::_exit(2);
     }
     const bool is_lowered =

@@ -147,7 +147,7 @@ class OldIperf3(unittest.TestCase):
                     answer = exporter.probe(port=1, **{name: given})
                     self.assertEqual(answer.status, 400, answer.text)
                     self.assertTrue(answer.text.startswith(
-                        f"'{name}' parameter needs an iperf3 that knows {option}"), answer.text)
+                        f"'{name}' parameter requires an iperf3 that supports {option}"), answer.text)
                     self.assertIn("3.12", answer.text)
             # What it can do is tried: the program answers as if it had measured.
             answer = exporter.probe(port=1, bind_device="", period="1s")

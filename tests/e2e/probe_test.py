@@ -114,7 +114,7 @@ class GoodProbes(unittest.TestCase):
                     continue
                 answer = self.exporter.probe(port=self.server.port, **query)
                 self.assertEqual(answer.status, 400, answer.text)
-                self.assertIn(f"needs an iperf3 that knows {option}", answer.text)
+                self.assertIn(f"requires an iperf3 that supports {option}", answer.text)
 
     def test_bytes_end_a_test(self):
         for mode in ({}, {"reverse_mode": "1"}, {"bidirectional": "1"}, {"udp_mode": "1"}):

@@ -22,7 +22,7 @@ Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now)
 std::optional<std::uint32_t> FittingPeriod(std::uint32_t period_seconds, const JobTimes& times,
                                            Deadline now) {
   if (now > times.start_by) return std::nullopt;
-  if (now <= times.whole_start_by) return period_seconds;
+  if (now <= times.full_start_by) return period_seconds;
   const auto left = std::chrono::floor<std::chrono::seconds>(times.cut_end_by - now).count();
   return static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
 }

@@ -131,7 +131,7 @@ bool ReserveStandardDescriptors() {
   return !was_closed || ::dup2(above.get(), STDERR_FILENO) >= 0;
 }
 
-bool CloseDescriptors(int link_fd) {
+bool KeepOnlyDescriptor(int link_fd) {
   if (link_fd <= STDERR_FILENO) return false;
   if (link_fd > STDERR_FILENO + 1 && ::close_range(STDERR_FILENO + 1, link_fd - 1, 0) != 0) {
     return false;
@@ -143,8 +143,8 @@ bool CloseDescriptors(int link_fd) {
 }  // namespace
 
 int RunWorker(int link_fd) {
-  if (!CloseDescriptors(link_fd)) return kExitFailure;
-  // Writing to a closed pipe or socket is an error of the call.
+  if (!KeepOnlyDescriptor(link_fd)) return kExitFailure;
+  // A write to a closed pipe or socket fails with EPIPE instead.
   std::signal(SIGPIPE, SIG_IGN);
   // Only the supervisor decides when a worker exits: Ctrl-C, or a service manager that signals the
   // whole group, must not end a test while the supervisor drains.
@@ -153,7 +153,7 @@ int RunWorker(int link_fd) {
   // An administrator may send it to every process of the exporter; only the supervisor reloads.
   std::signal(SIGHUP, SIG_IGN);
   IgnoreCancelSignal();
-  // No terminal, and its own process group. Fails if the supervisor has done it already.
+  // A session without a terminal. Fails if the supervisor has already made us a session leader.
   if (::setsid() < 0 && ::getsid(0) != ::getpid()) return kExitFailure;
   if (const Status armed = ArmParentDeath(link_fd); !armed) return kExitFailure;
   Worker worker(link_fd);

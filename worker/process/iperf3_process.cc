@@ -189,7 +189,7 @@ Status Iperf3Process::Start(const RunRequest& request) {
 
 RunResult Iperf3Process::Wait() {
   Running& run = *last_;
-  Watch watch(run.request, run.child, sandbox_->watched(), std::move(run.listener));
+  Watch watch(run.request, run.child, sandbox_->watched(), std::move(run.seccomp_notify_fd));
   auto failure = watch.WaitForEnd(output_, run.output.get(), errors_, run.errors.get());
   RunResult result;
   result.status = run.child.WaitForEnd();

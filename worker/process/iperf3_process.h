@@ -20,14 +20,14 @@
 
 namespace iperf3_exporter {
 
-// The maximum time between SIGTERM, on which iperf3 tells its server that it ends, and SIGKILL.
+// How long iperf3 has after SIGTERM, to tell its server that it leaves, before SIGKILL.
 inline constexpr std::chrono::milliseconds kTermGrace{500};
 
-// What one run needs beside the program. The descriptors are borrowed until Wait returns.
+// What one run needs besides the program. The descriptors are borrowed until Wait returns.
 struct RunRequest {
   std::vector<std::string> argv;
   Deadline terminate_at;  // then SIGTERM
-  Deadline kill_at;       // then SIGKILL, whatever the reason of SIGTERM
+  Deadline kill_at;       // then SIGKILL, whatever the reason for SIGTERM
   int cancel_fd = -1;     // readable or hung up: the run is cancelled; -1: nothing cancels it
   int lease_fd = -1;      // of the lock; becomes iperf3's lowest descriptor; -1: none
   JobNeeds needs;
@@ -52,7 +52,7 @@ class Iperf3Process {
   // until kTermGrace after a cancel, at the latest.
   [[nodiscard]] RunResult Wait();
 
-  // What the last run wrote, until Reset; enough zeros for the parser follow it.
+  // What the last run wrote, until Reset; followed by the zeros that the parser requires.
   [[nodiscard]] std::string_view output() const { return output_.Text(); }
   [[nodiscard]] std::string_view errors() const { return errors_.Text(); }
 
@@ -66,7 +66,7 @@ class Iperf3Process {
     Deadline started_at;
     UniqueFd output;
     UniqueFd errors;
-    UniqueFd listener;  // of a diagnosing sandbox; otherwise empty
+    UniqueFd seccomp_notify_fd;  // of a diagnosing sandbox; otherwise empty
     Iperf3Child child;
   };
 

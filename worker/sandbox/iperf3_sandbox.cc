@@ -63,7 +63,7 @@ const char* Iperf3Sandbox::Enter(const PreparedJob& job) const {
                                   {RLIMIT_NPROC, options_.max_tasks},
                                   {RLIMIT_CPU, job.cpu_seconds}};
   for (const auto& [resource, max] : limits) {
-    if (!LowerResourceLimit(resource, max)) return "limits";
+    if (!SetResourceLimit(resource, max)) return "limits";
   }
   if (job.port_rules && !RestrictSelf(job.port_rules.get())) return "port rules";
   if (!options_.filter) return nullptr;

@@ -49,7 +49,7 @@ inline constexpr rlim_t kTasksOfSharedUser = 4096;
 inline constexpr std::array kInheritedLimits = {
     ResourceLimit{RLIMIT_AS, kAddressSpaceBytes},
     ResourceLimit{RLIMIT_STACK, kThreadStackBytes},
-    ResourceLimit{RLIMIT_CORE, kCoreBytes},
+    ResourceLimit{RLIMIT_CORE, kCoreLimitBytes},
 };
 
 // Raises the soft limit of open files to the hard one. Fails if that is not above kProgramFd. Call

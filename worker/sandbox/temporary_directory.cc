@@ -88,9 +88,9 @@ bool ExceedsQuota(DIR* directory) {
     struct stat status = {};
     if (::fstatat(::dirfd(directory), name, &status, AT_SYMLINK_NOFOLLOW) != 0) return true;
     bytes += static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
-    return ++files <= kMaxFiles && bytes <= kMaxFileBytes;
+    return ++files <= kQuotaFiles && bytes <= kQuotaTotalBytes;
   });
-  return files > kMaxFiles || bytes > kMaxFileBytes;
+  return files > kQuotaFiles || bytes > kQuotaTotalBytes;
 }
 
 void RemoveAbandonedDirectories(const char* parent, Deadline until) {

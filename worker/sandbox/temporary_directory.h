@@ -1,7 +1,7 @@
 // Where iperf3 creates its stream buffers, which it unlinks at once. A file system of its own if
-// the worker may mount one: no path leads there, its size is limited, and it ends with the worker.
-// Otherwise a private directory: the worker checks it while iperf3 runs (ExceedsQuota) and removes
-// it at its end, and the next workers remove what a killed worker left behind.
+// the worker may mount one: a detached mount, reachable only through its descriptor, of limited
+// size. Otherwise a private directory: the worker checks it while iperf3 runs (ExceedsQuota) and
+// removes it on exit; the next workers remove what a killed worker left behind.
 #pragma once
 
 #include <dirent.h>
@@ -16,18 +16,18 @@
 
 namespace iperf3_exporter {
 
-// iperf3 has at most one file with a name there, for a moment. More than this is an attempt to fill
-// the disk.
-inline constexpr unsigned kMaxFiles = 300;
-inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{300} << 20U;
+// The quota of named files in a private directory. iperf3 has at most one there, for a moment, so a
+// directory that exceeds it is an attempt to fill the disk. Unlinked files can't be counted.
+inline constexpr unsigned kQuotaFiles = 300;
+inline constexpr std::uint64_t kQuotaTotalBytes = std::uint64_t{300} << 20U;
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
 using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
-// Whether a directory contains more than that. Files without a name don't count, nor do
-// directories, which iperf3 can't create. Needs getdents64, lseek and newfstatat, and no path.
+// Whether a directory exceeds the quota. Directories don't count: iperf3 can't create any. Needs
+// getdents64, lseek and newfstatat, and no path.
 [[nodiscard]] bool ExceedsQuota(DIR* directory);
 
 // Removes from the directory `parent` the private directories of this user's workers that have
@@ -40,8 +40,8 @@ class TemporaryDirectory {
   [[nodiscard]] static Result<TemporaryDirectory> CreateMount();
 
   // A directory of mode 0700 in /tmp, /var/tmp or /dev/shm: the first one that can be written,
-  // preferably mounted noexec. For the present user. Removes what killed workers left there, for a
-  // second at most.
+  // preferably mounted noexec. Owned by the current user. Spends at most a second on removing
+  // what killed workers left there.
   [[nodiscard]] static Result<TemporaryDirectory> CreatePrivate();
 
   TemporaryDirectory(TemporaryDirectory&&) = default;
@@ -75,7 +75,7 @@ class TemporaryDirectory {
 
   UniqueFd mount_;  // keeps the tmpfs alive
   std::string path_;
-  // Open since the start: the filter allows no second descriptor.
+  // Opened before the filter, which forbids opening it later.
   Directory directory_;
 };
 

@@ -242,16 +242,16 @@ class Steps {
     for (const ResourceLimit& limit : kInheritedLimits) {
       // A sanitizer reserves terabytes.
       if (kBuiltWithSanitizer && limit.resource == RLIMIT_AS) continue;
-      if (!LowerResourceLimit(limit.resource, limit.max)) return ErrnoError("limits");
+      if (!SetResourceLimit(limit.resource, limit.max)) return ErrnoError("limits");
     }
-    if (!LowerResourceLimit(RLIMIT_NOFILE, kProgramFd)) return ErrnoError("limits");
+    if (!SetResourceLimit(RLIMIT_NOFILE, kProgramFd)) return ErrnoError("limits");
     // A log file may already exceed the limit: the next line would kill the worker.
     struct stat log = {};
     const bool logs_to_file = ::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode);
-    if (!logs_to_file && !LowerResourceLimit(RLIMIT_FSIZE, kFileBytes)) return ErrnoError("limits");
+    if (!logs_to_file && !SetResourceLimit(RLIMIT_FSIZE, kFileBytes)) return ErrnoError("limits");
     // A shared user may already have more tasks. Then only iperf3 is limited.
     if (HasOwnUser()) {
-      if (!LowerResourceLimit(RLIMIT_NPROC, kTasks)) return ErrnoError("limit of tasks");
+      if (!SetResourceLimit(RLIMIT_NPROC, kTasks)) return ErrnoError("limit of tasks");
     } else {
       max_tasks_ = TasksOfOwnUser() + kTasksOfSharedUser;
     }

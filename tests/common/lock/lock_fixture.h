@@ -17,7 +17,7 @@
 
 namespace iperf3_exporter {
 
-inline const LockUser kNobody{};
+inline const HolderInfo kNobody{};
 inline const LockKey kKey = MakeLockKey("key");
 
 inline Deadline In(std::chrono::nanoseconds time) { return Clock::now() + time; }

@@ -47,7 +47,7 @@ int UseTheLock(const std::string& name) {
   std::array<int, 2> ends{};
   if (!first || !second || ::pipe2(ends.data(), O_CLOEXEC) != 0) return kWrongOutcome;
   if (!InstallFilter()) return kFilterNotLoaded;
-  const LockUser user{.target = "server.example", .port = 5201};
+  const HolderInfo user{.target = "server.example", .port = 5201};
   const auto acquire = [&](HostLock& lock, int ms, int cancel_fd) {
     return lock.Acquire(kKey, user, Clock::now() + milliseconds(ms), cancel_fd);
   };

@@ -298,7 +298,7 @@ TEST(ProbeRequestTest, BindMayIncludeTheDevice) {
   const auto old = ParseProbeRequest("target=h&bind=192.0.2.1%25eth0", {}, {}, "3.9");
   ASSERT_FALSE(old);
   EXPECT_THAT(old.error().message,
-              StartsWith("'bind' parameter needs an iperf3 that knows --bind-dev"));
+              StartsWith("'bind' parameter requires an iperf3 that supports --bind-dev"));
 }
 
 TEST(ProbeRequestTest, EndsAfterBytes) {

@@ -158,7 +158,8 @@ TEST(PagesTest, LandingPageEscapesForeignValues) {
   EXPECT_EQ(page.find("<m>"), std::string::npos);
   EXPECT_NE(page.find("&lt;script&gt;"), std::string::npos);
   EXPECT_NE(page.find("/&lt;m&gt;&quot;&#39;&amp;"), std::string::npos);
-  EXPECT_NE(BuildLandingPage(options, "", nullptr).find("unknown so far"), std::string::npos);
+  EXPECT_NE(BuildLandingPage(options, "", nullptr).find("version not yet known"),
+            std::string::npos);
 }
 
 }  // namespace

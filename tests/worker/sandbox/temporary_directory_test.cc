@@ -52,7 +52,7 @@ TEST_F(TemporaryDirectoryTest, RemovesNothingAfterTheDeadline) {
 }
 
 TEST_F(TemporaryDirectoryTest, ExceedsQuotaWithOneFileAboveTheMaximum) {
-  for (unsigned i = 0; i < kMaxFiles; ++i) std::ofstream(parent_ / std::to_string(i)) << "";
+  for (unsigned i = 0; i < kQuotaFiles; ++i) std::ofstream(parent_ / std::to_string(i)) << "";
   EXPECT_FALSE(ExceedsQuota(directory_.get()));
   std::ofstream(parent_ / "more") << "";
   EXPECT_TRUE(ExceedsQuota(directory_.get()));
@@ -63,7 +63,7 @@ TEST_F(TemporaryDirectoryTest, QuotaCountsAllocatedBytesNotLength) {
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::ftruncate(file.get(), off_t{1} << 34), 0);
   EXPECT_FALSE(ExceedsQuota(directory_.get()));
-  ASSERT_EQ(::posix_fallocate(file.get(), 0, static_cast<off_t>(kMaxFileBytes) + 1), 0);
+  ASSERT_EQ(::posix_fallocate(file.get(), 0, static_cast<off_t>(kQuotaTotalBytes) + 1), 0);
   EXPECT_TRUE(ExceedsQuota(directory_.get()));
 }
 

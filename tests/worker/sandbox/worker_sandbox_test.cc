@@ -86,7 +86,7 @@ TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
   ExpectConfined(iperf3, 2);
   for (const pid_t pid : {worker, iperf3}) {
     ExpectLimit(pid, "Max address space", kAddressSpaceBytes, "bytes");
-    ExpectLimit(pid, "Max core file size", kCoreBytes, "bytes");
+    ExpectLimit(pid, "Max core file size", kCoreLimitBytes, "bytes");
     ExpectLimit(pid, "Max stack size", kThreadStackBytes, "bytes");
     ExpectLimit(pid, "Max file size", kFileBytes, "bytes");
   }
