@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -40,6 +41,20 @@ std::optional<IpAddress> ParseIpAddress(const std::string& text) {
     if (address.scope_id == 0) return std::nullopt;
   }
   return address;
+}
+
+bool IsLinkLocal(const IpAddress& address) {
+  return address.is_v6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
+IpAddress Unmapped(const IpAddress& address) {
+  constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (!address.is_v6 || !std::equal(kMapped.begin(), kMapped.end(), address.bytes.begin())) {
+    return address;
+  }
+  IpAddress v4;
+  std::copy_n(address.bytes.begin() + kMapped.size(), 4, v4.bytes.begin());
+  return v4;
 }
 
 }  // namespace iperf3_exporter

@@ -20,6 +20,12 @@ struct IpAddress {
 // In the format of inet_ntop(3), with %interface-index for a scope.
 [[nodiscard]] std::string ToString(const IpAddress& address);
 
+// Whether the address is in fe80::/10: the only ones whose zone iperf3 understands.
+[[nodiscard]] bool IsLinkLocal(const IpAddress& address);
+
+// The IPv4 address of ::ffff:0:0/96, otherwise `address` itself: both reach the same host.
+[[nodiscard]] IpAddress Unmapped(const IpAddress& address);
+
 // An IPv4 or IPv6 address without brackets. A zone is an interface index or name.
 [[nodiscard]] std::optional<IpAddress> ParseIpAddress(const std::string& text);
 

@@ -12,6 +12,8 @@
 namespace iperf3_exporter {
 namespace {
 
+constexpr char kNoWorkerYet[] = "no worker is alive yet";
+
 // Of a 503: about the duration of a short test.
 constexpr char kRetryAfterSeconds[] = "5";
 
@@ -83,39 +85,47 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
         {.content_type = std::string(ContentType(FormatFor(*exchange))), .length_known = false});
   }
   const TimePoint received = exchange->received_at();
-  const WorkerReady* worker = context_.pool.latest_ready();
   const auto refuse = [&](const Error& error) {
     Refuse(*exchange, {RefusalReason::kBadRequest, error.message});
   };
-  if (worker == nullptr && context_.state == LifecycleState::kStarting) {
-    early_probes_.push_back(exchange);
-    return;
-  }
-  if (worker == nullptr) {
-    return Refuse(*exchange, {RefusalReason::kNoWorker, "no worker is alive yet"});
-  }
-  auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
-                                   worker->iperf3.capabilities, worker->iperf3.version);
-  if (!request) return refuse(request.error());
   std::optional<std::chrono::nanoseconds> scrape_timeout;
   if (const auto header = exchange->Header("X-Prometheus-Scrape-Timeout-Seconds"); header) {
     const auto parsed = ParseScrapeTimeout(*header);
     if (!parsed) return refuse(parsed.error());
     scrape_timeout = *parsed;
   }
+  const Deadline deadline = ProbeDeadline(received, scrape_timeout, context_.options.probe_times);
+  const WorkerReady* worker = context_.pool.latest_ready();
+  if (worker == nullptr && context_.state == LifecycleState::kStarting) {
+    return Hold(exchange, deadline);
+  }
+  if (worker == nullptr) return Refuse(*exchange, {RefusalReason::kNoWorker, kNoWorkerYet});
+  auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
+                                   worker->iperf3.capabilities, worker->iperf3.version);
+  if (!request) return refuse(request.error());
   WarnOfIgnored(request->ignored_parameters, exchange->peer());
   const ProbeDispatcher::Id id = context_.dispatcher.Start(
-      std::move(*request), received,
-      ProbeDeadline(received, scrape_timeout, context_.options.probe_times),
+      std::move(*request), received, deadline,
       [this, exchange](const ProbeAnswer& answer) { Answer(*exchange, answer); });
   exchange->OnDisconnect([this, id, received] {
     if (context_.dispatcher.Cancel(id)) context_.metrics.OnCancelled(Clock::now() - received);
   });
 }
 
+void Endpoints::Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline) {
+  exchange->OnDisconnect([this, received = exchange->received_at()] {
+    context_.metrics.OnCancelled(Clock::now() - received);
+  });
+  auto timer = std::make_unique<Timer>(context_.base, [this, held = exchange.get()] {
+    if (held->IsPending()) Refuse(*held, {RefusalReason::kNoWorker, kNoWorkerYet});
+  });
+  timer->Start(TimeLeft(deadline));
+  early_probes_.push_back({exchange, std::move(timer)});
+}
+
 void Endpoints::StartEarlyProbes() {
-  for (const auto& exchange : std::exchange(early_probes_, {})) {
-    if (exchange->IsPending()) OnProbe(exchange);
+  for (const EarlyProbe& probe : std::exchange(early_probes_, {})) {
+    if (probe.exchange->IsPending()) OnProbe(probe.exchange);
   }
 }
 

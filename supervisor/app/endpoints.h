@@ -28,6 +28,7 @@ class Endpoints {
  public:
   // All of it must outlive the server's last response.
   struct Context {
+    event_base* base;
     const Options& options;
     const LifecycleState& state;
     const LayerStates& supervisor_layers;
@@ -58,6 +59,8 @@ class Endpoints {
   void WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
+  // Keeps the probe until StartEarlyProbes, but no longer than to its deadline.
+  void Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline);
   // Both reply and count the answer.
   void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
   void Refuse(HttpExchange& exchange, const Refusal& refusal);
@@ -67,9 +70,14 @@ class Endpoints {
   [[nodiscard]] HttpResponse ReadyPage() const;
   [[nodiscard]] HttpResponse LockStatusPage() const;
 
+  struct EarlyProbe {
+    std::shared_ptr<HttpExchange> exchange;
+    std::unique_ptr<Timer> timer;
+  };
+
   const Context context_;
   std::set<std::string> warned_parameters_;
-  std::vector<std::shared_ptr<HttpExchange>> early_probes_;
+  std::vector<EarlyProbe> early_probes_;
 };
 
 }  // namespace iperf3_exporter

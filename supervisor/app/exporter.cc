@@ -92,7 +92,8 @@ Exporter::Exporter(Options options)
            .on_lock_timeout = [this] { metrics_.OnLockTimeout(); },
            .on_lock_recovery = [this] { metrics_.OnLockRecovery(); }}),
       service_manager_(base_.get(), [this] { return StatusText(); }),
-      endpoints_({.options = options_,
+      endpoints_({.base = base_.get(),
+                  .options = options_,
                   .state = state_,
                   .supervisor_layers = layers_,
                   .lock_monitor = lock_monitor_,
@@ -148,6 +149,9 @@ Status Exporter::AwaitWorker() {
     ::event_base_loop(base_.get(), EVLOOP_ONCE);
   }
   if (!pool_.latest_error().empty()) {
+    state_ = LifecycleState::kDraining;
+    endpoints_.StartEarlyProbes();
+    ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals
     return MakeError("no worker can work with --iperf3.path=" + options_.iperf3_path + ": " +
                      pool_.latest_error());
   }

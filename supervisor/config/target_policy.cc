@@ -11,23 +11,11 @@ namespace {
 
 constexpr unsigned kV4Bits = 32;
 constexpr unsigned kV6Bits = 128;
-constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 // Lower case, without the final dot of a fully qualified name.
 std::string Canonical(std::string_view name) {
   if (!name.empty() && name.back() == '.') name.remove_suffix(1);
   return ToLower(name);
-}
-
-// ::ffff:a.b.c.d as a.b.c.d: the packets are the same.
-IpAddress Unmapped(const IpAddress& address) {
-  if (!address.is_v6 ||
-      !std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), address.bytes.begin())) {
-    return address;
-  }
-  IpAddress v4;
-  std::copy_n(address.bytes.begin() + kMappedPrefix.size(), 4, v4.bytes.begin());
-  return v4;
 }
 
 // The first `prefix_bits` bits of an address; the others are 0.

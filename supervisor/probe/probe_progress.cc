@@ -34,10 +34,11 @@ LockKey ProbeProgress::KeyIn(LockScope scope) const {
       return MakeLockKey("host");
     case LockScope::kBind: {
       const auto source = FindSource(path, request_.port, request_.test.bind_device);
-      return MakeLockKey("bind " + (source ? ToString(*source) : "unknown"));
+      return MakeLockKey("bind " + (source ? ToString(Unmapped(*source)) : "unknown"));
     }
     case LockScope::kTarget:
-      return MakeLockKey("target " + ToString(path.address) + " " + std::to_string(request_.port));
+      return MakeLockKey("target " + ToString(Unmapped(path.address)) + " " +
+                         std::to_string(request_.port));
     case LockScope::kNone:
       break;
   }

@@ -26,11 +26,6 @@ bool IsKnownParameter(std::string_view name) {
   });
 }
 
-// iperf3 reads what follows `%` as a zone only for such an address. For any other, it is a device.
-bool IsLinkLocal(const IpAddress& address) {
-  return address.is_v6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
-}
-
 // Reads the parameters and keeps the first fault.
 class RequestReader {
  public:
@@ -87,6 +82,9 @@ class RequestReader {
              ":port only if 'port' is not given",
              value);
       return;
+    }
+    if (host->address && host->address->scope_id != 0 && !IsLinkLocal(*host->address)) {
+      Refuse("target", "must be a link-local address to have a zone", value);
     }
     request_.target = host_text;
     request_.host = *host;

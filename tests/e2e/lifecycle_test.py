@@ -103,7 +103,8 @@ class Start(unittest.TestCase):
             self.assertEqual(value(answers[0].metrics(), "iperf3_up"), 1)
             self.assertEqual(exporter.get("/ready").status, 200)
             samples = exporter.get("/metrics").metrics()
-            self.assertEqual(value(samples, "iperf3_exporter_duration_seconds_count"), 1, "the leaver started none")
+            for result in ("success", "cancelled"):
+                self.assertEqual(value(samples, "iperf3_exporter_probes_total", result=result), 1, result)
 
     def test_a_probe_that_waits_for_the_first_worker_is_refused_at_the_end(self):
         with self.worker_that_starts("silent_start") as exporter:
@@ -112,6 +113,24 @@ class Start(unittest.TestCase):
             self.assertEqual(exporter.stop(), 0)
             probe.join()
             self.assertEqual((answers[0].status, answers[0].text), (503, "no worker is alive yet\n"))
+
+    def test_a_probe_waits_for_the_first_worker_until_its_deadline(self):
+        with self.worker_that_starts("stopped_start") as exporter:
+            began = time.monotonic()
+            answer = exporter.probe(scrape_timeout=1)
+            self.assertEqual((answer.status, answer.text), (503, "no worker is alive yet\n"))
+            self.assertLess(time.monotonic() - began, 1)
+            self.assertIn("retry-after", answer.headers)
+
+    def test_a_failed_start_refuses_what_waits(self):
+        with self.worker_that_starts("stopped_start") as exporter:
+            probe, answers = in_background(exporter.probe)
+            self.wait_for_connections(exporter, 2)
+            for pid in children_of(exporter.pid):
+                os.kill(pid, signal.SIGKILL)
+            probe.join()
+            self.assertEqual(answers[0].status, 503)
+            self.assertEqual(exporter.process.wait(harness.PATIENCE), 1)
 
     def test_more_connections_than_descriptors_never_start(self):
         code, log = self.refused("--web.max-connections=100000", "--web.listen-address=127.0.0.1:0",

@@ -153,6 +153,7 @@ TEST_F(ProbeProgressTest, LocksTheTargetThatIsTried) {
   ASSERT_NE(key_of("192.0.2.1"), key_of("192.0.2.2"));
   progress.BeginWait(kStart, LockScope::kTarget, seconds(1));
   EXPECT_EQ(progress.lock_key(), key_of("192.0.2.1"));
+  EXPECT_EQ(progress.lock_key(), key_of("::ffff:192.0.2.1"));
   Fail(progress, FailureReason::kConnectionRefused);
   ASSERT_TRUE(Next(progress, 1));
   progress.BeginWait(kStart, LockScope::kTarget, seconds(1));

@@ -105,6 +105,11 @@ TEST(ProbeRequestTest, TargetRefusals) {
                 StartsWith("'target' parameter must be a host name, an IPv4 address or an IPv6"))
         << value;
   }
+  for (const std::string value : {"::1%25lo", "2001:db8::1%251", "ff02::1%25lo"}) {
+    EXPECT_THAT(Refusal("target=" + value),
+                StartsWith("'target' parameter must be a link-local address to have a zone"))
+        << value;
+  }
   EXPECT_THAT(Refusal("target=" + std::string(254, 'a')),
               HasSubstr("got \"" + std::string(100, 'a') + "…\""));
 }
@@ -399,7 +404,7 @@ TEST(ProbeRequestTest, RefusesOptionsThatTheInstalledIperf3Lacks) {
     const auto request = ParseProbeRequest("target=h&" + query, {}, Iperf3Capabilities{}, "3.1.3");
     ASSERT_FALSE(request) << query;
     EXPECT_THAT(request.error().message, StartsWith('\'' + query.substr(0, query.find('=')) +
-                                                    "' parameter needs an iperf3"));
+                                                    "' parameter requires an iperf3"));
     EXPECT_THAT(request.error().message, HasSubstr("version \"3.1.3\""));
   }
   EXPECT_TRUE(ParseProbeRequest("target=h&udp_mode=1&reverse_mode=1&parallel=2&zerocopy=0", {},
