@@ -127,8 +127,7 @@ Status Exporter::Start() {
   if (Status status = PrepareLock(); !status) return status;
   endpoints_.AddRoutes();
   if (!options_.web_config_file.empty()) {
-    if (Status status = web_access_.config_file().LoadFirst(options_.web_config_file); !status)
-      return status;
+    if (Status status = web_access_.LoadConfig(options_.web_config_file); !status) return status;
   }
   if (Status status = Listen(); !status) return status;
   if (Status status = AwaitWorker(); !status) return status;

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "supervisor/config/web_config.h"
+#include "common/logging.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -20,24 +20,45 @@ HttpResponse TooManyChecks() {
 }  // namespace
 
 WebAccess::WebAccess(event_base* base)
-    : security_(base), file_("web configuration", [this](const auto& path, auto& files) {
-        return Apply(path, files);
-      }) {}
+    : security_(base),
+      file_("web configuration",
+            [this](const std::string& path, WatchedFiles& files) -> Result<ReloadableFile::Apply> {
+              return LoadWebConfig(path, files).map([this](WebConfig config) {
+                return [this, config = std::move(config)](ReloadTrigger trigger) {
+                  return Apply(config, trigger);
+                };
+              });
+            }),
+      next_check_(base, [this] { CheckFile(); }) {}
 
-Status WebAccess::Apply(const std::string& path, WatchedFiles& files) {
-  auto config = LoadWebConfig(path, files);
-  if (!config) return tl::unexpected(config.error());
-  return security_.Apply(std::move(*config));
+Status WebAccess::LoadConfig(const std::string& path) {
+  Status status = file_.LoadFirst(path);
+  if (status) next_check_.Start(ReloadableFile::kCheckInterval);
+  return status;
+}
+
+// On a timer, not with each request: two looks need time, and the first request after a change must
+// find it applied.
+void WebAccess::CheckFile() { next_check_.Start(file_.ReloadIfChanged(Clock::now())); }
+
+Status WebAccess::Apply(WebConfig config, ReloadTrigger trigger) {
+  const Protections protections = ProtectionsOf(config);
+  const std::string lost = LostProtections(protections_, protections);
+  if (!lost.empty() && trigger == ReloadTrigger::kFileChanged) {
+    return MakeError("it would switch off or weaken " + lost +
+                     "; only SIGHUP or POST /-/reload applies that");
+  }
+  if (Status status = security_.Apply(std::move(config)); !status) return status;
+  protections_ = protections;
+  if (!lost.empty()) {
+    Log(LogLevel::kWarn, "protection switched off or weakened as requested", {{"what", lost}});
+  }
+  return {};
 }
 
 HttpHooks WebAccess::Hooks() {
   return {
-      .tls =
-          [this] {
-            // A change of the configuration applies to new connections.
-            file_.ReloadIfChanged();
-            return security_.tls();
-          },
+      .tls = [this] { return security_.tls(); },
       .authorize = [this](const auto& exchange,
                           const std::function<void()>& admitted) { Authorize(exchange, admitted); },
       .response_headers = [this] { return security_.headers(); }};
@@ -45,7 +66,6 @@ HttpHooks WebAccess::Hooks() {
 
 void WebAccess::Authorize(const std::shared_ptr<HttpExchange>& exchange,
                           const std::function<void()>& admitted) {
-  file_.ReloadIfChangedThrottled();
   if (!security_.TakeToken()) return exchange->Reply({.code = 429, .body = "Too Many Requests\n"});
   security_.Authenticate(
       exchange->Header("Authorization"), [exchange] { return exchange->IsPending(); },

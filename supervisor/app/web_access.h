@@ -8,7 +8,9 @@
 #include "common/error.h"
 #include "supervisor/auth/web_security.h"
 #include "supervisor/config/reloadable_file.h"
+#include "supervisor/config/web_config.h"
 #include "supervisor/http/http_server.h"
+#include "supervisor/loop/event_loop.h"
 
 namespace iperf3_exporter {
 
@@ -18,19 +20,25 @@ class WebAccess {
   WebAccess(const WebAccess&) = delete;
   WebAccess& operator=(const WebAccess&) = delete;
 
-  // --web.config.file. Load it before the server listens.
+  // Loads --web.config.file and, on success, watches it from now on. Call it before the server
+  // listens.
+  [[nodiscard]] Status LoadConfig(const std::string& path);
   [[nodiscard]] ReloadableFile& config_file() { return file_; }
   [[nodiscard]] const ReloadableFile& config_file() const { return file_; }
   // This must outlive the server that uses them.
   [[nodiscard]] HttpHooks Hooks();
 
  private:
-  [[nodiscard]] Status Apply(const std::string& path, WatchedFiles& files);
+  // An automatic reload must not take protection away: it is refused.
+  [[nodiscard]] Status Apply(WebConfig config, ReloadTrigger trigger);
+  void CheckFile();
   void Authorize(const std::shared_ptr<HttpExchange>& exchange,
                  const std::function<void()>& admitted);
 
   WebSecurity security_;
+  Protections protections_{};  // of the configuration in use
   ReloadableFile file_;
+  Timer next_check_;
 };
 
 }  // namespace iperf3_exporter

@@ -1,6 +1,5 @@
 #include "supervisor/config/reloadable_file.h"
 
-#include <chrono>
 #include <utility>
 
 #include "common/logging.h"
@@ -8,9 +7,8 @@
 namespace iperf3_exporter {
 namespace {
 
-// The connection or the authorization of a POST /-/reload already runs ReloadIfChanged. A Reload
-// within the time that a request may take does not log the same outcome again.
-constexpr std::chrono::seconds kDuplicateLogWindow{10};
+// An editor needs less than a millisecond to write the file: more attempts would only block longer.
+constexpr int kMaxAttempts = 5;
 
 double UnixSeconds() { return ToSeconds(std::chrono::system_clock::now().time_since_epoch()); }
 
@@ -25,8 +23,23 @@ Status ReloadableFile::LoadFirst(std::string path) {
 }
 
 Status ReloadableFile::LoadNow() {
-  files_ = {};
-  Status status = load_(path_, files_);
+  WatchedFiles files;
+  Result<Apply> loaded = MakeError(path_ + ": changes while it is read");
+  for (int i = 0; i < kMaxAttempts; ++i) {
+    files = {};
+    auto read = load_(path_, files);
+    if (files.HaveChanged()) continue;
+    loaded = std::move(read);
+    break;
+  }
+  return Finish(std::move(files), loaded, ReloadTrigger::kRequested);
+}
+
+Status ReloadableFile::Finish(WatchedFiles files, const Result<Apply>& loaded,
+                              ReloadTrigger trigger) {
+  files_ = std::move(files);
+  first_look_.reset();
+  Status status = loaded ? (*loaded)(trigger) : tl::unexpected(loaded.error());
   last_reload_successful_ = status.has_value();
   if (status) last_reload_success_seconds_ = UnixSeconds();
   return status;
@@ -34,34 +47,31 @@ Status ReloadableFile::LoadNow() {
 
 Status ReloadableFile::Reload() {
   if (path_.empty()) return {};
-  const bool already_logged = change_logged_at_ != Clock::time_point() &&
-                              Clock::now() - change_logged_at_ < kDuplicateLogWindow &&
-                              !files_.HaveChanged();
-  const bool was_successful = last_reload_successful_;
-  change_logged_at_ = {};
   Status status = LoadNow();
-  if (!already_logged || status.has_value() != was_successful) LogOutcome(status);
+  LogOutcome(status);
   return status;
 }
 
-void ReloadableFile::ReloadIfChanged() {
-  if (!files_.HaveChanged()) return;
-  LogOutcome(LoadNow());
-  change_logged_at_ = Clock::now();
-}
-
-void ReloadableFile::ReloadIfChangedThrottled() {
-  const auto now = Clock::now();
-  if (now < next_check_) return;
-  next_check_ = now + std::chrono::seconds(1);
-  ReloadIfChanged();
+std::chrono::milliseconds ReloadableFile::ReloadIfChanged(Clock::time_point now) {
+  if (!files_.HaveChanged()) return kCheckInterval;
+  // Both looks read the files, since the configuration names some of them.
+  WatchedFiles files;
+  const auto loaded = load_(path_, files);
+  if (files.HaveChanged()) return kBetweenLooks;
+  if (!first_look_ || first_look_->files != files) {
+    first_look_ = Look{std::move(files), now};
+    return kBetweenLooks;
+  }
+  if (now - first_look_->at < kBetweenLooks) return kBetweenLooks;
+  LogOutcome(Finish(std::move(files), loaded, ReloadTrigger::kFileChanged));
+  return kCheckInterval;
 }
 
 void ReloadableFile::LogOutcome(const Status& status) const {
   if (status) {
     Log(LogLevel::kInfo, name_ + " reloaded", {{"file", path_}});
   } else {
-    Log(LogLevel::kError, name_ + " is invalid, the previous one stays in use",
+    Log(LogLevel::kError, name_ + " not reloaded, the previous one stays in use",
         {{"file", path_}, {"reason", status.error().message}});
   }
 }

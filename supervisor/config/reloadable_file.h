@@ -1,9 +1,15 @@
-// A configuration file that is reloaded on request, and when it or a file that it names has
-// changed. An invalid file changes nothing. Loop thread only; a load blocks while it reads the
+// A configuration file that is reloaded on request, and by itself when it or a file that it names
+// has changed. An invalid file changes nothing. Loop thread only; a load blocks while it reads the
 // files.
+//
+// Only bytes that were read between two equal states of the files are applied. A file that is being
+// saved may look complete while it is empty or cut short, so a change is applied by itself only
+// after two looks that agree.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "common/deadline.h"
@@ -12,40 +18,54 @@
 
 namespace iperf3_exporter {
 
+enum class ReloadTrigger { kRequested, kFileChanged };
+
 class ReloadableFile {
  public:
-  // Reads the file, and those that it names, through `files` and applies it; or returns an error
-  // and changes nothing.
-  using Load = std::function<Status(const std::string& path, WatchedFiles& files)>;
+  // A complete change is in use within a second: an interval and two looks, or three, as a timer
+  // may fire a little early.
+  static constexpr std::chrono::milliseconds kCheckInterval{500};
+  static constexpr std::chrono::milliseconds kBetweenLooks{100};
+
+  // Applies what was read; or returns an error and changes nothing.
+  using Apply = std::function<Status(ReloadTrigger)>;
+  // Reads the file, and those that it names, through `files`. Changes nothing.
+  using Load = std::function<Result<Apply>(const std::string& path, WatchedFiles& files)>;
 
   // `name` is the file's name in log messages.
   ReloadableFile(std::string name, Load load);
 
   // The first load; it logs nothing. Before it, a reload succeeds and does nothing.
   [[nodiscard]] Status LoadFirst(std::string path);
-  // Loads the file again and logs the outcome, unless ReloadIfChanged has just logged the same.
+  // Loads the file again and logs the outcome. An error if the files change with every attempt to
+  // read them.
   [[nodiscard]] Status Reload();
-  // Loads the file again if a file has changed since the last load, successful or not, and logs the
-  // outcome. Costs one stat(2) per file.
-  void ReloadIfChanged();
-  // The same, but checks at most once a second.
-  void ReloadIfChangedThrottled();
+  // Looks at the files at time `now`. Loads them again and logs the outcome if they differ from the
+  // last load, successful or not, and a look at least kBetweenLooks earlier found the same. Costs
+  // one stat(2) per file if nothing has changed. Returns the time until the next call is due.
+  [[nodiscard]] std::chrono::milliseconds ReloadIfChanged(Clock::time_point now);
 
   [[nodiscard]] bool last_reload_successful() const { return last_reload_successful_; }
   // Unix time of the last successful load; without a file, of the start.
   [[nodiscard]] double last_reload_success_seconds() const { return last_reload_success_seconds_; }
 
  private:
+  struct Look {
+    WatchedFiles files;
+    Clock::time_point at;
+  };
+
   [[nodiscard]] Status LoadNow();
+  // Applies what was read from `files`.
+  [[nodiscard]] Status Finish(WatchedFiles files, const Result<Apply>& loaded,
+                              ReloadTrigger trigger);
   void LogOutcome(const Status& status) const;
 
   const std::string name_;
   const Load load_;
   std::string path_;
   WatchedFiles files_;
-  Clock::time_point next_check_{};
-  // When ReloadIfChanged last logged; zero after a Reload.
-  Clock::time_point change_logged_at_{};
+  std::optional<Look> first_look_;  // at files that differ from files_
   bool last_reload_successful_ = true;
   double last_reload_success_seconds_;
 };

@@ -30,8 +30,11 @@ Result<std::string> ReadConfigFile(const std::string& path) {
 }
 
 Result<std::string> WatchedFiles::Read(const std::string& path) {
-  files_.emplace_back(path, StateOf(path));
-  return ReadConfigFile(path);
+  State state = StateOf(path);
+  auto text = ReadConfigFile(path);
+  if (text && static_cast<off_t>(text->size()) != state.size) state.size = -1;  // no file's
+  files_.emplace_back(path, state);
+  return text;
 }
 
 bool WatchedFiles::HaveChanged() const {

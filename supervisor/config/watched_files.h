@@ -22,12 +22,16 @@ inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
 class WatchedFiles {
  public:
   // Reads a file and watches it from now on, also if it cannot be read. Takes the file's state
-  // before reading it, so that a change during the read counts as a later one.
+  // before reading it, so that a change during the read counts as a later one. So does a text of
+  // another size than the state's: timestamps are too coarse to show every rewrite.
   [[nodiscard]] Result<std::string> Read(const std::string& path);
 
   // Whether a file has been replaced, written, removed or created since it was read. Costs one
   // stat(2) per file.
   [[nodiscard]] bool HaveChanged() const;
+
+  // Whether both read the same files in the same state.
+  bool operator==(const WatchedFiles&) const = default;
 
  private:
   // All zeros: there is no such file.

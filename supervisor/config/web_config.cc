@@ -221,6 +221,27 @@ Result<WebConfig> LoadWebConfig(const std::string& file, WatchedFiles& files) {
   return config;
 }
 
+Protections ProtectionsOf(const WebConfig& config) {
+  const TlsConfig& tls = config.tls;
+  // The other types accept a client without a certificate.
+  const bool verified = tls.client_auth == ClientAuth::kRequireAndVerify;
+  const bool required = verified || tls.client_auth == ClientAuth::kRequireAny;
+  return {{{"TLS", tls.Enabled()},
+           {"client certificates", int{required} + int{verified}},
+           // Without it, every CA of the system is trusted.
+           {"client CA", verified && tls.client_ca.given()},
+           {"client_allowed_sans", tls.client_allowed_sans.has_value()},
+           {"basic authentication", !config.users.empty()}}};
+}
+
+std::string LostProtections(const Protections& before, const Protections& after) {
+  std::vector<std::string_view> lost;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (after[i].second < before[i].second) lost.push_back(before[i].first);
+  }
+  return Join(lost, ", ");
+}
+
 tl::unexpected<Error> TlsConfigError(const TlsConfig& config, int line, const std::string& reason) {
   return MakeError(config.config_file + ":" + std::to_string(line) + ": tls_server_config." +
                    reason);

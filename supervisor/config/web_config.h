@@ -4,6 +4,7 @@
 // line, key and reason. No secret (key, hash) is ever part of a message.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -70,6 +71,13 @@ struct WebConfig {
   std::chrono::nanoseconds rate_interval{0};                 // 0: no limit
   int rate_burst = 0;
 };
+
+// What restricts access, and how strictly; 0: not at all. `config` is as LoadWebConfig returned it.
+using Protections = std::array<std::pair<std::string_view, int>, 5>;
+[[nodiscard]] Protections ProtectionsOf(const WebConfig& config);
+
+// The names, separated by ", ", of what restricts access less in `after` than in `before`.
+[[nodiscard]] std::string LostProtections(const Protections& before, const Protections& after);
 
 // `text` is the content of `file`, whose name is used in errors and for relative paths. Pure.
 [[nodiscard]] Result<WebConfig> ParseWebConfig(std::string_view text, const std::string& file);

@@ -160,8 +160,7 @@ void AddRoutes(Fixture& fixture) {
 
 Status Open(Fixture& fixture, const Arguments& arguments) {
   if (!arguments.config.empty()) {
-    if (auto loaded = fixture.access->config_file().LoadFirst(arguments.config); !loaded)
-      return loaded;
+    if (auto loaded = fixture.access->LoadConfig(arguments.config); !loaded) return loaded;
   }
   for (const std::string& text : arguments.listen) {
     const auto address = ParseListenAddress(text);

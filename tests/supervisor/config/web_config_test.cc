@@ -138,6 +138,55 @@ TEST(WebConfigTest, SurvivesDeepNesting) {
   EXPECT_FALSE(ParseWebConfig(maps, "web.yml"));
 }
 
+TEST(WebConfigTest, NamesWhatRestrictsAccessLess) {
+  const std::string tls = "tls_server_config: {cert: c, key: k";
+  const std::string verify = ", client_auth_type: RequireAndVerifyClientCert";
+  const std::string users =
+      "basic_auth_users: {a: $2b$10$abcdefghijklmnopqrstuuqflPDzB6gcMhKa1rZqKiun2YGL5sa2u}\n";
+  const auto lost = [](const std::string& before, const std::string& after) {
+    return LostProtections(ProtectionsOf(MustParse(before)), ProtectionsOf(MustParse(after)));
+  };
+  EXPECT_EQ(lost(users + tls + "}", "# comment"), "TLS, basic authentication");
+  EXPECT_EQ(lost(users + tls + "}", tls + "}"), "basic authentication");
+  EXPECT_EQ(lost(users + tls + "}", users), "TLS");
+  EXPECT_EQ(lost("", users + tls + verify + "}"), "");
+  EXPECT_EQ(lost(users, users + "rate_limit: {}"), "");
+  EXPECT_EQ(lost(tls + verify + ", client_ca: c}", tls + verify + "}"), "client CA");
+  EXPECT_EQ(lost(tls + verify + ", client_allowed_sans: [a]}", tls + verify + "}"),
+            "client_allowed_sans");
+  for (const char* type : {"NoClientCert", "RequestClientCert", "RequireAnyClientCert"}) {
+    EXPECT_EQ(
+        lost(tls + verify + "}", Replace(tls + verify + "}", "RequireAndVerifyClientCert", type)),
+        "client certificates");
+  }
+  EXPECT_EQ(lost(tls + ", client_auth_type: RequireAnyClientCert}",
+                 tls + ", client_auth_type: VerifyClientCertIfGiven}"),
+            "client certificates");
+}
+
+// Each prefix is what a reader may find of a file that is being saved.
+TEST(WebConfigTest, EveryPrefixThatLacksAProtectionIsNoticed) {
+  const std::string text =
+      "tls_server_config:\n"
+      "  cert: c\n"
+      "  key: k\n"
+      "  client_auth_type: RequireAndVerifyClientCert\n"
+      "  client_ca: c\n"
+      "  client_allowed_sans: [a]\n"
+      "basic_auth_users:\n"
+      "  alice: $2b$10$abcdefghijklmnopqrstuuqflPDzB6gcMhKa1rZqKiun2YGL5sa2u";
+  const Protections all = ProtectionsOf(MustParse(text));
+  for (const auto& [name, strictness] : all) EXPECT_GT(strictness, 0) << name;
+  int accepted = 0;
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    const auto config = ParseWebConfig(text.substr(0, size), "web.yml");
+    if (!config) continue;
+    ++accepted;
+    EXPECT_NE(LostProtections(all, ProtectionsOf(*config)), "") << text.substr(0, size);
+  }
+  EXPECT_GE(accepted, 8);
+}
+
 TEST(WebConfigTest, RecognizesBcryptHashes) {
   const std::string hash = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
   EXPECT_TRUE(IsBcryptHash(hash));
