@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -50,7 +51,8 @@ std::vector<Sample> ReadCorpus(const std::string& version) {
     if (const std::size_t at = command.find(" -P "); at != command.npos) {
       test.parallel = static_cast<std::uint32_t>(std::atoi(command.c_str() + at + 4));
     }
-    Sample sample{version + "/" + name, PaddedReport::Read(directory + name + ".json"), test};
+    Sample sample{(std::filesystem::path(version) / name).string(),
+                  PaddedReport::Read(directory + name + ".json"), test};
     if (about["status"] == 0 && parser.Parse(sample.text(), test)) {
       samples.push_back(std::move(sample));
     }
