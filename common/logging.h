@@ -1,5 +1,5 @@
 // The log of both programs: one line per entry on stderr, no files. glog passes the entries to a
-// single sink, so that a failed CHECK of a library has the same format.
+// single sink, so that a failed CHECK in a library has the same format.
 //
 // An entry is always exactly one line: values are escaped (control bytes, quotes, invalid UTF-8)
 // and cut if they are long. Logging needs only write(2) on descriptor 2, clock_gettime(2) and
@@ -38,12 +38,13 @@ struct LogField {
       : key(field_key), value(std::to_string(number)), is_text(false) {}
   LogField(std::string_view field_key, double number);
 
-  std::string_view key;  // [a-z0-9_]+, of static storage
+  std::string_view key;  // [a-z0-9_]+, with static storage duration
   std::string value;
   bool is_text = true;
 };
 
-// Called once at start, before any other thread and before the sandbox. `program`: a literal.
+// Call it before any other thread starts and before the sandbox. `program` must be a literal. A
+// later call changes only the level and the format.
 void InitLogging(const char* program, LogLevel level, LogFormat format);
 
 // Whether a line of this level is written. Lets the caller skip values that are costly to build.

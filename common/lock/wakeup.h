@@ -1,5 +1,6 @@
 // A boost::interprocess::named_mutex that wakes waiters. It decides nothing: the mutex is a
-// counting semaphore without an owner, so a kill can lose a post or leave one behind.
+// counting semaphore without an owner, so a process that is killed can lose a post or leave one
+// behind.
 //
 // All keys of a scope share it. A post wakes one waiter, perhaps of another key, and may be lost;
 // so waiters must also poll the lock itself (HostLock::AcquireOwnerLock). Boost's exceptions are
@@ -45,8 +46,9 @@ class Wakeup {
   Wakeup(std::unique_ptr<boost::interprocess::named_mutex> mutex, Mapping semaphore);
 
   std::unique_ptr<boost::interprocess::named_mutex> mutex_;
-  // The same semaphore, because the mutex's own timed_lock uses the wall clock and throws when
-  // interrupted. sem_overview(7): a named semaphore is its file's content.
+  // The semaphore inside the mutex, mapped again to wait on it directly: the mutex's own timed_lock
+  // uses the wall clock and throws when interrupted. A named semaphore is the content of its file
+  // (sem_overview(7)).
   Mapping semaphore_;
 };
 

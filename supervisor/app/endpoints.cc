@@ -14,10 +14,10 @@ namespace {
 
 constexpr char kNoWorkerYet[] = "no worker is alive yet";
 
-// Of a 503: about the duration of a short test.
+// Retry-After of every 503: about the duration of a short test.
 constexpr char kRetryAfterSeconds[] = "5";
 
-// Limits the memory for the names of unknown parameters, which clients choose.
+// Clients choose the names of unknown parameters, so the number that is remembered is limited.
 constexpr std::size_t kMaxWarnedParameters = 100;
 
 HttpResponse PlainText(int code, const std::string& line) {
@@ -80,7 +80,7 @@ void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
 }
 
 void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
-  if (exchange->method() == "HEAD") {  // Runs no test, so the length is unknown.
+  if (exchange->method() == "HEAD") {  // HEAD runs no test, so the length is unknown.
     return exchange->Reply(
         {.content_type = std::string(ContentType(FormatFor(*exchange))), .length_known = false});
   }

@@ -55,7 +55,7 @@ class Endpoints {
  private:
   void AddPage(const std::string& path, std::function<HttpResponse()> page);
 
-  // Logs each name once.
+  // Logs each name once, up to a maximum number of names.
   void WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);

@@ -84,7 +84,7 @@ Exporter::Exporter(Options options)
             {.on_idle = [this] { dispatcher_.Dispatch(); },
              .on_job_event = [this](const JobEvent& event) { dispatcher_.OnJobEvent(event); },
              .on_restart = [this](WorkerRestart reason) { metrics_.OnWorkerRestart(reason); },
-             .on_lock_gone = [this] { CheckLock(); }}),
+             .on_lock_gone = [this] { RepairLock(); }}),
       dispatcher_(
           base_.get(), options_, pool_,
           {.on_change = [this] { service_manager_.NotifyStatusSoon(); },
@@ -104,7 +104,7 @@ Exporter::Exporter(Options options)
                   .web_config = web_access_.config_file(),
                   .reload = [this] { return ReloadWebConfig(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
-      last_answers_(base_.get(), [this] { AwaitLastAnswers(); }) {}
+      last_answers_check_(base_.get(), [this] { AwaitLastAnswers(); }) {}
 
 Exporter::~Exporter() = default;
 
@@ -130,13 +130,14 @@ Status Exporter::Start() {
     if (Status status = web_access_.LoadConfig(options_.web_config_file); !status) return status;
   }
   if (Status status = Listen(); !status) return status;
-  if (Status status = AwaitWorker(); !status) return status;
-  if (state_ == LifecycleState::kStarting) BecomeReady();  // else stopped while it was starting
+  if (Status status = StartWorkers(); !status) return status;
+  if (state_ == LifecycleState::kStarting)
+    BecomeReady();  // otherwise a signal asked for the shutdown
   return {};
 }
 
 // Serves everything but probes while it waits.
-Status Exporter::AwaitWorker() {
+Status Exporter::StartWorkers() {
   if (Status status = pool_.Start(); !status) {
     return MakeError("--worker.path: " + status.error().message);
   }
@@ -198,7 +199,7 @@ Status Exporter::Listen() {
   return {};
 }
 
-void Exporter::CheckLock() {
+void Exporter::RepairLock() {
   if (!lock_monitor_ || !lock_monitor_->NeedsRepair()) return pool_.OnLockIntact();
   Log(LogLevel::kError,
       "the lock was deleted under us and is created again; a test that still "
@@ -251,7 +252,7 @@ void Exporter::AwaitLastAnswers() {
   if (server_.PendingRequests() == 0 || Clock::now() >= last_answers_deadline_) {
     EndLoop();
   } else {
-    last_answers_.Start(kLastAnswersCheck);
+    last_answers_check_.Start(kLastAnswersCheck);
   }
 }
 

@@ -27,8 +27,9 @@ class Exporter {
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
-  // Creates the lock, listens, starts the workers and waits until one is ready. Cleans up on
-  // failure.
+  // Creates the lock, loads the web configuration, listens, starts the workers and waits until one
+  // is ready, or until a signal asks for the shutdown, which is no error. After an error, destroy
+  // this.
   [[nodiscard]] Status Start();
 
   // Serves until SIGTERM or SIGINT.
@@ -36,12 +37,12 @@ class Exporter {
 
  private:
   [[nodiscard]] Status PrepareLock();
-  [[nodiscard]] Status AwaitWorker();
+  [[nodiscard]] Status StartWorkers();
   [[nodiscard]] Status Listen();
   void BecomeReady();
 
-  // A worker reports that the lock's files are gone.
-  void CheckLock();
+  // A worker reports that the lock's files are gone: creates them again if they are.
+  void RepairLock();
   [[nodiscard]] Status ReloadWebConfig();
   [[nodiscard]] std::string StatusText() const;
 
@@ -62,7 +63,7 @@ class Exporter {
   LayerStates layers_{};  // the supervisor's own
   Endpoints endpoints_;
   Timer drain_limit_;
-  Timer last_answers_;
+  Timer last_answers_check_;
   Deadline last_answers_deadline_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   bool ended_ = false;

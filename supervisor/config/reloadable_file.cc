@@ -7,7 +7,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// An editor needs less than a millisecond to write the file: more attempts would only block longer.
+// Saving a file takes less than a millisecond, so more attempts would only block the loop longer.
 constexpr int kMaxAttempts = 5;
 
 double UnixSeconds() { return ToSeconds(std::chrono::system_clock::now().time_since_epoch()); }
@@ -24,7 +24,7 @@ Status ReloadableFile::LoadFirst(std::string path) {
 
 Status ReloadableFile::LoadNow() {
   WatchedFiles files;
-  Result<Apply> loaded = MakeError(path_ + ": changes while it is read");
+  Result<Apply> loaded = MakeError(path_ + ": keeps changing while it is being read");
   for (int i = 0; i < kMaxAttempts; ++i) {
     files = {};
     auto read = load_(path_, files);
@@ -53,7 +53,10 @@ Status ReloadableFile::Reload() {
 }
 
 std::chrono::milliseconds ReloadableFile::ReloadIfChanged(Clock::time_point now) {
-  if (!files_.HaveChanged()) return kCheckInterval;
+  if (!files_.HaveChanged()) {
+    first_look_.reset();
+    return kCheckInterval;
+  }
   // Both looks read the files, since the configuration names some of them.
   WatchedFiles files;
   const auto loaded = load_(path_, files);
@@ -71,7 +74,7 @@ void ReloadableFile::LogOutcome(const Status& status) const {
   if (status) {
     Log(LogLevel::kInfo, name_ + " reloaded", {{"file", path_}});
   } else {
-    Log(LogLevel::kError, name_ + " not reloaded, the previous one stays in use",
+    Log(LogLevel::kError, name_ + " not reloaded; the previous one stays in use",
         {{"file", path_}, {"reason", status.error().message}});
   }
 }

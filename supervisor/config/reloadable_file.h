@@ -1,10 +1,10 @@
-// A configuration file that is reloaded on request, and by itself when it or a file that it names
-// has changed. An invalid file changes nothing. Loop thread only; a load blocks while it reads the
-// files.
+// A configuration file that is reloaded on request, and automatically when it or a file that it
+// names has changed. An invalid file changes nothing. Loop thread only; a load blocks while it
+// reads the files.
 //
-// Only bytes that were read between two equal states of the files are applied. A file that is being
-// saved may look complete while it is empty or cut short, so a change is applied by itself only
-// after two looks that agree.
+// A load counts only if the files were in the same state before and after it. A file that is being
+// saved may look complete while it is still empty or cut short, so an automatic reload needs two
+// looks that agree.
 #pragma once
 
 #include <chrono>
@@ -22,8 +22,8 @@ enum class ReloadTrigger { kRequested, kFileChanged };
 
 class ReloadableFile {
  public:
-  // A complete change is in use within a second: an interval and two looks, or three, as a timer
-  // may fire a little early.
+  // A finished change takes effect within a second: after one interval and one pause between looks,
+  // or two pauses if a timer fires early.
   static constexpr std::chrono::milliseconds kCheckInterval{500};
   static constexpr std::chrono::milliseconds kBetweenLooks{100};
 
@@ -37,8 +37,8 @@ class ReloadableFile {
 
   // The first load; it logs nothing. Before it, a reload succeeds and does nothing.
   [[nodiscard]] Status LoadFirst(std::string path);
-  // Loads the file again and logs the outcome. An error if the files change with every attempt to
-  // read them.
+  // Loads the file again and logs the outcome. Fails if the file is invalid, or if the files change
+  // during every attempt to read them.
   [[nodiscard]] Status Reload();
   // Looks at the files at time `now`. Loads them again and logs the outcome if they differ from the
   // last load, successful or not, and a look at least kBetweenLooks earlier found the same. Costs

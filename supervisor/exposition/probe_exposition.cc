@@ -42,9 +42,9 @@ struct Row {
 using enum Scope;
 using enum When;
 
-constexpr double kMilli = 1e3;
-constexpr double kPercent = 100;
-constexpr double kMega = 1e-6;
+constexpr double kSecondsToMs = 1e3;
+constexpr double kRatioToPercent = 100;
+constexpr double kBitsToMegabits = 1e-6;
 constexpr std::string_view kRateHelp =
     "Rate over all streams, counted by the sender or the receiver.";
 constexpr std::string_view kRttHelp =
@@ -68,34 +68,35 @@ constexpr Row kRows[] = {
      &Measured::received_packets},
     {"iperf3_lost_packets", kPlain, kUdp, "Lost datagrams.", &Measured::lost_packets},
     {"iperf3_lost_percent", kPlain, kUdp, "Share of the datagrams that were lost, 0 to 100.",
-     &Measured::lost_ratio, kPercent},
+     &Measured::lost_ratio, kRatioToPercent},
     {"iperf3_sent_jitter_ms", kPlain, kUdp, "Jitter measured by the receiver, in milliseconds.",
-     &Measured::jitter_seconds, kMilli},
+     &Measured::jitter_seconds, kSecondsToMs},
     {"iperf3_received_jitter_ms", kPlain, kUdp, "Jitter measured by the receiver, in milliseconds.",
-     &Measured::jitter_seconds, kMilli},
+     &Measured::jitter_seconds, kSecondsToMs},
     {"iperf3_sent_lost_packets", kPlain, kUdp, "Lost datagrams.", &Measured::lost_packets},
     {"iperf3_sent_lost_percent", kPlain, kUdp, "Share of the datagrams that were lost, 0 to 100.",
-     &Measured::lost_ratio, kPercent},
+     &Measured::lost_ratio, kRatioToPercent},
     {"iperf3_received_lost_packets", kPlain, kUdp, "Lost datagrams.", &Measured::lost_packets},
     {"iperf3_received_lost_percent", kPlain, kUdp,
-     "Share of the datagrams that were lost, 0 to 100.", &Measured::lost_ratio, kPercent},
+     "Share of the datagrams that were lost, 0 to 100.", &Measured::lost_ratio, kRatioToPercent},
     {"iperf3_bandwidth_upload_mbps", kUpload, kAlways,
      "Rate at which the server received, in 10^6 bits per second.",
-     &Measured::received_bits_per_second, kMega},
+     &Measured::received_bits_per_second, kBitsToMegabits},
     {"iperf3_bandwidth_download_mbps", kDownload, kAlways,
      "Rate at which this host received, in 10^6 bits per second.",
-     &Measured::received_bits_per_second, kMega},
+     &Measured::received_bits_per_second, kBitsToMegabits},
     {"iperf3_latency_upload_ms", kUpload, kTcp,
      "Mean TCP round-trip time while uploading, in milliseconds.", &Measured::mean_rtt_seconds,
-     kMilli},
+     kSecondsToMs},
     {"iperf3_latency_download_ms", kDownload, kTcp,
      "Mean TCP round-trip time while downloading, in milliseconds.", &Measured::mean_rtt_seconds,
-     kMilli},
+     kSecondsToMs},
     {"iperf3_packet_loss_upload_percent", kUpload, kUdp,
-     "Share of the uploaded datagrams that were lost, 0 to 100.", &Measured::lost_ratio, kPercent},
+     "Share of the uploaded datagrams that were lost, 0 to 100.", &Measured::lost_ratio,
+     kRatioToPercent},
     {"iperf3_packet_loss_download_percent", kDownload, kUdp,
      "Share of the downloaded datagrams that were lost, 0 to 100.", &Measured::lost_ratio,
-     kPercent},
+     kRatioToPercent},
     {"iperf3_bits_per_second", kDirection, kAlways, kRateHelp, &Measured::sent_bits_per_second, 1,
      "side", "sender"},
     {"iperf3_bits_per_second", kDirection, kAlways, kRateHelp, &Measured::received_bits_per_second,
@@ -213,14 +214,14 @@ std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues f
     writer.StartFamily(name, MetricType::Gauge, help);
     for (const Labelled& each : all) add(each);
   };
-  const auto add_probe_row = [&](const ProbeRow& row, FailureValues after_failure) {
+  const auto add_probe_row = [&](const ProbeRow& row, bool also_after_failure) {
     add_gauge(row.name, row.help, [&](const Labelled& each) {
-      if (!each.report.result && after_failure == FailureValues::kAbsent) return;
+      if (!each.report.result && !also_after_failure) return;
       writer.AddSample(each.Labels(), row.value(each.report));
     });
   };
 
-  add_probe_row(kUp, FailureValues::kZero);
+  add_probe_row(kUp, true);
   std::string_view family;
   for (const Row& row : kRows) {
     if (std::exchange(family, row.name) != row.name) {
@@ -237,7 +238,9 @@ std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues f
               AddCpu("local", each.report.result->local_cpu, each, writer);
               AddCpu("remote", each.report.result->remote_cpu, each, writer);
             });
-  for (const ProbeRow& row : kProbeRows) add_probe_row(row, failure_values);
+  for (const ProbeRow& row : kProbeRows) {
+    add_probe_row(row, failure_values == FailureValues::kZero);
+  }
   add_gauge("iperf3_probe_failure", "1, with the reason why the test failed.",
             [&](const Labelled& each) {
               if (each.report.result) return;

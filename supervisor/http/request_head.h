@@ -29,7 +29,7 @@ struct RequestTarget {
 struct RequestHead {
   std::string method;
   RequestTarget target;
-  // By HTTP version and Connection fields, another request may follow.
+  // Whether the HTTP version and the Connection fields allow another request.
   bool keep_alive = false;
   bool is_http_1_0 = false;
   std::size_t body_bytes = 0;
@@ -54,8 +54,8 @@ struct RequestHead {
                                                                     const HttpLimits& limits);
 
 // Accepts the origin form (`/path?query`) and the absolute form (`http://host/path?query`). Returns
-// nothing for any other form, an invalid host or port, bad percent-encoding in the path, or a
-// decoded control byte in it.
+// nothing for any other form, a character that no host or port contains, bad percent-encoding in
+// the path, or a control byte in the decoded path.
 [[nodiscard]] std::optional<RequestTarget> ParseTarget(std::string_view target);
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-// Which probe tests next: first come, first served per lock key, one at a time per key. Pure
+// Decides which probe runs next: first come, first served, one at a time per lock key. Pure
 // bookkeeping: no time, no processes.
 #pragma once
 
@@ -17,7 +17,8 @@ class ProbeQueue {
   // A probe's place in the order of arrival; a smaller one came earlier.
   using Ticket = std::uint64_t;
 
-  // Queues `ticket` for `key`; for no lock with kNoLock. A retry has the place of its arrival.
+  // Queues `ticket` for `key`, or only for a worker if that is kNoLock. A retry keeps its ticket,
+  // and so its place.
   void Push(Ticket ticket, LockKey key) { waiting_.emplace(ticket, key); }
 
   // Returns false if `ticket` does not wait.

@@ -39,8 +39,9 @@ class SpawnSettings {
     ::posix_spawn_file_actions_addclosefrom_np(&actions, kWorkerSocketFd + 1);
   }
 
-  // An ignored SIGPIPE would be inherited. In a session of its own a worker gets no Ctrl-C from the
-  // terminal, on which the supervisor drains, and can't signal the supervisor's process group.
+  // An ignored SIGPIPE would be inherited. In its own session a worker gets no Ctrl-C from the
+  // terminal, which only makes the supervisor drain, and it can't signal the supervisor's process
+  // group.
   void ResetSignals() {
     sigset_t all;
     sigset_t none;

@@ -1,5 +1,5 @@
 // Builds a measurement from the numbers of a report: which sums belong to which direction and side,
-// which numbers are plausible, and which ones versions of iperf3 mix up.
+// which numbers are plausible, and which ones some versions of iperf3 mix up.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,9 @@
 namespace iperf3_exporter {
 
 // The numbers of a report that matter, as iperf3 printed them. A number is absent if the report
-// lacks it, or has null or no number there.
+// lacks it or has anything but a number there.
 
-// Sums over all streams of one direction, by one side.
+// Sums over all streams of one direction, as counted by one side.
 struct SumValues {
   std::optional<double> seconds;
   std::optional<double> bytes;
@@ -40,13 +40,14 @@ struct DirectionSums {
 };
 
 struct ReportValues {
-  DirectionSums forward;
-  DirectionSums reverse;
+  DirectionSums forward;  // the tested direction; in a bidirectional test the upload
+  DirectionSums reverse;  // of a bidirectional test: the download
+  // In percent, as iperf3 prints it.
   CpuUtilization local_cpu_percent;
   CpuUtilization remote_cpu_percent;
   std::size_t stream_count = 0;
-  // The streams on which this host sends. `sender` of the others is about this host's end too, not
-  // about the direction of the data.
+  // The streams on which this host sends. In the others, too, `sender` describes this host's
+  // socket, which is the receiver there.
   std::vector<StreamValues> sending;
 };
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr unsigned kProcessGroup = 1U << 2U;  // PIDFD_SIGNAL_PROCESS_GROUP
 
-// Dispositions and mask survive an exec, and iperf3 expects the defaults.
+// Ignored signals and the signal mask survive an exec, but iperf3 expects the defaults.
 bool ResetSignals() {
   struct sigaction fresh = {};
   fresh.sa_handler = SIG_DFL;
@@ -32,8 +32,8 @@ bool ResetSignals() {
 // Clears close-on-exec in the child only, so that no other program can inherit it.
 bool Inherit(int fd) { return fd < 0 || ::fcntl(fd, F_SETFD, 0) == 0; }
 
-// Async-signal-safe, and changes nothing of the parent's memory. Returns the step that failed, or
-// does not return.
+// Async-signal-safe. Changes nothing in the parent's memory but errno. Returns the step that
+// failed, or does not return.
 const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   if (!ResetSignals()) return "signals";
   if (::setpgid(0, 0) != 0) return "process group";
@@ -42,8 +42,8 @@ const char* PrepareAndExec(const ChildPlan& plan, pid_t parent) {
   if (::getppid() != parent) return "parent died";
   if (::dup3(plan.stdout_fd, STDOUT_FILENO, 0) < 0) return "standard output";
   if (::dup3(plan.stderr_fd, STDERR_FILENO, 0) < 0) return "standard error";
-  // The lowest descriptor: the kernel closes a dying process's descriptors last in, first out, so
-  // the lease ends after every socket is closed.
+  // The lowest descriptor: the kernel finishes the files of a dying process from the highest
+  // descriptor to the lowest, so the lease ends after every socket is closed.
   if (plan.lease_fd >= 0 && ::dup3(plan.lease_fd, STDIN_FILENO, 0) < 0) return "lock";
   if (!Inherit(plan.sandbox->temporary_fd())) return "temporary directory";
   if (const char* step = plan.sandbox->Enter(*plan.job)) return step;

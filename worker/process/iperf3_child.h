@@ -1,4 +1,4 @@
-// The child between fork and exec, and afterwards as pid and pidfd in one value.
+// Starts iperf3 in a child process and owns that process, as pid and pidfd in one value.
 #pragma once
 
 #include <sys/types.h>
@@ -38,13 +38,14 @@ class Iperf3Child {
   Iperf3Child& operator=(const Iperf3Child&) = delete;
   ~Iperf3Child();
 
-  // Readable when it has ended.
+  // Becomes readable when iperf3 has ended.
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
-  // To the whole group if the kernel supports it (Linux 6.9), otherwise to iperf3.
+  // To the whole process group with Linux 6.9 or newer, otherwise to iperf3 alone.
   void Signal(int signal_number) const;
 
-  // Waits for its end, kills the rest of its group and returns its status as from wait(2).
+  // Waits until iperf3 has ended, kills what is left of its group, and returns its status as from
+  // wait(2). Leaves it unreaped: the destructor reaps it.
   [[nodiscard]] int WaitForEnd();
 
  private:

@@ -14,7 +14,7 @@ namespace iperf3_exporter {
 // What is allowed beneath a file or directory.
 enum class FileAccess : std::uint8_t {
   kRead,             // files beneath it
-  kExecute,          // and read
+  kExecute,          // and read the files beneath
   kTemporaryFiles,   // create, read, write and remove files in it
   kRemoveDirectory,  // empty directories in it
 };
@@ -30,9 +30,9 @@ struct FileRule {
 // The first version that restricts TCP ports.
 inline constexpr int kLandlockAbiWithPorts = 4;
 
-// Afterwards this process and its children can access only these files and, from version 6, signal
-// only each other and connect to no abstract socket of other processes. Irreversible. Needs
-// no-new-privileges.
+// From now on the calling thread, and every thread and process that it creates, can open only these
+// files. From version 6 they can signal only each other, and connect to no abstract socket of other
+// processes. Descriptors that are open stay usable. Irreversible. Needs no-new-privileges.
 [[nodiscard]] Status EnterFileRules(int abi, const std::vector<FileRule>& rules);
 
 // A ruleset that allows TCP to connect to `port` only (0: none) and, unless `binds_port`, to bind

@@ -107,6 +107,24 @@ TEST_F(ReloadableFileTest, AppliesNothingThatChangesDuringALook) {
   }
 }
 
+TEST_F(ReloadableFileTest, ForgetsALookAfterTheChangeWasUndone) {
+  const auto point_to = [this](const std::string& name) {
+    std::filesystem::create_symlink(Path(name), Path("new"));
+    std::filesystem::rename(Path("new"), Path("link"));
+  };
+  Write("other", "2");
+  point_to("file");
+  ASSERT_TRUE(file_.LoadFirst(Path("link")));
+  applied_.clear();
+  point_to("other");
+  EXPECT_EQ(LookAt(milliseconds(500)), Texts());
+  point_to("file");
+  EXPECT_EQ(LookAt(milliseconds(600)), Texts());
+  point_to("other");
+  EXPECT_EQ(LookAt(milliseconds(700)), Texts()) << "one look since the change";
+  EXPECT_EQ(LookAt(milliseconds(800)), Texts{"2"});
+}
+
 TEST_F(ReloadableFileTest, ForgetsALookAfterAReload) {
   std::filesystem::remove(Path("file"));
   (void)LookAt(milliseconds(0));
@@ -133,7 +151,7 @@ TEST_F(ReloadableFileTest, RefusesOnRequestAFileThatNeverStaysTheSame) {
   during_read_ = [this] { Write("file", "2"); };
   const Status status = file_.Reload();
   ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().message, Path("file") + ": changes while it is read");
+  EXPECT_EQ(status.error().message, Path("file") + ": keeps changing while it is being read");
   EXPECT_EQ(applied_, Texts());
   EXPECT_FALSE(file_.last_reload_successful());
   during_read_ = nullptr;
