@@ -99,10 +99,11 @@ lint: style ## run style, clang's warnings and clang-tidy over all sources (over
 lint-changed: style ## run style, and clang-tidy over sources changed since the last tag or in the last day
 	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	cmake --preset tidy
-	@set -e; files=$$(.ci/changed-sources); \
+	@set -e; files=$$(.ci/changed-sources); failed=0; \
 	  echo "clang-tidy over $$(echo $$files | wc -w) files; tests without the static analyzer, which takes two thirds of the time"; \
-	  echo "$$files" | grep -v '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) 2>/dev/null; \
-	  echo "$$files" | grep '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) -checks='-clang-analyzer-*' 2>/dev/null
+	  echo "$$files" | grep -v '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) 2>/dev/null || failed=1; \
+	  echo "$$files" | grep '^tests/' | sed 's#.*#^$(CURDIR)/&$$#' | xargs -r $(CLANG_TIDY) -checks='-clang-analyzer-*' 2>/dev/null || failed=1; \
+	  exit $$failed
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@$(NEED) "build and fuzz" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(FUZZ_PACKAGES)
