@@ -22,6 +22,11 @@ using Deadline = TimePoint;
   return std::chrono::duration<double>(duration).count();
 }
 
+// The wall clock, as Unix time.
+[[nodiscard]] inline double UnixSeconds() {
+  return ToSeconds(std::chrono::system_clock::now().time_since_epoch());
+}
+
 // The timeout for poll(2) and epoll_wait(2): rounded up so that a wait never ends early, 0 after
 // the deadline.
 [[nodiscard]] inline int PollMilliseconds(Deadline deadline) {

@@ -174,8 +174,7 @@ void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
 
 HttpResponse Endpoints::HealthPage() const {
   if (context_.pool.AnyAlive()) return PlainText(200, "OK");
-  const std::string& why = context_.pool.latest_error();
-  return PlainText(503, why.empty() ? "no worker is alive" : "no worker is alive: " + why);
+  return PlainText(503, context_.pool.WhyNoneIsAlive());
 }
 
 HttpResponse Endpoints::ReadyPage() const {

@@ -48,8 +48,8 @@ class Endpoints {
   // Adds every path to the server. Call it once.
   void AddRoutes();
 
-  // Starts the probes that arrived before the first worker was ready. Refuses them if there is
-  // none.
+  // Starts the probes that arrived before the first worker was ready. Refuses them if no
+  // worker has become ready.
   void StartEarlyProbes();
 
  private:

@@ -15,9 +15,9 @@ class RateLimiter {
       : interval_(interval), burst_(burst), tokens_(burst) {}
 
   // Takes a token if there is one at `now`, which must not decrease from call to call.
-  [[nodiscard]] bool Take(Clock::time_point now) {
+  [[nodiscard]] bool Take(TimePoint now) {
     if (interval_ <= std::chrono::nanoseconds::zero()) return true;
-    if (last_ != Clock::time_point()) {
+    if (last_ != TimePoint()) {
       const std::chrono::duration<double, std::nano> passed = now - last_;
       tokens_ = std::min<double>(burst_, tokens_ + passed / interval_);
     }
@@ -36,7 +36,7 @@ class RateLimiter {
   std::chrono::nanoseconds interval_;
   int burst_;
   double tokens_;
-  Clock::time_point last_{};
+  TimePoint last_{};
 };
 
 }  // namespace iperf3_exporter

@@ -10,8 +10,6 @@ namespace {
 // Saving a file takes less than a millisecond, so more attempts would only block the loop longer.
 constexpr int kMaxAttempts = 5;
 
-double UnixSeconds() { return ToSeconds(std::chrono::system_clock::now().time_since_epoch()); }
-
 }  // namespace
 
 ReloadableFile::ReloadableFile(std::string name, Load load)
@@ -52,7 +50,7 @@ Status ReloadableFile::Reload() {
   return status;
 }
 
-std::chrono::milliseconds ReloadableFile::ReloadIfChanged(Clock::time_point now) {
+std::chrono::milliseconds ReloadableFile::ReloadIfChanged(TimePoint now) {
   if (!files_.HaveChanged()) {
     first_look_.reset();
     return kCheckInterval;

@@ -43,7 +43,7 @@ class ReloadableFile {
   // Looks at the files at time `now`. Loads them again and logs the outcome if they differ from the
   // last load, successful or not, and a look at least kBetweenLooks earlier found the same. Costs
   // one stat(2) per file if nothing has changed. Returns the time until the next call is due.
-  [[nodiscard]] std::chrono::milliseconds ReloadIfChanged(Clock::time_point now);
+  [[nodiscard]] std::chrono::milliseconds ReloadIfChanged(TimePoint now);
 
   [[nodiscard]] bool last_reload_successful() const { return last_reload_successful_; }
   // Unix time of the last successful load; without a file, of the start.
@@ -52,7 +52,7 @@ class ReloadableFile {
  private:
   struct Look {
     WatchedFiles files;
-    Clock::time_point at;
+    TimePoint at;
   };
 
   [[nodiscard]] Status LoadNow();

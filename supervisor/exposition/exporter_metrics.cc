@@ -30,8 +30,6 @@ constexpr std::chrono::milliseconds kMaxCacheAge{100};
 const prometheus::Histogram::BucketBoundaries kLockWaitSeconds = {
     0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80};
 
-double UnixSeconds() { return ToSeconds(std::chrono::system_clock::now().time_since_epoch()); }
-
 // One sample for each value of a label.
 template <typename Counters, typename Names>
 void AddSamples(const char* label, const Names& names, const Counters& counters,
@@ -246,7 +244,7 @@ Result<std::shared_ptr<const std::string>> ExporterMetrics::Page(ExpositionForma
                                                                  const LiveState& state,
                                                                  const HttpStatistics& http) {
   constexpr std::size_t kTypicalHttpSectionBytes = 2048;
-  const Clock::time_point now = Clock::now();
+  const TimePoint now = Clock::now();
   if (state != cached_state_ || now - cached_at_ >= kMaxCacheAge) {
     cache_ = {};
     cached_state_ = state;

@@ -75,7 +75,7 @@ class ExporterMetrics {
   // requested far more often than a probe ends.
   std::array<std::string, 2> cache_;
   LiveState cached_state_;
-  Clock::time_point cached_at_;
+  TimePoint cached_at_;
 };
 
 }  // namespace iperf3_exporter

@@ -16,9 +16,8 @@ using std::chrono::nanoseconds;
 constexpr char kTargetForbidden[] = "the target is not allowed";
 constexpr char kPortForbidden[] = "the port is not allowed";
 
-// The body of a 503 response. `worker_error`: why the latest worker failed to start, if known.
-std::string UnavailableText(RefusalReason reason, std::size_t max_queued,
-                            const std::string& worker_error) {
+// The body of a 503 response.
+std::string UnavailableText(RefusalReason reason, std::size_t max_queued, const WorkerPool& pool) {
   switch (reason) {
     case RefusalReason::kQueueFull:
       return "the queue is full: " + std::to_string(max_queued) +
@@ -30,7 +29,7 @@ std::string UnavailableText(RefusalReason reason, std::size_t max_queued,
     case RefusalReason::kDraining:
       return "the exporter is shutting down";
     default:
-      return worker_error.empty() ? "no worker is alive" : "no worker is alive: " + worker_error;
+      return pool.WhyNoneIsAlive();
   }
 }
 
@@ -371,7 +370,7 @@ void ProbeDispatcher::AnswerWithoutTest(Probe& probe, RefusalReason reason) {
   if (const auto& failure = probe.progress.last_failure(); failure) {
     AnswerFailed(probe, *failure);
   } else {
-    const std::string text = UnavailableText(reason, options_.max_queued, pool_.latest_error());
+    const std::string text = UnavailableText(reason, options_.max_queued, pool_);
     Finish(probe, tl::unexpected(Refusal{reason, text}));
   }
 }

@@ -88,6 +88,10 @@ class WorkerPool {
   }
   // Why the latest worker could not work, or why none has been ready; empty if one is.
   [[nodiscard]] const std::string& latest_error() const { return latest_error_; }
+  // "no worker is alive", and latest_error() if there is one.
+  [[nodiscard]] std::string WhyNoneIsAlive() const {
+    return "no worker is alive" + (latest_error_.empty() ? "" : ": " + latest_error_);
+  }
 
  private:
   struct Worker;

@@ -268,8 +268,11 @@ class Exporter:
             raise
         return self
 
-    def wait_until_ready(self):
+    def wait_until_listening(self):
         self.port = int(self.wait_for_line(r"listening.*address=\"?[^ ]*:(\d+)").group(1))
+
+    def wait_until_ready(self):
+        self.wait_until_listening()
         self.wait_for_line(r'msg="?ready')
 
     def wait_until_idle(self):

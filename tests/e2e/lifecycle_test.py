@@ -77,7 +77,7 @@ class Start(unittest.TestCase):
             worker = os.path.join(directory, f"rogue_worker_{mode}")  # the rogue does what its name says
             os.symlink(os.path.join(harness.BIN_DIR, "rogue_worker"), worker)
             with Exporter(f"--worker.path={worker}", "--worker.count=1", wait_ready=False) as exporter:
-                exporter.port = int(exporter.wait_for_line(r"listening.*address=\"?[^ ]*:(\d+)").group(1))
+                exporter.wait_until_listening()
                 yield exporter
 
     def wait_for_connections(self, exporter, count):
