@@ -11,7 +11,9 @@ import unittest
 import harness
 from harness import ExporterElsewhere, value, wait_until
 
-RATE_MBIT = 50
+# Slow links with a deep queue: whoever sends may lose the processor for a fifth of a second and still fills its link.
+RATE_MBIT = 10
+QUEUE = "200ms"
 PERIOD_SECONDS = 3
 
 
@@ -45,7 +47,7 @@ class Links:
             run("ip", "-n", namespace, "address", "add", f"10.99.{link}.{host}/24", "dev", device)
             run("ip", "-n", namespace, "link", "set", device, "up")
             run("tc", "-n", namespace, "qdisc", "add", "dev", device, "root", "tbf", "rate",
-                f"{RATE_MBIT}mbit", "burst", "32kb", "latency", "50ms")
+                f"{RATE_MBIT}mbit", "burst", "32kb", "latency", QUEUE)
 
     def _serve(self, link):
         """Two servers a link, because one server takes one test at a time."""
