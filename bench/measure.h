@@ -1,4 +1,4 @@
-// What the benchmarks share: stopping at a wrong answer, a median, the duration of one call.
+// What the benchmarks share: ending the run on an error, a median, the duration of one call.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,7 @@ template <typename T>
   return std::move(*result);
 }
 
-// The middle of the sorted `values`; the upper one of two. `values` must not be empty.
+// The median; for an even count, the larger of the two middle values. `values` must not be empty.
 [[nodiscard]] double Median(std::vector<double> values);
 
 // The duration of `call` in seconds.

@@ -1,5 +1,6 @@
-// What a probe costs beyond the test itself: the whole exporter with lock and sandbox beside the
-// bare program with the same arguments, in pairs, so that load on the machine affects both alike.
+// Benchmarks of the whole exporter: overhead of a probe, throughput, start, memory. Overhead and
+// throughput compare a probe with running iperf3 directly, alternating, so that load on the machine
+// affects both.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -18,9 +19,12 @@ namespace {
 
 constexpr const char* kInstantIperf3 = BENCH_BINARY_DIR "/instant_iperf3";
 
+// Ends the benchmark unless iperf3_up is 1 in `response`.
 void RequireUp(const std::string& response) {
-  if (response.find("\niperf3_up{") == std::string::npos ||
-      response.find("} 1\n") == std::string::npos) {
+  const std::size_t line = response.find("\niperf3_up{");
+  const std::size_t value = response.find("} ", line);
+  if (line == std::string::npos || value == std::string::npos ||
+      response.compare(value, 4, "} 1\n") != 0) {
     Die("the probe failed:\n" + response);
   }
 }
@@ -64,7 +68,7 @@ BENCHMARK(BM_ProbeOfAnInstantIperf3)
     ->Arg(0)
     ->Arg(20);
 
-// A probe of one second of a real server, and the iperf3 command that the exporter runs for it.
+// A one-second probe against a real server, and the equivalent iperf3 command.
 struct RealTest {
   explicit RealTest(int port)
       : probe("/probe?target=127.0.0.1&period=1s&port=" + std::to_string(port)),
@@ -82,8 +86,9 @@ struct RealTest {
   std::vector<std::string> bare;
 };
 
-// Tests of one second, at full speed (0) or at that many Mbit/s. The length of a test varies by a
-// millisecond or two, so one run gives the median to 0.2 ms: use repetitions for a better one.
+// One-second tests; the argument is the rate in Mbit/s, 0 for full speed. Durations vary by 1 to 2
+// ms, so the median of one run is accurate to about 0.2 ms: use --benchmark_repetitions for more
+// precision.
 void BM_ProbeOfARealIperf3(benchmark::State& state) {
   const RealServer server;
   ExporterProcess exporter({});
@@ -110,22 +115,22 @@ double NumberAfter(const std::string& text, const std::string& from, const std::
   return std::strtod(text.c_str() + at + key.size(), nullptr);
 }
 
-// What the filters cost in throughput: the rate of one side, "sent" or "received", through the
-// exporter and bare, in pairs.
+// Throughput through the exporter compared with iperf3 run directly, alternating. `side` selects
+// the rate of the sender ("sent") or of the receiver ("received").
 void CompareThroughput(benchmark::State& state, const RealTest& test, ExporterProcess& exporter,
                        const std::string& side) {
-  const std::string bare_rate_member = "\"sum_" + side + '"';
-  const std::string label = side == "sent" ? "sender" : "receiver";
+  const std::string report_object = "\"sum_" + side + '"';
+  const std::string side_label = side == "sent" ? "sender" : "receiver";
   std::vector<double> bare_rates;
   std::vector<double> probe_rates;
   std::vector<double> ratios;
   for (auto _ : state) {
     bare_rates.push_back(
-        NumberAfter(RunProgram(test.bare), bare_rate_member, "\"bits_per_second\":\t"));
+        NumberAfter(RunProgram(test.bare), report_object, "\"bits_per_second\":\t"));
     const std::string& response = exporter.Get(test.probe);
     RequireUp(response);
     probe_rates.push_back(
-        NumberAfter(response, "\niperf3_bits_per_second{", "side=\"" + label + "\"} "));
+        NumberAfter(response, "\niperf3_bits_per_second{", "side=\"" + side_label + "\"} "));
     ratios.push_back(probe_rates.back() / bare_rates.back());
   }
   state.counters["bare_Gbit"] = Median(bare_rates) / 1e9;
@@ -150,7 +155,7 @@ void BM_UdpThroughputOf64Bytes(benchmark::State& state) {
   test.Add("udp_mode", "-u", "");
   test.Add("bitrate", "-b", "100G");
   test.Add("length", "-l", "64");
-  // The receiver loses most of the packets, depending on the load of its processor.
+  // The rate of the sender: the receiver drops most packets, how many depends on the load.
   CompareThroughput(state, test, exporter, "sent");
 }
 BENCHMARK(BM_UdpThroughputOf64Bytes)->Iterations(20)->Unit(benchmark::kMillisecond);

@@ -1,6 +1,6 @@
-// What the sandbox costs per probe: a stand-in for iperf3 that answers at once, started by the
-// worker program with every layer, and started bare. The two alternate, so that load on the machine
-// affects both.
+// What the worker and its sandbox add to a probe. A stand-in for iperf3 that answers at once runs
+// through the worker, with every layer that this kernel offers, and directly. The two alternate, so
+// that load on the machine affects both.
 #include <benchmark/benchmark.h>
 #include <poll.h>
 
@@ -61,24 +61,27 @@ class Worker {
   std::uint64_t last_id_ = 0;
 };
 
-// The time per iteration is that of the job; the counters are medians.
+// The time of an iteration is that of the sandboxed run. The counters are medians.
 void BM_ProbeInSandbox(benchmark::State& state) {
   Worker worker;
   if (!worker.Run()) Die("the probe failed");
   std::vector<double> sandboxed;
   std::vector<double> bare;
+  std::vector<double> differences;
   for (auto _ : state) {
     sandboxed.push_back(SecondsOf([&] { benchmark::DoNotOptimize(worker.Run()); }));
     bare.push_back(SecondsOf([] { benchmark::DoNotOptimize(RunProgram({kProgram})); }));
+    differences.push_back(sandboxed.back() - bare.back());
     state.SetIterationTime(sandboxed.back());
   }
   state.counters["job_us"] = 1e6 * Median(sandboxed);
   state.counters["bare_us"] = 1e6 * Median(bare);
-  state.counters["overhead_us"] = 1e6 * (Median(sandboxed) - Median(bare));
+  state.counters["overhead_us"] = 1e6 * Median(differences);
 }
 BENCHMARK(BM_ProbeInSandbox)->UseManualTime()->Iterations(500);
 
-// Once per worker: start, all set-up, and two runs of iperf3 at the same time.
+// The start of the first worker: its set-up, and iperf3's --version and --help at the same time.
+// Later workers reuse what these two say.
 void BM_WorkerStart(benchmark::State& state) {
   for (auto _ : state) {
     Worker worker;

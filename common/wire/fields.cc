@@ -7,10 +7,9 @@ namespace iperf3_exporter::wire {
 void Fields::Text(const char* name, std::string& text, std::size_t max_bytes) {
   auto length = static_cast<std::uint16_t>(std::min(text.size(), max_bytes));
   Number(name, length, 0, static_cast<std::uint16_t>(max_bytes));
-  text.resize(length);
-  text.resize(max_bytes);  // pads with zeros; reading overwrites it
+  text.resize(max_bytes);  // writing cuts or pads with zeros, reading overwrites it
   Transfer(name, text.data(), max_bytes);
-  // A length out of range has been recorded, not corrected.
+  // Number() has recorded a length that is out of range but kept its value.
   text.resize(std::min<std::size_t>(length, max_bytes));
 }
 

@@ -55,7 +55,7 @@ HttpConnection::HttpConnection(HttpContext* context, Bufferevent bev, std::strin
 
 HttpConnection::~HttpConnection() = default;
 
-bool HttpConnection::HasRequest() const {
+bool HttpConnection::HasPendingRequest() const {
   return phase_ == Phase::kHandling || phase_ == Phase::kWriting;
 }
 
@@ -75,7 +75,7 @@ void HttpConnection::OnReadable(bufferevent*, void* self) noexcept {
   } else if (phase == Phase::kBody) {
     connection->ReadBody();
   } else if (phase == Phase::kHandling) {
-    connection->CheckBacklog();
+    connection->CloseIfTooMuchPipelined();
   }
 }
 
@@ -120,14 +120,14 @@ void HttpConnection::ReadBody() {
   if (phase_ != Phase::kHandling) return;
   timer_.Stop();
   if (at_eof_) return Close();
-  CheckBacklog();  // More may have arrived together with the request.
+  CloseIfTooMuchPipelined();  // More may have arrived together with the request.
 }
 
 void HttpConnection::CloseIfEof() {
   if (at_eof_) Close();
 }
 
-void HttpConnection::CheckBacklog() {
+void HttpConnection::CloseIfTooMuchPipelined() {
   if (InputBytes() <= context_->limits.max_header_bytes) return;
   context_->CountRejection("too much was sent while a request was pending", peer_);
   Close();

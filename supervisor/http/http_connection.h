@@ -2,10 +2,10 @@
 // its orderly end.
 //
 // A request passes through these phases: its head arrives, its body arrives, a handler works, the
-// response is written. The next request is not parsed before the kernel has the whole response.
-// While a handler works the connection is still read, to notice that the client has gone. TCP does
-// not distinguish a client that has closed from one that has only closed its sending half: both
-// count as gone as long as the handler works.
+// response is written. The next request is parsed only after the kernel has taken the whole
+// response. While a handler works the connection is still read, to notice that the client has gone.
+// TCP does not distinguish a client that has closed from one that has only closed its sending half:
+// while the handler works, either one ends the connection.
 #pragma once
 
 #include <event2/bufferevent.h>
@@ -40,17 +40,15 @@ class HttpConnection {
   // Ends the connection now; destroys this object through HttpContext::on_closed.
   void Close();
 
-  // A request has arrived and its response is not yet completely written.
-  [[nodiscard]] bool HasRequest() const;
-  // It is the client's turn to send or to close.
-  [[nodiscard]] bool IsWaitingForClient() const { return !HasRequest(); }
-  // When the last response was sent; the accept, before the first.
+  // A complete request has arrived, or was refused, and its response is not completely written.
+  [[nodiscard]] bool HasPendingRequest() const;
+  // When the last response was sent, or when the connection was accepted if there was none.
   [[nodiscard]] TimePoint idle_since() const { return idle_since_; }
   // The last request was authorized.
   [[nodiscard]] bool authorized() const { return authorized_; }
   [[nodiscard]] const std::string& peer() const { return peer_; }
 
-  // From the exchange.
+  // Called by HttpExchange.
   void MarkAuthorized() { authorized_ = true; }
   void Respond(const HttpResponse& response, const std::string& path, ResponseOptions options);
 
@@ -58,7 +56,7 @@ class HttpConnection {
   enum class Phase {
     kHandshake,  // of TLS
     kIdle,       // no byte of the next request
-    kHead,       // the first request, or part of a head
+    kHead,       // the head is incomplete; also before the first byte of a connection
     kBody,       // the head is complete, the body is not
     kHandling,   // the handler has the exchange
     kWriting,    // the kernel does not have the whole response yet
@@ -78,7 +76,7 @@ class HttpConnection {
   void ReadHead();
   void ReadBody();
   void CloseIfEof();
-  void CheckBacklog();
+  void CloseIfTooMuchPipelined();
   void Refuse(const HeadError& error);
   void AfterResponse();
   void OnEof();

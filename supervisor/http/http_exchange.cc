@@ -26,8 +26,8 @@ void HttpExchange::Reply(const HttpResponse& response) {
   const auto dropped = std::exchange(on_disconnect_, nullptr);
   std::exchange(connection_, nullptr)
       ->Respond(response, path(),
-                {.head = method() == "HEAD",
-                 .gzip = encoding && AcceptsGzip(*encoding),
+                {.omits_body = method() == "HEAD",
+                 .accepts_gzip = encoding && AcceptsGzip(*encoding),
                  .keep_alive = head_.keep_alive,
                  .is_http_1_0 = head_.is_http_1_0});
 }

@@ -75,11 +75,10 @@ Status HttpServer::AdoptSystemdSockets() {
 
 void HttpServer::OnConnection(UniqueFd fd, std::string peer) {
   if (connections_.size() >= context_.limits.max_connections) {
-    context_.CountRejection("too many connections", peer);
-    // libevent closes the socket of the replaced connection after this callback. Until then no
-    // further descriptor may be needed.
+    // Accept nothing more until the next iteration of the loop: libevent closes the replaced
+    // connection's socket only after this callback.
     acceptor_.Pause(std::chrono::milliseconds(0));
-    if (!MakeRoom()) return;
+    if (!MakeRoom()) return context_.CountRejection("too many connections", peer);
   }
   auto connection = HttpConnection::Create(&context_, std::move(fd), std::move(peer), hooks_.tls());
   if (!connection) return context_.CountRejection("out of memory", "");
@@ -89,15 +88,15 @@ void HttpServer::OnConnection(UniqueFd fd, std::string peer) {
 
 bool HttpServer::MakeRoom() {
   HttpConnection* victim = nullptr;
-  // Unauthorized connections first, then the one that has been idle longest.
   const auto rank = [](const HttpConnection& connection) {
     return std::tuple(connection.authorized(), connection.idle_since());
   };
   for (const auto& [connection, owner] : connections_) {
-    if (!connection->IsWaitingForClient()) continue;
+    if (connection->HasPendingRequest()) continue;
     if (victim == nullptr || rank(*connection) < rank(*victim)) victim = connection;
   }
   if (victim == nullptr) return false;
+  context_.CountRejection("too many connections", victim->peer());
   victim->Close();
   return true;
 }
@@ -109,7 +108,7 @@ void HttpServer::StopAccepting() {
 
 std::size_t HttpServer::PendingRequests() const {
   return static_cast<std::size_t>(std::ranges::count_if(
-      connections_, [](const auto& entry) { return entry.first->HasRequest(); }));
+      connections_, [](const auto& entry) { return entry.first->HasPendingRequest(); }));
 }
 
 const HttpRoute* HttpServer::FindRoute(const std::string& path) const {

@@ -22,13 +22,14 @@ namespace iperf3_exporter {
 
 struct HttpRoute {
   std::string path;
-  // Any other is answered with 405. For HEAD the handler is called as for GET; the server omits the
-  // body.
+  // A request with any other method is answered with 405. For HEAD the handler is called as for
+  // GET; the server omits the body.
   std::vector<std::string> methods = {"GET", "HEAD"};
   std::function<void(const std::shared_ptr<HttpExchange>&)> handler;
 };
 
-// What the web configuration decides. Each is called on the loop and must not block for long.
+// Callbacks that depend on the web configuration. All run on the loop thread and must return
+// quickly.
 struct HttpHooks {
   // The context of the next connection; null for plain HTTP. It is used at once and not kept.
   std::function<const TlsContext*()> tls = [] { return nullptr; };
@@ -57,8 +58,8 @@ class HttpServer {
   // Such as "127.0.0.1:9579", with the real port in place of 0.
   [[nodiscard]] std::vector<std::string> ListeningOn() const { return acceptor_.ListeningOn(); }
 
-  // Closes the listening sockets. Connections stay, so that pending requests are answered and kept
-  // connections can still request /ready. Each response from now on ends its connection.
+  // Closes the listening sockets. Open connections stay: pending requests are answered, and an idle
+  // connection can send one more request, such as /ready. After its next response each is closed.
   void StopAccepting();
   // Requests whose response is not completely written.
   [[nodiscard]] std::size_t PendingRequests() const;
@@ -67,7 +68,8 @@ class HttpServer {
 
  private:
   void OnConnection(UniqueFd fd, std::string peer);
-  // Returns false if every connection has a pending request.
+  // Closes the idle connection that matters least: unauthorized before authorized, then the one
+  // that has been idle longest. Returns false if all have a pending request.
   [[nodiscard]] bool MakeRoom();
   void Dispatch(const std::shared_ptr<HttpExchange>& exchange);
   [[nodiscard]] const HttpRoute* FindRoute(const std::string& path) const;

@@ -62,7 +62,7 @@ struct HttpContext {
   event_base* base = nullptr;
   HttpLimits limits;
   HttpStatistics statistics;
-  LimitedLog rejections{LogLevel::kWarn, "http connection refused"};
+  LimitedLog rejections{LogLevel::kWarn, "http connection closed"};
   LimitedLog failed_handshakes{LogLevel::kInfo, "tls handshake refused"};
   // Every response ends its connection.
   bool draining = false;

@@ -14,7 +14,7 @@
 namespace iperf3_exporter {
 namespace {
 
-// 256 streams with buffers of 1 MiB, with a margin.
+// A buffer file of 1 MiB for each of 256 streams, with a margin in bytes and inodes.
 constexpr const char* kMountBytes = "300m";
 constexpr const char* kMountInodes = "640";
 
@@ -22,9 +22,9 @@ constexpr std::string_view kNamePrefix = "iperf3_exporter.";
 
 constexpr std::array kParents = {"/tmp", "/var/tmp", "/dev/shm"};
 
-// The supervisor waits 5 s for a worker to start. A killed worker may have left any number of
-// files, and other programs any number of names.
-constexpr std::chrono::seconds kMaxRemoving{1};
+// Cleaning up must not delay the start, for which the supervisor waits 5 s. A killed worker may
+// have left many files, and /tmp may have many other entries.
+constexpr std::chrono::seconds kMaxCleanupTime{1};
 
 Directory OpenDirectory(int parent, const char* name) {
   UniqueFd fd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -33,7 +33,8 @@ Directory OpenDirectory(int parent, const char* name) {
   return directory;
 }
 
-// Calls `visit` with the name of each entry that is not a directory, until it returns false.
+// Calls `visit` with the name of each entry that is not a directory. Stops when
+// `visit` returns false.
 template <typename Visit>
 void ForEachFile(DIR* directory, Visit visit) {
   ::rewinddir(directory);
@@ -59,19 +60,19 @@ bool IsMountedNoExec(const char* path) {
   return ::statvfs(path, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
 }
 
-// A directory is in use while its worker holds the lock on it.
-bool LockDirectory(DIR* directory) { return ::flock(::dirfd(directory), LOCK_EX | LOCK_NB) == 0; }
+// Takes the lock that marks a directory as in use. Returns false if another worker holds it.
+bool TryLock(DIR* directory) { return ::flock(::dirfd(directory), LOCK_EX | LOCK_NB) == 0; }
 
 void RemoveIfAbandoned(int parent, const char* name, Deadline until) {
   const Directory directory = OpenDirectory(parent, name);
   struct stat status = {};
   if (!directory || ::fstat(::dirfd(directory.get()), &status) != 0) return;
-  if (status.st_uid != ::geteuid() || !LockDirectory(directory.get())) return;
+  if (status.st_uid != ::geteuid() || !TryLock(directory.get())) return;
   RemoveFilesIn(directory.get(), until);
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-bool Configure(int context) {
+bool CreateTmpfs(int context) {
   return ::fsconfig(context, FSCONFIG_SET_STRING, "size", kMountBytes, 0) == 0 &&
          ::fsconfig(context, FSCONFIG_SET_STRING, "nr_inodes", kMountInodes, 0) == 0 &&
          ::fsconfig(context, FSCONFIG_SET_STRING, "mode", "1777", 0) == 0 &&
@@ -107,12 +108,12 @@ void RemoveAbandonedDirectories(const char* parent, Deadline until) {
 Result<TemporaryDirectory> TemporaryDirectory::CreateMount() {
   const UniqueFd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!context) return ErrnoError("temporary directory: fsopen");
-  if (!Configure(context.get())) return ErrnoError("temporary directory: fsconfig");
+  if (!CreateTmpfs(context.get())) return ErrnoError("temporary directory: fsconfig");
   TemporaryDirectory result;
   result.mount_.Reset(::fsmount(context.get(), FSMOUNT_CLOEXEC,
                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   if (!result.mount_) return ErrnoError("temporary directory: fsmount");
-  // No other path leads there.
+  // The mount is detached, so it can be reached only through its descriptor.
   result.path_ = "/proc/self/fd/" + std::to_string(result.mount_.get());
   result.directory_ = OpenDirectory(result.mount_.get(), ".");
   if (!result.directory_) return ErrnoError("temporary directory: open");
@@ -121,7 +122,7 @@ Result<TemporaryDirectory> TemporaryDirectory::CreateMount() {
 }
 
 Result<TemporaryDirectory> TemporaryDirectory::CreatePrivate() {
-  const Deadline until = Clock::now() + kMaxRemoving;
+  const Deadline until = Clock::now() + kMaxCleanupTime;
   for (const bool wants_noexec : {true, false}) {
     for (const char* parent : kParents) {
       if (IsMountedNoExec(parent) != wants_noexec) continue;
@@ -130,7 +131,7 @@ Result<TemporaryDirectory> TemporaryDirectory::CreatePrivate() {
       if (result.CreateIn(parent)) return result;
     }
   }
-  return MakeError("temporary directory: none of /tmp, /var/tmp, /dev/shm can be written");
+  return MakeError("temporary directory: cannot create one in /tmp, /var/tmp or /dev/shm");
 }
 
 bool TemporaryDirectory::CreateIn(const char* parent) {
@@ -139,7 +140,7 @@ bool TemporaryDirectory::CreateIn(const char* parent) {
   directory_ = OpenDirectory(AT_FDCWD, path_.c_str());
   struct stat status = {};
   // Another worker that starts now may have removed it as abandoned.
-  return directory_ && LockDirectory(directory_.get()) && ::fstat(directory_fd(), &status) == 0 &&
+  return directory_ && TryLock(directory_.get()) && ::fstat(directory_fd(), &status) == 0 &&
          status.st_nlink != 0;
 }
 

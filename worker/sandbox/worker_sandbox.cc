@@ -66,7 +66,8 @@ LayerState& At(LayerStates& states, SandboxLayer layer) {
   return states[static_cast<std::size_t>(layer)];
 }
 
-// The state that the steps share. A step fails only if no mode accepts the failure.
+// Enters the layers in order. A step returns an error if the worker must exit. A failed optional
+// layer goes through ReportMissing, which is an error only in kRequire.
 class Steps {
  public:
   explicit Steps(const WorkerSandboxRequest& request) : request_(request) {
@@ -76,19 +77,20 @@ class Steps {
 
   Result<WorkerSandbox> Run() {
     using Step = Status (Steps::*)();
+    // The order matters.
     constexpr std::array<Step, 12> kSteps = {
         // iperf3 and its libraries must not see the supervisor's environment.
         &Steps::ClearEnvironment,
-        // Before the limit of open files, above which the descriptor must be.
+        // Before SetLimits: RLIMIT_NOFILE then puts its descriptor's number out of reach.
         &Steps::PlaceProgram,
-        // While we can still write our own user map.
+        // Before BecomeNotDumpable, after which the user map can't be written.
         &Steps::EnterOwnNamespaces,
-        // With the right to mount, which the next step drops.
+        // Before DropUserAndCapabilities, which drops the right to mount.
         &Steps::MountTemporaryDirectory,
         &Steps::DropUserAndCapabilities,
-        // As the user who uses it, if the mount failed.
+        // Only if the mount failed. After the change of user, so that the new user owns it.
         &Steps::CreatePrivateDirectory,
-        // After the change of user, which resets both.
+        // The change of user resets the parent-death signal and dumpability.
         &Steps::RearmParentDeath,
         &Steps::BecomeNotDumpable,
         // Filters and Landlock need it.
@@ -113,12 +115,13 @@ class Steps {
     At(report_.iperf3, layer) = LayerState::kEnabled;
   }
 
-  // A layer that the kernel offers failed. The mode decides what that means.
-  Status Missing(SandboxLayer layer, const std::string& why) {
+  // Records that a layer could not be enabled although the kernel offers it. An error in kRequire,
+  // otherwise a warning.
+  Status ReportMissing(SandboxLayer layer, const std::string& why) {
     At(report_.worker, layer) = LayerState::kMissing;
     At(report_.iperf3, layer) = LayerState::kMissing;
     if (request_.mode == SandboxMode::kRequire) {
-      return MakeError("sandbox layer " + std::string(Name(layer)) + " is unavailable: " + why);
+      return MakeError("cannot enable sandbox layer " + std::string(Name(layer)) + ": " + why);
     }
     Log(LogLevel::kWarn, "sandbox layer is missing", {{"layer", Name(layer)}, {"err", why}});
     return {};
@@ -127,7 +130,7 @@ class Steps {
   Status ClearEnvironment() {
     if (::clearenv() != 0) return MakeError("environment: clearenv failed");
     SetEnabled(SandboxLayer::kEnvironment);
-    // The caller closed all others before it read a message.
+    // The caller has already closed every descriptor that the worker does not need.
     SetEnabled(SandboxLayer::kDescriptors);
     return {};
   }
@@ -135,21 +138,23 @@ class Steps {
   Status PlaceProgram() {
     program_directory_ = DirectoryOf(request_.program_fd);
     program_.Reset(::fcntl(request_.program_fd, F_DUPFD_CLOEXEC, kProgramFd));
-    if (!program_) return ErrnoError("descriptor of iperf3");
-    if (program_.get() != kProgramFd)
-      return MakeError("descriptor of iperf3: its number is in use");
+    if (!program_) return ErrnoError("cannot duplicate iperf3's descriptor");
+    if (program_.get() != kProgramFd) {
+      return MakeError("iperf3's descriptor: its number is already in use");
+    }
     return {};
   }
 
   Status EnterOwnNamespaces() {
     const LayerState state = EnterNamespaces();
     if (state == LayerState::kMissing) {
-      return Missing(SandboxLayer::kNamespaces, "created, but not set up");
+      return ReportMissing(SandboxLayer::kNamespaces, "created, but not set up");
     }
     if (state == LayerState::kEnabled) SetEnabled(SandboxLayer::kNamespaces);
     return {};
   }
 
+  // Failure is expected without the right to mount: CreatePrivateDirectory then takes over.
   Status MountTemporaryDirectory() {
     auto mounted = TemporaryDirectory::CreateMount();
     if (mounted) temporary_.emplace(std::move(*mounted));
@@ -185,22 +190,23 @@ class Steps {
     return {};
   }
 
-  // The exec makes iperf3 dumpable again. Its limit prevents a core file, and no process under one
-  // of our filters can trace it.
+  // Only the worker: exec makes iperf3 dumpable again. RLIMIT_CORE still prevents its core file,
+  // and our filters deny ptrace.
   Status BecomeNotDumpable() {
     if (kBuiltWithSanitizer) return {};
-    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return ErrnoError("not dumpable");
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return ErrnoError("prctl(PR_SET_DUMPABLE)");
     At(report_.worker, SandboxLayer::kNotDumpable) = LayerState::kEnabled;
     return {};
   }
 
   Status SetNoNewPrivileges() {
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ErrnoError("no new privileges");
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+      return ErrnoError("prctl(PR_SET_NO_NEW_PRIVS)");
     SetEnabled(SandboxLayer::kNoNewPrivileges);
     return {};
   }
 
-  // iperf3 inherits the rules. Each job adds its port.
+  // The file rules, which iperf3 inherits. Each job enters port rules of its own.
   Status EnterLandlock() {
     landlock_abi_ = LandlockAbi();
     if (landlock_abi_ == 0) return {};
@@ -225,15 +231,16 @@ class Steps {
     add(program_directory_ + "/libiperf.so.0", FileAccess::kRead);
     const Status entered = EnterFileRules(landlock_abi_, rules);
     if (!entered) {
-      // No port rules either: iperf3 would not start.
+      // Disables the port rules too: they would fail in the same way, and iperf3 would not start.
       landlock_abi_ = 0;
-      return Missing(SandboxLayer::kLandlock, entered.error().message);
+      return ReportMissing(SandboxLayer::kLandlock, entered.error().message);
     }
     SetEnabled(SandboxLayer::kLandlock);
     return {};
   }
 
-  // The limit of tasks applies to all tasks of one user.
+  // Whether this worker runs as a user of its own. RLIMIT_NPROC counts all tasks of a user, so only
+  // then can it limit the worker.
   [[nodiscard]] bool HasOwnUser() {
     return At(report_.worker, SandboxLayer::kUser) == LayerState::kEnabled;
   }
@@ -242,16 +249,20 @@ class Steps {
     for (const ResourceLimit& limit : kInheritedLimits) {
       // A sanitizer reserves terabytes.
       if (kBuiltWithSanitizer && limit.resource == RLIMIT_AS) continue;
-      if (!SetResourceLimit(limit.resource, limit.max)) return ErrnoError("limits");
+      if (!SetResourceLimit(limit.resource, limit.max)) return ErrnoError("setrlimit");
     }
-    if (!SetResourceLimit(RLIMIT_NOFILE, kProgramFd)) return ErrnoError("limits");
-    // A log file may already exceed the limit: the next line would kill the worker.
+    if (!SetResourceLimit(RLIMIT_NOFILE, kProgramFd)) return ErrnoError("setrlimit(RLIMIT_NOFILE)");
+    // If stderr is a file that already exceeds the limit, the next log line would kill the worker
+    // (SIGXFSZ).
     struct stat log = {};
-    const bool logs_to_file = ::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode);
-    if (!logs_to_file && !SetResourceLimit(RLIMIT_FSIZE, kFileBytes)) return ErrnoError("limits");
-    // A shared user may already have more tasks. Then only iperf3 is limited.
+    const bool may_log_to_file = ::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode);
+    if (!may_log_to_file && !SetResourceLimit(RLIMIT_FSIZE, kFileBytes)) {
+      return ErrnoError("setrlimit(RLIMIT_FSIZE)");
+    }
+    // A shared user may already exceed kTasks. Then only iperf3 is limited, relative to the present
+    // number of tasks.
     if (HasOwnUser()) {
-      if (!SetResourceLimit(RLIMIT_NPROC, kTasks)) return ErrnoError("limit of tasks");
+      if (!SetResourceLimit(RLIMIT_NPROC, kTasks)) return ErrnoError("setrlimit(RLIMIT_NPROC)");
     } else {
       max_tasks_ = TasksOfOwnUser() + kTasksOfSharedUser;
     }
@@ -271,13 +282,14 @@ class Steps {
     // iperf3 runs under this filter too, so it allows what any job may need.
     constexpr JobGrants kAnyJob = {.binds_device = true, .multipath_tcp = true};
     if (worker->Install(kAnyJob, false) != 0) {
-      iperf3_filter_.reset();
-      return Missing(SandboxLayer::kSeccomp, ErrnoText("seccomp", errno));
+      const int error = errno;
+      iperf3_filter_.reset();  // it would fail in the same way
+      return ReportMissing(SandboxLayer::kSeccomp, ErrnoText("seccomp", error));
     }
     if (diagnoses()) {
       Log(LogLevel::kWarn,
           "DIAGNOSING: the system call filters stop nothing; never use this in production");
-      return Missing(SandboxLayer::kSeccomp, "diagnosing");
+      return ReportMissing(SandboxLayer::kSeccomp, "diagnosing");
     }
     SetEnabled(SandboxLayer::kSeccomp);
     return {};

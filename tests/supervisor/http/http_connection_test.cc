@@ -70,7 +70,7 @@ TEST_F(HttpConnectionTest, AnswersARequest) {
   EXPECT_THAT(client.received(), HasSubstr("\r\nContent-Length: 11\r\n"));
   EXPECT_THAT(client.received(), Not(HasSubstr("Connection:")));
   EXPECT_THAT(codes_, ElementsAre(200));
-  EXPECT_FALSE(connection_->HasRequest());
+  EXPECT_FALSE(connection_->HasPendingRequest());
 }
 
 TEST_F(HttpConnectionTest, ReadsAHeadByteByByte) {
@@ -88,7 +88,7 @@ TEST_F(HttpConnectionTest, ReadsABodyInPieces) {
   client.Send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
   RunTurns();
   EXPECT_THAT(paths_, IsEmpty());
-  EXPECT_TRUE(connection_->IsWaitingForClient());
+  EXPECT_FALSE(connection_->HasPendingRequest());
   client.Send("67890" + Get("/b"));
   ASSERT_TRUE(RunUntilRequests(1));
   EXPECT_EQ(exchanges_[0]->body(), "1234567890");
@@ -142,7 +142,7 @@ TEST_F(HttpConnectionTest, HandlesNoRequestWhileAResponseIsWritten) {
   ASSERT_TRUE(RunUntilRequests(1));
   client.Send(Get("/c"));
   RunTurns();
-  EXPECT_TRUE(connection_->HasRequest());
+  EXPECT_TRUE(connection_->HasPendingRequest());
   EXPECT_THAT(paths_, ElementsAre("/a"));
   ASSERT_TRUE(RunUntil([&] {
     client.Read();

@@ -160,7 +160,7 @@ TEST_P(RefusedLayerTest, IsAnErrorIfLayersAreRequired) {
   WorkerUnderTest worker(Prefix());
   const SetUpAnswer ready = worker.Configure(Config(SandboxMode::kRequire));
   const std::string expected =
-      "sandbox layer " + std::string(Name(GetParam().layer)) + " is unavailable: ";
+      "cannot enable sandbox layer " + std::string(Name(GetParam().layer)) + ": ";
   EXPECT_EQ(ready.error.substr(0, expected.size()), expected);
   EXPECT_NE(ready.error.find("Operation not permitted"), std::string::npos) << ready.error;
   EXPECT_NE(worker.WaitForExit(), 0);
