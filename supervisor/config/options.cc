@@ -182,9 +182,13 @@ constexpr FlagRow kFlags[] = {
      "limited to it as well. Unset: no limit.",
      ReadMaxBitrate},
     {"Probe", "probe.allow-target", kRepeated, "",
-     "Allow only these targets: CIDR (checked on the resolved address), host name or *.suffix. "
-     "Repeatable. Unset: all.",
+     "Allow only these targets: CIDR (checked on the resolved address), host name or *.suffix "
+     "(checked on the requested name, which may resolve to any address). Repeatable. Unset: all.",
      ReadRules<&TargetPolicy::AddTarget>},
+    {"Probe", "probe.deny-target", kRepeated, "",
+     "Never test these targets: CIDR, checked on the resolved address. Takes precedence over "
+     "--probe.allow-target. Repeatable. Unset: none.",
+     ReadRules<&TargetPolicy::AddDeniedTarget>},
     {"Probe", "probe.allow-port", kRepeated, "",
      "Allow only these ports or ranges. Repeatable. Unset: all.",
      ReadRules<&TargetPolicy::AddPort>},

@@ -27,16 +27,22 @@ auto Prefix(const IpAddress& address, unsigned prefix_bits) {
   return bytes;
 }
 
+// The address of a rule such as 10.0.0.0/8. nullopt for any other rule; a rule has no zone.
+std::optional<IpAddress> AddressOfRule(const std::string& rule) {
+  const auto host = ParseHost(std::string_view(rule).substr(0, rule.find('/')));
+  return host && host->address && host->address->scope_id == 0 ? host->address : std::nullopt;
+}
+
+// Also of an address whose zone is not an interface. nullopt for a name.
+std::optional<IpAddress> NumericAddress(const Host& host) {
+  if (host.kind == HostKind::kName) return std::nullopt;
+  return ParseIpAddress(host.text.substr(0, host.text.find('%')));
+}
+
 }  // namespace
 
 Status TargetPolicy::AddTarget(const std::string& rule) {
-  const std::size_t slash = rule.find('/');
-  const auto host = ParseHost(std::string_view(rule).substr(0, slash));
-  if (host && host->address && host->address->scope_id == 0) {
-    return AddNetwork(*host->address, slash == std::string::npos
-                                          ? std::nullopt
-                                          : std::optional(rule.substr(slash + 1)));
-  }
+  if (const auto address = AddressOfRule(rule)) return AddNetwork(*address, rule, networks_);
   const bool is_suffix = rule.starts_with("*.");
   const auto name = ParseHost(std::string_view(rule).substr(is_suffix ? 2 : 0));
   // Digits and dots alone are an invalid address, not a host name.
@@ -52,10 +58,19 @@ Status TargetPolicy::AddTarget(const std::string& rule) {
   return {};
 }
 
-Status TargetPolicy::AddNetwork(const IpAddress& address,
-                                const std::optional<std::string>& prefix) {
+Status TargetPolicy::AddDeniedTarget(const std::string& rule) {
+  const auto address = AddressOfRule(rule);
+  if (!address) return MakeError("a CIDR or an IP address");
+  return AddNetwork(*address, rule, denied_);
+}
+
+Status TargetPolicy::AddNetwork(const IpAddress& address, const std::string& rule,
+                                Networks& networks) {
   const unsigned bits = address.is_v6 ? kV6Bits : kV4Bits;
-  const auto number = prefix ? ParseUnsigned(*prefix, 0, bits) : bits;
+  const std::size_t slash = rule.find('/');
+  const auto number = slash == std::string::npos
+                          ? bits
+                          : ParseUnsigned(std::string_view(rule).substr(slash + 1), 0, bits);
   if (!number) {
     return MakeError("a prefix length from 0 to " + std::to_string(bits) + " after the /");
   }
@@ -66,7 +81,7 @@ Status TargetPolicy::AddNetwork(const IpAddress& address,
   // Addresses are compared unmapped. A prefix shorter than the mapped one was refused above.
   network.address = Unmapped(address);
   if (network.address.is_v6 != address.is_v6) network.prefix_bits -= kV6Bits - kV4Bits;
-  networks_.push_back(network);
+  networks.push_back(network);
   return {};
 }
 
@@ -90,18 +105,38 @@ bool TargetPolicy::AllowsName(const Host& host) const {
   });
 }
 
-bool TargetPolicy::AllowsTarget(const Host& host, const IpAddress& address) const {
-  if (AllowsEveryTarget() || AllowsName(host)) return true;
+bool TargetPolicy::Contains(const Networks& networks, const IpAddress& address) {
   const IpAddress plain = Unmapped(address);
-  return std::ranges::any_of(networks_, [&](const Network& network) {
+  return std::ranges::any_of(networks, [&](const Network& network) {
     return network.address.is_v6 == plain.is_v6 &&
            network.address.bytes == Prefix(plain, network.prefix_bits);
   });
 }
 
+bool TargetPolicy::Denies(const IpAddress& address) const {
+  const bool unspecified = Unmapped(address).bytes == IpAddress().bytes;
+  return Contains(denied_, address) || (unspecified && !denied_.empty());
+}
+
+bool TargetPolicy::AllowsTarget(const Host& host, const IpAddress& address) const {
+  if (Denies(address)) return false;
+  return AllowsEveryTarget() || AllowsName(host) || Contains(networks_, address);
+}
+
 bool TargetPolicy::MayAllow(const Host& host) const {
-  if (host.address) return AllowsTarget(host, *host.address);
+  if (const auto address = NumericAddress(host)) return AllowsTarget(host, *address);
   return AllowsEveryTarget() || !networks_.empty() || AllowsName(host);
+}
+
+std::string TargetPolicy::ForbiddenText(const Host& host,
+                                        const std::vector<IpAddress>& addresses) const {
+  const auto denies = [this](const IpAddress& address) { return Denies(address); };
+  const auto numeric = NumericAddress(host);
+  if (!(numeric ? denies(*numeric) : std::ranges::any_of(addresses, denies))) {
+    return "the target is not allowed";
+  }
+  return "the target is not allowed: --probe.deny-target denies " +
+         (numeric ? host.text : "the address of " + host.text);
 }
 
 bool TargetPolicy::AllowsPort(std::uint16_t port) const {

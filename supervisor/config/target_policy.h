@@ -1,9 +1,8 @@
-// The allowed targets and ports: --probe.allow-target and --probe.allow-port. An empty list allows
-// all.
+// The allowed targets and ports: --probe.allow-target, --probe.deny-target and --probe.allow-port.
+// An empty allow-list allows all. What is denied is never allowed.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +21,8 @@ class TargetPolicy {
   // (`probe.example.org`), or `*.example.org` for every name below it. A CIDR with bits set after
   // its prefix is refused. The error says what was expected.
   [[nodiscard]] Status AddTarget(const std::string& rule);
+  // Adds a CIDR or an address to the deny-list, with the same rules.
+  [[nodiscard]] Status AddDeniedTarget(const std::string& rule);
   // `5201` or `5201-5210`.
   [[nodiscard]] Status AddPort(const std::string& rule);
 
@@ -31,9 +32,14 @@ class TargetPolicy {
   [[nodiscard]] bool AllowsTarget(const Host& host, const IpAddress& address) const;
   [[nodiscard]] bool AllowsPort(std::uint16_t port) const;
 
-  // Whether `host` may turn out to be allowed once it is resolved. For an address this is final; a
-  // name that no rule can allow need not be resolved.
+  // Whether `host` may turn out to be allowed once it is resolved. For an address this is final,
+  // whatever its zone; a name that no rule can allow need not be resolved.
   [[nodiscard]] bool MayAllow(const Host& host) const;
+
+  // One line for the client: the target is not allowed. It says so if the reason is the deny-list,
+  // but reveals neither a rule nor the address of a name. `addresses` are those of a name.
+  [[nodiscard]] std::string ForbiddenText(const Host& host,
+                                          const std::vector<IpAddress>& addresses) const;
 
  private:
   struct Network {
@@ -41,14 +47,21 @@ class TargetPolicy {
     unsigned prefix_bits = 0;
   };
 
-  [[nodiscard]] Status AddNetwork(const IpAddress& address,
-                                  const std::optional<std::string>& prefix);
+  using Networks = std::vector<Network>;
+
+  [[nodiscard]] static Status AddNetwork(const IpAddress& address, const std::string& rule,
+                                         Networks& networks);
+  [[nodiscard]] static bool Contains(const Networks& networks, const IpAddress& address);
+  // The unspecified address reaches this host by any of its addresses, so it is denied as soon as
+  // anything is.
+  [[nodiscard]] bool Denies(const IpAddress& address) const;
   [[nodiscard]] bool AllowsEveryTarget() const {
     return networks_.empty() && names_.empty() && suffixes_.empty();
   }
   [[nodiscard]] bool AllowsName(const Host& host) const;
 
-  std::vector<Network> networks_;
+  Networks networks_;
+  Networks denied_;
   std::vector<std::string> names_;     // lower case
   std::vector<std::string> suffixes_;  // lower case, with the leading dot
   std::vector<std::pair<std::uint16_t, std::uint16_t>> ports_;

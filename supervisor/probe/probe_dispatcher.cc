@@ -12,8 +12,6 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// Reveals neither the rule that refuses the target nor the address of its name.
-constexpr char kTargetForbidden[] = "the target is not allowed";
 constexpr char kPortForbidden[] = "the port is not allowed";
 
 // The body of a 503 response.
@@ -76,7 +74,8 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
   } else if (!options_.target_policy.AllowsPort(asked.port)) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kPortForbidden}));
   } else if (!options_.target_policy.MayAllow(asked.host)) {
-    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
+    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden,
+                                         options_.target_policy.ForbiddenText(asked.host, {})}));
   } else if (!pool_.AnyAlive() && !pool_.latest_error().empty()) {
     // A replacement would fail for the same reason.
     AnswerWithoutTest(probe, RefusalReason::kNoWorker);
@@ -126,7 +125,7 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   Probe& probe = *probes_.at(id);
   if (!resolved) return AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
   if (resolved->target.empty()) {
-    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kTargetForbidden}));
+    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, resolved->forbidden}));
     return;
   }
   std::vector<TargetPath> paths = BuildPaths(*resolved);

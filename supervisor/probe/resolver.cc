@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "common/unique_fd.h"
@@ -99,9 +100,11 @@ Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bin
                               IpVersion version, const TargetPolicy& policy) {
   auto addresses = ResolveHost(target, version);
   if (!addresses) return tl::unexpected(addresses.error());
-  std::erase_if(*addresses,
-                [&](const IpAddress& address) { return !policy.AllowsTarget(target, address); });
-  Resolved resolved{std::move(*addresses), {}};
+  Resolved resolved;
+  std::ranges::copy_if(
+      *addresses, std::back_inserter(resolved.target),
+      [&](const IpAddress& address) { return policy.AllowsTarget(target, address); });
+  if (resolved.target.empty()) resolved.forbidden = policy.ForbiddenText(target, *addresses);
   if (!bind || resolved.target.empty()) return resolved;
   auto sources = ResolveHost(*bind, version);
   if (!sources) return tl::unexpected(sources.error());

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
 import unittest
 from unittest import mock
@@ -28,6 +29,26 @@ class Bounds(unittest.TestCase):
             self.assertEqual(reason(allowed.metrics()), "connection_refused")
             self.assertEqual(value(exporter.get("/metrics").metrics(), "iperf3_exporter_probes_total",
                                    result="forbidden"), 3)
+
+    def test_deny_target(self):
+        """It wins over the allow-list, also for a name that is allowed."""
+        listener = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        port = listener.getsockname()[1]
+        refused = "the target is not allowed: --probe.deny-target denies "
+        with Exporter("--probe.allow-target=localhost", "--probe.allow-target=127.0.0.0/8",
+                      "--probe.deny-target=127.0.0.0/30", "--probe.deny-target=::1") as exporter:
+            for target, words in (("127.0.0.1", "127.0.0.1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+                                  ("0.0.0.0", "0.0.0.0"), ("localhost", "the address of localhost"),
+                                  ("::1%no.such", "::1%no.such")):
+                # The source would need a lookup, which would fail.
+                for bind in ("", "no-such-source.invalid"):
+                    answer = exporter.probe(target=target, port=port, bind=bind)
+                    self.assertEqual((answer.status, answer.text), (403, refused + words + "\n"))
+            allowed = exporter.probe(target="127.0.0.4", port=free_port())
+            self.assertEqual((allowed.status, reason(allowed.metrics())), (200, "connection_refused"))
+        listener.setblocking(False)
+        with self.assertRaises(BlockingIOError):  # nobody has connected
+            listener.accept()
 
     def test_allow_port(self):
         port = free_port()

@@ -108,6 +108,7 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
                                     "--probe.max-bitrate=1G",
                                     "--probe.allow-target=10.0.0.0/8",
                                     "--probe.allow-target=*.example",
+                                    "--probe.deny-target=10.9.0.0/16",
                                     "--probe.allow-port=5201-5203",
                                     "--probe.retries=3",
                                     "--probe.failure-values=absent",
@@ -138,6 +139,8 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
       options.target_policy.AllowsTarget(*ParseHost("10.1.1.1"), *ParseIpAddress("10.1.1.1")));
   EXPECT_FALSE(
       options.target_policy.AllowsTarget(*ParseHost("11.1.1.1"), *ParseIpAddress("11.1.1.1")));
+  EXPECT_FALSE(
+      options.target_policy.AllowsTarget(*ParseHost("10.9.1.1"), *ParseIpAddress("10.9.1.1")));
   EXPECT_TRUE(options.target_policy.AllowsPort(5203));
   EXPECT_FALSE(options.target_policy.AllowsPort(5204));
   EXPECT_EQ(options.probe_retries, 3u);
@@ -201,6 +204,7 @@ TEST(OptionsTest, HelpListsEveryFlagWithItsDefault) {
                                    "--probe.max-parallel=128",
                                    "--probe.max-bitrate=",
                                    "--probe.allow-target=",
+                                   "--probe.deny-target=",
                                    "--probe.allow-port=",
                                    "--probe.retries=0",
                                    "--probe.failure-values=zero",
@@ -303,6 +307,7 @@ TEST(OptionsTest, RefusesBadValues) {
       {"probe.max-bitrate", {"0", "x", "1M/5", "-1"}},
       {"probe.allow-target",
        {"", "10.0.0.1/8", "10.0.0.0/33", "a b", "*", "*.", "*x", "http://h", "-h"}},
+      {"probe.deny-target", {"", "10.0.0.1/8", "host.example", "*.example", "fe80::1%lo"}},
       {"probe.allow-port", {"", "0", "65536", "5-1", "a", "1-", "-5", "1-2-3"}},
       {"probe.retries", {"101", "-1", "x"}},
       {"probe.failure-values", {"", "one", "Zero"}},

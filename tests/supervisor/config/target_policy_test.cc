@@ -101,6 +101,65 @@ TEST(TargetPolicyTest, DecidesOnAnAddressWithoutALookup) {
   EXPECT_TRUE(policy.MayAllow(*ParseHost("some.name")));
 }
 
+TargetPolicy Denying(const std::vector<std::string>& denied,
+                     const std::vector<std::string>& allowed = {}) {
+  TargetPolicy policy = Policy(allowed);
+  for (const std::string& rule : denied) EXPECT_TRUE(policy.AddDeniedTarget(rule)) << rule;
+  return policy;
+}
+
+TEST(TargetPolicyTest, DeniesWhateverElseIsAllowed) {
+  for (const std::string allowed : {"10.0.0.0/8", "*.example", "10.1.2.3"}) {
+    const TargetPolicy policy = Denying({"10.1.0.0/16", "2001:db8::/32"}, {allowed});
+    EXPECT_FALSE(Allows(policy, "a.example", "10.1.2.3")) << allowed;
+    EXPECT_FALSE(policy.MayAllow(*ParseHost("10.1.2.3"))) << allowed;
+    EXPECT_EQ(Allows(policy, "a.example", "10.2.0.1"), allowed != "10.1.2.3") << allowed;
+  }
+  const TargetPolicy policy = Denying({"10.1.0.0/16", "2001:db8::/32"});
+  EXPECT_TRUE(Allows(policy, "x", "10.2.0.1"));
+  EXPECT_TRUE(Allows(policy, "x", "2001:db9::1"));
+  EXPECT_FALSE(Allows(policy, "x", "2001:db8::1"));
+  EXPECT_TRUE(policy.MayAllow(*ParseHost("any.name")));
+}
+
+TEST(TargetPolicyTest, DeniesAnAddressInEachOfItsForms) {
+  const TargetPolicy v4 = Denying({"10.0.0.0/8", "::ffff:192.0.2.0/120"});
+  for (const char* address : {"10.1.2.3", "::ffff:10.1.2.3", "192.0.2.9", "::ffff:192.0.2.9"}) {
+    EXPECT_FALSE(Allows(v4, address, address)) << address;
+    EXPECT_FALSE(v4.MayAllow(*ParseHost(address))) << address;
+  }
+  const TargetPolicy link_local = Denying({"fe80::/10"});
+  for (const char* text : {"fe80::1", "fe80::1%lo", "fe80::1%1", "fe80::1%no.such"}) {
+    EXPECT_FALSE(link_local.MayAllow(*ParseHost(text))) << text;
+  }
+}
+
+TEST(TargetPolicyTest, DeniesTheUnspecifiedAddressWithAnyRule) {
+  for (const char* address : {"0.0.0.0", "::", "::ffff:0.0.0.0"}) {
+    EXPECT_FALSE(Allows(Denying({"127.0.0.0/8"}), address, address)) << address;
+    EXPECT_TRUE(Allows(TargetPolicy(), address, address)) << address;
+  }
+}
+
+TEST(TargetPolicyTest, SaysThatADeniedTargetIsDenied) {
+  const TargetPolicy policy = Denying({"10.0.0.0/8"}, {"192.0.2.0/24"});
+  const std::string plain = "the target is not allowed";
+  const auto address = [](const char* text) { return *ParseIpAddress(text); };
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("10.1.2.3"), {}),
+            plain + ": --probe.deny-target denies 10.1.2.3");
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("a.example"), {address("::1"), address("10.1.2.3")}),
+            plain + ": --probe.deny-target denies the address of a.example");
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("a.example"), {address("::1")}), plain);
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("203.0.113.1"), {}), plain);
+}
+
+TEST(TargetPolicyTest, DeniesOnlyAddresses) {
+  for (const std::string rule :
+       {"", "10.0.0.1/8", "10.0.0.0/33", "host", "*.example", "fe80::1%lo", "10.0.0.300"}) {
+    EXPECT_FALSE(TargetPolicy().AddDeniedTarget(rule)) << rule;
+  }
+}
+
 TEST(TargetPolicyTest, MatchesPorts) {
   const TargetPolicy policy = Policy({}, {"5201", "5300-5310"});
   for (const std::uint16_t port : std::vector<std::uint16_t>{5201, 5300, 5305, 5310})

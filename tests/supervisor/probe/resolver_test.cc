@@ -46,6 +46,18 @@ TEST(ResolverTest, ResolvesNoSourceForAForbiddenTarget) {
   }
 }
 
+TEST(ResolverTest, SaysWhyNoAddressIsAllowed) {
+  TargetPolicy policy;
+  ASSERT_TRUE(policy.AddTarget("localhost"));
+  ASSERT_TRUE(policy.AddDeniedTarget("127.0.0.0/8"));
+  ASSERT_TRUE(policy.AddDeniedTarget("::1"));
+  const auto resolved = Resolve("localhost", "", policy);
+  ASSERT_TRUE(resolved) << resolved.error().message;
+  EXPECT_TRUE(resolved->target.empty());
+  EXPECT_EQ(resolved->forbidden,
+            "the target is not allowed: --probe.deny-target denies the address of localhost");
+}
+
 TEST(ResolverTest, KeepsOnlyAllowedAddresses) {
   TargetPolicy policy;
   ASSERT_TRUE(policy.AddTarget("127.0.0.0/8"));
