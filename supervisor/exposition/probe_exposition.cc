@@ -139,6 +139,8 @@ constexpr ProbeRow kUp = {"iperf3_up", "Whether the test succeeded: 1 or 0.",
 constexpr ProbeRow kProbeRows[] = {
     {"iperf3_streams", "Parallel streams of the test.",
      [](const ProbeReport& report) -> double { return report.test.parallel; }},
+    {"iperf3_requested_period_seconds", "Period that the request asked for.",
+     [](const ProbeReport& report) -> double { return report.requested_period_seconds; }},
     {"iperf3_test_period_seconds", "Period that iperf3 was started with.",
      [](const ProbeReport& report) -> double { return report.test.period_seconds; }},
     {"iperf3_probe_duration_seconds", "Time from the request to its response.",

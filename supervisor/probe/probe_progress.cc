@@ -107,6 +107,7 @@ ProbeReport ProbeProgress::BuildReport(TestResult result, TimePoint now) const {
   ProbeReport report{.target = request_.target,
                      .port = request_.port,
                      .test = request_.test,
+                     .requested_period_seconds = request_.test.period_seconds,
                      .attempts = attempts_,
                      .duration = now - received_,
                      .lock_wait = lock_wait_,

@@ -19,6 +19,7 @@ struct ProbeReport {
   std::string target;  // exactly as requested
   std::uint16_t port = 0;
   TestOptions test;                      // as run; the period is 0 if iperf3 was never started
+  std::uint32_t requested_period_seconds = 0;
   std::uint32_t attempts = 0;            // tests that were started
   std::chrono::nanoseconds duration{0};  // from the request to the response
   std::chrono::nanoseconds lock_wait{0};

@@ -252,6 +252,7 @@ class FailedProbes(unittest.TestCase):
             samples = answer.metrics()
             self.assertEqual(value(samples, "iperf3_up"), 1, answer.text)
             self.assertEqual(value(samples, "iperf3_test_period_seconds"), 2)
+            self.assertEqual(value(samples, "iperf3_requested_period_seconds"), 60)
 
     def test_absent_values_when_asked_for(self):
         with Exporter("--probe.failure-values=absent") as exporter:

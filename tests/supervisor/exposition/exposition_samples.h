@@ -51,6 +51,7 @@ namespace iperf3_exporter {
   report.test.direction = direction;
   report.test.parallel = 2;
   report.test.period_seconds = 5;
+  report.requested_period_seconds = 6;
   report.attempts = 1;
   report.duration = std::chrono::milliseconds(5034);
   report.lock_wait = std::chrono::microseconds(1500);

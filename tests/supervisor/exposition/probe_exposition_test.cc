@@ -80,6 +80,7 @@ TEST(ProbeExpositionTest, ExportsTcpValues) {
   EXPECT_EQ(Value(page, "iperf3_lock_wait_seconds"), "0.0015");
   EXPECT_EQ(Value(page, "iperf3_probe_attempts"), "1");
   EXPECT_EQ(Value(page, "iperf3_streams"), "2");
+  EXPECT_EQ(Value(page, "iperf3_requested_period_seconds"), "6");
   EXPECT_EQ(Value(page, "iperf3_test_period_seconds"), "5");
   for (const char* udp : {"packets", "lost", "jitter", "probe_failure", "NaN"}) {
     EXPECT_THAT(page, Not(HasSubstr(udp)));
@@ -138,7 +139,8 @@ TEST(ProbeExpositionTest, LeavesOutUnknownValues) {
   EXPECT_THAT(names,
               testing::ElementsAre("iperf3_lock_wait_seconds", "iperf3_probe_attempts",
                                    "iperf3_probe_duration_seconds", "iperf3_received_bytes",
-                                   "iperf3_streams", "iperf3_test_period_seconds", "iperf3_up"));
+                                   "iperf3_requested_period_seconds", "iperf3_streams",
+                                   "iperf3_test_period_seconds", "iperf3_up"));
 }
 
 TEST(ProbeExpositionTest, ExportsEveryFailureReason) {
