@@ -133,7 +133,7 @@ void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {
   if (!answer) return Refuse(exchange, answer.error());
   const ExpositionFormat format = FormatFor(exchange);
   exchange.Reply({.content_type = std::string(ContentType(format)),
-                  .body = BuildProbePage({&*answer, 1}, context_.options.failure_values, format)});
+                  .body = BuildProbePage({&*answer, 1}, context_.options.probe_page, format)});
   context_.metrics.OnReport(*answer);
 }
 

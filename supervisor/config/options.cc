@@ -136,9 +136,9 @@ void ReadDuration(FlagValue& value, Options& options) {
 }
 
 // `kNames` are those of the enumerators, in their order.
-template <const auto& kNames, auto kMember>
+template <const auto& kNames, auto... kPath>
 void ReadChoice(FlagValue& value, Options& options) {
-  auto& member = options.*kMember;
+  auto& member = Member<kPath...>(options);
   member = static_cast<std::remove_reference_t<decltype(member)>>(value.Choice(kNames));
 }
 
@@ -198,7 +198,11 @@ constexpr FlagRow kFlags[] = {
     {"Probe", "probe.failure-values", kValue, "zero",
      "zero: a failed probe exports the Go exporter's names with 0; absent: only iperf3_up 0 and "
      "the reason.",
-     ReadChoice<kFailureValuesNames, &Options::failure_values>},
+     ReadChoice<kFailureValuesNames, &Options::probe_page, &ProbePageStyle::failure_values>},
+    {"Probe", "probe.labels", kValue, "plain",
+     "Labels of a probe's metrics. plain: target and port, as in the Go exporter; fork: also "
+     "direction, on every sample, as in its fork with a lock.",
+     ReadChoice<kProbeLabelsNames, &Options::probe_page, &ProbePageStyle::labels>},
     {"Probe", "probe.max-queued", kValue, "256",
      "Maximum number of waiting probes; beyond it the response is 503.",
      ReadCount<0, 100'000, &Options::max_queued>},

@@ -31,7 +31,7 @@ struct Options {
   ProbeLimits probe_limits;
   TargetPolicy target_policy;
   std::uint32_t probe_retries = 0;
-  FailureValues failure_values = FailureValues::kZero;
+  ProbePageStyle probe_page;
   std::size_t max_queued = 0;
 
   LockScope lock_scope = LockScope::kHost;

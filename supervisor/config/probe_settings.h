@@ -16,6 +16,18 @@ enum class FailureValues : std::uint8_t {
 };
 inline constexpr std::array<std::string_view, 2> kFailureValuesNames = {"zero", "absent"};
 
+// --probe.labels: the labels of the metrics of a probe.
+enum class ProbeLabels : std::uint8_t {
+  kPlain,  // the Go exporter's: target and port
+  kFork,   // those of its fork with a lock: `direction` too, on every sample
+};
+inline constexpr std::array<std::string_view, 2> kProbeLabelsNames = {"plain", "fork"};
+
+struct ProbePageStyle {
+  FailureValues failure_values = FailureValues::kZero;
+  ProbeLabels labels = ProbeLabels::kPlain;
+};
+
 // --probe.max-period, --probe.max-parallel, --probe.max-bitrate.
 struct ProbeLimits {
   std::chrono::seconds max_period{3600};

@@ -21,8 +21,8 @@ using Measured = DirectionMeasurement;
 
 enum class Scope : std::uint8_t {
   kPlain,      // labelled only in a bidirectional test; after a failure 0 with FailureValues::kZero
-  kUpload,     // upload only; absent after a failure
-  kDownload,   // download only; absent after a failure
+  kUpload,     // upload only; absent after a failure, but 0 in the fork
+  kDownload,   // download only; absent after a failure, but 0 in the fork
   kDirection,  // always labelled; absent after a failure
 };
 enum class When : std::uint8_t { kAlways, kTcp, kUdp };
@@ -151,37 +151,68 @@ constexpr ProbeRow kProbeRows[] = {
      [](const ProbeReport& report) -> double { return report.attempts; }},
 };
 
-// A report, and the labels of all its samples.
+// The directions of the test, as values of the label `direction`.
+std::vector<std::string_view> TestedDirections(Direction direction) {
+  switch (direction) {
+    case Direction::kUpload:
+      return {"upload"};
+    case Direction::kDownload:
+      return {"download"};
+    case Direction::kBidirectional:
+      break;
+  }
+  return {"upload", "download"};
+}
+
+// A report, and the labels of its samples.
 struct Labelled {
   const ProbeReport& report;
+  ProbePageStyle style;
   std::string port = std::to_string(report.port);
+  std::vector<std::string_view> directions = TestedDirections(report.test.direction);
 
   [[nodiscard]] MetricLabels Labels() const { return {{"target", report.target}, {"port", port}}; }
+  [[nodiscard]] MetricLabels LabelsOf(std::string_view direction) const {
+    MetricLabels labels = Labels();
+    labels.emplace_back("direction", direction);
+    return labels;
+  }
 };
 
-bool Applies(const Row& row, const ProbeReport& report, FailureValues failure_values) {
+// Adds a value of the whole probe. `more` are labels of its own.
+void AddSample(const Labelled& labelled, const MetricLabels& more, double value,
+               ExpositionWriter& writer) {
+  const auto add = [&](MetricLabels labels) {
+    labels.insert(labels.end(), more.begin(), more.end());
+    writer.AddSample(labels, value);
+  };
+  if (labelled.style.labels == ProbeLabels::kPlain) return add(labelled.Labels());
+  for (const std::string_view direction : labelled.directions) add(labelled.LabelsOf(direction));
+}
+
+bool Applies(const Row& row, const ProbeReport& report, const ProbePageStyle& style) {
   const When protocol = report.test.protocol == Protocol::kUdp ? kUdp : kTcp;
   if (row.when != kAlways && row.when != protocol) return false;
-  return report.result || (row.scope == kPlain && failure_values == FailureValues::kZero);
+  if (report.result) return true;
+  if (style.failure_values == FailureValues::kAbsent || row.scope == kDirection) return false;
+  return row.scope == kPlain || style.labels == ProbeLabels::kFork;
 }
 
 // Adds a sample for each direction that was tested and that the row is about.
 void AddSamples(const Row& row, const Labelled& labelled, ExpositionWriter& writer) {
-  const ProbeReport& report = labelled.report;
-  const bool both = report.test.direction == Direction::kBidirectional;
-  for (const bool upload : {true, false}) {
-    if (!both && upload != (report.test.direction == Direction::kUpload)) continue;
+  const bool with_direction = row.scope == kDirection ||
+                              labelled.style.labels == ProbeLabels::kFork ||
+                              (row.scope == kPlain && labelled.directions.size() > 1);
+  for (const std::string_view direction : labelled.directions) {
+    const bool upload = direction == "upload";
     if (row.scope == (upload ? kDownload : kUpload)) continue;
     std::optional<double> value = 0;
-    if (report.result) {
-      const auto& measured = upload ? report.result->upload : report.result->download;
+    if (const auto& result = labelled.report.result; result) {
+      const auto& measured = upload ? result->upload : result->download;
       value = measured ? (*measured).*row.value : std::nullopt;
     }
     if (!value) continue;
-    MetricLabels labels = labelled.Labels();
-    if (row.scope == kDirection || (row.scope == kPlain && both)) {
-      labels.emplace_back("direction", upload ? "upload" : "download");
-    }
+    MetricLabels labels = with_direction ? labelled.LabelsOf(direction) : labelled.Labels();
     if (!row.label_name.empty()) labels.emplace_back(row.label_name, row.label_value);
     writer.AddSample(labels, row.factor == 1 ? *value : Rounded(*value * row.factor));
   }
@@ -190,10 +221,7 @@ void AddSamples(const Row& row, const Labelled& labelled, ExpositionWriter& writ
 void AddCpu(std::string_view host, const CpuUtilization& cpu, const Labelled& labelled,
             ExpositionWriter& writer) {
   const auto add = [&](std::string_view mode, std::optional<double> value) {
-    if (!value) return;
-    MetricLabels labels = labelled.Labels();
-    labels.insert(labels.end(), {{"host", host}, {"mode", mode}});
-    writer.AddSample(labels, *value);
+    if (value) AddSample(labelled, {{"host", host}, {"mode", mode}}, *value, writer);
   };
   add("total", cpu.total);
   add("user", cpu.user);
@@ -202,7 +230,7 @@ void AddCpu(std::string_view host, const CpuUtilization& cpu, const Labelled& la
 
 }  // namespace
 
-std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues failure_values,
+std::string BuildProbePage(std::span<const ProbeReport> reports, const ProbePageStyle& style,
                            ExpositionFormat format) {
   constexpr std::size_t kUsualBytes = 6144;  // of a report
   std::string page;
@@ -210,7 +238,7 @@ std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues f
   ExpositionWriter writer(format, page);
   std::vector<Labelled> all;
   all.reserve(reports.size());
-  for (const ProbeReport& report : reports) all.push_back({report});
+  for (const ProbeReport& report : reports) all.push_back({report, style});
 
   const auto add_gauge = [&](std::string_view name, std::string_view help, const auto& add) {
     writer.StartFamily(name, MetricType::Gauge, help);
@@ -219,7 +247,7 @@ std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues f
   const auto add_probe_row = [&](const ProbeRow& row, bool also_after_failure) {
     add_gauge(row.name, row.help, [&](const Labelled& each) {
       if (!each.report.result && !also_after_failure) return;
-      writer.AddSample(each.Labels(), row.value(each.report));
+      AddSample(each, {}, row.value(each.report), writer);
     });
   };
 
@@ -230,7 +258,7 @@ std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues f
       writer.StartFamily(row.name, MetricType::Gauge, row.help);
     }
     for (const Labelled& each : all) {
-      if (Applies(row, each.report, failure_values)) AddSamples(row, each, writer);
+      if (Applies(row, each.report, style)) AddSamples(row, each, writer);
     }
   }
   add_gauge("iperf3_cpu_utilization_ratio",
@@ -241,14 +269,12 @@ std::string BuildProbePage(std::span<const ProbeReport> reports, FailureValues f
               AddCpu("remote", each.report.result->remote_cpu, each, writer);
             });
   for (const ProbeRow& row : kProbeRows) {
-    add_probe_row(row, failure_values == FailureValues::kZero);
+    add_probe_row(row, style.failure_values == FailureValues::kZero);
   }
   add_gauge("iperf3_probe_failure", "1, with the reason why the test failed.",
             [&](const Labelled& each) {
               if (each.report.result) return;
-              MetricLabels labels = each.Labels();
-              labels.emplace_back("reason", Name(each.report.result.error().reason));
-              writer.AddSample(labels, 1);
+              AddSample(each, {{"reason", Name(each.report.result.error().reason)}}, 1, writer);
             });
   writer.EndPage();
   return page;

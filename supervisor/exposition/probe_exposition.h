@@ -12,8 +12,9 @@ namespace iperf3_exporter {
 
 // The complete page of `reports`, which differ in target or port: each metric is one family with
 // the samples of all of them. What was not measured is left out. After a bidirectional test every
-// metric of a direction has two samples, with the label `direction`. Pure.
+// metric of a direction has two samples, with the label `direction`. With ProbeLabels::kFork every
+// sample has that label, and a value of the whole probe is repeated for each direction. Pure.
 [[nodiscard]] std::string BuildProbePage(std::span<const ProbeReport> reports,
-                                         FailureValues failure_values, ExpositionFormat format);
+                                         const ProbePageStyle& style, ExpositionFormat format);
 
 }  // namespace iperf3_exporter

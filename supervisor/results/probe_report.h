@@ -18,7 +18,7 @@ namespace iperf3_exporter {
 struct ProbeReport {
   std::string target;  // exactly as requested
   std::uint16_t port = 0;
-  TestOptions test;                      // as run; the period is 0 if iperf3 was never started
+  TestOptions test;  // as run; the period is 0 if iperf3 was never started
   std::uint32_t requested_period_seconds = 0;
   std::uint32_t attempts = 0;            // tests that were started
   std::chrono::nanoseconds duration{0};  // from the request to the response

@@ -78,7 +78,8 @@ TEST(OptionsTest, HasTheDocumentedDefaults) {
   EXPECT_FALSE(options.probe_limits.max_bitrate_bits_per_second);
   EXPECT_TRUE(options.target_policy.AllowsPort(1));
   EXPECT_EQ(options.probe_retries, 0u);
-  EXPECT_EQ(options.failure_values, FailureValues::kZero);
+  EXPECT_EQ(options.probe_page.failure_values, FailureValues::kZero);
+  EXPECT_EQ(options.probe_page.labels, ProbeLabels::kPlain);
   EXPECT_EQ(options.max_queued, 256u);
   EXPECT_EQ(options.lock_scope, LockScope::kHost);
   EXPECT_EQ(options.lock_name, "iperf3_exporter");
@@ -112,6 +113,7 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
                                     "--probe.allow-port=5201-5203",
                                     "--probe.retries=3",
                                     "--probe.failure-values=absent",
+                                    "--probe.labels=fork",
                                     "--probe.max-queued=0",
                                     "--lock.scope=target",
                                     "--lock.name=other",
@@ -144,7 +146,8 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
   EXPECT_TRUE(options.target_policy.AllowsPort(5203));
   EXPECT_FALSE(options.target_policy.AllowsPort(5204));
   EXPECT_EQ(options.probe_retries, 3u);
-  EXPECT_EQ(options.failure_values, FailureValues::kAbsent);
+  EXPECT_EQ(options.probe_page.failure_values, FailureValues::kAbsent);
+  EXPECT_EQ(options.probe_page.labels, ProbeLabels::kFork);
   EXPECT_EQ(options.max_queued, 0u);
   EXPECT_EQ(options.lock_scope, LockScope::kTarget);
   EXPECT_EQ(options.lock_name, "other");

@@ -23,7 +23,7 @@ constexpr char kLabels[] = "{target=\"[2001:db8::1]\",port=\"5201\"";
 
 std::string Page(const ProbeReport& report, FailureValues values = FailureValues::kZero,
                  ExpositionFormat format = ExpositionFormat::kText) {
-  return BuildProbePage({&report, 1}, values, format);
+  return BuildProbePage({&report, 1}, {values}, format);
 }
 
 // The value of the sample with these further labels (such as `,side="sender"`), as text; empty
@@ -136,11 +136,10 @@ TEST(ProbeExpositionTest, LeavesOutUnknownValues) {
   for (std::string line; std::getline(lines, line);) {
     if (line[0] != '#') names.insert(line.substr(0, line.find('{')));
   }
-  EXPECT_THAT(names,
-              testing::ElementsAre("iperf3_lock_wait_seconds", "iperf3_probe_attempts",
-                                   "iperf3_probe_duration_seconds", "iperf3_received_bytes",
-                                   "iperf3_requested_period_seconds", "iperf3_streams",
-                                   "iperf3_test_period_seconds", "iperf3_up"));
+  EXPECT_THAT(names, testing::ElementsAre("iperf3_lock_wait_seconds", "iperf3_probe_attempts",
+                                          "iperf3_probe_duration_seconds", "iperf3_received_bytes",
+                                          "iperf3_requested_period_seconds", "iperf3_streams",
+                                          "iperf3_test_period_seconds", "iperf3_up"));
 }
 
 TEST(ProbeExpositionTest, ExportsEveryFailureReason) {
@@ -155,6 +154,46 @@ TEST(ProbeExpositionTest, ExportsEveryFailureReason) {
                 "1");
     }
   }
+}
+
+std::string ForkPage(const ProbeReport& report) {
+  return BuildProbePage({&report, 1}, {.labels = ProbeLabels::kFork}, ExpositionFormat::kText);
+}
+
+TEST(ProbeExpositionTest, ForkLabelsNameTheDirectionOnEverySample) {
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+    for (const ProbeReport& report : {SampleReport(protocol, Direction::kDownload),
+                                      SampleFailure(protocol, Direction::kDownload)}) {
+      std::istringstream lines(ForkPage(report));
+      for (std::string line; std::getline(lines, line);) {
+        EXPECT_TRUE(line[0] == '#' || line.find(",direction=\"download\"") != line.npos) << line;
+      }
+    }
+  }
+}
+
+TEST(ProbeExpositionTest, ForkLabelsRepeatTheProbeForEachDirection) {
+  const std::string page = '\n' + ForkPage(SampleReport(Protocol::kTcp, Direction::kBidirectional));
+  for (const std::string direction : {"upload", "download"}) {
+    const std::string label = ",direction=\"" + direction + '"';
+    EXPECT_EQ(Value(page, "iperf3_up", label), "1");
+    EXPECT_EQ(Value(page, "iperf3_streams", label), "2");
+    EXPECT_EQ(Value(page, "iperf3_cpu_utilization_ratio", label + ",host=\"local\",mode=\"total\""),
+              "0.5");
+  }
+  EXPECT_EQ(Value(page, "iperf3_sent_bytes", ",direction=\"download\""), "42");
+  EXPECT_EQ(Value(page, "iperf3_bandwidth_upload_mbps", ",direction=\"upload\""), "5032.43988407");
+  EXPECT_EQ(Value(page, "iperf3_bandwidth_upload_mbps", ",direction=\"download\""), "");
+}
+
+// The fork answers a failed test with zeros for the names that it derives, too.
+TEST(ProbeExpositionTest, ForkLabelsBringItsZeros) {
+  const std::string page = ForkPage(SampleFailure(Protocol::kTcp, Direction::kUpload));
+  for (const char* name : {"iperf3_sent_bytes", "iperf3_bandwidth_upload_mbps",
+                           "iperf3_latency_upload_ms", "iperf3_retransmits"}) {
+    EXPECT_EQ(Value(page, name, ",direction=\"upload\""), "0") << name;
+  }
+  EXPECT_THAT(page, Not(HasSubstr("iperf3_bits_per_second{")));
 }
 
 // iperf3 counts round-trip times in microseconds.

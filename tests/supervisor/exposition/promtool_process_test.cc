@@ -75,8 +75,7 @@ TEST_F(PromtoolTest, AcceptsProbePages) {
          {Direction::kUpload, Direction::kDownload, Direction::kBidirectional}) {
       for (const ProbeReport& report :
            {SampleReport(protocol, direction), SampleFailure(protocol, direction)}) {
-        const Verdict verdict =
-            Check(BuildProbePage({&report, 1}, FailureValues::kZero, ExpositionFormat::kText));
+        const Verdict verdict = Check(BuildProbePage({&report, 1}, {}, ExpositionFormat::kText));
         EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice)
             << verdict.output;
         std::istringstream lines(verdict.output);
@@ -101,20 +100,21 @@ TEST_F(PromtoolTest, AcceptsAPageOfSeveralReports) {
   }
   for (ProbeReport& report : reports)
     report.port += static_cast<std::uint16_t>(&report - reports.data());
-  for (const FailureValues values : {FailureValues::kZero, FailureValues::kAbsent}) {
-    const std::string page = BuildProbePage(reports, values, ExpositionFormat::kText);
+  for (const ProbePageStyle style : {ProbePageStyle{}, ProbePageStyle{FailureValues::kAbsent},
+                                     ProbePageStyle{.labels = ProbeLabels::kFork}}) {
+    const std::string page = BuildProbePage(reports, style, ExpositionFormat::kText);
     const Verdict verdict = Check(page);  // refuses a family or a sample that comes twice
     EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice) << verdict.output;
     std::size_t up = 0;
     for (std::size_t at = 0; (at = page.find("\niperf3_up{", at)) != page.npos; ++at) ++up;
-    EXPECT_EQ(up, reports.size());
+    const bool fork = style.labels == ProbeLabels::kFork;  // half of them test two directions
+    EXPECT_EQ(up, fork ? reports.size() * 3 / 2 : reports.size());
   }
 }
 
 TEST_F(PromtoolTest, RefusesAPageThatIsCut) {
   const ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
-  const std::string page =
-      BuildProbePage({&report, 1}, FailureValues::kZero, ExpositionFormat::kText);
+  const std::string page = BuildProbePage({&report, 1}, {}, ExpositionFormat::kText);
   const Verdict verdict = Check(page.substr(0, page.rfind('"')));
   EXPECT_NE(verdict.status, kClean);
   EXPECT_NE(verdict.status, kParsedWithAdvice);
