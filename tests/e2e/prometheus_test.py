@@ -4,11 +4,16 @@ then every query of the dashboard and every rule is run against what it gathered
 import json
 import pathlib
 import re
+import sys
 import unittest
 import urllib.error
 import urllib.parse
 import urllib.request
 
+import yaml
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "monitoring"))
+import scrape_configurations  # noqa: E402
 from harness import Exporter, Iperf3Server, free_port, start, temporary_directory, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -149,7 +154,7 @@ class PrometheusTest(unittest.TestCase):
 
     def test_rules_are_evaluated(self):
         rules = [rule for group in self.prometheus.ask("rules")["groups"] for rule in group["rules"]]
-        self.assertGreaterEqual(len(rules), 14)
+        self.assertGreaterEqual(len(rules), 20)
         self.assertEqual([], [(r["name"], r["lastError"]) for r in rules if r.get("lastError")])
         for rule in rules:
             if rule["type"] == "recording":
@@ -162,6 +167,49 @@ class PrometheusTest(unittest.TestCase):
             if name != "iperf3_exporter" and name != "iperf3_recording" and name != "iperf3_targets":
                 with self.subTest(metric=name):
                     self.prometheus.wait_for(f"last_over_time({name}[5m])")
+
+
+class UpTest(unittest.TestCase):
+    """Each target of the shipped configurations has its own series `up`. Nothing listens at their addresses here."""
+
+    def test_every_target_has_its_own_series(self):
+        configurations = scrape_configurations.prometheus_configurations(["127.0.0.11:1", "127.0.0.12:1"])
+        self.assertEqual({"prometheus.yml", "multi-wan.yml", "README.md", "kubernetes"}, configurations.keys())
+        for name, configuration in configurations.items():
+            with self.subTest(name), temporary_directory() as folder:
+                targets = three_ports_of_one_host(configuration)
+                prometheus = Prometheus(folder, yaml.safe_dump(
+                    {"global": {"scrape_interval": "1s"}, "scrape_configs": configuration["scrape_configs"]}))
+                self.addCleanup(prometheus.close)
+                wait_until(lambda: scraped(prometheus, targets), "every target was scraped")
+                ups = [series["metric"] for series in prometheus.query("last_over_time(up[5m])")]
+                self.assertEqual(targets, len(ups), ups)
+                if name == "prometheus.yml":
+                    self.assertEqual({"192.0.2.7:5201", "192.0.2.7:5202", "192.0.2.7:5203"},
+                                     {metric["instance"] for metric in ups if metric["job"] == "iperf3"})
+
+
+def three_ports_of_one_host(configuration):
+    """Gives each job of tests three servers on one host, and an exporter that does not exist. Returns the number of
+    targets."""
+    count = 0
+    for config in configuration["scrape_configs"]:
+        config["scrape_interval"] = config["scrape_timeout"] = "1s"
+        for relabeling in config.get("relabel_configs", ()):
+            if relabeling.get("target_label") == "__address__":
+                relabeling["replacement"] = "127.0.0.1:1"
+        for static in config["static_configs"]:
+            if not all(target.endswith(":1") for target in static["targets"]):
+                metrics = config.get("metrics_path", "/metrics") == "/metrics"
+                static["targets"] = ["127.0.0.1:1"] if metrics else [f"192.0.2.7:{5201 + i}" for i in range(3)]
+            count += len(static["targets"])
+    return count
+
+
+def scraped(prometheus, count):
+    data = prometheus.ask("targets")
+    return data and len(data["activeTargets"]) == count and "unknown" not in {
+        target["health"] for target in data["activeTargets"]}
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """What is in monitoring/ is valid: promtool takes the configurations and the rules and runs the rules' unit tests,
 every alert has one and is documented, and the Kubernetes objects are what they claim."""
 
+import ipaddress
 import json
-import pathlib
 import re
 import subprocess
 import unittest
 
-import yaml
+from scrape_configurations import MONITORING, ROOT, kubernetes_objects
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-MONITORING = ROOT / "monitoring"
 RULES = MONITORING / "rules/iperf3_exporter.yml"
 RULE_TESTS = ROOT / "tests/monitoring/rules.yml"
 
@@ -31,7 +29,8 @@ class PromtoolTest(unittest.TestCase):
             self.assert_accepted("check", "config", file)
 
     def test_rules(self):
-        self.assert_accepted("check", "rules", RULES)
+        for file in sorted((MONITORING / "rules").glob("*.yml")):
+            self.assert_accepted("check", "rules", file)
         self.assert_accepted("test", "rules", RULE_TESTS)
 
     def test_every_alert_is_tested_and_documented(self):
@@ -63,44 +62,71 @@ class DashboardTest(unittest.TestCase):
 class KubernetesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.objects = {}
-        for file in sorted((MONITORING / "kubernetes").glob("*.yml")):
-            for thing in yaml.safe_load_all(file.read_text()):
-                cls.objects[thing["kind"]] = thing
+        cls.objects = list(kubernetes_objects())
+
+    def of_kind(self, kind):
+        """{name: object}"""
+        return {thing["metadata"]["name"]: thing for thing in self.objects if thing["kind"] == kind}
+
+    def workloads(self):
+        """{name: the template of its pods}"""
+        return {name: thing["spec"]["template"] for kind in ("DaemonSet", "Deployment")
+                for name, thing in self.of_kind(kind).items()}
+
+    def exporter_of(self, template):
+        return next(c for c in template["spec"]["containers"] if c["name"] == "exporter")
 
     def test_kinds_and_versions(self):
-        self.assertEqual({"DaemonSet": "apps/v1", "Service": "v1", "ServiceMonitor": "monitoring.coreos.com/v1",
-                          "Probe": "monitoring.coreos.com/v1"},
-                         {kind: thing["apiVersion"] for kind, thing in self.objects.items()})
+        self.assertEqual({("DaemonSet", "apps/v1"), ("Deployment", "apps/v1"), ("Service", "v1"),
+                          ("ServiceMonitor", "monitoring.coreos.com/v1"), ("Probe", "monitoring.coreos.com/v1")},
+                         {(thing["kind"], thing["apiVersion"]) for thing in self.objects})
 
     def test_selectors_find_their_objects(self):
-        daemons, service = self.objects["DaemonSet"], self.objects["Service"]
-        pods = daemons["spec"]["template"]["metadata"]["labels"]
-        for selector in (daemons["spec"]["selector"]["matchLabels"], service["spec"]["selector"]):
-            self.assertLessEqual(selector.items(), pods.items())
-        monitor = self.objects["ServiceMonitor"]["spec"]
-        self.assertLessEqual(monitor["selector"]["matchLabels"].items(), service["metadata"]["labels"].items())
+        services, workloads = self.of_kind("Service"), self.workloads()
+        self.assertEqual(services.keys(), workloads.keys())
+        for name, service in services.items():
+            pods = workloads[name]["metadata"]["labels"]
+            self.assertLessEqual(service["spec"]["selector"].items(), pods.items())
+        for thing in (*self.of_kind("DaemonSet").values(), *self.of_kind("Deployment").values()):
+            self.assertLessEqual(thing["spec"]["selector"]["matchLabels"].items(),
+                                 thing["spec"]["template"]["metadata"]["labels"].items())
+        for name, monitor in self.of_kind("ServiceMonitor").items():
+            self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(),
+                                 services[name]["metadata"]["labels"].items())
 
     def test_named_ports_exist(self):
-        containers = self.objects["DaemonSet"]["spec"]["template"]["spec"]["containers"]
-        container_ports = {port["name"] for container in containers for port in container.get("ports", ())}
-        service_ports = {port["name"] for port in self.objects["Service"]["spec"]["ports"]}
-        for port in self.objects["Service"]["spec"]["ports"]:
-            self.assertIn(port["targetPort"], container_ports)
-        for endpoint in self.objects["ServiceMonitor"]["spec"]["endpoints"]:
-            self.assertIn(endpoint["port"], service_ports)
-        for container in containers:
-            for probe in ("livenessProbe", "readinessProbe"):
-                if probe in container:
-                    self.assertIn(container[probe]["httpGet"]["port"], container_ports)
+        for name, template in self.workloads().items():
+            containers = template["spec"]["containers"]
+            container_ports = {port["name"] for container in containers for port in container.get("ports", ())}
+            service_ports = self.of_kind("Service")[name]["spec"]["ports"]
+            for port in service_ports:
+                self.assertIn(port["targetPort"], container_ports)
+            for endpoint in self.of_kind("ServiceMonitor").get(name, {"spec": {"endpoints": ()}})["spec"]["endpoints"]:
+                self.assertIn(endpoint["port"], {port["name"] for port in service_ports})
+            for container in containers:
+                for probe in ("livenessProbe", "readinessProbe"):
+                    if probe in container:
+                        self.assertIn(container[probe]["httpGet"]["port"], container_ports)
 
-    def test_exporter_has_no_rights(self):
-        exporter = next(c for c in self.objects["DaemonSet"]["spec"]["template"]["spec"]["containers"]
-                        if c["name"] == "exporter")
-        context = exporter["securityContext"]
-        self.assertTrue(context["readOnlyRootFilesystem"] and context["runAsNonRoot"])
-        self.assertFalse(context["allowPrivilegeEscalation"])
-        self.assertEqual(["ALL"], context["capabilities"]["drop"])
+    def test_targets_are_allowed_by_the_exporter_that_is_asked(self):
+        asked = [(name, target) for name, monitor in self.of_kind("ServiceMonitor").items()
+                 for endpoint in monitor["spec"]["endpoints"] for target in endpoint.get("params", {}).get("target", ())]
+        asked += [(probe["spec"]["prober"]["url"].rsplit(":", 1)[0], target) for probe in self.of_kind("Probe").values()
+                  for target in probe["spec"]["targets"]["staticConfig"]["static"]]
+        self.assertGreaterEqual(len(asked), 4)
+        for name, target in asked:
+            rules = [argument.partition("=")[2] for argument in self.exporter_of(self.workloads()[name])["args"]
+                     if argument.startswith("--probe.allow-target=")]
+            networks = [ipaddress.ip_network(rule) for rule in rules if "/" in rule]
+            self.assertTrue(target in rules or any(ipaddress.ip_address(target) in network for network in networks),
+                            f"{name} refuses {target}")
+
+    def test_exporters_have_no_rights(self):
+        for template in self.workloads().values():
+            context = self.exporter_of(template)["securityContext"]
+            self.assertTrue(context["readOnlyRootFilesystem"] and context["runAsNonRoot"])
+            self.assertFalse(context["allowPrivilegeEscalation"])
+            self.assertEqual(["ALL"], context["capabilities"]["drop"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,199 @@
+"""Each alert of monitoring/rules at each interval that docs/OPERATIONS.md and the shipped scrape configurations name,
+and with the job names of these configurations: silent before the fault, firing without a gap while it lasts, silent
+after it. rules.yml beside this file has the texts of the alerts."""
+
+import dataclasses
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from scrape_configurations import (EXPORTER_JOB, MONITORING, ROOT, scrape_configurations, seconds)
+
+RULES = MONITORING / "rules/iperf3_exporter.yml"
+EXPECTED_RATES = MONITORING / "rules/expected_rates.yml"
+# In minutes. The fault lasts for several of the longest intervals, but not for most of the time: the usual rate is a
+# median.
+BEGIN, END, MINUTES_AFTER = 120, 220, 40
+# Of which expected_rates.yml expects 90 Mbit/s.
+TARGET = "iperf-a.example.org"
+ABSENT = "absent"
+
+
+def intervals_in_operations():
+    """In seconds, from the table of recommended intervals."""
+    text = (ROOT / "docs/OPERATIONS.md").read_text()
+    rows = re.findall(r"^\| \d+ \| \d+ s \| .*$", text, re.MULTILINE)
+    return {seconds(row.split("|")[4].strip().replace(" ", "").replace("min", "m")) for row in rows}
+
+
+JOBS = [job for configuration in scrape_configurations() for job in configuration["jobs"]]
+PROBE_JOBS = sorted({job["name"] for job in JOBS if job["path"] == "/probe"})
+METRICS_JOBS = sorted({job["name"] for job in JOBS if job["path"] == "/metrics"})
+PROBE_INTERVALS = sorted(intervals_in_operations() | {job["interval"] for job in JOBS if job["path"] == "/probe"})
+# An exporter's own metrics need no more than the interval of other exporters.
+METRICS_INTERVALS = sorted({15} | {job["interval"] for job in JOBS if job["path"] == "/metrics"})
+
+
+@dataclasses.dataclass
+class Fault:
+    """Series with their values before and during the fault. A value that is a list changes from sample to sample;
+    of one that is a function the argument is the number of samples since the fault began."""
+    alert: str
+    series: dict
+    fires_after: int = 30    # minutes after the first bad sample
+    clears_after: int = 1    # minutes after the first good sample
+    labels: dict = dataclasses.field(default_factory=dict)  # of the alert, besides those of the job
+
+
+RATE = 'iperf3_bits_per_second{%s, direction="upload", side="receiver"}'
+UP = "iperf3_up{%s}"
+OF_TESTS = [
+    Fault("Iperf3ProbeFailing", {UP: (1, 0), 'iperf3_probe_failure{%s, reason="no_data"}': (ABSENT, 1)},
+          labels={"reason": "no_data"}),
+    Fault("Iperf3ProbeScrapeFailing", {"up{%s}": (1, 0)}),
+    Fault("Iperf3NothingReceived", {UP: (1, 1), RATE: (1e6, 0)}, labels={"direction": "upload"}),
+    Fault("Iperf3BandwidthLow", {UP: (1, 1), RATE: (1e9, 4e8)}, labels={"direction": "upload"}),
+    Fault("Iperf3BandwidthBelowExpected",
+          {UP: (1, 1), RATE: (91e6, 89e6)}, labels={"direction": "upload"}),
+    Fault("Iperf3PacketLoss", {UP: (1, 1), 'iperf3_lost_ratio{%s, direction="upload"}': (0, 0.02)},
+          labels={"direction": "upload"}),
+    Fault("Iperf3PeriodCut", {"iperf3_test_period_seconds{%s}": (10, 4),
+                              "iperf3_requested_period_seconds{%s}": (10, 10)}),
+]
+OF_EXPORTERS = [
+    Fault("Iperf3ExporterDown", {"up{%s}": (1, 0)}, fires_after=5),
+    Fault("Iperf3ExporterNoWorkers", {'iperf3_exporter_workers{%s, state="idle"}': (4, 0),
+                                      'iperf3_exporter_workers{%s, state="busy"}': (0, 0)}, fires_after=1),
+    Fault("Iperf3ExporterWorkersRestarting",
+          {'iperf3_exporter_worker_restarts_total{%s, reason="crashed"}': (0, lambda sample: sample)},
+          fires_after=6, clears_after=30, labels={"reason": "crashed"}),
+    Fault("Iperf3ExporterQueueLong", {"iperf3_exporter_queue_length{%s}": (0, 8)}, fires_after=16),
+    Fault("Iperf3ExporterLockTimeouts", {"iperf3_exporter_lock_timeouts_total{%s}": (0, lambda sample: sample)},
+          fires_after=13, clears_after=31),
+    Fault("Iperf3ExporterSandboxIncomplete",
+          {'iperf3_exporter_sandbox_layer{%s, process="iperf3", layer="seccomp"}': (1, 0)}, fires_after=5,
+          labels={"process": "iperf3"}),
+    Fault("Iperf3ExporterReloadFailed", {"iperf3_exporter_config_last_reload_successful{%s}": (1, 0)}, fires_after=1),
+]
+
+
+def value_at(value, sample):
+    return value(sample) if callable(value) else value
+
+
+def samples_of(good, bad, interval):
+    """The values of a series from minute 0 on, as promtool reads them. A scrape without the series ends it."""
+    last_bad = 0 if not callable(bad) else None
+    values = []
+    for second in range(0, (END + MINUTES_AFTER) * 60 + 1, interval):
+        if BEGIN * 60 <= second < END * 60:
+            last_bad = value_at(bad, second // interval - BEGIN * 60 // interval)
+            values.append(last_bad)
+        else:
+            # A counter keeps its value after the fault.
+            values.append(last_bad if callable(bad) and last_bad is not None else good)
+    return " ".join("stale" if value == ABSENT else f"{value:g}" for value in values)
+
+
+def first_sample(minute, interval):
+    """The minute at which the first scrape at or after `minute` is seen."""
+    second = -(-minute * 60 // interval) * interval
+    return -(-second // 60)
+
+
+def firing(alert, *more):
+    matchers = ", ".join((f'alertname="{alert}"', 'alertstate="firing"', *more))
+    return f"count by (job) (ALERTS{{{matchers}}})"
+
+
+def expectation(expression, minute, jobs, value):
+    return {"expr": expression, "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": f'{{job="{job}"}}', "value": value} for job in jobs]}
+
+
+def test_of(fault, jobs, interval):
+    """A test of promtool: every job has a faulty target and a good one."""
+    series = []
+    for name, (good, bad) in fault.series.items():
+        for job in jobs:
+            for target, during in ((TARGET, bad), ("b", good)):
+                labels = f'job="{job}", instance="{target}:5201"'
+                if not name.startswith(("up{", "iperf3_exporter_")):
+                    labels += f', target="{target}", port="5201"'
+                series.append({"series": name % labels, "values": samples_of(good, during, interval)})
+    begin, end = first_sample(BEGIN, interval), first_sample(END, interval)
+    fires, clears = begin + fault.fires_after + 1, end + fault.clears_after + 1
+    wanted = [f'{label}="{value}"' for label, value in fault.labels.items()]
+    throughout = f"count_over_time({firing(fault.alert)}[{end - 1 - fires}m:1m])"
+    return {
+        "name": f"{fault.alert} at an interval of {interval} s",
+        "interval": f"{interval}s",
+        "input_series": series,
+        "promql_expr_test": [
+            expectation(firing(fault.alert), begin, [], 0),
+            expectation(firing(fault.alert, *wanted), fires, jobs, 1),
+            expectation(throughout, end - 1, jobs, end - fires),
+            expectation(firing(fault.alert), clears, [], 0),
+        ],
+    }
+
+
+class AlertsTest(unittest.TestCase):
+    def assert_passed(self, tests):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "tests.yml"
+            # JSON is YAML.
+            file.write_text(json.dumps({"rule_files": [str(RULES), str(EXPECTED_RATES)], "evaluation_interval": "1m", "tests": tests}))
+            result = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True)
+        self.assertEqual(0, result.returncode, result.stdout + result.stderr)
+
+    def test_names_and_intervals_were_found(self):
+        self.assertLessEqual({15, 70, 120, 300, 1200}, set(PROBE_INTERVALS))
+        self.assertLessEqual({"iperf3", "iperf3_download", "iperf3_udp", "iperf3_wan"}, set(PROBE_JOBS))
+        for job in METRICS_JOBS:
+            self.assertRegex(job, EXPORTER_JOB)
+        for job in PROBE_JOBS:
+            self.assertNotRegex(job, EXPORTER_JOB)
+
+    def test_every_alert_has_a_fault(self):
+        alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
+        self.assertEqual(sorted(alerts), sorted(fault.alert for fault in OF_TESTS + OF_EXPORTERS))
+
+    def test_alerts_about_tests(self):
+        for interval in PROBE_INTERVALS:
+            with self.subTest(interval=interval):
+                self.assert_passed([test_of(fault, PROBE_JOBS, interval) for fault in OF_TESTS])
+
+    def test_alerts_about_exporters(self):
+        for interval in METRICS_INTERVALS:
+            with self.subTest(interval=interval):
+                self.assert_passed([test_of(fault, METRICS_JOBS, interval) for fault in OF_EXPORTERS])
+
+    def test_a_change_of_the_reason_does_not_interrupt_the_alert(self):
+        turns = ("resolve", "deadline")
+        series = {UP: (1, 0)}
+        for turn, name in enumerate(turns):
+            series[f'iperf3_probe_failure{{%s, reason="{name}"}}'] = (
+                ABSENT, lambda sample, turn=turn: 1 if sample % 2 == turn else ABSENT)
+        for interval in PROBE_INTERVALS:
+            with self.subTest(interval=interval):
+                self.assert_passed([test_of(Fault("Iperf3ProbeFailing", series), PROBE_JOBS, interval)])
+
+    def test_a_target_that_fails_at_times_is_not_reported(self):
+        for interval in PROBE_INTERVALS:
+            count = 4 * 3600 // interval
+            series = [{"series": 'iperf3_up{job="iperf3", target="a"}', 
+                       "values": " ".join("01"[i % 2] for i in range(count))},
+                      {"series": 'iperf3_probe_failure{job="iperf3", target="a", reason="server_busy"}',
+                       "values": " ".join(("1", "stale")[i % 2] for i in range(count))}]
+            ever = f"max_over_time({firing('Iperf3ProbeFailing')}[4h:1m])"
+            with self.subTest(interval=interval):
+                self.assert_passed([{"interval": f"{interval}s", "input_series": series,
+                                     "promql_expr_test": [expectation(ever, 4 * 60, [], 0)]}])
+
+
+if __name__ == "__main__":
+    unittest.main()
