@@ -9,9 +9,10 @@
 
 namespace iperf3_exporter {
 
-// time.ParseDuration: an optional sign, then decimals with a unit each, such as `300ms`,
-// `1.5s`, `1m30s`; units ns, us, µs (either code point), ms, s, m, h. `0` alone needs no unit.
-// Anything else is an error, as is a duration that exceeds 64 bits of nanoseconds. Pure.
+// Like time.ParseDuration: an optional sign, then one or more decimal numbers, each with a unit,
+// such as `300ms`, `1.5s`, `1m30s`; units ns, us, µs (either code point), ms, s, m, h. `0` alone
+// needs no unit. Anything else is an error, as is a number of nanoseconds that does not fit into a
+// signed 64-bit integer. Pure.
 [[nodiscard]] Result<std::chrono::nanoseconds> ParseGoDuration(std::string_view text);
 
 // Duration.String: "1m30s", "1.5s", "300ms", "0s". Pure.

@@ -17,7 +17,7 @@ enum class SandboxLayer : std::uint8_t {
   kEnvironment,  // a fresh minimal one
   kSeccomp,
   kLandlock,
-  kUser,          // another uid than the supervisor's, when started as root
+  kUser,          // if started as root: a uid other than the supervisor's
   kCapabilities,  // none, and an empty bounding set
   kNamespaces,
 };
@@ -33,15 +33,15 @@ inline constexpr std::size_t kSandboxLayerCount = kSandboxLayerNames.size();
   return kSandboxLayerNames[static_cast<std::size_t>(layer)];
 }
 
-// --sandbox; kDiagnose names the refused system calls.
+// The values of --sandbox. kDiagnose reports the system calls that the filters would have denied.
 enum class SandboxMode : std::uint8_t { kRequire, kBestEffort, kDiagnose };
 
 inline constexpr std::array<std::string_view, 3> kSandboxModeNames = {"require", "best-effort",
                                                                       "diagnose"};
 
-// From weakest to strongest. A layer that a report does not mention is kNotOffered.
+// From weakest to strongest. kNotOffered is the initial value.
 enum class LayerState : std::uint8_t {
-  kNotOffered,  // unavailable with this kernel or with our privileges
+  kNotOffered,  // unavailable with this kernel or these privileges, or not used by this process
   kMissing,     // available, but enabling it failed
   kEnabled,
 };

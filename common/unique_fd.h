@@ -27,7 +27,7 @@ class UniqueFd {
   // Transfers ownership to the caller.
   [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
 
-  // Closes the current descriptor and takes ownership of `fd`.
+  // Closes the current descriptor, unless it is `fd`, and takes ownership of `fd`.
   void Reset(int fd = -1) {
     const int old = std::exchange(fd_, fd);
     if (old >= 0 && old != fd) ::close(old);

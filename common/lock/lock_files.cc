@@ -92,7 +92,8 @@ Status Ensure(LockFile file, const std::string& path) {
 }  // namespace
 
 bool IsValidLockName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxLockNameBytes && HasOnlyAlnumOr(name, "._-");
+  return !name.empty() && name.size() <= kMaxLockNameBytes && !name.starts_with("sem.") &&
+         HasOnlyAlnumOr(name, "._-");
 }
 
 std::string WakeupMutexName(const std::string& name, LockScope scope) {
@@ -121,7 +122,8 @@ Result<UniqueFd> OpenLockFile(LockFile file, const std::string& name, LockScope 
   struct stat info = {};
   if (::fstat(fd.get(), &info) != 0) return ErrnoError(path);
   if (info.st_uid != ::geteuid()) return ForeignFileError(path, info.st_uid);
-  if (!IsWellFormed(file, info)) return MakeError(path + " has another type, mode or size");
+  if (!IsWellFormed(file, info))
+    return MakeError(path + " has another type, mode, size or number of hard links");
   if (fd.get() >= lowest_fd) return fd;
   UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, lowest_fd));
   if (!moved) return ErrnoError("descriptor of " + path);

@@ -7,7 +7,8 @@
 //   NAME@SCOPE-holders.1  the holder table (holder_table.h); 1 is the version of its layout
 //
 // Exporters with the same lock name and scope exclude each other, even if their holder tables have
-// different layout versions. '@' can't occur in a lock name, so no two names share a file.
+// different layout versions. A lock name contains no '@' and does not start with "sem.", so no two
+// names share a file.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,7 @@ namespace iperf3_exporter {
 enum class LockFile : std::uint8_t { kLock, kWakeup, kHolders };
 inline constexpr LockFile kLockFiles[] = {LockFile::kLock, LockFile::kWakeup, LockFile::kHolders};
 
-// [A-Za-z0-9._-], 1 to kMaxLockNameBytes bytes.
+// [A-Za-z0-9._-], 1 to kMaxLockNameBytes bytes, not starting with "sem.".
 [[nodiscard]] bool IsValidLockName(std::string_view name);
 
 [[nodiscard]] std::string LockFilePath(LockFile file, const std::string& name, LockScope scope);
@@ -32,9 +33,9 @@ inline constexpr LockFile kLockFiles[] = {LockFile::kLock, LockFile::kWakeup, Lo
 [[nodiscard]] std::string WakeupMutexName(const std::string& name, LockScope scope);
 
 // Supervisor only. Creates missing files with mode 0600, and replaces files of this user that have
-// another mode, type or size, or more than one hard link. If the process is killed meanwhile, each
-// file is complete, missing, or replaced by the next call. Several supervisors may call it at once.
-// Fails if a file belongs to another user; the message says what to do.
+// another mode, type or size, or more than one hard link. If the process is killed during the call,
+// the next call creates or replaces what is missing or incomplete. Several supervisors may call it
+// at once. Fails if a file belongs to another user; the message says what to do.
 [[nodiscard]] Status CreateLockFiles(const std::string& name, LockScope scope);
 
 // Opens a file with O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK, as a descriptor not below `lowest_fd`.

@@ -16,15 +16,17 @@ namespace iperf3_exporter {
 
 // The worker's deadlines. supervisor/probe/probe_timing.cc computes and explains them.
 struct JobTimes {
-  Deadline lock_by;        // the wait for the lock ends
+  Deadline lock_by;        // the latest moment to acquire the lock
   Deadline start_by;       // the latest start of a test of one second
   Deadline full_start_by;  // the latest start of a test of the full period
-  // A test that starts later gets as many whole seconds as there are to this moment, one at least.
-  // Omitted seconds and the overhead have been subtracted.
+  // A test that starts after full_start_by is cut to the whole seconds from its start to this
+  // moment, but not below one. This is the deadline minus the omitted seconds and an overhead.
   Deadline cut_end_by;
   Deadline terminate_at;  // SIGTERM for iperf3
   Deadline kill_at;       // SIGKILL for iperf3
-  // A test with `bytes` gets SIGTERM this long after its period at the latest.
+  // If a number of bytes ends the test (TestOptions::bytes), its period is only a limit: SIGTERM
+  // comes this long after the omitted seconds and the period, or at terminate_at if that is
+  // earlier.
   std::chrono::nanoseconds bytes_overhead{0};
 
   bool operator==(const JobTimes&) const = default;
@@ -33,7 +35,7 @@ struct JobTimes {
 struct Job {
   std::uint64_t id = 0;
   std::string target;  // as requested; for the lock's holder table only
-  IpAddress address;   // to which iperf3 connects
+  IpAddress address;   // the address that iperf3 connects to
   std::uint16_t port = 5201;
   TestOptions test;
   std::chrono::milliseconds connect_timeout{5000};  // iperf3's --connect-timeout

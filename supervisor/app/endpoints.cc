@@ -12,19 +12,19 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr char kNoWorkerYet[] = "no worker is alive yet";
+constexpr char kNoWorkerReady[] = "no worker is ready";
 
-// Retry-After of every 503: about the duration of a short test.
+// Retry-After of a refused probe: about the duration of a short test.
 constexpr char kRetryAfterSeconds[] = "5";
 
-// Clients choose the names of unknown parameters, so the number that is remembered is limited.
+// Clients choose the names of unknown parameters, so only this many are remembered.
 constexpr std::size_t kMaxWarnedParameters = 100;
 
 HttpResponse PlainText(int code, const std::string& line) {
   return {.code = code, .body = line + "\n"};
 }
 
-HttpResponse Unavailable(const std::string& reason) {
+HttpResponse UnavailableRetryLater(const std::string& reason) {
   HttpResponse response = PlainText(503, reason);
   response.headers.emplace_back("Retry-After", kRetryAfterSeconds);
   return response;
@@ -74,7 +74,7 @@ void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
       exchange.Reply(PlainText(403, refusal.text));
       break;
     default:
-      exchange.Reply(Unavailable(refusal.text));
+      exchange.Reply(UnavailableRetryLater(refusal.text));
   }
   context_.metrics.OnRefusal(refusal.reason, Clock::now() - exchange.received_at());
 }
@@ -85,13 +85,13 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
         {.content_type = std::string(ContentType(FormatFor(*exchange))), .length_known = false});
   }
   const TimePoint received = exchange->received_at();
-  const auto refuse = [&](const Error& error) {
+  const auto refuse_as_bad_request = [&](const Error& error) {
     Refuse(*exchange, {RefusalReason::kBadRequest, error.message});
   };
   std::optional<std::chrono::nanoseconds> scrape_timeout;
   if (const auto header = exchange->Header("X-Prometheus-Scrape-Timeout-Seconds"); header) {
     const auto parsed = ParseScrapeTimeout(*header);
-    if (!parsed) return refuse(parsed.error());
+    if (!parsed) return refuse_as_bad_request(parsed.error());
     scrape_timeout = *parsed;
   }
   const Deadline deadline = ProbeDeadline(received, scrape_timeout, context_.options.probe_times);
@@ -99,11 +99,11 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   if (worker == nullptr && context_.state == LifecycleState::kStarting) {
     return Hold(exchange, deadline);
   }
-  if (worker == nullptr) return Refuse(*exchange, {RefusalReason::kNoWorker, kNoWorkerYet});
+  if (worker == nullptr) return Refuse(*exchange, {RefusalReason::kNoWorker, kNoWorkerReady});
   auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
                                    worker->iperf3.capabilities, worker->iperf3.version);
-  if (!request) return refuse(request.error());
-  WarnOfIgnored(request->ignored_parameters, exchange->peer());
+  if (!request) return refuse_as_bad_request(request.error());
+  WarnAboutIgnoredParameters(request->ignored_parameters, exchange->peer());
   const ProbeDispatcher::Id id = context_.dispatcher.Start(
       std::move(*request), received, deadline,
       [this, exchange](const ProbeAnswer& answer) { Answer(*exchange, answer); });
@@ -117,7 +117,7 @@ void Endpoints::Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline dea
     context_.metrics.OnCancelled(Clock::now() - received);
   });
   auto timer = std::make_unique<Timer>(context_.base, [this, held = exchange.get()] {
-    if (held->IsPending()) Refuse(*held, {RefusalReason::kNoWorker, kNoWorkerYet});
+    if (held->IsPending()) Refuse(*held, {RefusalReason::kNoWorker, kNoWorkerReady});
   });
   timer->Start(TimeLeft(deadline));
   early_probes_.push_back({exchange, std::move(timer)});
@@ -137,7 +137,8 @@ void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {
   context_.metrics.OnReport(*answer);
 }
 
-void Endpoints::WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer) {
+void Endpoints::WarnAboutIgnoredParameters(const std::vector<std::string>& names,
+                                           const std::string& peer) {
   for (const std::string& name : names) {
     if (warned_parameters_.size() == kMaxWarnedParameters) return;
     if (!warned_parameters_.insert(name.substr(0, kMaxQuotedValueBytes)).second) continue;
@@ -160,7 +161,7 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   const ExpositionFormat format = FormatFor(*exchange);
   const auto page = context_.metrics.Page(format, state, context_.server.statistics());
   if (!page) {
-    Log(LogLevel::kError, "metrics failed", {{"detail", page.error().message}});
+    Log(LogLevel::kError, "building the metrics page failed", {{"detail", page.error().message}});
     return exchange->Reply(PlainText(500, page.error().message));
   }
   exchange->Reply({.content_type = std::string(ContentType(format)), .body = **page});

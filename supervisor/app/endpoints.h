@@ -21,12 +21,12 @@
 
 namespace iperf3_exporter {
 
-// What /ready reports.
+// What /ready reports. During kStarting, probes wait for the first worker.
 enum class LifecycleState { kStarting, kReady, kDraining };
 
 class Endpoints {
  public:
-  // All of it must outlive the server's last response.
+  // Everything referred to here must outlive the server's last response.
   struct Context {
     event_base* base;
     const Options& options;
@@ -38,7 +38,7 @@ class Endpoints {
     ExporterMetrics& metrics;
     HttpServer& server;
     const ReloadableFile& web_config;
-    std::function<Status()> reload;  // of the web configuration
+    std::function<Status()> reload;  // reloads the web configuration
   };
 
   explicit Endpoints(Context context) : context_(std::move(context)) {}
@@ -48,20 +48,20 @@ class Endpoints {
   // Adds every path to the server. Call it once.
   void AddRoutes();
 
-  // Starts the probes that arrived before the first worker was ready. Refuses them if no
-  // worker has become ready.
+  // Starts the probes that arrived before the first worker was ready, or refuses them if none has
+  // become ready. Call it after the state has left kStarting.
   void StartEarlyProbes();
 
  private:
   void AddPage(const std::string& path, std::function<HttpResponse()> page);
 
-  // Logs each name once, up to a maximum number of names.
-  void WarnOfIgnored(const std::vector<std::string>& names, const std::string& peer);
+  // Logs each name once, up to a maximum number of names. Names with the same start count as one.
+  void WarnAboutIgnoredParameters(const std::vector<std::string>& names, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
-  // Keeps the probe until StartEarlyProbes, but no longer than to its deadline.
+  // Keeps the probe until StartEarlyProbes. Refuses it at its deadline.
   void Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline);
-  // Both reply and count the answer.
+  // Answer and Refuse each send the response and count it in the metrics.
   void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
   void Refuse(HttpExchange& exchange, const Refusal& refusal);
   void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);

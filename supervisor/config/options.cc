@@ -110,7 +110,9 @@ void ReadRules(FlagValue& value, Options& options) {
 void ReadLockName(FlagValue& value, Options& options) {
   options.lock_name = value.text();
   if (!IsValidLockName(value.text()) || !IsAlnum(value.text().front())) {
-    value.Refuse("1 to 64 characters of A-Z a-z 0-9 . _ -, the first one a letter or digit");
+    value.Refuse(
+        "1 to 64 characters of A-Z a-z 0-9 . _ -, the first one a letter or digit, "
+        "not starting with \"sem.\"");
   }
 }
 

@@ -112,13 +112,13 @@ class Start(unittest.TestCase):
             self.wait_for_connections(exporter, 2)
             self.assertEqual(exporter.stop(), 0)
             probe.join()
-            self.assertEqual((answers[0].status, answers[0].text), (503, "no worker is alive yet\n"))
+            self.assertEqual((answers[0].status, answers[0].text), (503, "no worker is ready\n"))
 
     def test_a_probe_waits_for_the_first_worker_until_its_deadline(self):
         with self.worker_that_starts("stopped_start") as exporter:
             began = time.monotonic()
             answer = exporter.probe(scrape_timeout=1)
-            self.assertEqual((answer.status, answer.text), (503, "no worker is alive yet\n"))
+            self.assertEqual((answer.status, answer.text), (503, "no worker is ready\n"))
             self.assertLess(time.monotonic() - began, 1)
             self.assertIn("retry-after", answer.headers)
 

@@ -15,9 +15,9 @@ namespace {
 
 int ExitAtOnce(void*) { ::_exit(0); }
 
-// Whether one more process can be started under this limit. It shares our memory, so the cost does
-// not depend on our size.
-bool CanStartUnder(rlim_t soft, rlim_t hard) {
+// Sets this limit, tries to start a process under it, and returns whether that worked. The process
+// shares this one's memory, so the cost does not depend on how much is in use.
+bool TryStartUnder(rlim_t soft, rlim_t hard) {
   constexpr std::size_t kStackBytes = std::size_t{16} << 10U;
   alignas(std::max_align_t) char stack[kStackBytes];
   const rlimit limit = {std::min(soft, hard), hard};
@@ -36,13 +36,14 @@ rlim_t TasksOfOwnUser() {
   constexpr rlim_t kMaxTasksOfLinux = rlim_t{1} << 22U;
   rlimit original = {};
   if (::getrlimit(RLIMIT_NPROC, &original) != 0) return 0;
-  // A process can be started if the limit is above the current number, which includes us.
+  // A process can be started if the limit is above the user's present number of tasks. That number
+  // includes this process, so a limit of 1 works only if the user is not limited at all.
   rlim_t refused = 0;
   rlim_t granted = kMaxTasksOfLinux;
-  if (CanStartUnder(1, original.rlim_max)) granted = 1;
+  if (TryStartUnder(1, original.rlim_max)) granted = 1;
   while (granted - refused > 1) {
     const rlim_t between = refused + (granted - refused) / 2;
-    (CanStartUnder(between, original.rlim_max) ? granted : refused) = between;
+    (TryStartUnder(between, original.rlim_max) ? granted : refused) = between;
   }
   ::setrlimit(RLIMIT_NPROC, &original);
   return granted - 1;
@@ -52,7 +53,7 @@ Status RaiseDescriptorLimit() {
   const auto limit = RaiseToHardLimit(RLIMIT_NOFILE);
   if (!limit) return tl::unexpected(limit.error());
   if (*limit > kProgramFd) return {};
-  return MakeError("the hard limit of open files (ulimit -Hn) must be above " +
+  return MakeError("the hard limit on open files (ulimit -Hn) must be greater than " +
                    std::to_string(kProgramFd));
 }
 

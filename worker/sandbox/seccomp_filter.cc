@@ -28,7 +28,7 @@ struct ReleaseContext {
 };
 using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext>;
 
-// The lower half of an argument, the only part that the kernel reads of an int.
+// The offset of an argument's lower half. If the parameter is an int, the kernel reads only that.
 constexpr std::uint32_t IntArgument(unsigned index) {
   const std::size_t low = std::endian::native == std::endian::little ? 0 : sizeof(std::uint32_t);
   return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + index * sizeof(std::uint64_t) +
@@ -38,54 +38,56 @@ constexpr std::uint32_t IntArgument(unsigned index) {
 constexpr sock_filter Load(std::uint32_t offset) {
   return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
 }
-// Skips `then` instructions if the test of the loaded value succeeds, otherwise `otherwise`.
-constexpr sock_filter Skip(unsigned test, std::uint32_t value, std::uint8_t then,
-                           std::uint8_t otherwise) {
-  return BPF_JUMP(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), value, then, otherwise);
+// Tests the loaded value, then skips `if_true` or `if_false` instructions.
+constexpr sock_filter Branch(unsigned test, std::uint32_t value, std::uint8_t if_true,
+                             std::uint8_t if_false) {
+  return BPF_JUMP(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), value, if_true, if_false);
 }
 
-// The start of every filter: what libseccomp could express only with many rules, because it
-// compares whole registers, and each argument once.
+// The first instructions of every filter, written by hand. libseccomp would need many rules for
+// them, because it compares whole 64-bit registers and allows one comparison per argument and rule.
 std::vector<sock_filter> FirstRules(std::uint32_t deny_action) {
   const sock_filter deny = BPF_STMT(BPF_RET | BPF_K, deny_action);
   std::vector<sock_filter> program;
   const auto add = [&program](int call, std::initializer_list<sock_filter> rules) {
     program.push_back(Load(offsetof(seccomp_data, nr)));
-    program.push_back(Skip(BPF_JEQ, static_cast<std::uint32_t>(call), 0,
-                           static_cast<std::uint8_t>(rules.size())));
+    program.push_back(Branch(BPF_JEQ, static_cast<std::uint32_t>(call), 0,
+                             static_cast<std::uint8_t>(rules.size())));
     program.insert(program.end(), rules);
   };
-  // Descriptors 0 to 2 are shared with the supervisor, perhaps with the service manager, or are
-  // iperf3's pipes. No call may change the file behind them, so that nobody truncates the log or
-  // makes it lose lines.
+  // Descriptors 0 to 2 are either iperf3's pipes or shared with the supervisor and perhaps with the
+  // service manager. Apart from writing, no call may alter their open files: otherwise a process
+  // could truncate the log or make it lose lines.
   for (const int call :
        {SYS_bind, SYS_connect, SYS_ftruncate, SYS_lseek, SYS_setsockopt, SYS_shutdown}) {
-    add(call, {Load(IntArgument(0)), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny});
+    add(call, {Load(IntArgument(0)), Branch(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny});
   }
-  add(SYS_fcntl, {Load(IntArgument(1)), Skip(BPF_JEQ, F_SETFL, 0, 3), Load(IntArgument(0)),
-                  Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny});
+  add(SYS_fcntl, {Load(IntArgument(1)), Branch(BPF_JEQ, F_SETFL, 0, 3), Load(IntArgument(0)),
+                  Branch(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny});
   constexpr unsigned kProtection = 2;
   constexpr unsigned kFlags = 3;
   constexpr unsigned kDescriptor = 4;
-  add(SYS_mmap, {// Nothing is writable and executable. What is executable is a file below the
-                 // lock's descriptors: the lock's holder table can be written by another mapping.
-                 Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_EXEC, 0, 5),
-                 Skip(BPF_JSET, PROT_WRITE, 3, 0), Load(IntArgument(kDescriptor)),
-                 Skip(BPF_JGE, kLowestLockFd, 1, 0), Skip(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny,
-                 // What is shared is writable, which a socket can't be.
-                 Load(IntArgument(kProtection)), Skip(BPF_JSET, PROT_WRITE, 3, 0),
-                 Load(IntArgument(kFlags)), Skip(BPF_JSET, MAP_SHARED, 0, 1), deny});
+  add(SYS_mmap,
+      {// No mapping may be both writable and executable. An executable one must be of a
+       // file whose descriptor is above stderr and below the lock's, because the
+       // lock's holder table is also mapped writable.
+       Load(IntArgument(kProtection)), Branch(BPF_JSET, PROT_EXEC, 0, 5),
+       Branch(BPF_JSET, PROT_WRITE, 3, 0), Load(IntArgument(kDescriptor)),
+       Branch(BPF_JGE, kLowestLockFd, 1, 0), Branch(BPF_JGE, STDERR_FILENO + 1, 1, 0), deny,
+       // A shared mapping must be writable, which the kernel refuses for a socket.
+       Load(IntArgument(kProtection)), Branch(BPF_JSET, PROT_WRITE, 3, 0),
+       Load(IntArgument(kFlags)), Branch(BPF_JSET, MAP_SHARED, 0, 1), deny});
   return program;
 }
 
-Status AddTable(scmp_filter_ctx context, Subject subject, bool with_errors) {
+Status AddTable(scmp_filter_ctx context, Subject subject, bool with_errno_rules) {
   for (const SyscallGroup& group : SyscallGroups()) {
     for (const SyscallRow& row : group.rows) {
       const int call = ::seccomp_syscall_resolve_name(row.name);
       // Unknown to this libseccomp, or not a call of this architecture.
       if (call < 0) continue;
       for (const SyscallRule& rule : subject == Subject::kWorker ? row.worker : row.iperf3) {
-        if (rule.action != SCMP_ACT_ALLOW && !with_errors) continue;
+        if (rule.action != SCMP_ACT_ALLOW && !with_errno_rules) continue;
         const int error = ::seccomp_rule_add_array(context, rule.action, call,
                                                    rule.comparison_count, rule.comparisons.data());
         if (error == 0) continue;
@@ -97,7 +99,8 @@ Status AddTable(scmp_filter_ctx context, Subject subject, bool with_errors) {
   return {};
 }
 
-// Appends the filter that libseccomp writes to a descriptor. It is much smaller than a pipe.
+// Appends libseccomp's filter, which can only be exported to a descriptor. It is much smaller than
+// the buffer of a pipe, so the write does not block.
 Status Export(scmp_filter_ctx context, std::vector<sock_filter>& program) {
   int fds[2] = {-1, -1};
   if (::pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return ErrnoError("system call filter: pipe2");
@@ -116,55 +119,57 @@ Status Export(scmp_filter_ctx context, std::vector<sock_filter>& program) {
   return {};
 }
 
-// The same values as libseccomp's actions.
+// For BPF and for libseccomp, whose actions have the same values as the kernel's constants.
 std::uint32_t DenyAction(Subject subject, FilterMode mode) {
   if (mode == FilterMode::kKill) return SECCOMP_RET_KILL_PROCESS;
   return subject == Subject::kWorker ? SECCOMP_RET_LOG : SECCOMP_RET_USER_NOTIF;
 }
 
-// What stands for `placeholder`; any other number is returned as it is.
-std::uint32_t ValueOf(std::uint32_t placeholder, JobGrants grants) {
-  switch (placeholder) {
+// The value that `number` stands for if it is a placeholder. Returns other numbers unchanged, and
+// also the placeholder of a grant that the job lacks: it matches no real argument.
+std::uint32_t ValueOf(std::uint32_t number, JobGrants grants) {
+  switch (number) {
     case kOwnPidPlaceholder:
       return static_cast<std::uint32_t>(::getpid());
     case kDeviceOptionPlaceholder:
-      return grants.binds_device ? SO_BINDTODEVICE : placeholder;
+      return grants.binds_device ? SO_BINDTODEVICE : number;
     case kMultipathPlaceholder:
-      return grants.multipath_tcp ? std::uint32_t{IPPROTO_MPTCP} : placeholder;
+      return grants.multipath_tcp ? std::uint32_t{IPPROTO_MPTCP} : number;
     default:
-      return placeholder;
+      return number;
   }
 }
 
 }  // namespace
 
 Status MapExecPath() {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is the purpose.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a fixed address is required.
   void* wanted = reinterpret_cast<void*>(kExecPathAddress);
   void* page =
       ::mmap(wanted, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   if (page == wanted) return {};
-  return ErrnoError("mapping the exec path");
+  return ErrnoError("mapping the page for execveat's path");
 }
 
 Result<SeccompFilter> SeccompFilter::Build(Subject subject, FilterMode mode) {
-  // libseccomp asks the kernel what it supports, and builds nothing if an outer filter denies that
-  // call. Whether the filter works shows in Install.
-  constexpr unsigned kActionsOfLinux50 = 5;
-  ::seccomp_api_set(kActionsOfLinux50);
+  // Set the API level, because libseccomp asks the kernel for it otherwise and builds nothing if an
+  // outer filter denies the question. Install fails if the kernel rejects the filter.
+  constexpr unsigned kApiLevelOfLinux5_0 = 5;
+  ::seccomp_api_set(kApiLevelOfLinux5_0);
   const std::uint32_t deny = DenyAction(subject, mode);
   const Context context(::seccomp_init(deny));
   if (!context) return MakeError("system call filter: out of memory");
-  // The numbers of another architecture's calls mean other calls.
+  // On another architecture the same number means another call.
   ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   // Kernels before 5.11 have no cache of allowed calls, so the data path comes first.
   for (const char* name : kDataPathCalls) {
     const int call = ::seccomp_syscall_resolve_name(name);
     if (call >= 0) ::seccomp_syscall_priority(context.get(), call, 255);
   }
-  // The diagnosing worker needs ioctl itself, to answer its listener.
-  const bool with_errors = mode == FilterMode::kKill || subject == Subject::kIperf3;
-  if (const Status added = AddTable(context.get(), subject, with_errors); !added) {
+  // A diagnosing worker gets no errno rules: the one for ioctl would stop it from answering its
+  // listener.
+  const bool with_errno_rules = mode == FilterMode::kKill || subject == Subject::kIperf3;
+  if (const Status added = AddTable(context.get(), subject, with_errno_rules); !added) {
     return tl::unexpected(added.error());
   }
   std::vector<sock_filter> program = FirstRules(deny);

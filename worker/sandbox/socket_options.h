@@ -1,6 +1,6 @@
-// The socket options that iperf3 3.9 to 3.21 uses as a client, and why. The filters deny every
-// other one: some attach programs to a socket, join groups, change its protocol or return a
-// descriptor.
+// The socket options that iperf3 3.9 to 3.21 uses as a client, each with its reason. The filters
+// deny all others: some attach BPF programs to a socket, join multicast groups, change the protocol
+// or return a descriptor.
 #pragma once
 
 #include <netinet/in.h>
@@ -24,7 +24,7 @@ struct SocketOption {
   std::string_view reason;
 };
 
-// linux/in6.h and linux/udp.h, which conflict with the headers of libc.
+// Copied from linux/in6.h and linux/udp.h, which can't be included together with libc's headers.
 inline constexpr int kIpv6FlowLabelManager = 32;
 inline constexpr int kIpv6FlowInfoSend = 33;
 inline constexpr int kUdpSegment = 103;

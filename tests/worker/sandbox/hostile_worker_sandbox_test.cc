@@ -278,8 +278,9 @@ TEST_F(HostileWorkerTest, CannotGetDescriptorsOfItsSupervisor) {
 }
 
 TEST_F(HostileWorkerTest, CannotJoinOtherProcessGroups) {
-  const pid_t group = ::getpgrp();
-  ExpectFiltered([&] { return ::setpgid(0, group) == 0; }, "setpgid to the supervisor's");
+  // Not getpgrp(), which is 0 if the group's leader is outside this PID namespace.
+  const pid_t group = ::getpid();
+  ExpectFiltered([&] { return ::setpgid(0, group) == 0; }, "setpgid to another group");
   ExpectFiltered([&] { return ::setpgid(::getpid(), 0) == 0; }, "setpgid by number");
   ExpectAllowed([] { return ::setpgid(0, 0) == 0; }, "a group of its own");
 }
