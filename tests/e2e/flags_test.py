@@ -107,8 +107,8 @@ class Paths(unittest.TestCase):
             for path in ("/metrics", "/probe?target=127.0.0.1"):
                 self.assertEqual(exporter.get(path).status, 404, path)
             page = exporter.get("/").text
-            self.assertIn('href="/own"', page)
-            self.assertIn('href="/ask?', page)
+            self.assertIn('href="own"', page)
+            self.assertIn('href="ask?', page)
             paths = {dict(labels)["path"] for name, labels in exporter.get("/own").metrics()
                      if name == "iperf3_exporter_http_requests_total"}
             self.assertLessEqual({"/own", "/ask", "other"}, paths)

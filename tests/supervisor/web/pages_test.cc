@@ -152,12 +152,14 @@ TEST(PagesTest, LockStatusIsValidJsonForAnyText) {
 TEST(PagesTest, LandingPageEscapesForeignValues) {
   Options options;
   options.telemetry_path = "/<m>\"'&";
+  options.probe_path = "/probe";
   const SandboxReport sandbox;
   const std::string page = BuildLandingPage(options, "<script>", &sandbox);
   EXPECT_EQ(page.find("<script>"), std::string::npos);
   EXPECT_EQ(page.find("<m>"), std::string::npos);
   EXPECT_NE(page.find("&lt;script&gt;"), std::string::npos);
-  EXPECT_NE(page.find("/&lt;m&gt;&quot;&#39;&amp;"), std::string::npos);
+  EXPECT_NE(page.find("\"&lt;m&gt;&quot;&#39;&amp;\""), std::string::npos);
+  EXPECT_EQ(page.find("href=\"/"), std::string::npos) << "absolute links ignore a proxy's prefix";
   EXPECT_NE(BuildLandingPage(options, "", nullptr).find("version not yet known"),
             std::string::npos);
 }
