@@ -23,6 +23,7 @@ SECONDS ?= 300
 
 NEED := .ci/install-packages
 CONFIGURE_RELEASE := cmake --preset release -DEXPORTER_BENCH=OFF
+BUILD_RELEASE := .ci/progress cmake --build --preset release -j $(JOBS)
 CLANG_TIDY := run-clang-tidy -quiet -p build/tidy -j $(JOBS)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
@@ -39,15 +40,14 @@ help: ## list the targets
 run: ## build, start an iperf3 server and the exporter on loopback, run one probe; Ctrl-C stops them
 	@$(NEED) "build and run" $(BUILD_PACKAGES) $(RUN_PACKAGES)
 	$(CONFIGURE_RELEASE)
-	@echo "Building. The first build takes several minutes. The last step, linking with whole-program optimization," \
-	  "prints nothing for a minute or two."
-	cmake --build --preset release -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
+	@echo "Building. The first build takes several minutes, a minute or two of them for the last step."
+	$(BUILD_RELEASE) --target iperf3_exporter iperf3_exporter_worker
 	@.ci/demo build/release/bin
 
 build: ## build the release programs in build/release/bin
 	@$(NEED) "build" $(BUILD_PACKAGES)
 	$(CONFIGURE_RELEASE)
-	cmake --build --preset release -j $(JOBS)
+	$(BUILD_RELEASE)
 
 test: ## build and run every test that needs no container
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
@@ -81,7 +81,7 @@ test-container: ## build the image and run it with podman (root)
 bench: ## run the benchmarks (five minutes), compare with the record; JSON in build/bench/
 	@$(NEED) "build and measure" $(BUILD_PACKAGES) $(BENCH_PACKAGES)
 	cmake --preset release -DEXPORTER_BENCH=ON
-	cmake --build --preset release -j $(JOBS)
+	$(BUILD_RELEASE)
 	@bench/run.py build/release/bin build/bench
 
 style: ## check the format of the C++ code, and the shell scripts
@@ -127,7 +127,7 @@ torture: ## kill lock holders and waiters at random for SECONDS (300), then agai
 install: ## install to PREFIX (/usr/local), in DESTDIR if set
 	@$(NEED) "build" $(BUILD_PACKAGES)
 	$(CONFIGURE_RELEASE) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
-	cmake --build --preset release -j $(JOBS)
+	$(BUILD_RELEASE)
 	DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 package-needs:
@@ -136,7 +136,8 @@ package-needs:
 package: package-needs ## build the Debian package in build/package/
 	$(CONFIGURE_RELEASE) -DCMAKE_INSTALL_PREFIX=/usr -UEXPORTER_UNIT_DIR \
 	  $(if $(REVISION),-DEXPORTER_REVISION=$(REVISION),-UEXPORTER_REVISION)
-	cmake --build --preset release -j $(JOBS)
+	$(BUILD_RELEASE)
+	rm -f build/package/*.deb
 	cpack -G DEB --config build/release/CPackConfig.cmake -B build/package
 
 clean: ## remove all build output

@@ -4,13 +4,27 @@ import glob
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import unittest
 
 import harness
 from harness import children_of, parse_metrics, value, wait_until
 
-DEMO = pathlib.Path(__file__).resolve().parents[2] / ".ci" / "demo"
+CI = pathlib.Path(__file__).resolve().parents[2] / ".ci"
+DEMO = CI / "demo"
+
+
+def take(port):
+    """Listens on that port, if nobody does yet."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    except OSError:
+        pass
+    return listener
 
 
 def before_exec():
@@ -46,9 +60,11 @@ class Demo(unittest.TestCase):
 
     def test_a_test_is_run_and_nothing_is_left(self):
         for number in (signal.SIGINT, signal.SIGTERM):
-            with self.subTest(number.name):
+            # The usual ports are taken, as by a service of the same machine.
+            with self.subTest(number.name), take(5201), take(9579):
                 status, said, children = self.run_demo(harness.BIN_DIR, number)
                 self.assertEqual(status, 0, said)
+                self.assertNotRegex(said, ":(5201|9579)\\b")
                 self.assertIn("Stopping.", said)
                 # The server, the exporter and its four workers.
                 self.assertGreaterEqual(len(children), 6, children)
@@ -62,6 +78,17 @@ class Demo(unittest.TestCase):
             result = subprocess.run([DEMO, folder], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                     timeout=60)
             self.assertEqual((result.returncode, result.stderr), (1, f"no iperf3_exporter in {folder}\n"))
+
+
+class Progress(unittest.TestCase):
+    def test_a_silent_command_is_reported_until_it_ends(self):
+        with subprocess.Popen([CI / "progress", "sh", "-c", "read -r line; exit 3"], text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, env={**os.environ, "PROGRESS_SECONDS": "0.1"}) as progress:
+            self.assertRegex(progress.stdout.readline(), r"^Still building after \d+ s")
+            progress.stdin.write("\n")
+            progress.stdin.close()
+            progress.stdout.read()  # ends when nobody writes any more
+            self.assertEqual(progress.wait(harness.PATIENCE), 3)
 
 
 if __name__ == "__main__":
