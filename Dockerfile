@@ -13,9 +13,11 @@ ARG REVISION=unknown
 RUN make package REVISION="$REVISION"
 
 FROM debian:bookworm-slim
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="iperf3_exporter" \
       org.opencontainers.image.description="Prometheus exporter for iperf3" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="$REVISION"
 # A fixed user ID, so that Kubernetes can check runAsNonRoot and containers can share the lock.
 RUN groupadd --system --gid 9579 iperf3-exporter && \
     useradd --system --uid 9579 --gid 9579 --no-create-home --home-dir / --shell /usr/sbin/nologin iperf3-exporter

@@ -1,7 +1,24 @@
 # The Debian package, built by `cpack -G DEB` (make package).
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME iperf3-exporter)
-set(CPACK_PACKAGE_CONTACT "iperf3_exporter authors <iperf3-exporter@example.org>")
+# Whoever builds the package maintains it. As in Debian's own tools, the environment says who that is.
+if(DEFINED ENV{DEBEMAIL})
+  set(CPACK_PACKAGE_CONTACT "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
+else()
+  execute_process(COMMAND sh -c "echo \"$(id -un) <$(id -un)@$(uname -n)>\"" OUTPUT_VARIABLE CPACK_PACKAGE_CONTACT
+                  OUTPUT_STRIP_TRAILING_WHITESPACE)
+endif()
+# A version of its own for each revision that is not a release, so that apt upgrades from one to the next.
+execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} describe --tags --exact-match --match=v${PROJECT_VERSION} HEAD
+                RESULT_VARIABLE not_released OUTPUT_QUIET ERROR_QUIET)
+if(not_released)
+  execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} log -1 --date=format-local:%Y%m%d.%H%M%S --format=%cd.
+                  OUTPUT_VARIABLE revision_date OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  string(REPLACE - . revision_version "${revision_date}${EXPORTER_REVISION}")
+  set(CPACK_DEBIAN_PACKAGE_VERSION "${PROJECT_VERSION}+git${revision_version}")
+else()
+  set(CPACK_DEBIAN_PACKAGE_VERSION ${PROJECT_VERSION})
+endif()
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS

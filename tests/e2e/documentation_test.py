@@ -42,12 +42,12 @@ class DocumentationTest(unittest.TestCase):
         self.assertEqual(self.flags, {flag for row in rows for flag in re.findall(r"`--([a-z0-9.-]+)`", row)})
 
     def test_manual(self):
-        text = (ROOT / "docs/man/iperf3_exporter.8").read_text().replace("\\-", "-")
+        text = (ROOT / "docs/man/iperf3_exporter.8.in").read_text().replace("\\-", "-")
         entries = re.findall(r"^\.TP\n(\.B.*)$", text, re.MULTILINE)
         self.assertEqual(self.flags, {flag for entry in entries for flag in re.findall(r"--([a-z0-9.-]+)", entry)})
 
     def test_manual_is_well_formed(self):
-        manual = ROOT / "docs/man/iperf3_exporter.8"
+        manual = ROOT / "docs/man/iperf3_exporter.8.in"
         result = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", str(manual)],
                                 capture_output=True, text=True)
         self.assertEqual((0, ""), (result.returncode, result.stderr))
