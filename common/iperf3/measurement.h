@@ -25,14 +25,15 @@ struct DirectionMeasurement {
   std::optional<double> mean_rtt_seconds;  // mean of the streams' means
   std::optional<double> max_rtt_seconds;   // maximum over the streams
   std::optional<double> max_congestion_window_bytes;
-  // UDP. Jitter and loss are the receiver's. It sees loss as gaps in the sequence numbers, so loss
-  // at the end is invisible and sent_packets may exceed received_packets + lost_packets.
-  // Before 3.11 iperf3 does not report the receiver's count: lost_ratio is then relative to the
-  // packets sent.
+  // UDP. Packets are counted by bytes and jitter is the receiver's. Lost packets are the gaps that
+  // the receiver saw in the sequence numbers, or all that it did not receive if at the end more is
+  // missing than can have been on its way (worker/iperf3/udp_loss.h). So sent_packets may exceed
+  // received_packets + lost_packets. Before 3.11 iperf3 does not report what was received: all
+  // packets without a gap count as received.
   std::optional<double> sent_packets;
   std::optional<double> received_packets;
   std::optional<double> lost_packets;
-  std::optional<double> lost_ratio;  // 0 to 1; total loss is 1
+  std::optional<double> lost_ratio;  // of lost and received ones, 0 to 1; total loss is 1
   std::optional<double> jitter_seconds;
 
   bool operator==(const DirectionMeasurement&) const = default;
@@ -72,7 +73,6 @@ inline constexpr double kMaxCount = 9223372036854774784.0;
 inline constexpr double kMaxSeconds = 2 * 86400.0;      // twice iperf3's longest test
 inline constexpr double kMaxRttSeconds = 4294.967296;   // 32 bits of microseconds in iperf3
 inline constexpr double kMaxBitsPerSecond = kMaxCount;  // far above any link
-inline constexpr double kMaxJitterSeconds = 3600.0;     // more is not jitter
 inline constexpr double kMaxCpuRatio = 130.0;           // 128 streams, one thread each, and main
 
 inline constexpr std::array<DirectionField, 16> kDirectionFields = {{
@@ -91,7 +91,7 @@ inline constexpr std::array<DirectionField, 16> kDirectionFields = {{
     {&DirectionMeasurement::received_packets, kMaxCount},
     {&DirectionMeasurement::lost_packets, kMaxCount},
     {&DirectionMeasurement::lost_ratio, 1.0},
-    {&DirectionMeasurement::jitter_seconds, kMaxJitterSeconds},
+    {&DirectionMeasurement::jitter_seconds, kMaxSeconds},
 }};
 
 }  // namespace iperf3_exporter

@@ -23,7 +23,7 @@ ACCESS_DENIED, SERVER_ERROR = -1, -2
 # Every state that iperf3 knows, and two bytes that are none.
 STATES = (1, 2, 3, 4, 9, 10, 11, 12, 13, 14, 15, 16, ACCESS_DENIED, SERVER_ERROR, 0, 99)
 UDP_CONNECT_REPLY = struct.pack("<I", 0x39383736)
-UDP_HEADER = struct.Struct("!III")  # seconds, microseconds, number of the packet
+UDP_HEADERS = {False: struct.Struct("!III"), True: struct.Struct("!IIQ")}  # seconds, microseconds, number of the packet
 
 # The moments at which a server can depart from the protocol. Each but RUNNING and RESULTS stands for the state
 # that is due then.
@@ -32,7 +32,7 @@ MOMENTS = {"cookie": PARAM_EXCHANGE, "parameters": CREATE_STREAMS, "streams": TE
            RUNNING: None, "end": EXCHANGE_RESULTS, RESULTS: None, "display": DISPLAY_RESULTS}
 
 SEND_INTERVAL = 0.05   # seconds between two writes of a sending server
-SEND_BYTES = 1448      # in each of them
+SEND_BYTES = 1448      # in each of them; a datagram has the size that the client asks for
 FAULT_AFTER = 0.2      # seconds into the test: the moment RUNNING
 
 
@@ -280,11 +280,16 @@ class _Conversation:
             self.session.received_bytes += len(data)
         return bool(data) or source is self.server.udp
 
+    def _send_bytes(self):
+        return self.session.parameters["len"] if self._is_udp() else SEND_BYTES
+
     def _send(self):
         self.packets += 1
         now = time.time()
-        header = UDP_HEADER.pack(int(now), int(now % 1 * 1e6), self.packets)
-        data = bytes(SEND_BYTES) if self.departure.zeros else header + bytes(SEND_BYTES - len(header))
+        has_long_numbers = bool(self.session.parameters.get("udp_counters_64bit"))
+        header = UDP_HEADERS[has_long_numbers].pack(int(now), int(now % 1 * 1e6), self.packets)
+        size = self._send_bytes()
+        data = bytes(size) if self.departure.zeros else header + bytes(size - len(header))
         for index in self._sending():
             stream = self.streams[index]
             with contextlib.suppress(OSError):
@@ -305,7 +310,7 @@ class _Conversation:
             sends = index in self._sending()
             streams.append({
                 "id": 1 if index == 0 else index + 2,
-                "bytes": self.packets * SEND_BYTES if sends else received,
+                "bytes": self.packets * self._send_bytes() if sends else received,
                 "retransmits": 0 if sends and not self._is_udp() else -1,
                 "jitter": 0, "errors": 0,
                 "packets": self.packets if sends else received // max(1, self.session.parameters.get("len", 1)),

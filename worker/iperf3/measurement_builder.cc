@@ -1,8 +1,11 @@
 #include "worker/iperf3/measurement_builder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <utility>
+
+#include "worker/iperf3/udp_loss.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -52,18 +55,12 @@ void BuildBothSides(Plausible& plausible, const DirectionSums& sums, DirectionMe
             to.received_bits_per_second);
 }
 
-// The receiver's jitter and lost packets, and how many packets arrived.
-void BuildLoss(Plausible& plausible, const SumValues& sum, DirectionMeasurement& to) {
-  to.jitter_seconds = plausible.Keep(sum.jitter_ms, kMaxJitterSeconds, kMilliseconds);
-  to.lost_packets = plausible.Keep(sum.lost_packets, kMaxCount);
-  const Number packets = plausible.Keep(sum.packets, kMaxCount);
-  if (!packets || !to.lost_packets) return;
-  to.received_packets = plausible.Keep(*packets - *to.lost_packets, kMaxCount);
-  if (!to.received_packets) {  // more lost than sent: neither number is reliable
-    to.lost_packets = std::nullopt;
-    return;
-  }
-  to.lost_ratio = *packets > 0 ? *to.lost_packets / *packets : 0.0;
+// Transit times can't differ by more than the test lasted. (A peer up to 3.7 counts the difference
+// of the clocks as the first packet's.)
+Number KeepJitter(Plausible& plausible, Number milliseconds,
+                  const DirectionMeasurement& direction) {
+  const Number longest = std::max(direction.sent_seconds, direction.received_seconds);
+  return plausible.Keep(milliseconds, longest.value_or(0), kMilliseconds);
 }
 
 void SetTotalLoss(DirectionMeasurement& to) {
@@ -73,13 +70,49 @@ void SetTotalLoss(DirectionMeasurement& to) {
   to.jitter_seconds = std::nullopt;
 }
 
-// UDP since 3.11. `packets` and `lost_packets` of the received sum are the receiver's own, but its
-// `lost_percent` is the loss over the sender's packets. A receiver that got nothing has seen no gap
-// and reports a loss of 0.
-void BuildPackets(Plausible& plausible, const DirectionSums& sums, DirectionMeasurement& to) {
-  to.sent_packets = plausible.Keep(sums.sent->packets, kMaxCount);
-  BuildLoss(plausible, *sums.received, to);
-  if (to.sent_packets > 0 && to.received_packets == 0) SetTotalLoss(to);
+// All packets have the size of a block.
+Number CountPackets(Plausible& plausible, Number bytes, Number block_bytes) {
+  if (!bytes || !(block_bytes > 0)) return std::nullopt;
+  return plausible.Keep(std::round(*bytes / *block_bytes), kMaxCount);
+}
+
+// One direction since 3.11.
+void BuildPackets(Plausible& plausible, const DirectionSums& sums, Number block_bytes,
+                  bool has_omit, DirectionMeasurement& to) {
+  to.jitter_seconds = KeepJitter(plausible, sums.received->jitter_ms, to);
+  const Number known = plausible.Keep(sums.received->packets, kMaxCount);
+  const Number gaps = plausible.Keep(sums.received->lost_packets, kMaxCount);
+  to.sent_packets = CountPackets(plausible, to.sent_bytes, block_bytes);
+  to.received_packets = CountPackets(plausible, to.received_bytes, block_bytes);
+  // Not packets of a test, which are numbered from 1: CheckMeasurement rejects them.
+  if (known == 0) to.received_packets = 0;
+  if (!to.sent_packets || !to.received_packets) return;
+  if (to.sent_packets > 0 && to.received_packets == 0) return SetTotalLoss(to);
+  if (!(to.sent_seconds > 0) || !(to.received_seconds > 0)) return;
+  to.lost_packets = CountLostPackets({.sent = *to.sent_packets,
+                                      .received = *to.received_packets,
+                                      .sent_seconds = *to.sent_seconds,
+                                      .received_seconds = *to.received_seconds,
+                                      .known = known,
+                                      .gaps = gaps,
+                                      .has_omit = has_omit});
+  const double total = *to.received_packets + *to.lost_packets;
+  to.lost_ratio = total > 0 ? *to.lost_packets / total : 0.0;
+}
+
+bool HasBothSides(const DirectionSums& sums) { return sums.sent && sums.received; }
+
+// Of each tested direction, whose seconds are known by then.
+void BuildPackets(Plausible& plausible, const ReportValues& values, const TestOptions& test,
+                  Measurement& measurement) {
+  const DirectionSums* sums = &values.forward;
+  for (auto* direction : {&measurement.upload, &measurement.download}) {
+    if (!*direction) continue;
+    if (HasBothSides(*sums)) {
+      BuildPackets(plausible, *sums, values.block_bytes, test.omit_seconds != 0, **direction);
+    }
+    sums = &values.reverse;
+  }
 }
 
 Number ComputeRate(Number bytes, Number seconds) {
@@ -91,10 +124,22 @@ Number ComputeRate(Number bytes, Number seconds) {
 // With fewer packets a jitter of exactly 0 can be real.
 constexpr double kMinPacketsWithJitter = 4;
 
+void BuildLossFromTotal(Plausible& plausible, const SumValues& total, DirectionMeasurement& to) {
+  to.lost_packets = plausible.Keep(total.lost_packets, kMaxCount);
+  if (!to.sent_packets || !to.lost_packets) return;
+  to.received_packets = plausible.Keep(*to.sent_packets - *to.lost_packets, kMaxCount);
+  if (!to.received_packets) {  // more lost than sent: neither number is reliable
+    to.lost_packets = std::nullopt;
+    return;
+  }
+  to.lost_ratio = *to.sent_packets > 0 ? *to.lost_packets / *to.sent_packets : 0.0;
+}
+
 // UDP up to 3.10 has one sum: bytes, packets and rate are the sender's; lost packets, jitter and
 // seconds the receiver's. The sender's seconds follow from its rate, and the bytes received from
 // the packets, which all have one size. The receiver's count of packets is not reported, so the
-// loss is over the packets sent. Only a jitter of exactly 0 distinguishes total loss from no loss.
+// loss is over the packets sent, and what was lost at the end is invisible. Only a jitter of
+// exactly 0 distinguishes total loss from no loss.
 void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMeasurement& to) {
   to.sent_bytes = plausible.Keep(total.bytes, kMaxCount);
   to.sent_packets = plausible.Keep(total.packets, kMaxCount);
@@ -103,7 +148,8 @@ void BuildUdpFromTotal(Plausible& plausible, const SumValues& total, DirectionMe
   if (to.sent_bytes && to.sent_bits_per_second > 0) {
     to.sent_seconds = plausible.Keep(*to.sent_bytes * 8 / *to.sent_bits_per_second, kMaxSeconds);
   }
-  BuildLoss(plausible, total, to);
+  to.jitter_seconds = KeepJitter(plausible, total.jitter_ms, to);
+  BuildLossFromTotal(plausible, total, to);
   if (to.sent_packets > 0 && to.lost_packets == 0 && to.jitter_seconds == 0) {
     if (to.sent_packets >= kMinPacketsWithJitter) {
       SetTotalLoss(to);
@@ -136,16 +182,12 @@ void CorrectReverseSeconds(const DirectionMeasurement& forward, DirectionMeasure
   SwapSeconds(reverse);
 }
 
-bool HasBothSides(const DirectionSums& sums) { return sums.sent && sums.received; }
-
 std::optional<DirectionMeasurement> BuildDirection(Plausible& plausible, const DirectionSums& sums,
                                                    Protocol protocol) {
   DirectionMeasurement direction;
   if (HasBothSides(sums)) {
     BuildBothSides(plausible, sums, direction);
-    if (protocol == Protocol::kUdp) {
-      BuildPackets(plausible, sums, direction);
-    } else {
+    if (protocol == Protocol::kTcp) {
       direction.retransmits = plausible.Keep(sums.sent->retransmits, kMaxCount);
     }
   } else if (protocol == Protocol::kUdp && sums.total) {
@@ -195,15 +237,14 @@ CpuUtilization BuildCpu(Plausible& plausible, const CpuUtilization& percent) {
 
 }  // namespace
 
-std::optional<Measurement> BuildMeasurement(const ReportValues& values, Protocol protocol,
-                                            Direction direction) {
+std::optional<Measurement> BuildMeasurement(const ReportValues& values, const TestOptions& test) {
   Measurement measurement;
   Plausible plausible(measurement.implausible_values);
-  const auto forward = BuildDirection(plausible, values.forward, protocol);
+  const auto forward = BuildDirection(plausible, values.forward, test.protocol);
   if (!forward) return std::nullopt;
-  (direction == Direction::kDownload ? measurement.download : measurement.upload) = forward;
-  if (direction == Direction::kBidirectional) {
-    measurement.download = BuildDirection(plausible, values.reverse, protocol);
+  (test.direction == Direction::kDownload ? measurement.download : measurement.upload) = forward;
+  if (test.direction == Direction::kBidirectional) {
+    measurement.download = BuildDirection(plausible, values.reverse, test.protocol);
     if (!measurement.download) return std::nullopt;
     if (HasBothSides(values.reverse)) {
       CorrectReverseSeconds(*measurement.upload, *measurement.download);
@@ -211,9 +252,10 @@ std::optional<Measurement> BuildMeasurement(const ReportValues& values, Protocol
       SwapSeconds(*measurement.download);  // one sum: always wrong
     }
   }
-  if (protocol == Protocol::kTcp && measurement.upload) {
+  if (test.protocol == Protocol::kTcp && measurement.upload) {
     BuildStreams(plausible, values.sending, *measurement.upload);
   }
+  if (test.protocol == Protocol::kUdp) BuildPackets(plausible, values, test, measurement);
   measurement.local_cpu = BuildCpu(plausible, values.local_cpu_percent);
   measurement.remote_cpu = BuildCpu(plausible, values.remote_cpu_percent);
   return measurement;

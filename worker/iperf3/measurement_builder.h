@@ -45,6 +45,7 @@ struct ReportValues {
   // In percent, as iperf3 prints it.
   CpuUtilization local_cpu_percent;
   CpuUtilization remote_cpu_percent;
+  std::optional<double> block_bytes;  // start.test_start.blksize; of UDP the size of every packet
   std::size_t stream_count = 0;
   // The streams on which this host sends. In the others, too, `sender` describes this host's
   // socket, which is the receiver there.
@@ -53,6 +54,6 @@ struct ReportValues {
 
 // Returns nullopt when sums of a tested direction are missing. Pure.
 [[nodiscard]] std::optional<Measurement> BuildMeasurement(const ReportValues& values,
-                                                          Protocol protocol, Direction direction);
+                                                          const TestOptions& test);
 
 }  // namespace iperf3_exporter

@@ -137,7 +137,11 @@ TestResult ReadReport(dom::object report, const TestOptions& test) {
   dom::object end;
   ReportValues values;
   if (report["end"].get_object().get(end) == simdjson::SUCCESS) values = ReadEnd(end, test);
-  const auto measurement = BuildMeasurement(values, test.protocol, test.direction);
+  double block_bytes = 0;
+  if (report["start"]["test_start"]["blksize"].get(block_bytes) == simdjson::SUCCESS) {
+    values.block_bytes = block_bytes;
+  }
+  const auto measurement = BuildMeasurement(values, test);
   if (!measurement) return BadOutput("the report lacks the sums of a tested direction");
   const std::size_t streams = CountStreams(test);
   if (values.stream_count != streams) {

@@ -34,7 +34,8 @@ class ReportParser {
   ~ReportParser();
 
   // Returns the measurement in `text`, the report of a test with the options `test` (protocol,
-  // direction and number of streams matter). kReportPaddingBytes readable bytes follow `text`.
+  // direction, number of streams and omit matter). kReportPaddingBytes readable bytes follow
+  // `text`.
   //
   // A report with `error` fails with the reason of that text, and with the text as the detail (raw
   // bytes, at most kMaxErrorTextBytes). Anything else that is not a measurement fails with

@@ -63,20 +63,28 @@ def side(facts, total, prefix, name):
         facts.put(f"{prefix}.{name}_bits_per_second", rate)
 
 
-def loss(facts, total, prefix, sent_packets):
-    """Jitter and loss of the receiver; returns the packets that arrived."""
-    jitter = facts.number(total.first("jitter_ms"), 3600.0, 1000)
-    lost = facts.number(total.first("lost_packets"), LARGEST_COUNT)
-    # As a server prints it of itself; the client's lost_percent is over the sender's packets.
-    packets = facts.number(total.first("packets"), LARGEST_COUNT)
-    arrived = packets - lost
-    ratio = lost / packets if packets else 0.0
-    if sent_packets and arrived == 0:
-        jitter, ratio, lost = None, 1.0, sent_packets
-    facts.put(f"{prefix}.jitter_seconds", jitter)
-    facts.put(f"{prefix}.lost_ratio", ratio)
+def loss(facts, sent, received, prefix, block, omit):
+    """Packets and jitter, as docs/REFERENCE.md says under "UDP packets"."""
+    went, came = (round(total.first("bytes") / block) for total in (sent, received))
+    sent_seconds, received_seconds = (facts.values[f"{prefix}.{side}_seconds"] for side in ("sent", "received"))
+    jitter = facts.number(received.first("jitter_ms"), max(sent_seconds, received_seconds), 1000)
+    expected = facts.number(received.first("packets"), LARGEST_COUNT)
+    lost = facts.number(received.first("lost_packets"), LARGEST_COUNT)
+    if went and not came:
+        jitter, lost = None, went
+    elif expected is not None and expected - lost != came:
+        if omit:
+            lost = max(0, min(lost, round(went * received_seconds / sent_seconds - came)))
+        else:
+            lost = max(0, expected - came)
+    late = (0.2 + max(0, sent_seconds - received_seconds)) / sent_seconds
+    if went - came - lost > went * max(0.01, late):
+        lost = went - came
+    facts.put(f"{prefix}.sent_packets", went)
+    facts.put(f"{prefix}.received_packets", came)
     facts.put(f"{prefix}.lost_packets", lost)
-    facts.put(f"{prefix}.received_packets", arrived)
+    facts.put(f"{prefix}.lost_ratio", lost / (lost + came) if lost + came else 0.0)
+    facts.put(f"{prefix}.jitter_seconds", jitter)
 
 
 def udp_single_sum(facts, total, prefix):
@@ -123,22 +131,23 @@ def retime(facts, end):
             facts.put(f"download.{name}_bits_per_second", count * 8 / seconds)
 
 
-def direction(facts, end, prefix, udp, reverse):
-    """False without that direction's sums."""
+def totals(end, reverse):
+    """The sums of one direction: the sender's, the receiver's, and the only one up to 3.10."""
 
     def total(key):
         value = end.first(key + "_bidir_reverse") if reverse else end.first(key)
         return end.nth(key, 1) if value is None and reverse else value
 
-    sent, received, single = total("sum_sent"), total("sum_received"), total("sum")
+    return total("sum_sent"), total("sum_received"), total("sum")
+
+
+def direction(facts, end, prefix, udp, reverse):
+    """False without that direction's sums."""
+    sent, received, single = totals(end, reverse)
     if sent is not None and received is not None:
         side(facts, sent, prefix, "sent")
         side(facts, received, prefix, "received")
-        if udp:
-            packets = facts.number(sent.first("packets"), LARGEST_COUNT)
-            facts.put(f"{prefix}.sent_packets", packets)
-            loss(facts, received, prefix, packets)
-        else:
+        if not udp:
             facts.put(f"{prefix}.retransmits", facts.number(sent.first("retransmits"), LARGEST_COUNT))
         return True
     if udp and single is not None:
@@ -172,6 +181,11 @@ def measure(report, options):
             return None
     if bidirectional:
         retime(facts, end)
+    for index, prefix in enumerate(prefixes):
+        sent, received, _ = totals(end, index == 1)
+        if udp and sent is not None and received is not None:
+            block = report.first("start").first("test_start").first("blksize")
+            loss(facts, sent, received, prefix, block, "-O" in options)
     if not udp and not reverse:
         ends = [stream.first("sender") for stream in end.first("streams")]
         streams(facts, [sender for sender in ends if sender.first("sender") is not False], "upload")
