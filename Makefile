@@ -30,8 +30,8 @@ export CCACHE_NOHASHDIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan test-systemd test-container bench style lint lint-changed fuzz torture install \
-	package-needs package clean
+.PHONY: help run build test test-asan test-tsan test-systemd test-container test-loss bench style lint lint-changed fuzz torture \
+	install package-needs package clean
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -49,11 +49,11 @@ build: ## build the release programs in build/release/bin
 	$(CONFIGURE_RELEASE)
 	$(BUILD_RELEASE)
 
-test: ## build and run every test that needs no container
+test: ## build and run every test that needs no container and no other iperf3
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS)
-	ctest --preset dev -j $(TEST_JOBS) -LE "systemd|container"
+	ctest --preset dev -j $(TEST_JOBS) -LE "systemd|container|loss"
 
 test-asan: ## run the unit, process and fuzz tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
@@ -77,6 +77,12 @@ test-container: ## build the image and run it with podman (root)
 	@$(NEED) "test the container image" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(CONTAINER_PACKAGES)
 	cmake --preset dev
 	ctest --preset dev -L container
+
+test-loss: ## compare UDP loss with what was dropped, between the iperf3 of Debian 12 and of Debian 13 (root)
+	@$(NEED) "test UDP loss" $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
+	ctest --preset dev -L loss
 
 bench: ## run the benchmarks (five minutes), compare with the record; JSON in build/bench/
 	@$(NEED) "build and measure" $(BUILD_PACKAGES) $(BENCH_PACKAGES)

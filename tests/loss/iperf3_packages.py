@@ -1,0 +1,73 @@
+"""The iperf3 of the other supported Debian release, unpacked beside the installed one.
+
+Debian 12 has iperf3 3.12, Debian 13 has 3.18, and their UDP numbers are wrong in different ways. The packages come from
+the mirror that this host's apt uses; nothing is installed.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "systemd"))
+from machine import apt_settings  # noqa: E402  (the path is set above)
+
+VERSIONS = {"bookworm": "3.12", "trixie": "3.18"}
+# By the installed release: the other one and its packages. A newer iperf3 needs the C library that it was built for and
+# what else it loads; an older one runs with the installed libraries.
+OTHER_RELEASE = {
+    "bookworm": ("trixie", ("iperf3", "libiperf0", "libsctp1", "libssl3t64", "libc6", "libgcc-s1", "zlib1g", "libzstd1")),
+    "trixie": ("bookworm", ("iperf3", "libiperf0", "libsctp1")),
+}
+# Starts a program that sees the other release's folder, $0, laid over its own. `ip netns exec` has made the mount
+# namespace in which this happens.
+OVERLAY = """
+for directory in /usr/lib /usr/bin; do
+  mount -t overlay overlay -o "lowerdir=$0$directory:$directory" "$directory" || exit 1
+done
+exec "$@"
+"""
+
+
+def installed_release():
+    for line in pathlib.Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition("=")
+        if key == "VERSION_CODENAME":
+            return value
+    return None
+
+
+def fetch(cache):
+    """The folder in `cache` with the other release's iperf3; kept for the next run."""
+    release, packages = OTHER_RELEASE[installed_release()]
+    folder = cache / release
+    if folder.is_dir():
+        return folder
+    work = cache / f"{release}.{os.getpid()}"
+    try:
+        download(release, packages, work)
+        for package in sorted(work.glob("*.deb")):
+            subprocess.run(["dpkg-deb", "-x", package, work / "root"], check=True)
+        (work / "root").rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def download(release, packages, work):
+    """Downloads the packages to `work` by apt with state of its own."""
+    for part in ("lists/partial", "cache/archives/partial"):
+        (work / part).mkdir(parents=True)
+    mirror = apt_settings()[0] or "http://deb.debian.org/debian"
+    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    (work / "sources.list").write_text(f"deb [signed-by={keyring}] {mirror} {release} main\n")
+    (work / "status").write_text("")
+    settings = {"Dir::Etc::SourceList": work / "sources.list", "Dir::Etc::SourceParts": "-",
+                "Dir::State": work, "Dir::State::Lists": work / "lists", "Dir::State::Status": work / "status",
+                "Dir::Cache": work / "cache", "APT::Sandbox::User": "root", "Acquire::Retries": 3}
+    options = [f"-o{name}={value}" for name, value in settings.items()]
+    for command in (["update"], ["download", *packages]):
+        result = subprocess.run(["apt-get", "-qq", *options, *command], cwd=work, capture_output=True, text=True)
+        if result.returncode != 0:
+            raise RuntimeError(f"apt-get {command[0]}: {result.stdout}{result.stderr}")
