@@ -41,6 +41,24 @@ class DocumentationTest(unittest.TestCase):
         rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `--")]
         self.assertEqual(self.flags, {flag for row in rows for flag in re.findall(r"`--([a-z0-9.-]+)`", row)})
 
+    def test_reference_has_the_ranges_of_the_flags(self):
+        text = (ROOT / "docs/REFERENCE.md").read_text()
+        ranges = 0
+        for flag in self.flags - {"help", "version"}:
+            message = subprocess.run([EXPORTER, f"--{flag}=?"], capture_output=True, text=True).stderr
+            found = re.search(r"expected an integer from (\d+ to \d+)", message)
+            if found:
+                row = re.search(rf"^\| `--{re.escape(flag)}` .*$", text, re.MULTILINE).group()
+                self.assertIn(found.group(1), row)
+                ranges += 1
+        self.assertGreaterEqual(ranges, 5)
+
+    def test_reference_explains_the_reasons(self):
+        text = (ROOT / "docs/REFERENCE.md").read_text()
+        section = text[text.index("### Reasons"):].split("\n## ")[0]
+        names = (ROOT / "common/iperf3/failure_reason.h").read_text().split("kFailureReasonNames = {")[1].split("}")[0]
+        self.assertEqual(sorted(re.findall(r'"(\w+)"', names)), sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)))
+
     def test_manual(self):
         text = (ROOT / "docs/man/iperf3_exporter.8.in").read_text().replace("\\-", "-")
         entries = re.findall(r"^\.TP\n(\.B.*)$", text, re.MULTILINE)
