@@ -2,7 +2,7 @@
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME iperf3-exporter)
 # Whoever builds the package maintains it. As in Debian's own tools, the environment says who that is.
-if(DEFINED ENV{DEBEMAIL})
+if(DEFINED ENV{DEBFULLNAME} AND DEFINED ENV{DEBEMAIL})
   set(CPACK_PACKAGE_CONTACT "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
 else()
   execute_process(COMMAND sh -c "echo \"$(id -un) <$(id -un)@$(uname -n)>\"" OUTPUT_VARIABLE CPACK_PACKAGE_CONTACT

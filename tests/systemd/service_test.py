@@ -225,7 +225,22 @@ class ServiceTest(unittest.TestCase):
         self.machine.run("systemctl", "stop", "iperf3-exporter@a")
         self.assert_probes(9582)
 
-    def test_13_removal_leaves_nothing(self):
+    def test_13_example_of_a_server_unit(self):
+        unit = "iperf3-server@5301"
+        shutil.copy(self.machine.path("/usr/share/doc/iperf3-exporter/examples/iperf3-server@.service"),
+                    self.machine.path("/etc/systemd/system/iperf3-server@.service"))
+        self.machine.run("systemctl", "daemon-reload")
+        self.machine.run("systemctl", "start", unit)
+        self.assertNotEqual("0", self.show("UID", unit))
+        for arguments in ((), ("-R",), ("--bidir",), ("-u", "-b", "10M"), ("-P", "16")):
+            command = ("iperf3", "-c", "127.0.0.1", "-p", "5301", "-t", "1", "-J", *arguments)
+            wait_until(lambda command=command: '"error"' not in self.machine.run(*command, check=False).stdout, 10,
+                       f"{command}\n{self.journal()}")
+        self.assertEqual(("active", "0"), (self.show("ActiveState", unit), self.show("NRestarts", unit)), self.journal())
+        self.machine.run("systemctl", "stop", unit)
+        self.machine.path("/etc/systemd/system/iperf3-server@.service").unlink()
+
+    def test_14_removal_leaves_nothing(self):
         self.set_args("")
         self.machine.run("systemctl", "enable", "--now", UNIT)
         for instance in ("a", "b"):  # these files are the operator's own
