@@ -1,6 +1,6 @@
-"""Each alert of monitoring/rules at each interval that docs/OPERATIONS.md and the shipped scrape configurations name,
-and with the job names of these configurations: silent before the fault, firing without a gap while it lasts, silent
-after it. rules.yml beside this file has the texts of the alerts."""
+"""The rules of monitoring/rules at each interval that docs/OPERATIONS.md and the shipped scrape configurations name,
+and with the job names of these configurations. Alerts are silent before the fault, fire without a gap while it lasts, and
+are silent after it. rules.yml beside this file has the texts of the alerts."""
 
 import dataclasses
 import json
@@ -141,7 +141,7 @@ def test_of(fault, jobs, interval):
     }
 
 
-class AlertsTest(unittest.TestCase):
+class RulesTest(unittest.TestCase):
     def assert_passed(self, tests):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "tests.yml"
@@ -171,6 +171,28 @@ class AlertsTest(unittest.TestCase):
         for interval in METRICS_INTERVALS:
             with self.subTest(interval=interval):
                 self.assert_passed([test_of(fault, METRICS_JOBS, interval) for fault in OF_EXPORTERS])
+
+    def test_recorded_values(self):
+        for interval in PROBE_INTERVALS:
+            count = 6 * 3600 // interval + 1
+            ups = [i % 3 % 2 for i in range(count)]  # 0 1 0 0 1 0
+            labels = 'job="iperf3", target="b"'
+            rate = RATE % labels
+            # After ten minutes without a sample: most intervals are longer than the time after which a series is stale.
+            minute = -(-(count - 1) * interval // 60) + 10
+            wanted = (("target:iperf3_up:last", UP % labels, ups[-1]), ("target:iperf3_up:avg1d", UP % labels, sum(ups) / count),
+                      ("target:iperf3_bits_per_second:median7d", rate, 7))
+            tests = [{"expr": f"round({record}, 0.001)", "eval_time": f"{minute}m",
+                      "exp_samples": [{"labels": name[name.index("{"):], "value": round(value, 3)}]} for record, name, value in wanted]
+            self.assert_passed([{"interval": f"{interval}s", "promql_expr_test": tests, "input_series": [
+                {"series": UP % labels, "values": " ".join(map(str, ups))},
+                {"series": rate, "values": " ".join("579"[i % 3] for i in range(count))}]}])
+        for interval in METRICS_INTERVALS:
+            labels = '{job="iperf3_exporter", instance="x", reason="exec"}'
+            self.assert_passed([{"interval": f"{interval}s", "input_series": [
+                {"series": f"iperf3_exporter_probe_failures_total{labels}", "values": f"0+{interval}x{3600 // interval}"}],
+                "promql_expr_test": [{"expr": "round(instance_reason:iperf3_exporter_probe_failures:rate15m, 0.001)", "eval_time": "50m",
+                                      "exp_samples": [{"labels": labels, "value": 1}]}]}])
 
     def test_a_change_of_the_reason_does_not_interrupt_the_alert(self):
         turns = ("resolve", "deadline")
