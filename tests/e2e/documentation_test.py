@@ -121,6 +121,18 @@ class RepositoryTest(unittest.TestCase):
         lines = [line for line in section.splitlines() if line.startswith("|")]
         self.assertEqual(rows.splitlines(), [line.split("|")[1].strip() for line in lines[2:]])
 
+    def test_parse_table_agrees_with_the_record(self):
+        text = (ROOT / "docs/PERFORMANCE.md").read_text()
+        rows = {row[0]: row for row in ([cell.strip() for cell in line.split("|")[1:-1]]
+                                        for line in text.splitlines() if line.startswith("|"))}
+        for size, report in (("2.7 kB", "3.12, one stream, 1 s"), ("142 kB", "3.12, 128 streams, 1 s"),
+                             ("3.3 MB", "3.12, 16 streams, 60 s in tenths")):
+            against_nlohmann = rows[f"report of {size} against nlohmann"]
+            self.assertEqual(rows[report][-1], against_nlohmann[-1].split()[0], report)
+            measured = float(against_nlohmann[1].split()[0].replace(",", ""))
+            value, unit = rows[report][2].split()
+            self.assertAlmostEqual(measured, float(value) * (1000 if unit == "ms" else 1), delta=0.005 * measured)
+
     def test_changelog_knows_the_version(self):
         version = re.search(r"^project\(\w+ VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE).group(1)
         headings = re.findall(r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
