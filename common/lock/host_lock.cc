@@ -21,14 +21,14 @@ using std::chrono::nanoseconds;
 
 // The longest sleep between two checks of lock, deadline, cancel_fd and files.
 constexpr nanoseconds kSlice = milliseconds(20);
-// Waiters behind the head need no low latency: the head waits for a test to end.
+// Waiters outside the turnstile need no low latency: the one inside still waits for a test to end.
 constexpr nanoseconds kTurnstilePoll = milliseconds(4);
-// A dying iperf3 needs about a millisecond.
+// A killed iperf3 takes about a millisecond to exit.
 constexpr nanoseconds kLeasePoll = microseconds(500);
 // Long enough for the next waiter to consume a post that was passed on.
 constexpr nanoseconds kPassOnPause = milliseconds(1);
 
-bool IsReadable(int fd, nanoseconds wait) {
+bool WaitUntilReadable(int fd, nanoseconds wait) {
   struct pollfd poll_fd = {.fd = fd, .events = POLLIN, .revents = 0};
   const timespec time = {.tv_sec = 0, .tv_nsec = wait.count()};
   return ::ppoll(&poll_fd, 1, &time, nullptr) > 0;
@@ -36,7 +36,7 @@ bool IsReadable(int fd, nanoseconds wait) {
 
 // Sleeps for `wait` (less than a second), but not beyond the deadline or a cancel.
 void Sleep(nanoseconds wait, Deadline deadline, int cancel_fd) {
-  static_cast<void>(IsReadable(cancel_fd, std::min(wait, TimeLeft(deadline))));
+  static_cast<void>(WaitUntilReadable(cancel_fd, std::min(wait, TimeLeft(deadline))));
 }
 
 std::int64_t WallClockNanoseconds() {
@@ -88,7 +88,7 @@ Result<std::unique_ptr<HostLock>> HostLock::Open(const std::string& name, LockSc
   if (!holders) return tl::unexpected(holders.error());
   Result<Wakeup> wakeup = Wakeup::Open(name, scope);
   if (!wakeup) return tl::unexpected(wakeup.error());
-  // Otherwise somebody replaced one between two of these calls.
+  // A file that is no longer linked was replaced between two of these calls.
   for (const int fd : {lease->get(), file->get(), table_file->get(), writable->get()}) {
     if (!IsLinked(fd))
       return MakeError("the lock's files were replaced while they were being opened");
@@ -98,11 +98,11 @@ Result<std::unique_ptr<HostLock>> HostLock::Open(const std::string& name, LockSc
                                                 std::move(*holders)));
 }
 
-tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const HolderInfo& user,
+tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const HolderInfo& holder,
                                                        Deadline deadline, int cancel_fd) {
   const Limits limits = {.deadline = deadline, .cancel_fd = cancel_fd};
-  if (const WaitStatus passed = PassTurnstile(key, limits); !passed) {
-    return tl::unexpected(passed.error());
+  if (const WaitStatus entered = EnterTurnstile(key, limits); !entered) {
+    return tl::unexpected(entered.error());
   }
   const WaitStatus owner = AcquireOwnerLock(key, limits);
   Unlock(file_.get(), OffsetOf(LockRole::kTurnstile, key));
@@ -111,12 +111,12 @@ tl::expected<HeldLock, AcquireError> HostLock::Acquire(LockKey key, const Holder
     ReleaseOwnerLock(key);
     return tl::unexpected(lease.error());
   }
-  return HeldLock(this, key, AddToTable(key, user));
+  return HeldLock(this, key, AddToTable(key, holder));
 }
 
 HostLock::WaitStatus HostLock::CheckLimits(const Limits& limits) const {
   if (!IsLinked(file_.get())) return tl::unexpected(AcquireError::kLockGone);
-  if (limits.cancel_fd >= 0 && IsReadable(limits.cancel_fd, nanoseconds::zero())) {
+  if (limits.cancel_fd >= 0 && WaitUntilReadable(limits.cancel_fd, nanoseconds::zero())) {
     return tl::unexpected(AcquireError::kCancelled);
   }
   if (TimeLeft(limits.deadline) == nanoseconds::zero()) {
@@ -125,7 +125,7 @@ HostLock::WaitStatus HostLock::CheckLimits(const Limits& limits) const {
   return {};
 }
 
-HostLock::WaitStatus HostLock::PassTurnstile(LockKey key, const Limits& limits) {
+HostLock::WaitStatus HostLock::EnterTurnstile(LockKey key, const Limits& limits) {
   while (!TryLock(file_.get(), OffsetOf(LockRole::kTurnstile, key), F_WRLCK)) {
     if (WaitStatus within = CheckLimits(limits); !within) return within;
     Sleep(kTurnstilePoll, limits.deadline, limits.cancel_fd);
@@ -135,7 +135,7 @@ HostLock::WaitStatus HostLock::PassTurnstile(LockKey key, const Limits& limits) 
 
 HostLock::WaitStatus HostLock::AcquireOwnerLock(LockKey key, const Limits& limits) {
   bool woken = false;
-  bool passed_on = false;  // the last wakeup, and it was not needed here
+  bool passed_on = false;  // the last wakeup was posted again, because the key was still held
   while (!TryLock(file_.get(), OffsetOf(LockRole::kOwner, key), F_WRLCK)) {
     passed_on = woken && !passed_on;
     if (passed_on) {
@@ -150,7 +150,7 @@ HostLock::WaitStatus HostLock::AcquireOwnerLock(LockKey key, const Limits& limit
 
 HostLock::WaitStatus HostLock::TakeLease(LockKey key, const Limits& limits) {
   const std::int64_t offset = OffsetOf(LockRole::kLease, key);
-  // With the owner lock nobody else takes the lease: free now means free for us.
+  // Only the holder of the owner lock takes the lease, so once it is free nobody else can take it.
   while (IsLocked(file_.get(), offset)) {
     if (WaitStatus within = CheckLimits(limits); !within) return within;
     Sleep(kLeasePoll, limits.deadline, limits.cancel_fd);
@@ -163,14 +163,14 @@ HostLock::WaitStatus HostLock::TakeLease(LockKey key, const Limits& limits) {
   return {};
 }
 
-std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const HolderInfo& user) {
+std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const HolderInfo& holder) {
   HolderRecord record = self_;
   record.key = key;
   record.since_ns = WallClockNanoseconds();
-  record.port = user.port;
-  const std::size_t bytes = std::min(user.target.size(), record.target.size());
+  record.port = holder.port;
+  const std::size_t bytes = std::min(holder.target.size(), record.target.size());
   record.target_bytes = static_cast<std::uint32_t>(bytes);
-  std::memcpy(record.target.data(), user.target.data(), bytes);
+  std::memcpy(record.target.data(), holder.target.data(), bytes);
   return holders_.Add(record, [this](LockKey other) {
     return IsLocked(file_.get(), OffsetOf(LockRole::kOwner, other));
   });
@@ -183,8 +183,8 @@ void HostLock::ReleaseOwnerLock(LockKey key) {
 }
 
 void HostLock::Release(LockKey key, const std::optional<HolderTable::Entry>& entry) {
-  // If the exporter was killed the record stays, as if the holder itself had been: the next holder
-  // counts a recovery.
+  // If the exporter has died, the record stays, as if this process had died too, so that the next
+  // holder counts a recovery.
   const bool has_exporter = static_cast<std::uint32_t>(::getppid()) == self_.exporter_pid;
   if (entry && has_exporter) holders_.Remove(entry->cell);
   Unlock(lease_.get(), OffsetOf(LockRole::kLease, key));

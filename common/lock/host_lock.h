@@ -5,19 +5,18 @@
 //   (OFD) lock, which the kernel drops when its owner dies. Nothing else decides: no pid, no
 //   record, no count.
 // - A dead holder's key becomes free when its iperf3 has ended too. iperf3 inherits the *child
-//   lease*, a read lock on a read-only open file description, as its lowest descriptor. The kernel
-//   finishes the files of a dying process from the highest descriptor to the lowest, so every
-//   socket is closed before the lease. The next holder, which has the owner lock, waits until the
-//   lease has ended.
+//   lease*, a read lock on a read-only open file description, as its lowest descriptor. When a
+//   process dies, the kernel releases its files (__fput) from the highest descriptor to the lowest,
+//   so every socket is closed before the lease ends. The next holder, which already has the owner
+//   lock, waits until then.
 // - Waiters pass the *turnstile* one at a time: only the one inside competes for the owner lock, so
-//   an exporter that has just released a key does not take it again before another one that waits.
+//   an exporter that has just released a key does not overtake one that already waits for it.
 //   A stopped waiter in the turnstile blocks the others; the supervisor kills a worker that is past
 //   its deadline.
-// - A waiter notices within 20 ms that the lock's file was deleted. The holder table is checked
-// when
-//   the lock is acquired. A
-//   test under the deleted file continues and may overlap with one under the new file. That can't
-//   be prevented.
+// - A waiter notices within 20 ms that the lock's file was deleted. That the holder table was
+// deleted
+//   is noticed only when the lock is acquired. A test under the deleted file continues and may
+//   overlap with one under the new file. That can't be prevented.
 //
 // A release posts one wakeup (wakeup.h), which all keys share. A waiter that is woken while its own
 // key is still held posts it again, once, and stays away from it for a millisecond, so that another
@@ -27,7 +26,7 @@
 //
 // Deleting only the wakeup's file loses wakeups until the workers are restarted.
 //
-// A process has three descriptors for it, all close-on-exec; `lowest_fd` is the child lease. After
+// A HostLock keeps three descriptors open, all close-on-exec; the lowest is the child lease. After
 // Open these system calls suffice, and none needs a path: fcntl with F_OFD_SETLK and
 // F_OFD_GETLK; fstat, or newfstatat with AT_EMPTY_PATH (glibc 2.33 to 2.38); futex (FUTEX_WAKE,
 // FUTEX_WAIT_BITSET with a monotonic time, on shared memory); ppoll; getppid; clock_gettime;
@@ -51,7 +50,7 @@
 
 namespace iperf3_exporter {
 
-// What the holder table shows about the holder.
+// What the caller of Acquire contributes to its record in the holder table.
 struct HolderInfo {
   std::string target;
   std::uint16_t port = 0;
@@ -111,7 +110,7 @@ class HostLock {
   // Acquires `key`. The process must not hold one already. Blocks at most until `deadline`; a
   // deadline that has passed still allows one attempt. `cancel_fd` (-1: none) is borrowed and never
   // read from: when it is readable or hung up, the wait ends within 20 ms.
-  [[nodiscard]] tl::expected<HeldLock, AcquireError> Acquire(LockKey key, const HolderInfo& user,
+  [[nodiscard]] tl::expected<HeldLock, AcquireError> Acquire(LockKey key, const HolderInfo& holder,
                                                              Deadline deadline, int cancel_fd);
 
  private:
@@ -127,10 +126,10 @@ class HostLock {
   HostLock(UniqueFd lease, UniqueFd file, UniqueFd table_file, Wakeup wakeup, HolderTable holders);
 
   [[nodiscard]] WaitStatus CheckLimits(const Limits& limits) const;
-  [[nodiscard]] WaitStatus PassTurnstile(LockKey key, const Limits& limits);
+  [[nodiscard]] WaitStatus EnterTurnstile(LockKey key, const Limits& limits);
   [[nodiscard]] WaitStatus AcquireOwnerLock(LockKey key, const Limits& limits);
   [[nodiscard]] WaitStatus TakeLease(LockKey key, const Limits& limits);
-  [[nodiscard]] std::optional<HolderTable::Entry> AddToTable(LockKey key, const HolderInfo& user);
+  [[nodiscard]] std::optional<HolderTable::Entry> AddToTable(LockKey key, const HolderInfo& holder);
   void ReleaseOwnerLock(LockKey key);
   void Release(LockKey key, const std::optional<HolderTable::Entry>& entry);
 

@@ -1,6 +1,6 @@
 // Record locks (fcntl(2), F_OFD_SETLK) on single bytes of a file. The open file description owns
-// them, so the kernel drops them when its last descriptor is closed, also when a process dies.
-// A lock may lie beyond the end of the file. Internal to the lock.
+// them, so the kernel drops them when the description's last descriptor is closed, including by the
+// death of a process. A lock may lie beyond the end of the file. Internal to the lock.
 #pragma once
 
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 
 namespace iperf3_exporter {
 
-// The meaning of a key's bytes. Each role has a range of 2^kLockKeyBits bytes, so the bytes of two
-// keys never overlap.
+// The meaning of a locked byte. Each role has its own range of 2^kLockKeyBits bytes, and the key is
+// the offset in it, so no two pairs of role and key share a byte.
 enum class LockRole : std::uint8_t {
   kOwner,      // write lock: may run a test
   kTurnstile,  // write lock: will be the next owner

@@ -1,6 +1,6 @@
-// A boost::interprocess::named_mutex that wakes waiters. It decides nothing: the mutex is a
-// counting semaphore without an owner, so a process that is killed can lose a post or leave one
-// behind.
+// Wakes waiters through a boost::interprocess::named_mutex. It does not provide mutual exclusion:
+// Boost implements the mutex as a counting semaphore without an owner, so a process that is killed
+// can lose a post or leave one behind.
 //
 // All keys of a scope share it. A post wakes one waiter, perhaps of another key, and may be lost;
 // so waiters must also poll the lock itself (HostLock::AcquireOwnerLock). Boost's exceptions are

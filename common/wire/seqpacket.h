@@ -9,8 +9,8 @@
 
 namespace iperf3_exporter {
 
-// Both ends are close-on-exec. `.first` is non-blocking for the event loop, `.second` is blocking
-// for a worker.
+// Both ends are close-on-exec. `.first`, for the event loop, is non-blocking. `.second`, for a
+// worker, is blocking.
 [[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> CreateSeqpacketPair();
 
 // Sends one frame, without SIGPIPE. A full non-blocking socket is an error, because the protocol

@@ -40,7 +40,8 @@ constexpr std::size_t kLengthOffset = 8;
 
 constexpr std::chrono::seconds kMaxPeriod{kMaxPeriodSeconds};
 
-// Carry writes or reads a message, or a part of one under its name.
+// Carry(fields, x) writes x if `fields` is for writing, and otherwise reads it. `name` identifies a
+// part of a message in errors.
 
 void Carry(Fields& fields, const char* name, IpAddress& address) {
   fields.Bool(name, address.is_v6);
@@ -48,12 +49,13 @@ void Carry(Fields& fields, const char* name, IpAddress& address) {
   fields.Number(name, address.scope_id);
 }
 
-// An option of a test, whose value must be one that its row accepts.
+// Carries one option of a test. Its value must be one that its row in kTestOptions accepts.
 class OptionCarrier {
  public:
   OptionCarrier(Fields& fields, const char* name, TestOptions& test)
       : fields_(fields), name_(name), test_(test) {}
 
+  // The supervisor resolves these. What a worker needs of them is carried separately.
   void operator()(const RequestValue&) const {}
   void operator()(const FlagOption& flag) const { fields_.Bool(name_, test_.*flag.member); }
   template <typename Enum>
@@ -116,7 +118,7 @@ void Carry(Fields& fields, Job& job) {
   Carry(fields, job.times);
 }
 
-// Pages show these texts of a worker: printable ASCII only.
+// The web pages show these texts, which come from a worker: printable ASCII only.
 void CarryPrintable(Fields& fields, const char* name, std::string& text, std::size_t max_bytes) {
   fields.Text(name, text, max_bytes);
   fields.Require(std::ranges::all_of(text, IsPrintable), name);
@@ -226,7 +228,7 @@ Frame Write(Type type, Message message) {
   return frame;
 }
 
-// Reads what follows the header. `message` is of the kind to read.
+// Reads what follows the header. Only the type of `message` matters: it is the type to read.
 template <typename Variant, typename Message>
 Result<Variant> Read(Fields& fields, Message message) {
   Carry(fields, message);

@@ -1,4 +1,5 @@
-// An address to listen on, in the notation of --web.listen-address and Go's net.Listen.
+// An address to listen on, as in --web.listen-address: like Go's net.Listen, but with no host name
+// other than localhost, and with unix:/PATH.
 #pragma once
 
 #include <sys/socket.h>
@@ -15,7 +16,7 @@ struct ListenAddress {
   std::string text;
   sockaddr_storage address{};
   socklen_t length = 0;
-  // `:9579`: IPv6 and IPv4-mapped IPv6, or IPv4 alone if the kernel has no IPv6.
+  // True for `:9579` and `[::]:9579`: IPv6 and IPv4, or only IPv4 if the kernel has no IPv6.
   bool any_family = false;
 
   [[nodiscard]] bool IsUnix() const { return address.ss_family == AF_UNIX; }

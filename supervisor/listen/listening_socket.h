@@ -18,7 +18,8 @@ class ListeningSocket {
  public:
   // An existing file is replaced only if it is a socket and nobody listens on it.
   [[nodiscard]] static Result<ListeningSocket> Open(const ListenAddress& address);
-  // The sockets of LISTEN_FDS, which is unset. Fails if there is none or if one does not listen.
+  // Takes over the sockets that systemd passed, and unsets LISTEN_FDS. Fails if there is none or if
+  // one is not a listening stream socket.
   [[nodiscard]] static Result<std::vector<ListeningSocket>> AdoptFromSystemd();
 
   ListeningSocket(ListeningSocket&& other) noexcept;
@@ -26,7 +27,8 @@ class ListeningSocket {
   ~ListeningSocket();
 
   [[nodiscard]] int fd() const { return fd_.get(); }
-  // The bound address, with the real port for port 0: "127.0.0.1:9579", "[::]:9579", "unix:/path".
+  // The bound address, with the port that the kernel chose for port 0: "127.0.0.1:9579",
+  // "[::]:9579", "unix:/path".
   [[nodiscard]] std::string Name() const;
 
  private:

@@ -16,6 +16,11 @@ void RunCallback(evutil_socket_t /*fd*/, short /*what*/, void* argument) noexcep
   callback();
 }
 
+// An event that can't be added would never call back.
+void AddOrAbort(event* handle, const timeval* delay) {
+  if (::event_add(handle, delay) != 0) std::abort();
+}
+
 }  // namespace
 
 void EventBaseDeleter::operator()(event_base* base) const noexcept { ::event_base_free(base); }
@@ -46,19 +51,19 @@ void Timer::Start(std::chrono::nanoseconds after) {
           .count();
   const timeval delay{static_cast<time_t>(microseconds / 1'000'000),
                       static_cast<suseconds_t>(microseconds % 1'000'000)};
-  ::event_add(event_.get(), &delay);
+  AddOrAbort(event_.get(), &delay);
 }
 
 void Timer::Stop() { ::event_del(event_.get()); }
 
 ReadWatch::ReadWatch(event_base* base, int fd, std::function<void()> callback)
     : LoopEvent(base, fd, EV_READ | EV_PERSIST, std::move(callback)) {
-  ::event_add(event_.get(), nullptr);
+  AddOrAbort(event_.get(), nullptr);
 }
 
 SignalWatch::SignalWatch(event_base* base, int signal_number, std::function<void()> callback)
     : LoopEvent(base, signal_number, EV_SIGNAL | EV_PERSIST, std::move(callback)) {
-  ::event_add(event_.get(), nullptr);
+  AddOrAbort(event_.get(), nullptr);
 }
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-// Owners of libevent's events, for the supervisor's one loop. Loop thread only. A callback may
+// RAII wrappers of libevent's loop and events, for the supervisor's loop thread. A callback may
 // destroy the object that calls it.
 #pragma once
 
@@ -16,7 +16,7 @@ struct EventBaseDeleter {
 };
 using EventBase = std::unique_ptr<event_base, EventBaseDeleter>;
 
-// A loop on the monotonic clock. Terminates the program when the kernel provides none.
+// Creates a loop that uses the precise monotonic clock. Aborts if libevent can't create one.
 [[nodiscard]] EventBase CreateEventBase();
 
 // One event and its callback.
@@ -52,7 +52,7 @@ class ReadWatch : private LoopEvent {
   ReadWatch(event_base* base, int fd, std::function<void()> callback);
 };
 
-// Calls back on the loop, not in the signal's context, after each `signal_number`.
+// Calls back in the loop, not in the signal handler, after the process receives `signal_number`.
 class SignalWatch : private LoopEvent {
  public:
   SignalWatch(event_base* base, int signal_number, std::function<void()> callback);

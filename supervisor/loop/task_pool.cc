@@ -37,7 +37,8 @@ struct TaskPool::Shared {
   Options options;
   UniqueFd ready;  // eventfd: `finished` is not empty
 
-  // Both hold `shared`: the pool may end first, in CallDone by a call of `done`.
+  // The caller must keep a copy of `shared`: the pool may be destroyed during these calls, in
+  // CallDone even by a `done` that it calls.
   static void ThreadMain(const std::shared_ptr<Shared>& shared);
   static void CallDone(const std::shared_ptr<Shared>& shared);
   void Finish(std::shared_ptr<Task::State> state);
@@ -45,7 +46,7 @@ struct TaskPool::Shared {
 
 void TaskPool::Task::Abandon() {
   if (!state_) return;
-  // Freed after the lock: what `work` and `done` captured may be anything.
+  // Freed after the mutex is released: destroying what `work` and `done` captured may run any code.
   const std::shared_ptr<State> state = std::move(state_);
   if (const auto pool = state->pool.lock()) {
     const std::lock_guard lock(pool->mutex);
@@ -55,7 +56,7 @@ void TaskPool::Task::Abandon() {
 }
 
 void TaskPool::Shared::Finish(std::shared_ptr<Task::State> state) {
-  // What `work` captured is freed here, on its thread, unless the loop still has to call `done`.
+  // Frees what only `work` captured, here on the thread that ran it. The loop thread frees `done`.
   state->work = nullptr;
   {
     const std::lock_guard lock(mutex);
@@ -134,14 +135,16 @@ Result<TaskPool::Task> TaskPool::Submit(std::function<void()> work, std::functio
   state->done = std::move(done);
   state->pool = shared_;
   const std::lock_guard lock(shared_->mutex);
-  if (shared_->queue.size() >= shared_->options.max_queued) return MakeError("too much work waits");
-  // Queued work will occupy as many idle threads.
+  if (shared_->queue.size() >= shared_->options.max_queued)
+    return MakeError("too many tasks are waiting");
+  // Each queued piece of work already claims one idle thread.
   if (shared_->queue.size() >= shared_->idle && shared_->threads < shared_->options.max_threads) {
     try {
       std::thread(Shared::ThreadMain, shared_).detach();
       ++shared_->threads;
     } catch (const std::system_error& error) {
-      if (shared_->threads == 0) return MakeError(ErrnoText("thread", error.code().value()));
+      if (shared_->threads == 0)
+        return MakeError(ErrnoText("starting a thread", error.code().value()));
     }
   }
   shared_->queue.push_back(state);

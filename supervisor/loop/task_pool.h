@@ -1,7 +1,7 @@
 // Blocking work (getaddrinfo, bcrypt) off the event loop.
 //
 // A thread is started when there is work and no idle thread, up to a maximum, and ends after a
-// while without work. Results come back in the thread of the loop, in the order in which the work
+// while without work. The `done` callbacks run in the loop thread, in the order in which the work
 // ended.
 #pragma once
 
@@ -24,9 +24,9 @@ class TaskPool {
     std::chrono::milliseconds idle_timeout = std::chrono::seconds(30);
   };
 
-  // A handle of one piece of work. Destroying it abandons the work: it does not begin if it has not
-  // begun, its place in the queue is free at once, and `done` is never called. What `work` refers
-  // to must live as long as `work` itself, so capture by value.
+  // A handle to one piece of work. Destroying it abandons the work: `done` is never called, and
+  // work that has not begun leaves the queue at once. Work that has begun continues. What `work`
+  // refers to must live as long as `work` itself, so capture by value.
   class Task {
    public:
     Task() = default;
@@ -52,7 +52,7 @@ class TaskPool {
   // Terminates the program when there is no descriptor left.
   TaskPool(event_base* base, Options options);
   // Never waits: queued work is dropped. A thread in a call that hangs ends after that call or with
-  // the process; it uses only state that it shares in ownership.
+  // the process; it uses only state that it co-owns.
   ~TaskPool();
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;

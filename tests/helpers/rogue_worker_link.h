@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "tests/test_paths.h"
+
 namespace iperf3_exporter {
 
 class RogueWorkerLink {
@@ -14,7 +16,7 @@ class RogueWorkerLink {
       : path_(std::filesystem::temp_directory_path() /
               ("rogue." + std::to_string(::getpid()) + ".rogue_worker_" + mode)) {
     std::filesystem::remove(path_);
-    std::filesystem::create_symlink(std::string(TEST_BINARY_DIR) + "/rogue_worker", path_);
+    std::filesystem::create_symlink(BuiltProgram("rogue_worker"), path_);
   }
   ~RogueWorkerLink() { std::filesystem::remove(path_); }
   RogueWorkerLink(const RogueWorkerLink&) = delete;

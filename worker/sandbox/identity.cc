@@ -34,7 +34,8 @@ Status EmptyBoundingSet() {
   return {};
 }
 
-// Returns kNotOffered if the number is not mapped (a container with one user).
+// Returns kNotOffered if `uid`, as a group, is not mapped in our user namespace (a container that
+// maps a single user).
 Result<LayerState> ChangeUser(uid_t uid) {
   if (::setresgid(uid, uid, uid) != 0) {
     if (errno == EINVAL) return LayerState::kNotOffered;
@@ -52,7 +53,7 @@ bool IsEmpty(const Capabilities& capabilities) {
   });
 }
 
-// Does not call capset if there are none: a hardened unit denies that call.
+// Does not call capset if there are no capabilities: a hardened systemd unit denies that call.
 Status DropCapabilities() {
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   const auto present = ReadCapabilities();

@@ -39,8 +39,8 @@ struct PortAttribute {
   std::uint64_t port = 0;
 };
 
-// Every right of the version. A right that is handled but not allowed by a rule is denied.
-std::uint64_t HandledFiles(int abi) {
+// Every file right of that ABI version. One that is handled but not allowed by a rule is denied.
+std::uint64_t HandledFileRights(int abi) {
   constexpr std::uint64_t kFirst = (1U << 13U) - 1;
   std::uint64_t handled = kFirst;
   if (abi >= 2) handled |= 1U << 13U;  // moving between directories
@@ -89,7 +89,7 @@ int LandlockAbi() {
 }
 
 Status EnterFileRules(int abi, const std::vector<FileRule>& rules) {
-  RulesetAttribute attribute{.handled_fs = HandledFiles(abi)};
+  RulesetAttribute attribute{.handled_fs = HandledFileRights(abi)};
   if (abi >= 6) attribute.scoped = kScopeAll;
   auto ruleset = CreateRuleset(attribute, AttributeBytes(abi));
   if (!ruleset) return tl::unexpected(ruleset.error());

@@ -20,7 +20,7 @@ bool WriteFile(const char* path, const std::string& text) {
   return file && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-// Maps each number to itself. All other users appear as nobody.
+// Maps `uid` and `gid` to themselves. All other users and groups appear as nobody.
 bool MapOwnUser(uid_t uid, gid_t gid) {
   const std::string user = std::to_string(uid);
   const std::string group = std::to_string(gid);
@@ -30,7 +30,7 @@ bool MapOwnUser(uid_t uid, gid_t gid) {
 }
 
 // Later mounts and unmounts of the host still propagate to us, so that we never keep a disk busy;
-// ours do not propagate to the host. In a chroot "/" is no mount point, and the kernel returns
+// ours do not propagate to the host. In a chroot "/" is not a mount point, and the kernel returns
 // EINVAL, which is fine: the worker attaches no mount to the tree.
 bool SeparateMounts() {
   return ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 || errno == EINVAL;
@@ -44,7 +44,7 @@ LayerState EnterNamespaces() {
   if (::unshare(kNamespaces) == 0) {
     return SeparateMounts() ? LayerState::kEnabled : LayerState::kMissing;
   }
-  // In a user namespace root could no longer become another user.
+  // No user namespace for root: with only its own uid mapped, it could not change to another user.
   if (uid == 0 || ::unshare(CLONE_NEWUSER | kNamespaces) != 0) return LayerState::kNotOffered;
   return MapOwnUser(uid, gid) && SeparateMounts() ? LayerState::kEnabled : LayerState::kMissing;
 }

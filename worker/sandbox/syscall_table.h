@@ -1,8 +1,8 @@
 // Which system calls the worker and iperf3 may make, and why. A call that is not in the table, or
-// that matches none of its rules, ends the process.
+// that matches none of the rules in its row, ends the process (FilterMode::kKill).
 //
-// Each subject has its own filter. iperf3 runs under both, so the worker may do whatever iperf3
-// may.
+// The worker and iperf3 have a filter each. iperf3 runs under both, so the worker's must allow
+// whatever iperf3's allows.
 #pragma once
 
 #include <seccomp.h>
@@ -40,7 +40,7 @@ struct SyscallGroup {
   std::span<const SyscallRow> rows;  // sorted by name
 };
 
-// The calls that iperf3 makes for each block of data. They are allowed unconditionally to both.
+// The calls that iperf3 makes for each block of data. Both filters allow them unconditionally.
 inline constexpr std::array kDataPathCalls = {
     "write",    "read",    "pselect6", "select", "poll",          "ppoll",
     "recvfrom", "recvmsg", "sendfile", "futex",  "clock_gettime", "clock_nanosleep"};

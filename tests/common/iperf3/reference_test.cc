@@ -9,13 +9,14 @@
 #include "common/iperf3/defects.h"
 #include "common/iperf3/option_table.h"
 #include "common/overloaded.h"
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 namespace {
 
 // The rows of the table in the section that begins with `heading`, without its two header rows.
 std::vector<std::string> RowsOf(const std::string& heading) {
-  std::ifstream file(TEST_SOURCE_DIR "/docs/REFERENCE.md");
+  std::ifstream file(SourceFile("docs/REFERENCE.md"));
   std::vector<std::string> rows;
   bool inside = false;
   for (std::string line; std::getline(file, line);) {

@@ -22,6 +22,7 @@
 #include "common/lock/record_lock.h"
 #include "common/unique_fd.h"
 #include "tests/common/lock/lock_fixture.h"
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -318,7 +319,7 @@ TEST_F(LockProcessTest, AlternatesBetweenTwoBusyInstances) {
 }
 
 int RunTorture(const std::string& arguments) {
-  return std::system((std::string(TEST_BINARY_DIR "/lock_torture ") + arguments).c_str());
+  return std::system((BuiltProgram("lock_torture ") + arguments).c_str());
 }
 
 TEST(LockTortureTest, HoldsUnderKillsAndStops) { EXPECT_EQ(RunTorture("--seconds=5"), 0); }

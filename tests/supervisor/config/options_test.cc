@@ -13,6 +13,7 @@
 
 #include "common/build_info.h"
 #include "tests/helpers/temporary_directory.h"
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -25,7 +26,7 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 // Some ELF program to stand for iperf3: these tests do not start it.
-const std::string kSomeProgram = TEST_BINARY_DIR "/iperf3_exporter_worker";
+const std::string kSomeProgram = BuiltProgram("iperf3_exporter_worker");
 
 std::variant<Options, ExitRequest> Parse(const std::vector<std::string>& arguments) {
   std::vector<const char*> argv = {"iperf3_exporter"};

@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "supervisor/auth/web_security.h"
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 namespace {
 
-const std::filesystem::path kDirectory = std::filesystem::path(TEST_DATA_DIR) / "web_config";
+const std::filesystem::path kDirectory = TestData("web_config");
 
 std::vector<std::string> FilesOf(const char* directory) {
   std::vector<std::string> files;

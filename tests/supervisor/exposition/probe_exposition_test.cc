@@ -12,6 +12,7 @@
 
 #include "supervisor/exposition/exposition_writer.h"
 #include "tests/supervisor/exposition/exposition_samples.h"
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -40,7 +41,7 @@ std::string Value(const std::string& page, const std::string& name,
 // The complete page, kept beside this test; a new one is written by hand or taken from the
 // failure message after it was read.
 void ExpectGolden(const std::string& name, const std::string& page) {
-  std::ifstream file(std::string(TEST_DATA_DIR "/pages/") + name);
+  std::ifstream file(TestData("pages/" + name));
   std::ostringstream golden;
   golden << file.rdbuf();
   EXPECT_EQ(page, golden.str()) << name;

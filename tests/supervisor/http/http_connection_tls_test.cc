@@ -7,6 +7,7 @@
 #include "supervisor/auth/tls_context.h"
 #include "supervisor/config/web_config.h"
 #include "tests/supervisor/http/connection_fixture.h"
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -64,7 +65,7 @@ class TlsClient {
 class HttpConnectionTlsTest : public ConnectionFixture {
  protected:
   HttpConnectionTlsTest() {
-    const std::string pem = TEST_DATA_DIR "/web_config/pem/";
+    const std::string pem = TestData("web_config/pem/");
     WatchedFiles files;
     TlsConfig config;
     config.cert = {*files.Read(pem + "server.pem"), 1};

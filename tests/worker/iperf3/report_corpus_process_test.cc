@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 
+#include "tests/test_paths.h"
 #include "tests/worker/iperf3/json_oracle.h"
 #include "tests/worker/iperf3/padded_report.h"
 #include "worker/iperf3/verdict.h"
@@ -25,7 +26,7 @@ constexpr int kMeasuredCases = 271;
 // The reader's output, and its exit status as from waitpid.
 std::string RunReader(int& status) {
   const std::string command =
-      "python3 " TEST_SOURCE_DIR "/tests/worker/iperf3/expected_values.py " TEST_DATA_DIR "/corpus";
+      "python3 " + SourceFile("tests/worker/iperf3/expected_values.py ") + TestData("corpus");
   std::FILE* const pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return {};
   std::string text;
@@ -82,7 +83,7 @@ int NumberAfter(const std::string& command, const std::string& option, int defau
 Case ReadCase(const std::string& path, const Facts& facts) {
   const std::string& command = facts.at("command");
   const int status = std::stoi(facts.at("status"));
-  Case run{.report = PaddedReport::Read(TEST_DATA_DIR "/corpus/" + path + ".json"),
+  Case run{.report = PaddedReport::Read(TestData("corpus/" + path + ".json")),
            .wait_status = status < 0 ? -status : status << 8,
            .stderr_text = FromHex(facts.at("stderr"))};
   TestOptions& test = run.expected.test;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/build_sanitizers.h"
+#include "tests/test_paths.h"
 #include "tests/worker/iperf3/json_oracle.h"
 #include "tests/worker/iperf3/large_report.h"
 #include "tests/worker/iperf3/padded_report.h"
@@ -22,7 +23,7 @@ namespace iperf3_exporter {
 namespace {
 
 std::string ReadCorpus(const std::string& path) {
-  return std::string(PaddedReport::Read(TEST_DATA_DIR "/corpus/" + path + ".json").text());
+  return std::string(PaddedReport::Read(TestData("corpus/" + path + ".json")).text());
 }
 
 // `text` with the first `from` replaced; fails the test when there is none.

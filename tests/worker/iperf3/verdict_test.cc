@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "common/build_sanitizers.h"
+#include "tests/test_paths.h"
 #include "tests/worker/iperf3/large_report.h"
 #include "tests/worker/iperf3/padded_report.h"
 
@@ -31,7 +32,7 @@ class VerdictTest : public testing::Test {
     return result ? FailureReason::kWorkerLost : result.error().reason;
   }
 
-  PaddedReport report_ = PaddedReport::Read(TEST_DATA_DIR "/corpus/3.12/tcp_default.json");
+  PaddedReport report_ = PaddedReport::Read(TestData("corpus/3.12/tcp_default.json"));
   ReportParser parser_;
   RunFacts expected_{.period = seconds(1), .run_time = seconds(1)};
 };
@@ -83,7 +84,7 @@ TEST_F(VerdictTest, ReportsWhyThereIsNoMeasurement) {
   };
   EXPECT_EQ(detail("{}"), "the report lacks the sums of a tested direction");
   EXPECT_TRUE(detail("{").starts_with("the report is not a JSON object: "));
-  report_ = PaddedReport::Read(TEST_DATA_DIR "/corpus/3.12/tcp_default.json");
+  report_ = PaddedReport::Read(TestData("corpus/3.12/tcp_default.json"));
   EXPECT_EQ(Evaluate(Exited(3)).error().detail, "iperf3 exited with status 3 after its report");
 }
 
@@ -107,7 +108,7 @@ long ResidentBytes() {
 
 TEST_F(VerdictTest, ReturnsTheMemoryForALargeReport) {
   if (kBuiltWithSanitizer) GTEST_SKIP() << "a sanitizer keeps what is freed";
-  const PaddedReport small = PaddedReport::Read(TEST_DATA_DIR "/corpus/3.12/tcp_P32.json");
+  const PaddedReport small = PaddedReport::Read(TestData("corpus/3.12/tcp_P32.json"));
   report_ = PaddedReport(RepeatFirstInterval(small.text(), 1000));
   ASSERT_GT(report_.text().size(), std::size_t{10} << 20U);
   expected_.test.parallel = 32;

@@ -12,6 +12,7 @@
 
 #include "common/lock/record_lock.h"
 #include "tests/common/lock/lock_fixture.h"
+#include "tests/test_paths.h"
 #include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
@@ -26,7 +27,7 @@ class WorkerLoopTest : public ::testing::Test {
   WorkerLoopTest() {
     config_.lock_name = "worker_loop_test." + std::to_string(::getpid());
     config_.lock_scope = LockScope::kHost;
-    config_.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
+    config_.iperf3_path = BuiltProgram("fake_iperf3");
     config_.sandbox = SandboxMode::kBestEffort;
     EXPECT_TRUE(CreateLockFiles(config_.lock_name, config_.lock_scope));
   }

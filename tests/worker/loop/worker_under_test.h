@@ -18,6 +18,7 @@
 #include "common/wire/seqpacket.h"
 #include "common/wire/wire.h"
 #include "supervisor/probe/probe_timing.h"
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 
@@ -54,7 +55,7 @@ class WorkerUnderTest {
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, log_end.get(), STDERR_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, pair.second.get(), 3);
-    prefix.emplace_back(TEST_BINARY_DIR "/iperf3_exporter_worker");
+    prefix.emplace_back(BuiltProgram("iperf3_exporter_worker"));
     std::vector<char*> argv;
     argv.reserve(prefix.size() + 1);
     for (std::string& word : prefix) argv.push_back(word.data());

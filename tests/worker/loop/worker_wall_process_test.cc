@@ -7,6 +7,7 @@
 
 #include "common/build_sanitizers.h"
 #include "common/run_main.h"
+#include "tests/test_paths.h"
 #include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
@@ -33,7 +34,7 @@ TEST(WorkerWallTest, OutOfMemoryIsOneLogLineAndAnExitStatus) {
   const rlimit none = {1, 1};
   ASSERT_EQ(::prlimit(worker.pid(), RLIMIT_AS, &none, nullptr), 0);
   WorkerConfig config;
-  config.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
+  config.iperf3_path = BuiltProgram("fake_iperf3");
   config.sandbox = SandboxMode::kBestEffort;
   worker.Send(config);
   EXPECT_FALSE(worker.ReceiveEvent());

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/deadline.h"
+#include "tests/test_paths.h"
 #include "worker/iperf3/iperf3_executable.h"
 
 namespace iperf3_exporter {
@@ -18,7 +19,7 @@ namespace {
 
 // Runs a program that needs two seconds of processor time. Returns its wait status.
 int Burn(unsigned cpu_seconds) {
-  const UniqueFd program = OpenIperf3(TEST_BINARY_DIR "/fake_iperf3").value();
+  const UniqueFd program = OpenIperf3(BuiltProgram("fake_iperf3")).value();
   const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   const Iperf3Sandbox sandbox({.temporary_path = "/tmp"});
   std::string words[] = {"iperf3", "--bind-dev", "burn"};

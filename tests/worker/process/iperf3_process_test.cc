@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "tests/test_paths.h"
 #include "worker/iperf3/iperf3_executable.h"
 
 namespace iperf3_exporter {
@@ -21,7 +22,7 @@ using std::chrono::seconds;
 class Iperf3ProcessTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    program_ = OpenIperf3(TEST_BINARY_DIR "/fake_iperf3").value();
+    program_ = OpenIperf3(BuiltProgram("fake_iperf3")).value();
     int fds[2] = {-1, -1};
     ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
     cancel_.Reset(fds[0]);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "common/lock/lock_files.h"
+#include "tests/test_paths.h"
 #include "tests/worker/loop/worker_under_test.h"
 
 namespace iperf3_exporter {
@@ -93,7 +94,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     MakeTargets();
     // A copy that every user can start: a checkout may be private to its owner.
     config_.iperf3_path = directory_path_ / program;
-    std::filesystem::copy_file(std::string(TEST_BINARY_DIR "/") + program, config_.iperf3_path);
+    std::filesystem::copy_file(BuiltProgram(program), config_.iperf3_path);
     ::chmod(config_.iperf3_path.c_str(), 0755);
     config_.sandbox = SandboxMode::kRequire;
     config_.lock_name = name_;

@@ -21,6 +21,7 @@
 
 #include "common/wire/seqpacket.h"
 #include "tests/common/lock/lock_fixture.h"
+#include "tests/test_paths.h"
 #include "worker/iperf3/iperf3_executable.h"
 #include "worker/sandbox/landlock.h"
 #include "worker/sandbox/resource_limits.h"
@@ -123,7 +124,7 @@ class HostileWorkerTest : public ::testing::Test {
     table_ = OpenLockFile(LockFile::kHolders, name_, LockScope::kHost, O_RDONLY).value();
     if (!RaiseDescriptorLimit()) return kNoSandbox;
     const auto host_lock = HostLock::Open(name_, LockScope::kHost, kLowestLockFd);
-    const auto program = OpenIperf3(TEST_BINARY_DIR "/fake_iperf3");
+    const auto program = OpenIperf3(BuiltProgram("fake_iperf3"));
     if (!host_lock || !program) return kNoSandbox;
     const auto sandbox = EnterWorkerSandbox({.mode = SandboxMode::kRequire,
                                              .worker_index = 0,

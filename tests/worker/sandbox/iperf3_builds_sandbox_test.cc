@@ -1,6 +1,7 @@
 // iperf3 as it is built elsewhere: with other libcs and libraries, statically, with $ORIGIN.
 #include <gtest/gtest.h>
 
+#include "tests/test_paths.h"
 #include "tests/worker/sandbox/confined_iperf3.h"
 
 namespace iperf3_exporter {
@@ -69,8 +70,8 @@ class OriginIperf3Test : public ::testing::TestWithParam<const char*> {
     fs::create_directories(root_ / "opt/bin");
     fs::create_directories(root_ / "opt" / GetParam());
     fs::create_directory(root_ / "bin");
-    fs::copy_file(TEST_BINARY_DIR "/origin_iperf3", root_ / "opt/bin/iperf3");
-    fs::copy_file(TEST_BINARY_DIR "/origin/libiperf.so.0",
+    fs::copy_file(BuiltProgram("origin_iperf3"), root_ / "opt/bin/iperf3");
+    fs::copy_file(BuiltProgram("origin/libiperf.so.0"),
                   root_ / "opt" / GetParam() / "libiperf.so.0");
     fs::create_symlink(root_ / "opt/bin/iperf3", root_ / "bin/iperf3");
   }

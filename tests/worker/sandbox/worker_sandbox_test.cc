@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "tests/test_paths.h"
 #include "tests/worker/sandbox/confined_iperf3.h"
 #include "worker/sandbox/identity.h"
 #include "worker/sandbox/landlock.h"
@@ -145,12 +146,12 @@ struct RefusedCall {
 class RefusedLayerTest : public ::testing::TestWithParam<RefusedCall> {
  protected:
   static std::vector<std::string> Prefix() {
-    return {TEST_BINARY_DIR "/refuse_calls", GetParam().call, "--"};
+    return {BuiltProgram("refuse_calls"), GetParam().call, "--"};
   }
 
   static WorkerConfig Config(SandboxMode mode) {
     WorkerConfig config;
-    config.iperf3_path = TEST_BINARY_DIR "/fake_iperf3";
+    config.iperf3_path = BuiltProgram("fake_iperf3");
     config.sandbox = mode;
     return config;
   }
