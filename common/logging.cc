@@ -1,6 +1,9 @@
 #include "common/logging.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,11 +11,14 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <climits>
 #include <cmath>
+#include <mutex>
 
 #include "common/quoted_text.h"
 #include "common/rfc3339.h"
 #include "common/text.h"
+#include "common/unique_fd.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -23,7 +29,7 @@ std::atomic<LogFormat> line_format{LogFormat::kLogfmt};
 // The entry that Log is writing, for the sink: glog passes on the message alone.
 struct Entry {
   LogLevel level;
-  std::initializer_list<LogField> fields;
+  std::span<const LogField> fields;
 };
 thread_local const Entry* current_entry = nullptr;
 
@@ -56,17 +62,10 @@ class Line {
     }
   }
 
-  // One write(2), so that lines of several processes on one pipe are not mixed. A failure cannot be
-  // reported anywhere.
-  void Write() {
+  // With its line feed.
+  [[nodiscard]] std::string Finish() && {
     text_ += json_ ? "}\n" : "\n";
-    std::string_view rest = text_;
-    while (!rest.empty()) {
-      const ssize_t written = ::write(STDERR_FILENO, rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return;
-      rest.remove_prefix(static_cast<std::size_t>(written));
-    }
+    return std::move(text_);
   }
 
  private:
@@ -74,6 +73,69 @@ class Line {
   bool first_ = true;
   std::string text_;
 };
+
+Line StartLine(LogLevel level) {
+  Line line(line_format);
+  line.Add("ts", FormatRfc3339(std::chrono::system_clock::now()), true);
+  line.Add("level", kLogLevelNames[static_cast<std::size_t>(level)], true);
+  return line;
+}
+
+// Writes lines to stderr without waiting.
+class Output {
+ public:
+  void Write(std::string line) {
+    const std::scoped_lock guard(mutex_);
+    if (lost_ != reported_ && TryWrite(LostLinesReport())) reported_ = lost_;
+    if (!TryWrite(std::move(line))) ++lost_;
+  }
+
+  [[nodiscard]] std::uint64_t lost() const { return lost_; }
+
+ private:
+  [[nodiscard]] std::string LostLinesReport() const {
+    Line line = StartLine(LogLevel::kWarn);
+    line.Add("msg", "log lines lost, because stderr was not ready", true);
+    line.Add("lines", std::to_string(lost_ - reported_), false);
+    return std::move(line).Finish();
+  }
+
+  // A pipe that is ready takes PIPE_BUF bytes at once and without mixing them with those of other
+  // processes. Almost every line is shorter.
+  bool TryWrite(std::string line) {
+    if (is_cut_) line.insert(0, 1, '\n');
+    std::string_view rest = line;
+    while (!rest.empty()) {
+      const ssize_t written = WriteIfReady(rest.substr(0, PIPE_BUF));
+      if (written <= 0) return false;
+      rest.remove_prefix(static_cast<std::size_t>(written));
+      is_cut_ = !rest.empty();
+    }
+    return true;
+  }
+
+  // The descriptor may be a blocking one (InitLogging).
+  static ssize_t WriteIfReady(std::string_view text) {
+    constexpr timespec kNow{};
+    ssize_t written = -1;
+    do {
+      pollfd ready{STDERR_FILENO, POLLOUT, 0};
+      if (::ppoll(&ready, 1, &kNow, nullptr) != 1) return -1;
+      written = ::write(STDERR_FILENO, text.data(), text.size());
+    } while (written < 0 && errno == EINTR);
+    return written;
+  }
+
+  std::mutex mutex_;
+  bool is_cut_ = false;  // the last line has no line feed
+  std::atomic<std::uint64_t> lost_{0};
+  std::uint64_t reported_ = 0;  // of the lost lines
+};
+
+Output& StderrOutput() {
+  static auto& output = *new Output;  // never freed: a library may log at exit
+  return output;
+}
 
 LogLevel LevelOf(google::LogSeverity severity) {
   if (severity == google::GLOG_INFO) return LogLevel::kInfo;
@@ -88,11 +150,7 @@ class StderrSink : public google::LogSink {
             std::size_t message_length) override {
     const int saved_errno = errno;
     const Entry* entry = current_entry;
-    Line line(line_format);
-    line.Add("ts", FormatRfc3339(std::chrono::system_clock::now()), true);
-    line.Add("level",
-             kLogLevelNames[static_cast<std::size_t>(entry ? entry->level : LevelOf(severity))],
-             true);
+    Line line = StartLine(entry ? entry->level : LevelOf(severity));
     // A line of a library names its source, because the text alone is rarely enough.
     if (!entry) {
       line.Add("caller", std::string(base_filename) + ':' + std::to_string(line_number), true);
@@ -101,10 +159,21 @@ class StderrSink : public google::LogSink {
     if (entry) {
       for (const LogField& field : entry->fields) line.Add(field.key, field.value, field.is_text);
     }
-    line.Write();
+    StderrOutput().Write(std::move(line).Finish());
     errno = saved_errno;
   }
 };
+
+// Fails if the pipe or terminal belongs to another user, or without /proc. Then a line is written
+// to the shared description, if there is room for it: it would block only if another process filled
+// the pipe at the same moment.
+void MakeStderrNonblocking() {
+  struct stat info = {};
+  if (::fstat(STDERR_FILENO, &info) != 0) return;
+  if (!S_ISFIFO(info.st_mode) && ::isatty(STDERR_FILENO) == 0) return;
+  const UniqueFd own(::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (own) ::dup2(own.get(), STDERR_FILENO);
+}
 
 }  // namespace
 
@@ -120,6 +189,7 @@ void InitLogging(const char* program, LogLevel level, LogFormat format) {
   line_format = format;
   static StderrSink* sink = nullptr;  // never freed: a library may log at exit
   if (sink != nullptr) return;
+  MakeStderrNonblocking();
   // Overrides GLOG_* variables: no files, no second copy on stderr, nothing dropped.
   FLAGS_logtostderr = false;
   FLAGS_alsologtostderr = false;
@@ -139,11 +209,17 @@ void InitLogging(const char* program, LogLevel level, LogFormat format) {
 bool LogEnabled(LogLevel level) { return level >= min_level.load(std::memory_order_relaxed); }
 
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  Log(level, message, std::span(fields.begin(), fields.size()));
+}
+
+void Log(LogLevel level, std::string_view message, std::span<const LogField> fields) {
   if (!LogEnabled(level)) return;
   const Entry entry{level, fields};
   current_entry = &entry;
   google::LogMessage("", 0, google::GLOG_INFO).stream() << message;
   current_entry = nullptr;
 }
+
+std::uint64_t CountLostLogLines() { return StderrOutput().lost(); }
 
 }  // namespace iperf3_exporter

@@ -156,6 +156,7 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   }
   state.sandbox = context_.pool.WeakestSandbox();
   state.supervisor_sandbox = context_.supervisor_layers;
+  state.log_lines_lost = CountLostLogLines();
   state.last_reload_successful = context_.web_config.last_reload_successful();
   state.last_reload_success_seconds = context_.web_config.last_reload_success_seconds();
   const ExpositionFormat format = FormatFor(*exchange);

@@ -44,6 +44,9 @@ void WriteState(const LiveState& state, ExpositionWriter& writer) {
                    "Probes whose test is running.", static_cast<double>(state.probes_in_flight));
   writer.AddFamily("iperf3_exporter_queue_length", MetricType::Gauge,
                    "Probes waiting in the queue.", static_cast<double>(state.queue_length));
+  writer.AddFamily("iperf3_exporter_log_lines_lost_total", MetricType::Counter,
+                   "Log lines lost because standard error was not ready.",
+                   static_cast<double>(state.log_lines_lost));
   writer.AddFamily("iperf3_exporter_config_last_reload_successful", MetricType::Gauge,
                    "Whether the last reload of the web configuration succeeded: 1 or 0.",
                    state.last_reload_successful ? 1 : 0);

@@ -32,6 +32,7 @@ struct LiveState {
   std::optional<SandboxReport> sandbox;
   // A layer that the supervisor does without is kNotOffered and has no sample.
   LayerStates supervisor_sandbox{};
+  std::uint64_t log_lines_lost = 0;  // by the supervisor
   // Reloads of the web configuration; the time is Unix seconds.
   bool last_reload_successful = true;
   double last_reload_success_seconds = 0;

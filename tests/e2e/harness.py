@@ -233,7 +233,7 @@ class Exporter:
     """A running exporter on a port of its own, with a lock of its own unless one is named. It has
     started when all its workers are idle: ready is said when the first is."""
 
-    def __init__(self, *flags, lock_name=None, env=None, wait_ready=True):
+    def __init__(self, *flags, lock_name=None, env=None, wait_ready=True, stderr=subprocess.PIPE):
         self.lock_name = lock_name or f"iperf3_exporter_e2e.{os.getpid()}.{time.monotonic_ns()}"
         self.owns_lock = lock_name is None
         self.flags = [f"--lock.name={self.lock_name}", *EXTRA_FLAGS, *flags]
@@ -245,6 +245,7 @@ class Exporter:
         self.env = env
         self.launcher = []  # words before the program, such as `ip netns exec NAME`
         self.wait_ready = wait_ready
+        self.stderr = stderr  # where the log goes; only that of a PIPE is read
         self.process = None
         self.lines = []
 
@@ -256,7 +257,7 @@ class Exporter:
     def __enter__(self):
         WILL.add(["find", "/dev/shm", "-maxdepth", "1", "-name", f"*{self.lock_name}*", "-delete"])
         self.process = start([*self.launcher, EXPORTER, *self.flags], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self.env)
+                             stdout=subprocess.DEVNULL, stderr=self.stderr, env=self.env)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         try:
@@ -285,7 +286,7 @@ class Exporter:
                                  state="idle") == count, f"{count} idle workers\n{self.log}")
 
     def _read(self):
-        for line in self.process.stderr:
+        for line in self.process.stderr or ():
             self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
 
     @property
@@ -329,7 +330,8 @@ class Exporter:
                 self.process.kill()
                 self.process.wait()
         self.reader.join(PATIENCE)
-        self.process.stderr.close()
+        if self.process.stderr:
+            self.process.stderr.close()
         if self.owns_lock:
             remove_lock(self.lock_name)
 

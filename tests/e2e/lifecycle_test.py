@@ -295,6 +295,72 @@ class Manager:
         return messages
 
 
+class UnreadLog(unittest.TestCase):
+    """Standard error takes nothing: a full pipe that nobody reads, or a full disk."""
+
+    def setUp(self):
+        self.directory = self.enterContext(harness.temporary_directory())
+        self.read_end, self.write_end = os.pipe()
+        for end in (self.read_end, self.write_end):
+            self.addCleanup(os.close, end)
+        os.set_blocking(self.write_end, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(self.write_end, b"x" * select.PIPE_BUF)
+        os.set_blocking(self.write_end, True)
+
+    @contextlib.contextmanager
+    def exporter(self, stderr, *flags):
+        exporter = harness.ExporterElsewhere([], self.directory, *flags)
+        exporter.stderr = stderr
+        exporter.wait_ready = False
+        with exporter:
+            wait_until(lambda: os.path.exists(exporter.socket_path), "it listens")
+            wait_until(lambda: exporter.get("/ready").status == 200, "ready")
+            exporter.wait_until_idle()
+            yield exporter
+
+    def lost(self, exporter):
+        return value(exporter.get("/metrics").metrics(), "iperf3_exporter_log_lines_lost_total")
+
+    def read_log(self):
+        """What is in the pipe now."""
+        os.set_blocking(self.read_end, False)
+        text = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                text += os.read(self.read_end, 1 << 16)
+        return text.decode()
+
+    def test_nobody_waits_for_its_reader(self):
+        # Diagnosing makes each worker log, too.
+        with self.exporter(self.write_end, "--sandbox=diagnose") as exporter:
+            before = self.lost(exporter)
+            self.assertGreater(before, 0)
+            self.assertEqual(reason(exporter.probe(port=free_port()).metrics()), "connection_refused")
+            self.assertEqual(self.lost(exporter), before + 1)
+            self.assertEqual(exporter.stop(), 0)
+        self.assertTrue(os.get_blocking(self.write_end), "other programs share its flags")
+
+    def test_its_reader_learns_how_many_lines_were_lost(self):
+        with self.exporter(self.write_end) as exporter:
+            lost = self.lost(exporter)
+            self.assertGreater(lost, 0)
+            self.read_log()
+            for _ in range(2):
+                exporter.probe(port=free_port())
+            lines = self.read_log().splitlines()
+            self.assertEqual(["log lines lost", "probe failed", "probe failed"],
+                             [re.search('msg="(log lines lost|[^"]*)', line)[1] for line in lines])
+            self.assertTrue(lines[0].endswith(f" lines={lost:.0f}"), lines[0])
+            self.assertEqual(self.lost(exporter), lost)
+
+    def test_a_full_disk_is_no_obstacle(self):
+        with open("/dev/full", "wb") as full, self.exporter(full) as exporter:
+            self.assertGreater(self.lost(exporter), 0)
+            self.assertEqual(exporter.stop(), 0)
+
+
 class Status(unittest.TestCase):
     def test_it_follows_tests_waiting_probes_and_scrapers_that_hang_up(self):
         with Manager() as manager, manager.exporter() as exporter, Iperf3Server() as server, \
