@@ -1,11 +1,15 @@
-// Log lines that clients can cause at any rate: at most one a second, which counts the lines
-// suppressed since the one before. Those are written at debug level. Single-threaded.
+// Log lines that clients can cause at any rate: a few a second for each reason. The next line of
+// the reason counts those suppressed since the one before, which are written at debug level.
+// Single-threaded.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/deadline.h"
 #include "common/logging.h"
@@ -14,27 +18,42 @@ namespace iperf3_exporter {
 
 class LimitedLog {
  public:
+  static constexpr int kLinesPerSecond = 5;
+
   // `message` must be of static storage.
   LimitedLog(LogLevel level, const char* message) : level_(level), message_(message) {}
 
-  void Add(std::string_view reason, const std::string& peer) {
+  // `reason` is one of a fixed set, never a client's text.
+  void Add(std::string_view reason, std::initializer_list<LogField> fields) {
+    std::vector<LogField> all = {{"reason", reason}};
+    all.insert(all.end(), fields);
+    State& state = reasons_.try_emplace(std::string(reason)).first->second;
     const auto now = Clock::now();
-    if (now < next_line_) {
-      ++suppressed_;
-      return Log(LogLevel::kDebug, message_, {{"reason", reason}, {"peer", peer}});
+    if (now >= state.second_ends) {
+      state.second_ends = now + std::chrono::seconds(1);
+      state.lines = 0;
     }
-    Log(level_, message_,
-        {{"reason", reason},
-         {"peer", peer},
-         {"more_since_last_line", std::exchange(suppressed_, 0)}});
-    next_line_ = now + std::chrono::seconds(1);
+    if (state.lines == kLinesPerSecond) {
+      ++state.suppressed;
+      return Log(LogLevel::kDebug, message_, all);
+    }
+    ++state.lines;
+    if (state.suppressed != 0) {
+      all.emplace_back("more_since_last_line", std::exchange(state.suppressed, 0));
+    }
+    Log(level_, message_, all);
   }
 
  private:
+  struct State {
+    Deadline second_ends{};
+    int lines = 0;  // in this second
+    std::uint64_t suppressed = 0;
+  };
+
   const LogLevel level_;
   const char* const message_;
-  Deadline next_line_{};
-  std::uint64_t suppressed_ = 0;
+  std::map<std::string, State, std::less<>> reasons_;
 };
 
 }  // namespace iperf3_exporter

@@ -30,6 +30,17 @@ HttpResponse UnavailableRetryLater(const std::string& reason) {
   return response;
 }
 
+HttpResponse ResponseTo(const Refusal& refusal) {
+  switch (refusal.reason) {
+    case RefusalReason::kBadRequest:
+      return PlainText(400, refusal.text);
+    case RefusalReason::kForbidden:
+      return PlainText(403, refusal.text);
+    default:
+      return UnavailableRetryLater(refusal.text);
+  }
+}
+
 ExpositionFormat FormatFor(const HttpExchange& exchange) {
   return NegotiateFormat(exchange.Header("Accept").value_or(""));
 }
@@ -66,16 +77,10 @@ void Endpoints::AddRoutes() {
 }
 
 void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
-  switch (refusal.reason) {
-    case RefusalReason::kBadRequest:
-      exchange.Reply(PlainText(400, refusal.text));
-      break;
-    case RefusalReason::kForbidden:
-      exchange.Reply(PlainText(403, refusal.text));
-      break;
-    default:
-      exchange.Reply(UnavailableRetryLater(refusal.text));
-  }
+  HttpResponse response = ResponseTo(refusal);
+  refusals_.Add(kRefusalReasonNames[static_cast<std::size_t>(refusal.reason)],
+                {{"peer", exchange.peer()}, {"status", response.code}, {"text", refusal.text}});
+  exchange.Reply(response);
   context_.metrics.OnRefusal(refusal.reason, Clock::now() - exchange.received_at());
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/error.h"
+#include "common/limited_log.h"
 #include "common/lock/lock_monitor.h"
 #include "supervisor/config/options.h"
 #include "supervisor/config/reloadable_file.h"
@@ -61,7 +62,7 @@ class Endpoints {
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
   // Keeps the probe until StartEarlyProbes. Refuses it at its deadline.
   void Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline);
-  // Answer and Refuse each send the response and count it in the metrics.
+  // Answer and Refuse each send the response and count it in the metrics. A refusal is logged.
   void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
   void Refuse(HttpExchange& exchange, const Refusal& refusal);
   void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
@@ -77,6 +78,7 @@ class Endpoints {
 
   const Context context_;
   std::set<std::string> warned_parameters_;
+  LimitedLog refusals_{LogLevel::kWarn, "probe refused"};
   std::vector<EarlyProbe> early_probes_;
 };
 

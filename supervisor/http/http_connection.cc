@@ -184,7 +184,8 @@ void HttpConnection::OnEvent(bufferevent* bev, short what, void* self) noexcept 
   } else if ((what & BEV_EVENT_EOF) != 0) {
     connection->OnEof();
   } else if (connection->phase_ == Phase::kHandshake) {
-    connection->context_->failed_handshakes.Add(AnswerFailedHandshake(bev), connection->peer_);
+    connection->context_->failed_handshakes.Add(AnswerFailedHandshake(bev),
+                                                {{"peer", connection->peer_}});
     connection->Linger();
   } else {
     connection->Close();

@@ -78,7 +78,7 @@ struct HttpContext {
 
   void CountRejection(std::string_view reason, const std::string& peer) {
     ++statistics.connections_rejected;
-    rejections.Add(reason, peer);
+    rejections.Add(reason, {{"peer", peer}});
   }
 };
 

@@ -356,11 +356,8 @@ void ProbeDispatcher::AnswerSucceeded(Probe& probe, const Measurement& measureme
 
 void ProbeDispatcher::AnswerFailed(Probe& probe, const TestFailure& failure) {
   const ProbeRequest& request = probe.progress.request();
-  Log(LogLevel::kWarn, "probe failed",
-      {{"target", request.target},
-       {"port", request.port},
-       {"reason", Name(failure.reason)},
-       {"detail", failure.detail}});
+  failures_.Add(Name(failure.reason),
+                {{"target", request.target}, {"port", request.port}, {"detail", failure.detail}});
   Finish(probe, probe.progress.BuildReport(tl::unexpected(failure), Clock::now()));
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "common/limited_log.h"
 #include "supervisor/config/options.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/probe/name_lookups.h"
@@ -126,6 +127,7 @@ class ProbeDispatcher {
   Hooks hooks_;
   NameLookups lookups_;
   ProbeQueue queue_;
+  LimitedLog failures_{LogLevel::kWarn, "probe failed"};
   std::minstd_rand random_{std::random_device{}()};
   // Not answered, or answered while their worker still has the job. In order of arrival.
   std::map<Id, std::unique_ptr<Probe>> probes_;

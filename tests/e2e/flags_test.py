@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import threading
+import time
 import unittest
 from unittest import mock
 
@@ -147,6 +149,37 @@ class Log(unittest.TestCase):
             ignored = [line for line in exporter.lines if "parameter ignored" in line]
         self.assertEqual([name for name in names[:100]],
                          [line.partition("parameter=")[2].split()[0] for line in ignored])
+
+
+class Refusals(unittest.TestCase):
+    def test_the_log_has_the_text_that_the_client_got(self):
+        with Exporter("--probe.allow-target=127.0.0.0/8", "--probe.max-queued=0") as exporter, Iperf3Server() as server:
+            refused = [exporter.get("/probe"), exporter.probe(target="192.0.2.1")]
+            running = threading.Thread(
+                target=lambda: exporter.probe(port=server.port, period="2s", bitrate="1M"))
+            running.start()
+            wait_until(exporter.iperf3, "iperf3 runs")
+            refused.append(exporter.probe(port=server.port))
+            running.join()
+            self.assertEqual([400, 403, 503], [answer.status for answer in refused])
+            for answer, name in zip(refused, ("bad_request", "forbidden", "queue_full")):
+                line = exporter.wait_for_line(f'level=warn msg="probe refused" reason={name} .*').group(0)
+                self.assertRegex(line, rf'peer=127\.0\.0\.1:\d+ status={answer.status} ')
+                self.assertTrue(line.endswith('text="' + answer.text.strip().replace('"', r'\"') + '"'), line)
+
+    def test_lines_of_one_reason_are_limited(self):
+        with Exporter() as exporter:
+            start = time.monotonic()
+            for _ in range(40):
+                self.assertEqual(exporter.get("/probe").status, 400)
+            seconds = int(time.monotonic() - start) + 1
+            self.assertEqual(exporter.probe(port=free_port()).status, 200)
+            # The line of another reason is not suppressed, and comes after all of these.
+            exporter.wait_for_line('msg="probe failed" reason=connection_refused')
+            self.assertIn(exporter.log.count('msg="probe refused"'), range(5, 5 * seconds + 1))
+            counted = wait_until(lambda: exporter.get("/probe") and
+                                 re.search(r"more_since_last_line=(\d+)", exporter.log), "the others are counted")
+            self.assertGreater(int(counted[1]), 0)
 
 
 class Files(unittest.TestCase):

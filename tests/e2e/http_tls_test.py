@@ -113,9 +113,9 @@ class TlsTest(unittest.TestCase):
                         self.assertIn(f"alert {alert}", error, (version, client))
             wait_until(lambda: "tls handshake refused" in door.log(), "logged")
             self.assertIn("peer did not return a certificate", door.log())
-            self.assertRegex(door.log(), "level=info.*tls handshake refused.*more_since_last_line")
+            self.assertRegex(door.log(), "level=info.*tls handshake refused.*reason=")
 
-    def test_refused_handshakes_are_logged_once_a_second(self):
+    def test_refused_handshakes_are_limited_in_the_log(self):
         text = config("client_auth_type: RequireAnyClientCert")
         with FrontDoor(config=text) as door:
             start = time.monotonic()
@@ -124,7 +124,7 @@ class TlsTest(unittest.TestCase):
                     client.sendall(request("/metrics"))
                     read_to_end(client)
             seconds = time.monotonic() - start
-            self.assertLessEqual(door.log().count("tls handshake refused"), seconds + 2)
+            self.assertLessEqual(door.log().count("tls handshake refused"), 5 * (seconds + 2))
 
     def test_a_refused_client_that_stays_is_cut_off(self):
         text = config("client_auth_type: RequireAnyClientCert")
