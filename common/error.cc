@@ -4,6 +4,24 @@
 #include <system_error>
 
 namespace iperf3_exporter {
+namespace {
+
+bool MayPass(int error_number) {
+  switch (error_number) {
+    case EADDRINUSE:
+    case EADDRNOTAVAIL:  // the network may still be coming up
+    case EAGAIN:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENOSPC:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 std::string ErrnoText(std::string_view what, int error_number) {
   std::string text(what);
@@ -14,7 +32,8 @@ std::string ErrnoText(std::string_view what, int error_number) {
 
 tl::unexpected<Error> ErrnoError(std::string_view what) {
   const int error_number = errno;
-  return MakeError(ErrnoText(what, error_number));
+  return tl::unexpected<Error>(
+      Error{.message = ErrnoText(what, error_number), .may_pass = MayPass(error_number)});
 }
 
 }  // namespace iperf3_exporter

@@ -11,6 +11,8 @@ namespace iperf3_exporter {
 
 struct Error {
   std::string message;
+  // Another attempt may succeed although nobody has changed anything: a port was still in use.
+  bool may_pass = false;
 };
 
 template <typename T>
@@ -18,7 +20,7 @@ using Result = tl::expected<T, Error>;
 using Status = tl::expected<void, Error>;
 
 [[nodiscard]] inline tl::unexpected<Error> MakeError(std::string message) {
-  return tl::unexpected<Error>(Error{std::move(message)});
+  return tl::unexpected<Error>(Error{.message = std::move(message)});
 }
 
 // "what: No such file or directory" for `error_number`, an errno value. The only place where errno

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <variant>
 
@@ -14,7 +15,9 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr int kCannotStart = 1;
+// Why it cannot start: the service manager should try again, or the operator must act.
+constexpr int kExitMayPass = 1;
+constexpr int kExitNeedsOperator = 2;
 
 int Exit(const ExitRequest& request) {
   std::fputs(request.text.c_str(), request.code != 0 ? stderr : stdout);
@@ -41,6 +44,8 @@ void OpenStandardDescriptors() {
 }
 
 int Main(int argc, const char* const* argv) {
+  // Until the exporter has read its files it has nothing to reload; SIGHUP must not end it.
+  std::signal(SIGHUP, SIG_IGN);
   OpenStandardDescriptors();
   auto parsed = ParseOptions(argc, argv);
   if (const auto* request = std::get_if<ExitRequest>(&parsed)) return Exit(*request);
@@ -50,7 +55,7 @@ int Main(int argc, const char* const* argv) {
   Exporter exporter(std::move(options));
   if (const Status status = exporter.Start(); !status) {
     Log(LogLevel::kError, "cannot start", {{"detail", status.error().message}});
-    return kCannotStart;
+    return status.error().may_pass ? kExitMayPass : kExitNeedsOperator;
   }
   exporter.Run();
   return 0;

@@ -27,6 +27,10 @@ constexpr seconds kDrainLimit{30};
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};
 
+// Between attempts to listen on a port that is still in use, or on an address that the network does
+// not have yet. In all shorter than the unit's TimeoutStartSec=.
+constexpr seconds kListenPauses[] = {seconds(1), seconds(2), seconds(4), seconds(8)};
+
 // getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
 // usual 8 MB, the threads of name lookups could reserve 2 GB of address space.
 constexpr std::size_t kThreadStackBytes = std::size_t{512} << 10;
@@ -124,15 +128,17 @@ Status Exporter::Start() {
   watch(SIGTERM, [this] { Shutdown(); });
   watch(SIGINT, [this] { Shutdown(); });
   watch(SIGHUP, [this] { (void)ReloadWebConfig(); });
+  if (Status status = CheckSystemdSockets(); !status) return status;
   if (Status status = PrepareLock(); !status) return status;
   endpoints_.AddRoutes();
   if (!options_.web_config_file.empty()) {
     if (Status status = web_access_.LoadConfig(options_.web_config_file); !status) return status;
   }
   if (Status status = Listen(); !status) return status;
+  // Otherwise a signal has asked for the shutdown.
+  if (state_ != LifecycleState::kStarting) return {};
   if (Status status = StartWorkers(); !status) return status;
-  if (state_ == LifecycleState::kStarting)
-    BecomeReady();  // otherwise a signal asked for the shutdown
+  if (state_ == LifecycleState::kStarting) BecomeReady();
   return {};
 }
 
@@ -144,16 +150,15 @@ Status Exporter::StartWorkers() {
   // Reading the command line and the configuration needs more memory than serving. Trimmed while
   // the worker starts.
   ::malloc_trim(0);
-  while (pool_.latest_ready() == nullptr && pool_.latest_error().empty() &&
-         state_ == LifecycleState::kStarting) {
-    ::event_base_loop(base_.get(), EVLOOP_ONCE);
-  }
-  if (!pool_.latest_error().empty()) {
+  RunLoopWhileStarting([this] { return pool_.latest_ready() || pool_.latest_error(); });
+  if (pool_.latest_error()) {
     state_ = LifecycleState::kDraining;
     endpoints_.StartEarlyProbes();
     ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals
-    return MakeError("no worker can work with --iperf3.path=" + options_.iperf3_path + ": " +
-                     pool_.latest_error());
+    Error error = *pool_.latest_error();
+    error.message =
+        "no worker can work with --iperf3.path=" + options_.iperf3_path + ": " + error.message;
+    return tl::unexpected(std::move(error));
   }
   return {};
 }
@@ -173,6 +178,14 @@ void Exporter::BecomeReady() {
   endpoints_.StartEarlyProbes();
 }
 
+// systemd starts the service again for as long as a client of its socket waits.
+Status Exporter::CheckSystemdSockets() const {
+  if (options_.systemd_socket || ListeningSocket::CountFromSystemd() <= 0) return {};
+  return MakeError(
+      "systemd holds the listening socket, but --web.systemd-socket is not set: add it to the "
+      "flags, or disable the socket unit");
+}
+
 Status Exporter::PrepareLock() {
   if (options_.lock_scope == LockScope::kNone) return {};
   if (Status status = CreateLockFiles(options_.lock_name, options_.lock_scope); !status)
@@ -183,6 +196,27 @@ Status Exporter::PrepareLock() {
   return {};
 }
 
+void Exporter::RunLoopWhileStarting(const std::function<bool()>& is_done) {
+  while (!is_done() && state_ == LifecycleState::kStarting) {
+    ::event_base_loop(base_.get(), EVLOOP_ONCE);
+  }
+}
+
+Status Exporter::ListenOn(const ListenAddress& address) {
+  for (const seconds pause : kListenPauses) {
+    Status status = server_.Listen(address);
+    if (status || !status.error().may_pass) return status;
+    Log(LogLevel::kWarn, "cannot listen yet",
+        {{"detail", status.error().message}, {"next_attempt_seconds", pause.count()}});
+    bool is_over = false;
+    Timer timer(base_.get(), [&is_over] { is_over = true; });
+    timer.Start(pause);
+    RunLoopWhileStarting([&is_over] { return is_over; });
+    if (state_ != LifecycleState::kStarting) return {};
+  }
+  return server_.Listen(address);
+}
+
 Status Exporter::Listen() {
   if (options_.systemd_socket) {
     if (Status status = server_.AdoptSystemdSockets(); !status) return status;
@@ -190,7 +224,7 @@ Status Exporter::Listen() {
     for (const std::string& text : options_.listen_addresses) {
       const auto address = ParseListenAddress(text);
       if (!address) return tl::unexpected(address.error());
-      if (Status status = server_.Listen(*address); !status) return status;
+      if (Status status = ListenOn(*address); !status) return status;
     }
   }
   for (const std::string& address : server_.ListeningOn()) {

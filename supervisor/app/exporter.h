@@ -29,16 +29,21 @@ class Exporter {
 
   // Creates the lock, loads the web configuration, listens, starts the workers and waits until one
   // is ready, or until a signal asks for the shutdown, which is no error. After an error, destroy
-  // this.
+  // this. Error::may_pass tells whether it is of use to start again.
   [[nodiscard]] Status Start();
 
   // Serves until SIGTERM or SIGINT.
   void Run();
 
  private:
+  [[nodiscard]] Status CheckSystemdSockets() const;
   [[nodiscard]] Status PrepareLock();
   [[nodiscard]] Status StartWorkers();
   [[nodiscard]] Status Listen();
+  // Tries several times, with growing pauses, if the failure may pass.
+  [[nodiscard]] Status ListenOn(const ListenAddress& address);
+  // Returns when `is_done`, or when a signal has asked for the shutdown.
+  void RunLoopWhileStarting(const std::function<bool()>& is_done);
   void BecomeReady();
 
   // A worker reports that the lock's files are gone: creates them again if they are.

@@ -95,6 +95,8 @@ Result<ListeningSocket> ListeningSocket::Open(const ListenAddress& address) {
   return result;
 }
 
+int ListeningSocket::CountFromSystemd() { return ::sd_listen_fds(/*unset_environment=*/0); }
+
 Result<std::vector<ListeningSocket>> ListeningSocket::AdoptFromSystemd() {
   const int count = ::sd_listen_fds(/*unset_environment=*/1);
   if (count < 0) {

@@ -18,6 +18,8 @@ class ListeningSocket {
  public:
   // An existing file is replaced only if it is a socket and nobody listens on it.
   [[nodiscard]] static Result<ListeningSocket> Open(const ListenAddress& address);
+  // The number of sockets in LISTEN_FDS.
+  [[nodiscard]] static int CountFromSystemd();
   // Takes over the sockets that systemd passed, and unsets LISTEN_FDS. Fails if there is none or if
   // one is not a listening stream socket.
   [[nodiscard]] static Result<std::vector<ListeningSocket>> AdoptFromSystemd();

@@ -76,7 +76,7 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
   } else if (!options_.target_policy.MayAllow(asked.host)) {
     Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden,
                                          options_.target_policy.ForbiddenText(asked.host, {})}));
-  } else if (!pool_.AnyAlive() && !pool_.latest_error().empty()) {
+  } else if (!pool_.AnyAlive() && pool_.latest_error()) {
     // A replacement would fail for the same reason.
     AnswerWithoutTest(probe, RefusalReason::kNoWorker);
   } else if (Clock::now() > probe.progress.last_start()) {

@@ -223,7 +223,7 @@ bool WorkerPool::OnReadable(Worker& worker) {
 
 bool WorkerPool::Handle(Worker& worker, WorkerReady& ready) {
   if (worker.state != WorkerState::kStarting) return false;
-  latest_error_.clear();
+  latest_error_.reset();
   if (!latest_ready_) StartOthers();
   worker.sandbox = ready.sandbox;
   latest_ready_ = std::move(ready);
@@ -242,7 +242,7 @@ void WorkerPool::StartOthers() {
 
 bool WorkerPool::Handle(Worker& worker, wire::SetUpFailed& failed) {
   if (worker.state != WorkerState::kStarting) return false;
-  latest_error_ = failed.why;
+  latest_error_ = Error{.message = failed.why};
   Replace(worker, WorkerRestart::kNotReady, failed.why);
   // The lock's files may have been deleted: have them checked before the next attempt.
   if (latest_ready_) lock_gone_.Start(nanoseconds(0));
@@ -328,9 +328,12 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
   worker.process.reset();
   // Now, not on SIGCHLD: an orphan may hold the lock.
   SweepOrphans();
-  if (!latest_ready_ && latest_error_.empty()) {
-    latest_error_ = settings_.path + " was not ready (" + why + ", " + end +
-                    "): is it the worker program, --worker.path?";
+  if (!latest_ready_ && !latest_error_) {
+    // A worker that was killed, by us because it was slow or by the kernel for lack of memory, may
+    // work the next time.
+    latest_error_ = {.message = settings_.path + " was not ready (" + why + ", " + end +
+                                "): is it the worker program, --worker.path?",
+                     .may_pass = end.starts_with("signal")};
   }
   const bool has_new_lock = reason == WorkerRestart::kLockGone;
   if (has_new_lock || (was_ready && Clock::now() - worker.ready_since >= kHealthyAfter)) {

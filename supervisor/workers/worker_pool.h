@@ -86,11 +86,11 @@ class WorkerPool {
   [[nodiscard]] const WorkerReady* latest_ready() const {
     return latest_ready_ ? &*latest_ready_ : nullptr;
   }
-  // Why the latest worker could not work, or why none has been ready; empty if one is.
-  [[nodiscard]] const std::string& latest_error() const { return latest_error_; }
+  // Why the latest worker could not work, or why none has been ready; nullopt if one is.
+  [[nodiscard]] const std::optional<Error>& latest_error() const { return latest_error_; }
   // "no worker is alive", and latest_error() if there is one.
   [[nodiscard]] std::string WhyNoneIsAlive() const {
-    return "no worker is alive" + (latest_error_.empty() ? "" : ": " + latest_error_);
+    return "no worker is alive" + (latest_error_ ? ": " + latest_error_->message : "");
   }
 
  private:
@@ -122,7 +122,7 @@ class WorkerPool {
   std::unique_ptr<SignalWatch> death_watch_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<WorkerReady> latest_ready_;
-  std::string latest_error_;
+  std::optional<Error> latest_error_;
   // Each calls its hook in the loop's next iteration.
   Timer idle_;
   Timer lock_gone_;

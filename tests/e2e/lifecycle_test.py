@@ -43,6 +43,23 @@ def anonymous_kib(exporter):
     return sum(smaps(pid, "Anonymous") for pid in [exporter.pid, *children_of(exporter.pid)])
 
 
+def full_pipe():
+    """(read end, write end)"""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write_end, b"x" * select.PIPE_BUF)
+    os.set_blocking(write_end, True)
+    return read_end, write_end
+
+
+def writes_to_stdout(pid):
+    """Whether it is blocked in a call whose first argument is descriptor 1."""
+    with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        return file.read().split()[1:2] == ["0x1"]
+
+
 class Start(unittest.TestCase):
     def refused(self, *flags, descriptors=None):
         def limit():
@@ -53,20 +70,88 @@ class Start(unittest.TestCase):
         harness.remove_lock(f"e2e.start.{os.getpid()}")
         return result.returncode, result.stderr
 
-    def test_an_address_in_use_is_said_and_nothing_stays(self):
+    def test_a_port_in_use_is_tried_again_with_growing_pauses(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             code, log = self.refused(f"--web.listen-address=127.0.0.1:{port}",
                                      f"--lock.name=e2e.start.{os.getpid()}")
+        # Not 2: systemd tries again.
         self.assertEqual(code, 1)
-        self.assertIn("Address already in use", log)
+        self.assertRegex(log.splitlines()[-1], "cannot start.*Address already in use")
+        pauses = [int(pause) for pause in re.findall(r"next_attempt_seconds=(\d+)", log)]
+        self.assertGreater(len(pauses), 2)
+        self.assertEqual(pauses, sorted(set(pauses)), "growing")
+
+    def test_a_port_that_becomes_free_is_taken(self):
+        with contextlib.ExitStack() as stack:
+            taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = taken.getsockname()[1]
+            exporter = stack.enter_context(Exporter(f"--web.listen-address=127.0.0.1:{port}", wait_ready=False))
+            exporter.wait_for_line("cannot listen yet.*Address already in use")
+            taken.close()
+            exporter.wait_until_ready()
+            self.assertEqual(exporter.get("/ready").status, 200)
+
+    def test_sigterm_ends_the_wait_for_a_port(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with Exporter(f"--web.listen-address=127.0.0.1:{port}", wait_ready=False) as exporter:
+                exporter.wait_for_line("cannot listen yet")
+                self.assertEqual(exporter.stop(), 0)
+
+    def test_what_the_operator_must_mend_exits_with_2_and_one_line(self):
+        with harness.temporary_directory() as directory:
+            files = {"broken.yml": "tls_server_config: [\n",
+                     "no_certificate.yml": "tls_server_config:\n  cert_file: none.crt\n  key_file: none.key\n"}
+            for name, text in files.items():
+                with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            cases = [(f"--web.config.file={directory}/{name}", name) for name in files]
+            cases += [(f"--web.config.file={directory}/missing.yml", "missing.yml"),
+                      (f"--web.listen-address=unix:{directory}/missing/web.sock", "missing/web.sock"),
+                      (f"--iperf3.path={directory}/missing", "--iperf3.path"),
+                      ("--iperf3.path=/bin/true", "--iperf3.path"),
+                      ("--worker.path=/bin/true", "--worker.path"),
+                      ("--web.systemd-socket", "LISTEN_FDS")]
+            for flag, words in cases:
+                with self.subTest(flag):
+                    flags = [flag, f"--lock.name=e2e.start.{os.getpid()}"]
+                    if "listen" not in flag:
+                        flags.append("--web.listen-address=127.0.0.1:0")
+                    code, log = self.refused(*flags)
+                    self.assertEqual(code, 2, log)
+                    errors = [line for line in log.splitlines() if "level=info" not in line]
+                    self.assertIn(words, errors[-1])
+                    self.assertEqual(len(errors), 2 if "worker replaced" in log else 1, log)
+
+    def test_a_socket_of_systemd_without_its_flag_is_an_error(self):
+        with socket.create_server(("127.0.0.1", 0)) as passed:
+            result = subprocess.run(
+                ["bash", "-c", 'exec 3<&"$1"; shift; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"', "bash",
+                 str(passed.fileno()), EXPORTER, f"--lock.name=e2e.start.{os.getpid()}"],
+                pass_fds=[passed.fileno()], capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+        self.assertIn("--web.systemd-socket", result.stderr)
+
+    def test_sighup_does_not_end_a_start(self):
+        read_end, write_end = full_pipe()
+        self.addCleanup(os.close, read_end)
+        # Held up before it handles any signal.
+        process = harness.start([EXPORTER, "--help"], stdout=write_end)
+        os.close(write_end)
+        wait_until(lambda: writes_to_stdout(process.pid), "it waits for its reader")
+        process.send_signal(signal.SIGHUP)
+        while os.read(read_end, 1 << 16):
+            pass
+        self.assertEqual(process.wait(harness.PATIENCE), 0)
 
     def test_programs_that_are_something_else_are_named(self):
         for flag, program in (("--worker.path", "/bin/true"), ("--iperf3.path", "/bin/true")):
             with self.subTest(flag):
                 code, log = self.refused(f"{flag}={program}", "--web.listen-address=127.0.0.1:0",
                                          f"--lock.name=e2e.start.{os.getpid()}")
-                self.assertEqual(code, 1)
+                self.assertEqual(code, 2)
                 self.assertIn(flag, log)
                 self.assertNotIn("msg=ready", log)
 
@@ -135,7 +220,7 @@ class Start(unittest.TestCase):
     def test_more_connections_than_descriptors_never_start(self):
         code, log = self.refused("--web.max-connections=100000", "--web.listen-address=127.0.0.1:0",
                                  f"--lock.name=e2e.start.{os.getpid()}", descriptors=2000)
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 2)
         self.assertIn("--web.max-connections=100000", log)
 
     def test_room_is_kept_for_workers_whatever_the_scope(self):
@@ -145,7 +230,7 @@ class Start(unittest.TestCase):
         kept = {}
         for scope in ("none", "target"):
             code, log = self.refused(*flags, f"--lock.scope={scope}", descriptors=600)
-            self.assertEqual(code, 1, log)
+            self.assertEqual(code, 2, log)
             kept[scope] = int(re.search(r"(\d+) of them for itself", log).group(1))
         self.assertGreater(kept["none"], 2 * 128 + 100)
         self.assertEqual(kept["target"], kept["none"], "any number of keys needs the same few descriptors")
@@ -300,14 +385,9 @@ class UnreadLog(unittest.TestCase):
 
     def setUp(self):
         self.directory = self.enterContext(harness.temporary_directory())
-        self.read_end, self.write_end = os.pipe()
+        self.read_end, self.write_end = full_pipe()
         for end in (self.read_end, self.write_end):
             self.addCleanup(os.close, end)
-        os.set_blocking(self.write_end, False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                os.write(self.write_end, b"x" * select.PIPE_BUF)
-        os.set_blocking(self.write_end, True)
 
     @contextlib.contextmanager
     def exporter(self, stderr, *flags):

@@ -345,7 +345,7 @@ TEST_F(ProbeDispatcherTest, WaitsForWorkersThatDoNotStartOnlyShortly) {
 
 TEST_F(ProbeDispatcherTest, DoesNotWaitForWorkersThatCannotWork) {
   StartWith("cannot_work", false);
-  LoopUntil([this] { return !pool_->latest_error().empty(); });
+  LoopUntil([this] { return pool_->latest_error().has_value(); });
   const auto id = Probe(kGood);
   ASSERT_TRUE(IsAnswered(id));
   ExpectRefused(AnswerOf(id), RefusalReason::kNoWorker, "no worker is alive: no such iperf3");

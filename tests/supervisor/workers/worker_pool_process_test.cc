@@ -249,7 +249,7 @@ TEST_P(WorkerPoolStartTest, AcceptsNothingFromAWorkerThatIsNotReady) {
   LoopUntil([this] { return !restarts_.empty(); });
   EXPECT_EQ(restarts_.front(), GetParam().restart);
   EXPECT_EQ(pool_->latest_ready(), nullptr);
-  EXPECT_EQ(pool_->latest_error().find_first_of("\n<\x1b"), std::string::npos);
+  EXPECT_EQ(pool_->latest_error()->message.find_first_of("\n<\x1b"), std::string::npos);
   EXPECT_FALSE(pool_->AnyAlive());
 }
 
