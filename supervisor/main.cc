@@ -31,6 +31,9 @@ int CheckConfig(const Options& options) {
     const Status status = config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
     if (!status) return Exit({.code = 1, .text = status.error().message + "\n"});
   }
+  if (const Status status = Exporter::CheckLock(options); !status) {
+    return Exit({.code = 1, .text = status.error().message + "\n"});
+  }
   return Exit({.code = 0, .text = "the configuration is good\n"});
 }
 

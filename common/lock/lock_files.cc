@@ -7,10 +7,14 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <optional>
 #include <span>
+#include <utility>
 
 #include "common/lock/holder_table.h"
+#include "common/lock/record_lock.h"
 #include "common/text.h"
+#include "common/user_name.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -29,8 +33,69 @@ bool IsWellFormed(LockFile file, const struct stat& info) {
 }
 
 tl::unexpected<Error> ForeignFileError(const std::string& path, uid_t owner) {
-  return MakeError(path + " belongs to user " + std::to_string(owner) + ", not to user " +
-                   std::to_string(::geteuid()) + " of this exporter: use another --lock.name");
+  return MakeError(path + " belongs to " + UserText(owner) + ", and this exporter runs as " +
+                   UserText(::geteuid()));
+}
+
+struct ForeignFile {
+  std::string path;
+  uid_t owner;
+};
+
+std::optional<ForeignFile> FindForeignFile(const std::string& name, LockScope scope) {
+  for (const LockFile file : kLockFiles) {
+    std::string path = LockFilePath(file, name, scope);
+    struct stat info = {};
+    if (::lstat(path.c_str(), &info) == 0 && info.st_uid != ::geteuid()) {
+      return ForeignFile{std::move(path), info.st_uid};
+    }
+  }
+  return std::nullopt;
+}
+
+// The lock file with all its bytes taken; empty if somebody uses it. An exporter that starts
+// meanwhile waits for its removal.
+UniqueFd ClaimLockFile(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  const bool claimed = fd && TryLockAll(fd.get()) && PathRefersTo(path, fd.get());
+  return claimed ? std::move(fd) : UniqueFd();
+}
+
+// The lock file last: whoever sees it can't use it before it is gone.
+void RemoveFiles(const std::string& name, LockScope scope) {
+  for (const LockFile file : {LockFile::kWakeup, LockFile::kHolders, LockFile::kLock}) {
+    ::unlink(LockFilePath(file, name, scope).c_str());
+  }
+}
+
+std::string RemovalCommand(const std::string& name, LockScope scope) {
+  std::string command = "rm -f";
+  for (const LockFile file : kLockFiles) command += ' ' + LockFilePath(file, name, scope);
+  return command;
+}
+
+enum class ForeignFiles : std::uint8_t { kCheck, kRemove };
+
+Status HandleForeignFiles(const std::string& name, LockScope scope, ForeignFiles action) {
+  const auto foreign = FindForeignFile(name, scope);
+  if (!foreign) return {};
+  Error error = ForeignFileError(foreign->path, foreign->owner).value();
+  if (::geteuid() != 0) {
+    error.message += ": if no exporter of that user runs, delete the lock's files (" +
+                     RemovalCommand(name, scope) + "), otherwise use another --lock.name";
+    return tl::unexpected(std::move(error));
+  }
+  const std::string path = LockFilePath(LockFile::kLock, name, scope);
+  struct stat info = {};
+  // Only a FIFO can be in use as a lock.
+  const bool may_be_used = ::lstat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
+  const UniqueFd claim = may_be_used ? ClaimLockFile(path) : UniqueFd();
+  if (may_be_used && !claim) {
+    error.message += ": an exporter of that user is running, so use another --lock.name";
+    return tl::unexpected(std::move(error));
+  }
+  if (action == ForeignFiles::kRemove) RemoveFiles(name, scope);
+  return {};
 }
 
 // Links a file only when it is complete. If Boost is killed while it creates one, a second name can
@@ -107,10 +172,23 @@ std::string LockFilePath(LockFile file, const std::string& name, LockScope scope
 
 Status CreateLockFiles(const std::string& name, LockScope scope) {
   if (!IsValidLockName(name)) return MakeError("not a name for a lock");
+  if (Status status = HandleForeignFiles(name, scope, ForeignFiles::kRemove); !status) {
+    return status;
+  }
   for (const LockFile file : kLockFiles) {
     if (Status status = Ensure(file, LockFilePath(file, name, scope)); !status) return status;
   }
   return {};
+}
+
+Status CheckLockFiles(const std::string& name, LockScope scope) {
+  return HandleForeignFiles(name, scope, ForeignFiles::kCheck);
+}
+
+void RemoveUnusedLockFiles(const std::string& name, LockScope scope) {
+  if (FindForeignFile(name, scope)) return;
+  const UniqueFd claim = ClaimLockFile(LockFilePath(LockFile::kLock, name, scope));
+  if (claim) RemoveFiles(name, scope);
 }
 
 Result<UniqueFd> OpenLockFile(LockFile file, const std::string& name, LockScope scope,

@@ -9,6 +9,10 @@
 // Exporters with the same lock name and scope exclude each other, even if their holder tables have
 // different layout versions. A lock name contains no '@' and does not start with "sem.", so no two
 // names share a file.
+//
+// Every exporter that uses the files has a read lock on one byte of the lock file (LockMonitor).
+// Whoever wants to remove the files of a lock that nobody uses first takes all bytes of it, and
+// removes the lock file last. So the files of a running exporter stay.
 #pragma once
 
 #include <cstdint>
@@ -33,10 +37,17 @@ inline constexpr LockFile kLockFiles[] = {LockFile::kLock, LockFile::kWakeup, Lo
 [[nodiscard]] std::string WakeupMutexName(const std::string& name, LockScope scope);
 
 // Supervisor only. Creates missing files with mode 0600, and replaces files of this user that have
-// another mode, type or size, or more than one hard link. If the process is killed during the call,
-// the next call creates or replaces what is missing or incomplete. Several supervisors may call it
-// at once. Fails if a file belongs to another user; the message says what to do.
+// another mode, type or size, or more than one hard link. root also replaces files of another user
+// if no exporter uses them. If the process is killed during the call, the next call creates or
+// replaces what is missing or incomplete. Several supervisors may call it at once. Fails if a file
+// belongs to another user and stays; the message says what to do.
 [[nodiscard]] Status CreateLockFiles(const std::string& name, LockScope scope);
+
+// Fails as CreateLockFiles would because of another user's files. Changes nothing.
+[[nodiscard]] Status CheckLockFiles(const std::string& name, LockScope scope);
+
+// Removes the files of this user unless an exporter or a test uses them.
+void RemoveUnusedLockFiles(const std::string& name, LockScope scope);
 
 // Opens a file with O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK, as a descriptor not below `lowest_fd`.
 // Creates nothing. Fails if the file is not as CreateLockFiles creates it.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "common/lock/holder_table.h"
@@ -58,9 +59,28 @@ void CollectHeldKeys(int fd, std::int64_t first, std::int64_t last, std::vector<
 Result<LockMonitor> LockMonitor::Open(const std::string& name, LockScope scope) {
   Result<UniqueFd> lock = OpenLockFile(LockFile::kLock, name, scope, O_RDONLY);
   if (!lock) return tl::unexpected(lock.error());
+  if (!TryLock(lock->get(), kPresenceOffset, F_RDLCK) ||
+      !PathRefersTo(LockFilePath(LockFile::kLock, name, scope), lock->get())) {
+    return tl::unexpected(
+        Error{.message = "another exporter is removing the lock " + name, .may_pass = true});
+  }
   Result<UniqueFd> holders = OpenLockFile(LockFile::kHolders, name, scope, O_RDONLY);
   if (!holders) return tl::unexpected(holders.error());
   return LockMonitor(name, scope, std::move(*lock), std::move(*holders));
+}
+
+Result<LockMonitor> LockMonitor::Create(const std::string& name, LockScope scope) {
+  // The removal takes microseconds.
+  constexpr int kAttempts = 20;
+  constexpr std::chrono::milliseconds kPause{1};
+  for (int attempt = 1;; ++attempt) {
+    if (const auto created = CreateLockFiles(name, scope); !created) {
+      return tl::unexpected(created.error());
+    }
+    auto monitor = Open(name, scope);
+    if (monitor || attempt == kAttempts) return monitor;
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 LockMonitor::Status LockMonitor::Read() const {

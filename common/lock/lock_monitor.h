@@ -24,10 +24,16 @@ struct LockHolder {
   std::chrono::system_clock::time_point since;
 };
 
-// Takes no lock and maps nothing. Two descriptors, both read-only.
+// Keeps other exporters from removing the files, takes no key and maps nothing. Two descriptors,
+// both read-only.
 class LockMonitor {
  public:
+  // Opens the files of CreateLockFiles. Fails with Error::may_pass if another exporter, which ends,
+  // is removing them: create them again.
   [[nodiscard]] static Result<LockMonitor> Open(const std::string& name, LockScope scope);
+
+  // Creates the files and opens them.
+  [[nodiscard]] static Result<LockMonitor> Create(const std::string& name, LockScope scope);
 
   struct Status {
     // One element for each key that is held according to the kernel, at most 256. nullopt: its

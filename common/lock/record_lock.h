@@ -34,9 +34,18 @@ inline constexpr std::int64_t kRoleRange = std::int64_t{1} << kLockKeyBits;
   return range;
 }
 
+// A byte of no key. Every exporter that uses the lock has a read lock on it.
+inline constexpr std::int64_t kPresenceOffset = OffsetOf(LockRole::kOwner, kNoLock);
+
 // `type`: F_WRLCK (the description must be open for writing) or F_RDLCK.
 [[nodiscard]] inline bool TryLock(int fd, std::int64_t offset, short type) {
   struct flock range = ByteRange(type, offset, 1);
+  return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
+}
+
+// Takes all bytes at once. Succeeds only if no other description has any lock on the file.
+[[nodiscard]] inline bool TryLockAll(int fd) {
+  struct flock range = ByteRange(F_WRLCK, 0, 0);  // no length: to the end
   return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
 }
 

@@ -110,7 +110,17 @@ Exporter::Exporter(Options options)
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_answers_check_(base_.get(), [this] { AwaitLastAnswers(); }) {}
 
-Exporter::~Exporter() = default;
+Exporter::~Exporter() {
+  pool_.Stop();
+  if (!lock_monitor_) return;
+  lock_monitor_.reset();
+  RemoveUnusedLockFiles(options_.lock_name, options_.lock_scope);
+}
+
+Status Exporter::CheckLock(const Options& options) {
+  if (options.lock_scope == LockScope::kNone) return {};
+  return CheckLockFiles(options.lock_name, options.lock_scope);
+}
 
 Status Exporter::Start() {
   LimitThreadStacks();
@@ -188,9 +198,7 @@ Status Exporter::CheckSystemdSockets() const {
 
 Status Exporter::PrepareLock() {
   if (options_.lock_scope == LockScope::kNone) return {};
-  if (Status status = CreateLockFiles(options_.lock_name, options_.lock_scope); !status)
-    return status;
-  auto monitor = LockMonitor::Open(options_.lock_name, options_.lock_scope);
+  auto monitor = LockMonitor::Create(options_.lock_name, options_.lock_scope);
   if (!monitor) return tl::unexpected(monitor.error());
   lock_monitor_ = std::move(*monitor);
   return {};

@@ -27,6 +27,9 @@ class Exporter {
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
+  // Whether the lock could be created. Creates nothing.
+  [[nodiscard]] static Status CheckLock(const Options& options);
+
   // Creates the lock, loads the web configuration, listens, starts the workers and waits until one
   // is ready, or until a signal asks for the shutdown, which is no error. After an error, destroy
   // this. Error::may_pass tells whether it is of use to start again.

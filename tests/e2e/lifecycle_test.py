@@ -278,6 +278,15 @@ class Start(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("/nonexistent.yml", log)
 
+    def test_config_check_reports_a_lock_of_another_user(self):
+        with Exporter() as exporter:
+            for path in glob.glob(f"/dev/shm/*{exporter.lock_name}*"):
+                os.chown(path, 12345, 12345)
+            code, log = self.refused("--config.check", f"--lock.name={exporter.lock_name}")
+        self.assertEqual(code, 1)
+        self.assertIn("user 12345", log)
+        self.assertIn("--lock.name", log)
+
 
 class Pages(unittest.TestCase):
     @classmethod
@@ -455,6 +464,16 @@ class Status(unittest.TestCase):
 
 
 class Stop(unittest.TestCase):
+    def test_the_last_exporter_removes_the_lock(self):
+        name = f"e2e.last.{os.getpid()}"
+        with Exporter(lock_name=name) as first, Exporter(lock_name=name) as last:
+            files = glob.glob(f"/dev/shm/*{name}*")
+            self.assertEqual(len(files), 3)
+            self.assertEqual(first.stop(), 0)
+            self.assertEqual(files, glob.glob(f"/dev/shm/*{name}*"))
+            self.assertEqual(last.stop(), 0)
+            self.assertEqual([], glob.glob(f"/dev/shm/*{name}*"))
+
     def test_a_running_probe_is_answered_and_a_queued_one_refused(self):
         with Exporter() as exporter, Iperf3Server() as server:
             probe = lambda: exporter.probe(port=server.port, period="2s", bitrate="1M")

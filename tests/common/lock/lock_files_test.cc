@@ -8,8 +8,10 @@
 #include <boost/interprocess/sync/named_mutex.hpp>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
 
+#include "common/lock/record_lock.h"
 #include "tests/common/lock/lock_fixture.h"
 
 namespace iperf3_exporter {
@@ -128,20 +130,82 @@ TEST_F(LockFilesTest, ReplacesItsOwnMalformedFiles) {
   }
 }
 
-TEST_F(LockFilesTest, RefusesAnotherUsersFile) {
+constexpr uid_t kStranger = 12345;
+
+TEST_F(LockFilesTest, RootReplacesAnotherUsersFilesThatNobodyUses) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
   for (const LockFile file : kLockFiles) {
-    ASSERT_EQ(::chown(Path(file).c_str(), 12345, 0), 0);
-    const auto says_why =
-        AllOf(HasSubstr(Path(file)), HasSubstr("user 12345"), HasSubstr("--lock.name"));
-    const Status created = CreateLockFiles(name_, kScope);
-    ASSERT_FALSE(created);
-    EXPECT_THAT(created.error().message, says_why);
+    ASSERT_EQ(::chown(Path(file).c_str(), kStranger, 0), 0);
     const auto lock = HostLock::Open(name_, kScope);
     ASSERT_FALSE(lock);
-    EXPECT_THAT(lock.error().message, says_why);
-    ASSERT_EQ(::unlink(Path(file).c_str()), 0);
+    EXPECT_THAT(lock.error().message, AllOf(HasSubstr(Path(file)), HasSubstr("user 12345")));
+    const ino_t inode = InodeOf(Path(file));
+    EXPECT_TRUE(CheckLockFiles(name_, kScope));
+    EXPECT_EQ(InodeOf(Path(file)), inode) << "a check changes nothing";
+    ASSERT_TRUE(CreateLockFiles(name_, kScope));
+    EXPECT_TRUE(Open()->Acquire(kKey, kNobody, Past(), -1));
   }
+}
+
+TEST_F(LockFilesTest, RootLeavesAnotherUsersFilesThatAreInUse) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
+  const LockMonitor user = OpenMonitor();
+  for (const LockFile file : kLockFiles) {
+    const ino_t inode = InodeOf(Path(file));
+    ASSERT_EQ(::chown(Path(file).c_str(), kStranger, 0), 0);
+    for (const Status& refused : {CheckLockFiles(name_, kScope), CreateLockFiles(name_, kScope)}) {
+      ASSERT_FALSE(refused);
+      EXPECT_THAT(refused.error().message, AllOf(HasSubstr(Path(file)), HasSubstr("user 12345"),
+                                                 HasSubstr("is running, so use another --lock")));
+    }
+    EXPECT_EQ(InodeOf(Path(file)), inode);
+    ASSERT_EQ(::chown(Path(file).c_str(), 0, 0), 0);
+  }
+}
+
+TEST_F(LockFilesTest, AnyOtherUserIsToldWhatToDo) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  ASSERT_EQ(::seteuid(kStranger), 0);
+  const Status checked = CheckLockFiles(name_, kScope);
+  const Status created = CreateLockFiles(name_, kScope);
+  RemoveUnusedLockFiles(name_, kScope);
+  ASSERT_EQ(::seteuid(0), 0);
+  for (const Status& refused : {checked, created}) {
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, AllOf(HasSubstr("user root (0)"), HasSubstr("user 12345"),
+                                               HasSubstr("--lock.name")));
+    for (const LockFile file : kLockFiles) {
+      EXPECT_THAT(refused.error().message, HasSubstr(" " + Path(file)));
+    }
+  }
+  EXPECT_TRUE(Open());
+}
+
+TEST_F(LockFilesTest, RemovesOnlyWhatNobodyUses) {
+  std::optional<LockMonitor> first = OpenMonitor();
+  std::optional<LockMonitor> second = OpenMonitor();
+  first.reset();
+  RemoveUnusedLockFiles(name_, kScope);
+  EXPECT_FALSE(second->NeedsRepair()) << "of another exporter";
+  auto lock = Open();
+  auto held = lock->Acquire(kKey, kNobody, Past(), -1);
+  ASSERT_TRUE(held);
+  second.reset();
+  RemoveUnusedLockFiles(name_, kScope);
+  EXPECT_FALSE(OpenMonitor().NeedsRepair()) << "a test still runs";
+  held->Release();
+  RemoveUnusedLockFiles(name_, kScope);
+  for (const LockFile file : kLockFiles) EXPECT_EQ(InodeOf(Path(file)), 0U);
+  EXPECT_TRUE(LockMonitor::Create(name_, kScope));
+}
+
+TEST_F(LockFilesTest, NobodyStartsToUseWhatIsBeingRemoved) {
+  const auto remover = OpenLockFile(LockFile::kLock, name_, kScope, O_RDWR);
+  ASSERT_TRUE(remover);
+  ASSERT_TRUE(TryLockAll(remover->get()));
+  const auto monitor = LockMonitor::Open(name_, kScope);
+  ASSERT_FALSE(monitor);
+  EXPECT_TRUE(monitor.error().may_pass);
 }
 
 TEST_F(LockFilesTest, OpensOnlyWhatExists) {

@@ -136,7 +136,7 @@ TEST_F(LockMonitorTest, IgnoresAndOverwritesATornRecord) {
 TEST_F(LockMonitorTest, ListsAtMostOneHolderPerCell) {
   const LockMonitor monitor = OpenMonitor();
   const UniqueFd rogue(::open(Path(LockFile::kLock).c_str(), O_RDWR | O_CLOEXEC));
-  struct flock all = ByteRange(F_WRLCK, 0, 0);
+  struct flock all = ByteRange(F_WRLCK, 1, 0);
   ASSERT_EQ(::fcntl(rogue.get(), F_OFD_SETLK, &all), 0);
   EXPECT_EQ(monitor.Read().holders.size(), kHolderCells);
 }
