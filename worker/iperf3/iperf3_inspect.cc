@@ -3,7 +3,9 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <csignal>
 
+#include "common/quoted_text.h"
 #include "common/text.h"
 
 namespace iperf3_exporter {
@@ -16,6 +18,9 @@ constexpr std::chrono::seconds kInspectionTime{2};
 constexpr std::size_t kMaxQuotedBytes = 200;
 
 std::string DescribeEnd(int status) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+    return "made a system call that its sandbox denies; is this program iperf3?";
+  }
   if (WIFSIGNALED(status)) return "was terminated by signal " + std::to_string(WTERMSIG(status));
   return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
@@ -68,8 +73,8 @@ Result<Iperf3Description> RunInspection(Iperf3Process& for_version, Iperf3Proces
   if (!version_text) return tl::unexpected(version_text.error());
   auto version = ParseIperf3Version(*version_text);
   if (!version) {
-    return MakeError(version.error().message + ", it writes \"" +
-                     version_text->substr(0, kMaxQuotedBytes) + '"');
+    return MakeError("iperf3 --version printed no version of iperf3 3 but " +
+                     QuoteText(*version_text, kMaxQuotedBytes));
   }
   const auto help = Wait(for_help, "--help");
   if (!help) return tl::unexpected(help.error());

@@ -62,6 +62,7 @@ class Worker {
     if (!program) return tl::unexpected(program.error());
     auto sandbox = EnterWorkerSandbox({.mode = config.sandbox,
                                        .worker_index = config.index,
+                                       .is_first = !config.known_iperf3,
                                        .link_fd = link_.fd(),
                                        .program_fd = program->get()});
     if (!sandbox) return tl::unexpected(sandbox.error());

@@ -175,8 +175,7 @@ class Steps {
     if (temporary_) return {};
     auto directory = TemporaryDirectory::CreatePrivate();
     if (!directory) return tl::unexpected(directory.error());
-    // One warning is enough: all workers have the same directory.
-    if (!directory->IsNoExec() && request_.worker_index == 0) {
+    if (!directory->IsNoExec() && request_.is_first) {
       Log(LogLevel::kWarn, "iperf3 could execute code that it writes to its temporary directory",
           {{"directory", directory->path()}, {"remedy", "mount /tmp or /dev/shm with noexec"}});
     }

@@ -14,8 +14,9 @@ namespace iperf3_exporter {
 struct WorkerSandboxRequest {
   SandboxMode mode = SandboxMode::kRequire;
   std::uint32_t worker_index = 0;
-  int link_fd = -1;     // borrowed: its peer is the supervisor
-  int program_fd = -1;  // of iperf3; borrowed: the sandbox keeps a copy as kProgramFd
+  bool is_first = true;  // logs what is the same for all workers
+  int link_fd = -1;      // borrowed: its peer is the supervisor
+  int program_fd = -1;   // of iperf3; borrowed: the sandbox keeps a copy as kProgramFd
 };
 
 struct WorkerSandbox {

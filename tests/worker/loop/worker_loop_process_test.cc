@@ -359,7 +359,8 @@ TEST_F(WorkerLoopTest, ReportsWhySetUpFailed) {
 
   config.iperf3_path = "/bin/true";
   WorkerUnderTest other;
-  const std::string expected = "this program is not iperf3, it writes \"true (GNU coreutils)";
+  const std::string expected =
+      "iperf3 --version printed no version of iperf3 3 but \"true (GNU coreutils)";
   EXPECT_EQ(other.Configure(config).error.substr(0, expected.size()), expected);
 
   config.iperf3_path = "/etc/passwd";
