@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <span>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "common/lock/lock_files.h"
 #include "common/program_file.h"
 #include "common/text.h"
+#include "common/user_name.h"
 #include "supervisor/config/flags.h"
 #include "supervisor/config/program_paths.h"
 #include "supervisor/listen/listen_address.h"
@@ -53,9 +55,9 @@ void ReadProbePath(FlagValue& value, Options& options) {
 
 void ReadWebConfigFile(FlagValue& value, Options& options) {
   options.web_config_file = value.text();
-  if (!value.text().empty() && ::access(value.text().c_str(), R_OK) != 0) {
-    value.Refuse("a readable file");
-  }
+  if (value.text().empty() || ::access(value.text().c_str(), R_OK) == 0) return;
+  const int error_number = errno;
+  value.Refuse(ErrnoText("a file that " + UserText(::getuid()) + " can read", error_number));
 }
 
 void CheckProgram(FlagValue& value, const std::string& path, const char* expected) {

@@ -5,14 +5,20 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "common/unique_fd.h"
+#include "common/user_name.h"
 
 namespace iperf3_exporter {
 
 Result<std::string> ReadConfigFile(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return ErrnoError(path);
+  if (!fd) {
+    const int error_number = errno;
+    const std::string reader = error_number == EACCES ? " for " + UserText(::geteuid()) : "";
+    return MakeError(ErrnoText(path, error_number) + reader);
+  }
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return ErrnoError(path);
   if (!S_ISREG(status.st_mode)) return MakeError(path + ": not a file");
