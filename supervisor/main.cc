@@ -30,6 +30,8 @@ int CheckConfig(const Options& options) {
     const auto config = LoadWebConfig(options.web_config_file, files);
     const Status status = config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
     if (!status) return Exit({.code = 1, .text = status.error().message + "\n"});
+    const std::string warning = WarningAbout(*config);
+    if (!warning.empty()) std::fprintf(stderr, "%s\n", warning.c_str());
   }
   if (const Status status = Exporter::CheckLock(options); !status) {
     return Exit({.code = 1, .text = status.error().message + "\n"});

@@ -48,8 +48,10 @@ Status WebAccess::Apply(WebConfig config, ReloadTrigger trigger) {
     return MakeError("it would switch off or weaken " + lost +
                      "; only SIGHUP or POST /-/reload applies that");
   }
+  const std::string warning = WarningAbout(config);
   if (Status status = security_.Apply(std::move(config)); !status) return status;
   protections_ = protections;
+  if (!warning.empty()) Log(LogLevel::kWarn, "web configuration", {{"warning", warning}});
   if (!lost.empty()) {
     Log(LogLevel::kWarn, "protection switched off or weakened as requested", {{"what", lost}});
   }

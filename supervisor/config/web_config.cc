@@ -234,6 +234,18 @@ Protections ProtectionsOf(const WebConfig& config) {
            {"basic authentication", !config.users.empty()}}};
 }
 
+std::string WarningAbout(const WebConfig& config) {
+  const TlsConfig& tls = config.tls;
+  const bool verifies = tls.client_auth == ClientAuth::kRequireAndVerify ||
+                        tls.client_auth == ClientAuth::kVerifyIfGiven;
+  if (!verifies || tls.client_allowed_sans || tls.client_ca.given() || tls.client_ca_file.given()) {
+    return {};
+  }
+  return tls.config_file + ":" + std::to_string(tls.client_auth_line) +
+         ": client_auth_type without client_ca_file accepts the certificates of every CA that this "
+         "system trusts";
+}
+
 std::string LostProtections(const Protections& before, const Protections& after) {
   std::vector<std::string_view> lost;
   for (std::size_t i = 0; i < before.size(); ++i) {

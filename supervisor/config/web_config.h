@@ -76,6 +76,9 @@ struct WebConfig {
 using Protections = std::array<std::pair<std::string_view, int>, 5>;
 [[nodiscard]] Protections ProtectionsOf(const WebConfig& config);
 
+// What is allowed in `config` but probably a mistake; empty: nothing.
+[[nodiscard]] std::string WarningAbout(const WebConfig& config);
+
 // The names, separated by ", ", of what restricts access less in `after` than in `before`.
 [[nodiscard]] std::string LostProtections(const Protections& before, const Protections& after);
 
