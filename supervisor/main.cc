@@ -8,6 +8,7 @@
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "supervisor/app/exporter.h"
+#include "supervisor/app/self_protection.h"
 #include "supervisor/auth/web_security.h"
 #include "supervisor/config/options.h"
 #include "supervisor/config/web_config.h"
@@ -22,6 +23,11 @@ constexpr int kExitNeedsOperator = 2;
 int Exit(const ExitRequest& request) {
   std::fputs(request.text.c_str(), request.code != 0 ? stderr : stdout);
   return request.code;
+}
+
+int CannotStart(const Error& error) {
+  Log(LogLevel::kError, "cannot start", {{"detail", error.message}});
+  return error.may_pass ? kExitMayPass : kExitNeedsOperator;
 }
 
 int CheckConfig(const Options& options) {
@@ -53,15 +59,19 @@ int Main(int argc, const char* const* argv) {
   std::signal(SIGHUP, SIG_IGN);
   OpenStandardDescriptors();
   auto parsed = ParseOptions(argc, argv);
-  if (const auto* request = std::get_if<ExitRequest>(&parsed)) return Exit(*request);
+  const auto* request = std::get_if<ExitRequest>(&parsed);
+  if (request != nullptr && request->code == 0) return Exit(*request);
+  // Before an error that only follows from this one.
+  if (const Status status = CheckSystem(); !status) {
+    return Exit({.code = kExitNeedsOperator, .text = status.error().message + "\n"});
+  }
+  if (request != nullptr) return Exit(*request);
   auto& options = std::get<Options>(parsed);
   if (options.config_check) return CheckConfig(options);
   InitLogging("iperf3_exporter", options.log_level, options.log_format);
+  if (const Status status = PrepareLimits(options); !status) return CannotStart(status.error());
   Exporter exporter(std::move(options));
-  if (const Status status = exporter.Start(); !status) {
-    Log(LogLevel::kError, "cannot start", {{"detail", status.error().message}});
-    return status.error().may_pass ? kExitMayPass : kExitNeedsOperator;
-  }
+  if (const Status status = exporter.Start(); !status) return CannotStart(status.error());
   exporter.Run();
   return 0;
 }

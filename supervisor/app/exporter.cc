@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -43,12 +44,6 @@ void LimitThreadStacks() {
   ::pthread_attr_destroy(&attributes);
 }
 
-// Listeners, the loop, the lock and files, with a margin; a socket for each name lookup; a socket
-// and a pidfd for each worker.
-std::size_t OwnDescriptors(const Options& options) {
-  return 100 + kMaxResolverThreads + std::size_t{2} * options.worker_count;
-}
-
 WorkerPool::Settings PoolSettings(const Options& options) {
   return {.path = options.worker_path,
           .count = options.worker_count,
@@ -68,13 +63,19 @@ std::string LayersIn(LayerState state, const LayerStates& states) {
   return Join(names, ",");
 }
 
-void LogSandbox(const char* process, const LayerStates& states, const std::string& not_offered) {
-  const std::string missing = LayersIn(LayerState::kMissing, states);
-  Log(missing.empty() ? LogLevel::kInfo : LogLevel::kWarn, "sandbox",
-      {{"process", process},
-       {"enabled", LayersIn(LayerState::kEnabled, states)},
-       {"missing", missing},
-       {"not_offered", not_offered}});
+void LogSandbox(const LayerStates& supervisor, const SandboxReport& report) {
+  const std::string unavailable = LayersIn(LayerState::kNotOffered, report.worker);
+  const std::string missing[] = {LayersIn(LayerState::kMissing, supervisor),
+                                 LayersIn(LayerState::kMissing, report.worker),
+                                 LayersIn(LayerState::kMissing, report.iperf3)};
+  if (std::ranges::all_of(missing, &std::string::empty)) {
+    return Log(LogLevel::kInfo, "sandbox: complete", {{"unavailable_here", unavailable}});
+  }
+  Log(LogLevel::kWarn, "sandbox: incomplete",
+      {{"missing_in_supervisor", missing[0]},
+       {"missing_in_worker", missing[1]},
+       {"missing_in_iperf3", missing[2]},
+       {"unavailable_here", unavailable}});
 }
 
 }  // namespace
@@ -128,10 +129,6 @@ Status Exporter::Start() {
   // Before a worker that could send it exists.
   IgnoreCancelSignal();
   layers_ = EnterSelfProtection();
-  if (Status status = RaiseDescriptorLimit(options_.max_connections, OwnDescriptors(options_));
-      !status) {
-    return status;
-  }
   const auto watch = [this](int number, std::function<void()> callback) {
     signals_.push_back(std::make_unique<SignalWatch>(base_.get(), number, std::move(callback)));
   };
@@ -177,11 +174,12 @@ void Exporter::BecomeReady() {
   state_ = LifecycleState::kReady;
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3.version);
-  // Layers that the supervisor lacks do not apply to it.
-  LogSandbox("supervisor", layers_, "");
-  const auto& [of_worker, of_iperf3] = worker.sandbox;
-  LogSandbox("worker", of_worker, LayersIn(LayerState::kNotOffered, of_worker));
-  LogSandbox("iperf3", of_iperf3, LayersIn(LayerState::kNotOffered, of_iperf3));
+  LogSandbox(layers_, worker.sandbox);
+  if (options_.target_policy.IsOpen()) {
+    Log(LogLevel::kWarn,
+        "every target is allowed: who reaches this exporter can make this host send traffic "
+        "anywhere; --probe.allow-target and --probe.deny-target restrict it");
+  }
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3.version}, {"path", options_.iperf3_path}});
   service_manager_.NotifyReady();
@@ -236,7 +234,10 @@ Status Exporter::Listen() {
     }
   }
   for (const std::string& address : server_.ListeningOn()) {
-    Log(LogLevel::kInfo, "listening", {{"address", address}});
+    Log(LogLevel::kInfo, "listening",
+        {{"address", address},
+         {"tls", web_access_.uses_tls()},
+         {"users", web_access_.has_users()}});
   }
   return {};
 }

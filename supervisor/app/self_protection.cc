@@ -1,13 +1,28 @@
 #include "supervisor/app/self_protection.h"
 
 #include <sys/prctl.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <string>
 
 #include "common/build_sanitizers.h"
 #include "common/resource_limit.h"
+#include "supervisor/probe/name_lookups.h"
 
 namespace iperf3_exporter {
+namespace {
+
+// The longest block of a stream (iperf3 -l), which is a file.
+constexpr rlim_t kMinFileBytes = rlim_t{1} << 20U;
+
+// Listeners, the loop, the lock and files, with a margin; a socket for each name lookup; a socket
+// and a pidfd for each worker.
+std::size_t OwnDescriptors(const Options& options) {
+  return 100 + kMaxResolverThreads + std::size_t{2} * options.worker_count;
+}
+
+}  // namespace
 
 LayerStates EnterSelfProtection() {
   LayerStates states{};
@@ -25,15 +40,30 @@ LayerStates EnterSelfProtection() {
   return states;
 }
 
-Status RaiseDescriptorLimit(std::size_t connections, std::size_t own) {
-  const auto limit = RaiseToHardLimit(RLIMIT_NOFILE);
-  if (!limit) return tl::unexpected(limit.error());
-  if (*limit < connections + own) {
-    return MakeError("--web.max-connections=" + std::to_string(connections) +
-                     ": this process may have " + std::to_string(*limit) + " descriptors, " +
-                     std::to_string(own) + " of them for itself (ulimit -n, LimitNOFILE=)");
+Status CheckSystem() {
+  for (const char* path : {"/proc/self/fd/", "/dev/null"}) {
+    if (::access(path, R_OK) != 0) return ErrnoError(std::string("this system lacks ") + path);
   }
   return {};
+}
+
+Status PrepareLimits(const Options& options) {
+  // A log file that reaches the limit must not end the process: its lines are lost instead.
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit file_size = {};
+  if (::getrlimit(RLIMIT_FSIZE, &file_size) == 0 && file_size.rlim_cur < kMinFileBytes) {
+    return MakeError("this process may write files of at most " +
+                     std::to_string(file_size.rlim_cur) + " bytes, and iperf3 needs " +
+                     std::to_string(kMinFileBytes) +
+                     " for the buffer of a stream (ulimit -f, LimitFSIZE=)");
+  }
+  const auto descriptors = RaiseToHardLimit(RLIMIT_NOFILE);
+  if (!descriptors) return tl::unexpected(descriptors.error());
+  const std::size_t own = OwnDescriptors(options);
+  if (*descriptors >= options.max_connections + own) return {};
+  return MakeError("--web.max-connections=" + std::to_string(options.max_connections) +
+                   ": this process may have " + std::to_string(*descriptors) + " descriptors, " +
+                   std::to_string(own) + " of them for itself (ulimit -n, LimitNOFILE=)");
 }
 
 }  // namespace iperf3_exporter

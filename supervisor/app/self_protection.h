@@ -1,11 +1,10 @@
-// The supervisor's own protection, before it reads a key, and its descriptor limit. Called once, at
-// the start of the process. Nothing here can be undone.
+// The supervisor's own protection, before it reads a key, its limits, and what it needs of the
+// system. Called once, at the start of the process, before anything else is opened.
 #pragma once
-
-#include <cstddef>
 
 #include "common/error.h"
 #include "common/sandbox_layer.h"
+#include "supervisor/config/options.h"
 
 namespace iperf3_exporter {
 
@@ -14,8 +13,11 @@ namespace iperf3_exporter {
 // from the kernel; those that do not apply to the supervisor are kNotOffered.
 [[nodiscard]] LayerStates EnterSelfProtection();
 
-// Raises the soft limit, 1024 on most systems, to the hard one: every connection needs a
-// descriptor. Fails if that is not enough for `connections` and `own`.
-[[nodiscard]] Status RaiseDescriptorLimit(std::size_t connections, std::size_t own);
+// Fails if /proc or /dev/null is missing, which the exporter, its workers and iperf3 need.
+[[nodiscard]] Status CheckSystem();
+
+// Raises the soft limit of descriptors, 1024 on most systems, to the hard one: every connection
+// needs one. Fails if a limit of this process is too low for `options`.
+[[nodiscard]] Status PrepareLimits(const Options& options);
 
 }  // namespace iperf3_exporter

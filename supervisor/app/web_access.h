@@ -25,6 +25,8 @@ class WebAccess {
   [[nodiscard]] Status LoadConfig(const std::string& path);
   [[nodiscard]] ReloadableFile& config_file() { return file_; }
   [[nodiscard]] const ReloadableFile& config_file() const { return file_; }
+  [[nodiscard]] bool uses_tls() const { return security_.tls() != nullptr; }
+  [[nodiscard]] bool has_users() const { return security_.has_users(); }
   // This must outlive the server that uses them.
   [[nodiscard]] HttpHooks Hooks();
 

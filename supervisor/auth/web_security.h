@@ -37,6 +37,7 @@ class WebSecurity {
 
   // Null: plain HTTP.
   [[nodiscard]] const TlsContext* tls() const { return tls_.get(); }
+  [[nodiscard]] bool has_users() const { return has_users_; }
   // For every response. Null before the first Apply.
   [[nodiscard]] std::shared_ptr<const Headers> headers() const { return headers_; }
   // Returns false if the request exceeds the rate limit.

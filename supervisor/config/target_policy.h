@@ -41,6 +41,9 @@ class TargetPolicy {
   [[nodiscard]] std::string ForbiddenText(const Host& host,
                                           const std::vector<IpAddress>& addresses) const;
 
+  // Neither an allow-list nor a deny-list restricts the targets.
+  [[nodiscard]] bool IsOpen() const { return AllowsEveryTarget() && denied_.empty(); }
+
  private:
   struct Network {
     IpAddress address;

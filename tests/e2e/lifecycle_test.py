@@ -61,10 +61,11 @@ def writes_to_stdout(pid):
 
 
 class Start(unittest.TestCase):
-    def refused(self, *flags, descriptors=None):
+    def refused(self, *flags, descriptors=None, file_bytes=None):
         def limit():
-            if descriptors:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+            for which, most in ((resource.RLIMIT_NOFILE, descriptors), (resource.RLIMIT_FSIZE, file_bytes)):
+                if most is not None:
+                    resource.setrlimit(which, (most, most))
         result = subprocess.run([EXPORTER, *flags], capture_output=True, text=True, timeout=60,
                                 preexec_fn=limit)
         harness.remove_lock(f"e2e.start.{os.getpid()}")
@@ -222,6 +223,40 @@ class Start(unittest.TestCase):
                                  f"--lock.name=e2e.start.{os.getpid()}", descriptors=2000)
         self.assertEqual(code, 2)
         self.assertIn("--web.max-connections=100000", log)
+
+    def test_limits_that_are_too_low_are_named(self):
+        cases = [({"descriptors": 4}, "ulimit -n"), ({"descriptors": 8}, "ulimit -n"),
+                 ({"file_bytes": 0}, "ulimit -f"), ({"file_bytes": 1 << 16}, "ulimit -f")]
+        for limit, words in cases:
+            with self.subTest(limit):
+                code, log = self.refused("--web.listen-address=127.0.0.1:0", f"--lock.name=e2e.start.{os.getpid()}", **limit)
+                self.assertEqual(code, 2, log)
+                self.assertEqual(len(log.splitlines()), 1, log)
+                self.assertIn(words, log)
+
+    def test_what_the_system_lacks_is_named(self):
+        cases = {"umount -l /proc": "/proc", "mount -t tmpfs none /dev": "/dev/null"}
+        for command, path in cases.items():
+            with self.subTest(path):
+                result = subprocess.run(["unshare", "-m", "sh", "-c", f'{command} && exec "$@"', "sh", EXPORTER,
+                                         "--web.listen-address=127.0.0.1:0", f"--lock.name=e2e.start.{os.getpid()}"],
+                                        capture_output=True, text=True, timeout=60)
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+                self.assertIn(path, result.stderr)
+
+    def test_a_start_says_how_it_is_protected(self):
+        with harness.temporary_directory() as directory:
+            path = os.path.join(directory, "web.yml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("basic_auth_users:\n  u: $2y$04$" + "." * 53 + "\n")
+            cases = [([], "tls=false users=false", 1),
+                     (["--probe.allow-target=127.0.0.1", f"--web.config.file={path}"], "tls=false users=true", 0)]
+            for flags, access, warnings in cases:
+                with self.subTest(flags), Exporter(*flags) as exporter:
+                    self.assertRegex(exporter.log, f"msg=listening .* {access}\n")
+                    self.assertEqual(exporter.log.count("sandbox"), exporter.log.count('msg="sandbox: complete"'))
+                    self.assertEqual(exporter.log.count("level=warn msg=\"every target is allowed"), warnings)
 
     def test_room_is_kept_for_workers_whatever_the_scope(self):
         # They would be missed only under load.
