@@ -142,10 +142,12 @@ class Machine:
         return result
 
     def start(self, *command):
-        """Starts a program inside that goes on; ended with the machine."""
-        self.programs.append(subprocess.Popen(
+        """Starts a program inside that goes on, and returns its process; ended with the machine."""
+        process = subprocess.Popen(
             ["nsenter", "-t", str(self.leader), "-a", "-r", "-w", "--", *command],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.programs.append(process)
+        return process
 
     def path(self, name):
         """Where a file of the machine is seen from the host, its own mounts included."""

@@ -96,6 +96,8 @@ class ServiceTest(unittest.TestCase):
         self.assertEqual((200, "active"), (self.machine.get("/ready")[0], self.show("ActiveState")), self.journal())
         self.assertNotEqual("", self.show("StatusText"))
         self.assert_probes()
+        self.assertIn('msg="sandbox: complete"', self.journal())
+        self.assertNotIn("could execute code", self.journal(), "NoExecPaths= of the unit")
 
     def test_03_is_not_ready_without_a_worker(self):
         self.set_args("--worker.path=/bin/false")
@@ -129,6 +131,9 @@ class ServiceTest(unittest.TestCase):
         self.assertEqual("2", fields["Seccomp"].strip())
         self.assertEqual(0, int(fields["CapBnd"], 16))
         self.assertNotIn("0", fields["Uid"].split())
+        for line in self.machine.path(f"/proc/{self.main_pid()}/mountinfo").read_text().splitlines():
+            if line.split()[4] in ("/tmp", "/var/tmp", "/dev/shm"):
+                self.assertIn("noexec", line.split()[5].split(","), line)
         inside = self.machine.path(f"/proc/{self.main_pid()}/root")
         self.assertTrue((inside / "usr/bin/iperf3").exists())
         self.assertFalse((inside / "var/lib").exists(), "the host's /var is seen")
@@ -225,7 +230,7 @@ class ServiceTest(unittest.TestCase):
         self.machine.run("systemctl", "stop", "iperf3-exporter@a")
         self.assert_probes(9582)
 
-    def test_13_example_of_a_server_unit(self):
+    def test_12b_example_of_a_server_unit(self):
         unit = "iperf3-server@5301"
         shutil.copy(self.machine.path("/usr/share/doc/iperf3-exporter/examples/iperf3-server@.service"),
                     self.machine.path("/etc/systemd/system/iperf3-server@.service"))
@@ -240,7 +245,133 @@ class ServiceTest(unittest.TestCase):
         self.machine.run("systemctl", "stop", unit)
         self.machine.path("/etc/systemd/system/iperf3-server@.service").unlink()
 
-    def test_14_removal_leaves_nothing(self):
+    def start_fails(self):
+        """Starts the unit, which must fail for good. Returns its messages."""
+        cursor = self.cursor()
+        self.assertNotEqual(0, self.machine.run("systemctl", "start", UNIT, check=False).returncode)
+        self.assertEqual(("failed", "2", "0"), tuple(self.show(name) for name in (
+            "ActiveState", "ExecMainStatus", "NRestarts")), self.journal())
+        return self.messages(cursor)
+
+    def cursor(self):
+        text = self.machine.run("journalctl", "-n", "1", "--show-cursor", "--no-pager").stdout
+        return text.partition("cursor: ")[2].strip()
+
+    def messages(self, cursor):
+        """What the exporter has logged since then, without its ordinary lines."""
+        self.machine.run("journalctl", "--sync")
+        # No match for the program: with one, journalctl 252 skips the first entry after the cursor.
+        text = self.machine.run("journalctl", "-o", "cat", "--no-pager", f"--after-cursor={cursor}").stdout
+        return [line for line in text.splitlines()
+                if line.startswith(("ts=", "iperf3_exporter: ")) and "level=info" not in line]
+
+    def test_13_what_cannot_heal_is_said_once_and_not_tried_again(self):
+        self.machine.path("/etc/broken.yml").write_text("tls_server_config: [\n")
+        cases = {"--web.config.file=/etc/broken.yml": "/etc/broken.yml:",
+                 "--web.config.file=/etc/missing.yml": "/etc/missing.yml",
+                 "--iperf3.path=/usr/bin/missing": "--iperf3.path",
+                 "--web.listen-address=unix:/missing/web.sock": "/missing/web.sock"}
+        for flag, words in cases.items():
+            with self.subTest(flag):
+                self.set_args(flag)
+                messages = self.start_fails()
+                self.assertEqual(1, len(messages), messages)
+                self.assertIn(words, messages[0])
+        self.machine.path("/etc/broken.yml").unlink()
+        self.machine.run("systemctl", "reset-failed", UNIT)
+        self.assert_nothing_runs()
+
+    def test_14_a_socket_without_its_flag_does_not_loop(self):
+        self.set_args("")
+        cursor = self.cursor()
+        self.machine.run("systemctl", "start", "iperf3-exporter.socket")
+        self.assertEqual(0, self.machine.get("/metrics")[0])
+        wait_until(lambda: self.show("ActiveState", "iperf3-exporter.socket") == "failed", 30, "the socket gives up")
+        messages = self.messages(cursor)
+        self.assertIn(len(messages), range(1, 4), messages)
+        for message in messages:
+            self.assertIn("--web.systemd-socket", message)
+        self.machine.run("systemctl", "reset-failed", UNIT, "iperf3-exporter.socket")
+        self.assert_nothing_runs()
+
+    def test_15_a_port_in_use_is_tried_again_with_growing_pauses(self):
+        self.set_args("")
+        occupant = self.machine.start("iperf3", "-s", "-p", "9579")
+        wait_until(lambda: self.machine.run("sh", "-c", "ss -Hltn sport = :9579 2>/dev/null || grep -l ':256B ' "
+                                            "/proc/net/tcp /proc/net/tcp6", check=False).stdout, 10, "the port is taken")
+        cursor = self.cursor()
+        self.machine.run("systemctl", "start", "--no-block", UNIT)
+        pauses = wait_until(lambda: self.pauses(cursor)[2:], 30, "it is tried again") and self.pauses(cursor)
+        self.assertEqual(sorted(set(pauses)), pauses, "they grow")
+        self.machine.run("pkill", "-f", "iperf3 -s -p 9579")
+        occupant.wait()
+        wait_until(lambda: self.show("ActiveState") == "active", 30, "it has the port")
+        self.assertEqual("0", self.show("NRestarts"))
+        self.assert_probes()
+        self.machine.run("systemctl", "stop", UNIT)
+
+    def pauses(self, cursor):
+        return [int(number) for number in re.findall(r"next_attempt_seconds=(\d+)", "\n".join(self.messages(cursor)))]
+
+    def start_demo(self):
+        """What `make run` does after its build."""
+        log = self.machine.path("/root/demo.log")
+        log.unlink(missing_ok=True)
+        demo = self.machine.start("bash", "-c", "exec bash /root/demo /usr/bin >/root/demo.log 2>&1")
+        wait_until(lambda: demo.poll() is not None or log.exists() and "Ctrl-C stops both." in log.read_text(), 60,
+                   "the demo has run its test")
+        self.assertIsNone(demo.poll(), log.read_text())
+        return demo
+
+    def test_16_the_demo_and_the_service_do_not_disturb_each_other(self):
+        shutil.copy(ROOT / ".ci/demo", self.machine.root / "root/demo")
+        demo = self.start_demo()
+        self.machine.run("systemctl", "start", UNIT)
+        self.assert_probes()
+        self.machine.run("pkill", "-INT", "-f", "/root/demo")
+        demo.wait()
+        demo = self.start_demo()
+        self.assert_probes()
+        self.machine.run("pkill", "-INT", "-f", "/root/demo")
+        demo.wait()
+        self.machine.run("systemctl", "stop", UNIT)
+        self.assert_nothing_runs()
+
+    def start_by_hand(self):
+        """As root, with the service's lock."""
+        process = self.machine.start("/usr/bin/iperf3_exporter", "--web.listen-address=127.0.0.1:9600")
+        wait_until(lambda: self.machine.get("/ready", 9600)[0] == 200, 30, "the exporter of root is ready")
+        return process
+
+    def test_17_an_exporter_that_root_started_leaves_nothing_in_the_way(self):
+        process = self.start_by_hand()
+        self.assertIn("root (0)", self.start_fails()[0], "it runs")
+        self.machine.run("pkill", "-f", "web.listen-address=127.0.0.1:9600")
+        process.wait()
+        self.machine.run("systemctl", "start", UNIT)
+        self.assert_probes()
+        by_hand = self.machine.run("iperf3_exporter", "--web.listen-address=127.0.0.1:9600", check=False)
+        self.assertEqual(2, by_hand.returncode)
+        self.assertIn("iperf3-exporter (", by_hand.stderr)
+        self.machine.run("systemctl", "stop", UNIT)
+
+    def test_18_the_message_about_a_strangers_lock_helps(self):
+        process = self.start_by_hand()
+        self.machine.run("pkill", "-KILL", "-f", "web.listen-address=127.0.0.1:9600")
+        process.wait()
+        check = self.machine.run("setpriv", "--reuid=iperf3-exporter", "--regid=iperf3-exporter", "--clear-groups",
+                                 "iperf3_exporter", "--config.check", check=False)
+        self.assertEqual(1, check.returncode, check.stdout)
+        message = self.start_fails()[0]
+        for text in (check.stderr, message):
+            self.assertIn("rm -f /dev/shm/iperf3_exporter@host ", text)
+        self.machine.run("sh", "-c", re.search(r"\((rm -f [^)]*)\)", message)[1])
+        self.machine.run("systemctl", "start", UNIT)
+        self.assert_probes()
+        self.machine.run("systemctl", "stop", UNIT)
+        self.assert_nothing_runs()
+
+    def test_20_removal_leaves_nothing(self):
         self.set_args("")
         self.machine.run("systemctl", "enable", "--now", UNIT)
         for instance in ("a", "b"):  # these files are the operator's own
