@@ -3,18 +3,22 @@
 #include <utility>
 
 #include "common/logging.h"
+#include "supervisor/http/client_network.h"
 
 namespace iperf3_exporter {
 namespace {
 
-HttpResponse Unauthorized() {
-  return {.code = 401, .body = "Unauthorized\n", .headers = {{"WWW-Authenticate", "Basic"}}};
-}
-
-HttpResponse TooManyChecks() {
-  return {.code = 429,
-          .body = "too many passwords wait to be checked\n",
-          .headers = {{"Retry-After", "1"}}};
+HttpResponse ResponseTo(AuthOutcome outcome) {
+  switch (outcome) {
+    case AuthOutcome::kBusy:
+      return {.code = 429,
+              .body = "too many passwords wait to be checked\n",
+              .headers = {{"Retry-After", "1"}}};
+    case AuthOutcome::kRateLimited:
+      return {.code = 429, .body = "Too Many Requests\n"};
+    default:
+      return {.code = 401, .body = "Unauthorized\n", .headers = {{"WWW-Authenticate", "Basic"}}};
+  }
 }
 
 }  // namespace
@@ -68,12 +72,12 @@ HttpHooks WebAccess::Hooks() {
 
 void WebAccess::Authorize(const std::shared_ptr<HttpExchange>& exchange,
                           const std::function<void()>& admitted) {
-  if (!security_.TakeToken()) return exchange->Reply({.code = 429, .body = "Too Many Requests\n"});
   security_.Authenticate(
-      exchange->Header("Authorization"), [exchange] { return exchange->IsPending(); },
+      exchange->Header("Authorization"), ClientNetwork(exchange->peer()),
+      [exchange] { return exchange->IsPending(); },
       [exchange, admitted](AuthOutcome outcome) {
         if (outcome == AuthOutcome::kAccepted) return admitted();
-        exchange->Reply(outcome == AuthOutcome::kBusy ? TooManyChecks() : Unauthorized());
+        exchange->Reply(ResponseTo(outcome));
       });
 }
 

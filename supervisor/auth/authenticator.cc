@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "common/text.h"
 #include "supervisor/config/web_config.h"
@@ -99,28 +100,34 @@ std::optional<AuthOutcome> Authenticator::CachedOutcome(const PendingCheck& chec
   return std::nullopt;
 }
 
-void Authenticator::Check(Credentials credentials, std::function<bool()> wanted,
-                          std::function<void(AuthOutcome)> done) {
-  if (!dummies_) return done(AuthOutcome::kRefused);
+Authenticator::PendingCheck Authenticator::Prepare(Credentials credentials) const {
   const auto user = users_.find(credentials.user);
   PendingCheck check;
   check.user_exists = user != users_.end();
   // Computed for known users too, so that the time does not reveal who exists.
-  std::string dummy = dummies_->For(credentials.user);
-  check.hash = check.user_exists ? user->second : std::move(dummy);
+  check.hash = dummies_->For(credentials.user);
+  if (check.user_exists) check.hash = user->second;
   check.digest = DigestOf(credentials, check.hash);
   check.credentials = std::move(credentials);
-  if (const auto known = CachedOutcome(check)) return done(*known);
+  return check;
+}
 
-  const std::string& name = check.credentials.user;
-  if (!HasRoom(name)) {
-    std::erase_if(waiting_, [](const auto& entry) { return !entry.second.wanted(); });
-  }
-  if (!HasRoom(name)) return done(AuthOutcome::kBusy);
+bool Authenticator::Remembers(const Credentials& credentials) const {
+  return dummies_ && CachedOutcome(Prepare(credentials)) == AuthOutcome::kAccepted;
+}
+
+void Authenticator::Check(Credentials credentials, std::string client, std::function<bool()> wanted,
+                          std::function<void(AuthOutcome)> done) {
+  if (!dummies_) return done(AuthOutcome::kRefused);
+  PendingCheck check = Prepare(std::move(credentials));
+  if (const auto known = CachedOutcome(check)) return done(*known);
+  check.client = std::move(client);
   check.wanted = std::move(wanted);
   check.done = std::move(done);
-  const std::uint64_t round = round_ + CountChecks(name);
-  waiting_.emplace(round, std::move(check));
+  const std::string user = check.credentials.user;
+  const Turn turn = NextTurn(check);
+  waiting_.emplace(turn, std::move(check));
+  DropSurplus(user);
   RunNext();
 }
 
@@ -130,8 +137,40 @@ std::size_t Authenticator::CountChecks(const std::string& user) const {
   return static_cast<std::size_t>(waiting) + running_.count(user);
 }
 
-bool Authenticator::HasRoom(const std::string& user) const {
-  return waiting_.size() + running_.size() < kMaxWaiting && CountChecks(user) < kMaxWaitingPerName;
+Authenticator::Turn Authenticator::NextTurn(const PendingCheck& check) const {
+  std::size_t of_client = 0;
+  std::size_t of_client_and_name = 0;
+  for (const auto& [turn, other] : waiting_) {
+    if (other.client != check.client) continue;
+    ++of_client;
+    if (other.credentials.user == check.credentials.user) ++of_client_and_name;
+  }
+  return {round_ + of_client_and_name, of_client};
+}
+
+bool Authenticator::ExceedsLimit(const std::string& user) const {
+  return waiting_.size() + running_.size() > kMaxWaiting || CountChecks(user) > kMaxWaitingPerName;
+}
+
+void Authenticator::DropSurplus(const std::string& user) {
+  if (!ExceedsLimit(user)) return;
+  std::erase_if(waiting_, [](const auto& entry) { return !entry.second.wanted(); });
+  if (!ExceedsLimit(user)) return;
+  const bool of_user = CountChecks(user) > kMaxWaitingPerName;
+  std::map<std::string_view, std::vector<Waiting::iterator>> by_client;
+  std::size_t max = 0;
+  for (auto entry = waiting_.begin(); entry != waiting_.end(); ++entry) {
+    if (of_user && entry->second.credentials.user != user) continue;
+    auto& checks = by_client[entry->second.client];
+    checks.push_back(entry);
+    max = std::max(max, checks.size());
+  }
+  std::vector<Waiting::iterator> candidates;
+  for (const auto& [client, checks] : by_client) {
+    if (checks.size() == max) candidates.insert(candidates.end(), checks.begin(), checks.end());
+  }
+  const auto dropped = waiting_.extract(candidates[random_() % candidates.size()]);
+  dropped.mapped().done(AuthOutcome::kBusy);
 }
 
 // Starts waiting checks while threads are free. Answers those whose outcome is known by now.
@@ -141,7 +180,7 @@ void Authenticator::RunNext() {
       return !running_.contains(entry.second.credentials.user);
     });
     if (next == waiting_.end()) return;
-    round_ = next->first;
+    round_ = next->first.first;
     PendingCheck check = std::move(next->second);
     waiting_.erase(next);
     if (!check.wanted()) continue;

@@ -25,6 +25,10 @@ Status WebSecurity::Apply(WebConfig config) {
   tls_ = std::move(*tls);
   headers_ = std::make_shared<const Headers>(std::move(config.headers));
   has_users_ = !config.users.empty();
+  user_limiters_.clear();
+  for (const auto& [user, hash] : config.users) {
+    user_limiters_.emplace(user, RateLimiter(config.rate_interval, config.rate_burst));
+  }
   authenticator_.SetUsers(std::move(config.users));
   // An unchanged limit keeps its tokens.
   if (!limiter_.Is(config.rate_interval, config.rate_burst)) {
@@ -33,13 +37,18 @@ Status WebSecurity::Apply(WebConfig config) {
   return {};
 }
 
-void WebSecurity::Authenticate(std::optional<std::string_view> authorization,
+void WebSecurity::Authenticate(std::optional<std::string_view> authorization, std::string client,
                                std::function<bool()> wanted,
                                std::function<void(AuthOutcome)> done) {
+  std::optional<Credentials> credentials;
+  if (has_users_ && authorization) credentials = ParseBasicAuthorization(*authorization);
+  const bool known = credentials && authenticator_.Remembers(*credentials);
+  RateLimiter& limiter = known ? user_limiters_.at(credentials->user) : limiter_;
+  if (!limiter.Take(Clock::now())) return done(AuthOutcome::kRateLimited);
   if (!has_users_) return done(AuthOutcome::kAccepted);
-  auto credentials = authorization ? ParseBasicAuthorization(*authorization) : std::nullopt;
   if (!credentials) return done(AuthOutcome::kRefused);
-  authenticator_.Check(std::move(*credentials), std::move(wanted), std::move(done));
+  authenticator_.Check(std::move(*credentials), std::move(client), std::move(wanted),
+                       std::move(done));
 }
 
 }  // namespace iperf3_exporter

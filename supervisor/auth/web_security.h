@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,19 +41,18 @@ class WebSecurity {
   [[nodiscard]] bool has_users() const { return has_users_; }
   // For every response. Null before the first Apply.
   [[nodiscard]] std::shared_ptr<const Headers> headers() const { return headers_; }
-  // Returns false if the request exceeds the rate limit.
-  [[nodiscard]] bool TakeToken() { return limiter_.Take(Clock::now()); }
-
-  // `authorization` is the value of the header field, if there is one. `wanted` and `done`: see
-  // Authenticator::Check.
-  void Authenticate(std::optional<std::string_view> authorization, std::function<bool()> wanted,
-                    std::function<void(AuthOutcome)> done);
+  // `authorization` is the value of the header field, if there is one. `client`, `wanted` and
+  // `done`: see Authenticator::Check. Each user who has been accepted before has a rate of their
+  // own, so that no flood uses it up; all other requests share one.
+  void Authenticate(std::optional<std::string_view> authorization, std::string client,
+                    std::function<bool()> wanted, std::function<void(AuthOutcome)> done);
 
  private:
   std::shared_ptr<const TlsContext> tls_;
   std::shared_ptr<const Headers> headers_;
   bool has_users_ = false;
   RateLimiter limiter_{std::chrono::nanoseconds::zero(), 0};
+  std::map<std::string, RateLimiter> user_limiters_;  // of every configured user
   Authenticator authenticator_;
 };
 

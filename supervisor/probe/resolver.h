@@ -22,7 +22,7 @@ namespace iperf3_exporter {
 struct Resolved {
   std::vector<IpAddress> target;  // only allowed addresses; empty if none is allowed
   std::vector<IpAddress> bind;    // empty: the request names no source
-  std::string forbidden = {};     // for the client, if no address is allowed
+  std::string forbidden;          // for the client, if no address is allowed
 };
 
 [[nodiscard]] bool NeedsLookup(const Host& target, const std::optional<Host>& bind);

@@ -3,6 +3,8 @@
 import base64
 import os
 import select
+import selectors
+import socket
 import statistics
 import threading
 import time
@@ -30,6 +32,25 @@ def processor_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         user, system = file.read().rsplit(")", 1)[1].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def flood(door, user, stop, full):
+    """200 wrong passwords a second for `user` from 127.0.0.2, each waiting for its answer. Sets `full` when one of
+    them was told to come back."""
+    with selectors.DefaultSelector() as clients:
+        number = 0
+        while not stop.wait(0.005):
+            client = socket.create_connection(("127.0.0.1", door.port), source_address=("127.0.0.2", 0))
+            client.sendall(request("/metrics", basic(user, f"wrong {number}")))
+            clients.register(client, selectors.EVENT_READ)
+            number += 1
+            for key, _ in clients.select(0):
+                if b" 429 " in key.fileobj.recv(65536):
+                    full.set()
+                clients.unregister(key.fileobj)
+                key.fileobj.close()
+        for key in list(clients.get_map().values()):
+            key.fileobj.close()
 
 
 def told_to_come_back(clients):
@@ -169,6 +190,23 @@ class BasicAuthTest(unittest.TestCase):
             self.assertLess(flooded, max(5 * idle, 0.01))
             self.assertNotIn(200, answers)
 
+    def test_a_flood_locks_out_nobody_who_comes_from_elsewhere(self):
+        names = [f"user{i}" for i in range(30)]
+        config = "basic_auth_users:\n" + "".join(f"  {name}: {SECRET_COST_10}\n" for name in names)
+        with FrontDoor(config=config) as door:
+            let_in = 0
+            for name in names:
+                stop, full = threading.Event(), threading.Event()
+                thread = threading.Thread(target=flood, args=(door, name, stop, full))
+                thread.start()
+                try:
+                    self.assertTrue(full.wait(WAIT_SECONDS))
+                    let_in += door.get("/metrics", basic(name, "secret"))[0] == 200
+                finally:
+                    stop.set()
+                    thread.join()
+            self.assertGreater(let_in, 20)
+
     def test_a_line_too_long_is_told_to_come_back(self):
         with FrontDoor(config=f"basic_auth_users:\n  alice: {SECRET_COST_10.replace('$10$', '$13$')}\n") as door:
             clients = [door.connect() for _ in range(40)]
@@ -240,6 +278,16 @@ class RateLimitTest(unittest.TestCase):
                 client.sendall(request("/metrics"))
                 got.append(read_response(client)[0])
             self.assertEqual([200, 200, 200, 429, 429], got)
+
+    def test_a_known_user_has_a_rate_of_their_own(self):
+        with FrontDoor(config=USERS + "rate_limit: {interval: 1h, burst: 3}\n") as door:
+            def status(*credentials):
+                return door.get("/metrics", *(basic(*pair) for pair in credentials))[0]
+
+            self.assertEqual(200, status(("alice", "secret")))
+            self.assertEqual([401, 401, 429, 429], [status(), status(("bob", "wrong")), status(), status(("bob", "other"))])
+            self.assertEqual([200, 200, 200, 429], [status(("alice", "secret")) for _ in range(4)])
+            self.assertEqual(429, status(("alice", "wrong")))
 
     def test_tokens_come_back(self):
         with FrontDoor(config="rate_limit: {interval: 50ms, burst: 1}\n") as door:

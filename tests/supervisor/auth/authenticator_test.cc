@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,11 +28,12 @@ class AuthenticatorTest : public ::testing::Test {
   AuthenticatorTest() { authenticator_.SetUsers({{"alice", kSecretHash}}); }
   ~AuthenticatorTest() override { event_base_free(base_); }
 
-  void Ask(const std::string& user, const std::string& password, bool* wanted = nullptr) {
+  void Ask(const std::string& user, const std::string& password, bool* wanted = nullptr,
+           const std::string& client = "192.0.2.1") {
     const std::size_t index = outcomes_.size();
     outcomes_.emplace_back();
     authenticator_.Check(
-        {user, password}, [wanted] { return wanted == nullptr || *wanted; },
+        {user, password}, client, [wanted] { return wanted == nullptr || *wanted; },
         [this, index](AuthOutcome outcome) { outcomes_[index] = outcome; });
   }
   // The loop does not run meanwhile, so that no check ends.
@@ -44,6 +48,9 @@ class AuthenticatorTest : public ::testing::Test {
       Ask("user " + std::to_string(i), "wrong", wanted);
       ASSERT_EQ(outcomes_.back(), std::nullopt) << i;
     }
+  }
+  [[nodiscard]] std::ptrdiff_t CountBusy() const {
+    return std::ranges::count(outcomes_, AuthOutcome::kBusy);
   }
   void RunUntilAllAreAnswered() {
     const Deadline deadline = Clock::now() + std::chrono::seconds(60);
@@ -78,10 +85,10 @@ TEST_F(AuthenticatorTest, AcceptsOnlyTheRightPassword) {
 TEST_F(AuthenticatorTest, FullQueueOfOneNameDoesNotAffectAnother) {
   FillQueueOf("nobody");
   Ask("nobody", "wrong");
-  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  EXPECT_EQ(CountBusy(), 1);
   FillQueueOf("alice");
   Ask("alice", "wrong");
-  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  EXPECT_EQ(CountBusy(), 2);
   // The limit is the same for known and unknown names.
   FillQueueOf("nobody else");
   RunUntilAllAreAnswered();
@@ -91,10 +98,10 @@ TEST_F(AuthenticatorTest, FullQueueOfOneNameDoesNotAffectAnother) {
 
 TEST_F(AuthenticatorTest, TotalLimitAppliesToKnownAndUnknownNames) {
   FillAllQueues();
-  Ask("alice", "secret");
-  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
-  Ask("nobody", "secret");
-  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
+  Ask("alice", "wrong");
+  EXPECT_EQ(CountBusy(), 1);
+  Ask("nobody", "wrong");
+  EXPECT_EQ(CountBusy(), 2);
   RunUntilAllAreAnswered();
   Ask("alice", "secret");
   Ask("nobody", "secret");
@@ -114,8 +121,6 @@ TEST_F(AuthenticatorTest, RememberedUserDoesNotWait) {
 TEST_F(AuthenticatorTest, DropsChecksThatAreNoLongerWanted) {
   bool wanted = true;
   FillQueueOf("alice", &wanted);
-  Ask("alice", "secret");
-  EXPECT_EQ(outcomes_.back(), AuthOutcome::kBusy);
   wanted = false;
   outcomes_.clear();
   Ask("alice", "secret");
@@ -143,6 +148,61 @@ TEST_F(AuthenticatorTest, ServesNamesInTurn) {
   }
   EXPECT_EQ(outcomes_[alice], AuthOutcome::kAccepted);
   EXPECT_GT(std::count(outcomes_.begin(), outcomes_.end(), std::nullopt), 20);
+}
+
+TEST_F(AuthenticatorTest, DropsARandomCheckWhenTooManyWait) {
+  std::deque<bool> wanted;
+  std::set<std::size_t> dropped;
+  for (int round = 0; round < 30; ++round) {
+    outcomes_.clear();
+    wanted.push_back(true);
+    for (int i = 0; outcomes_.empty() || CountBusy() == 0; ++i) {
+      ASSERT_LE(i, 17);
+      Ask("nobody", "wrong " + std::to_string(round) + "." + std::to_string(i), &wanted.back());
+    }
+    dropped.insert(static_cast<std::size_t>(std::ranges::find(outcomes_, AuthOutcome::kBusy) -
+                                            outcomes_.begin()));
+    wanted.back() = false;
+  }
+  EXPECT_GT(dropped.size(), 5U);
+}
+
+// Whether the flood is for one name or for many.
+TEST_F(AuthenticatorTest, AFloodFromOneClientNeitherDropsNorDelaysAnother) {
+  for (const bool one_name : {true, false}) {
+    authenticator_.SetUsers({{"alice", kSecretHash}});
+    outcomes_.clear();
+    const auto flood = [&] {
+      for (int i = 0; i < 400; ++i) {
+        const std::string number = std::to_string(one_name) + std::to_string(outcomes_.size());
+        Ask(one_name ? "alice" : "user " + number, number);
+      }
+    };
+    flood();
+    const std::size_t alice = outcomes_.size();
+    Ask("alice", "secret", nullptr, "198.51.100.1");
+    flood();
+    while (!outcomes_[alice]) {
+      event_base_loop(base_, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(outcomes_[alice], AuthOutcome::kAccepted);
+    EXPECT_GT(std::count(outcomes_.begin(), outcomes_.end(), std::nullopt), 8);
+    RunUntilAllAreAnswered();
+    authenticator_.SetUsers({});  // forgets alice
+  }
+}
+
+TEST_F(AuthenticatorTest, RemembersOnlyWhomItHasAccepted) {
+  EXPECT_FALSE(authenticator_.Remembers({"alice", "secret"}));
+  Ask("alice", "secret");
+  Ask("bob", "wrong");
+  RunUntilAllAreAnswered();
+  EXPECT_TRUE(authenticator_.Remembers({"alice", "secret"}));
+  EXPECT_FALSE(authenticator_.Remembers({"alice", "other"}));
+  EXPECT_FALSE(authenticator_.Remembers({"bob", "wrong"}));
+  authenticator_.SetUsers({});
+  EXPECT_FALSE(authenticator_.Remembers({"alice", "secret"}));
 }
 
 std::string HashOfCost(const std::string& cost) {

@@ -4,13 +4,28 @@
 #include <zlib.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "supervisor/http/client_network.h"
 #include "supervisor/http/compression.h"
 #include "supervisor/listen/listen_address.h"
 #include "supervisor/listen/listening_socket.h"
 
 namespace iperf3_exporter {
 namespace {
+
+TEST(ClientNetworkTest, IsTheAddressOrTheIpv6Network) {
+  for (const auto& [peer, network] : std::vector<std::pair<std::string, std::string>>{
+           {"192.0.2.1:4711", "192.0.2.1"},
+           {"[::ffff:192.0.2.1]:4711", "192.0.2.1"},
+           {"[2001:db8:1:2:3:4:5:6]:4711", "2001:db8:1:2::"},
+           {"[2001:db8:1:3::1]:1", "2001:db8:1:3::"},
+           {"[::1]:80", "::"},
+           {"unix", "unix"}}) {
+    EXPECT_EQ(ClientNetwork(peer), network);
+  }
+}
 
 std::string Shown(const ListenAddress& address) {
   return SocketAddressText(reinterpret_cast<const sockaddr*>(&address.address), address.length);
