@@ -4,6 +4,7 @@
 
 #include "common/logging.h"
 #include "supervisor/exposition/probe_exposition.h"
+#include "supervisor/http/client_network.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/query_string.h"
@@ -108,6 +109,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
                                    worker->iperf3.capabilities, worker->iperf3.version);
   if (!request) return refuse_as_bad_request(request.error());
+  request->client = ClientNetwork(exchange->peer());
   WarnAboutIgnoredParameters(request->ignored_parameters, exchange->peer());
   const ProbeDispatcher::Id id = context_.dispatcher.Start(
       std::move(*request), received, deadline,

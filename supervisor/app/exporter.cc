@@ -33,7 +33,7 @@ constexpr milliseconds kLastAnswersCheck{5};
 constexpr seconds kListenPauses[] = {seconds(1), seconds(2), seconds(4), seconds(8)};
 
 // getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
-// usual 8 MB, the threads of name lookups could reserve 2 GB of address space.
+// usual 8 MB, the threads of name lookups could reserve 256 MB of address space.
 constexpr std::size_t kThreadStackBytes = std::size_t{512} << 10;
 
 void LimitThreadStacks() {

@@ -2,7 +2,6 @@
 
 #include <sys/eventfd.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
@@ -19,11 +18,8 @@ namespace iperf3_exporter {
 struct TaskPool::Task::State {
   std::function<void()> work;
   std::function<void()> done;  // loop thread only
-  std::atomic<bool> begun = false;
   std::weak_ptr<Shared> pool;
 };
-
-bool TaskPool::Task::HasBegun() const { return state_ && state_->begun; }
 
 // What the threads use. Lives until the last of them ends, which may be after the pool.
 struct TaskPool::Shared {
@@ -82,7 +78,6 @@ void TaskPool::Shared::ThreadMain(const std::shared_ptr<Shared>& shared) {
     }
     std::shared_ptr<Task::State> state = std::move(shared->queue.front());
     shared->queue.pop_front();
-    state->begun = true;
     lock.unlock();
     state->work();
     shared->Finish(std::move(state));

@@ -40,8 +40,6 @@ class TaskPool {
       return *this;
     }
     void Abandon();
-    // A thread runs it or has run it: abandoning it saves no work.
-    [[nodiscard]] bool HasBegun() const;
 
    private:
     friend class TaskPool;

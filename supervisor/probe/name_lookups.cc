@@ -1,28 +1,43 @@
 #include "supervisor/probe/name_lookups.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 namespace iperf3_exporter {
+namespace {
 
-NameLookups::NameLookups(event_base* base, Lookup lookup, std::size_t max_threads)
-    : lookup_(std::move(lookup)), threads_(base, {.max_threads = max_threads}) {}
+constexpr std::size_t kMaxPending = 1024;
+// More than a large configuration has targets. A client that makes up more names only makes others
+// count as new again.
+constexpr std::size_t kMaxRememberedNames = 4096;
 
-Status NameLookups::Start(Id id, const Host& target, const std::optional<Host>& bind,
-                          IpVersion version, Done done) {
-  const Names names(target.text, bind ? bind->text : std::string(), version);
-  if (const auto found = pending_.find(names); found != pending_.end()) {
-    found->second.waiting.emplace(id, std::move(done));
-    return {};
+void Remember(auto& names, const auto& name) {
+  if (names.size() >= kMaxRememberedNames) names.clear();
+  names.insert(name);
+}
+
+}  // namespace
+
+NameLookups::NameLookups(event_base* base, Lookup lookup)
+    : lookup_(std::move(lookup)), threads_(base, {.max_threads = kMaxResolverThreads}) {}
+
+Status NameLookups::Start(Id id, const ProbeRequest& request, Done done) {
+  const Names names(request.host.text, request.bind ? request.bind->text : std::string(),
+                    request.ip_version);
+  if (pending_.size() >= kMaxPending && !pending_.contains(names)) {
+    return MakeError("too many names wait to be resolved");
   }
-  const auto result = std::make_shared<Result<Resolved>>();
-  auto task = threads_.Submit([lookup = lookup_, target, bind, version,
-                               result] { *result = lookup(target, bind, version); },
-                              [this, names, result] { OnDone(names, *result); });
-  if (!task) return tl::unexpected(task.error());
   Pending& pending = pending_[names];
-  pending.task = std::move(*task);
-  pending.waiting.emplace(id, std::move(done));
+  pending.target = request.host;
+  pending.bind = request.bind;
+  pending.waiting.emplace(id, Waiter{request.client, std::move(done)});
+  Status begun = BeginWaiting();
+  // Otherwise it begins after one that runs.
+  if (!begun && running_ == Counts{}) {
+    pending_.erase(names);
+    return begun;
+  }
   return {};
 }
 
@@ -31,19 +46,78 @@ void NameLookups::Abandon(Id id) {
     Pending& pending = entry->second;
     if (pending.waiting.erase(id) == 0) continue;
     // A lookup that has begun continues in any case: the next probe of that name joins it.
-    if (pending.waiting.empty() && !pending.task.HasBegun()) pending_.erase(entry);
+    if (pending.waiting.empty() && !pending.task) pending_.erase(entry);
     return;
   }
 }
 
+bool NameLookups::HasRoom(const std::string& client, bool known) const {
+  if (running_[0] + running_[1] >= kMaxResolverThreads) return false;
+  if (!known && running_[0] >= kMaxForNewNames) return false;
+  const auto counts = running_by_client_.find(client);
+  return counts == running_by_client_.end() || counts->second[known] < kMaxPerClient;
+}
+
+Status NameLookups::BeginWaiting() {
+  for (;;) {
+    const auto next = FindNext();
+    if (next == pending_.end()) return {};
+    if (Status begun = Begin(next->first, next->second); !begun) return begun;
+  }
+}
+
+NameLookups::Lookups::iterator NameLookups::FindNext() {
+  auto best = pending_.end();
+  const auto rank = [this](const auto& entry) {
+    return std::tuple(!entry->second.known, failed_.contains(entry->first),
+                      entry->second.waiting.begin()->first);
+  };
+  for (auto entry = pending_.begin(); entry != pending_.end(); ++entry) {
+    Pending& pending = entry->second;
+    if (pending.task) continue;
+    pending.known = known_.contains(entry->first);
+    const auto waiter = std::ranges::find_if(pending.waiting, [&](const auto& waiting) {
+      return HasRoom(waiting.second.client, pending.known);
+    });
+    if (waiter == pending.waiting.end()) continue;
+    pending.client = waiter->second.client;
+    if (best == pending_.end() || rank(entry) < rank(best)) best = entry;
+  }
+  return best;
+}
+
+Status NameLookups::Begin(const Names& names, Pending& pending) {
+  const auto result = std::make_shared<Result<Resolved>>();
+  auto task = threads_.Submit(
+      [lookup = lookup_, target = pending.target, bind = pending.bind, version = std::get<2>(names),
+       result] { *result = lookup(target, bind, version); },
+      [this, names, result] { OnDone(names, *result); });
+  if (!task) return tl::unexpected(task.error());
+  pending.task = std::move(*task);
+  ++running_[pending.known];
+  ++running_by_client_[pending.client][pending.known];
+  return {};
+}
+
 void NameLookups::OnDone(const Names& names, const Result<Resolved>& result) {
   const auto entry = pending_.find(names);
+  ReleaseThread(entry->second);
+  (result ? failed_ : known_).erase(names);
+  Remember(result ? known_ : failed_, names);
   // One by one: each may abandon others, or start a lookup of the same names.
   while (!entry->second.waiting.empty()) {
     const auto next = entry->second.waiting.extract(entry->second.waiting.begin());
-    next.mapped()(result);
+    next.mapped().done(result);
   }
   pending_.erase(entry);
+  static_cast<void>(BeginWaiting());
+}
+
+void NameLookups::ReleaseThread(const Pending& pending) {
+  --running_[pending.known];
+  const auto counts = running_by_client_.find(pending.client);
+  --counts->second[pending.known];
+  if (counts->second == Counts{}) running_by_client_.erase(counts);
 }
 
 }  // namespace iperf3_exporter

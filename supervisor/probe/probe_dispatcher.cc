@@ -111,9 +111,8 @@ void ProbeDispatcher::Resolve(Probe& probe) {
     return;
   }
   const Id id = probe.id;
-  const Status started =
-      lookups_.Start(id, request.host, request.bind, request.ip_version,
-                     [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
+  const Status started = lookups_.Start(
+      id, request, [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
   if (!started) {
     AnswerFailed(probe, {FailureReason::kResolve, started.error().message});
     return;

@@ -1,4 +1,4 @@
-// The query of /probe as typed and bounded values. Nothing else of a request is used.
+// The query of /probe as typed and bounded values.
 #pragma once
 
 #include <chrono>
@@ -24,6 +24,7 @@ struct ProbeRequest {
   TestOptions test;          // without bind_address: each path of the target has its own
   std::optional<Host> bind;  // the source
   IpVersion ip_version = IpVersion::kAny;
+  std::string client;  // who asks, see ClientNetwork; from the connection, not from the query
   // Names of unknown parameters, each once.
   std::vector<std::string> ignored_parameters;
 };

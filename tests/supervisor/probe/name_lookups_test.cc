@@ -3,11 +3,15 @@
 #include <event2/event.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "common/deadline.h"
 #include "supervisor/loop/event_loop.h"
@@ -15,16 +19,35 @@
 namespace iperf3_exporter {
 namespace {
 
-// A resolver whose lookups of names that begin with "mute" hang until Release. Shared with the
+constexpr char kAlice[] = "192.0.2.1";
+constexpr char kBob[] = "198.51.100.1";
+
+// A resolver whose lookups of names that begin with "mute" hang until Release, and those that begin
+// with "fading" from the second on. Names that begin with "bad" do not exist. Shared with the
 // threads, which may outlive the test.
 class FakeResolver {
  public:
   Result<Resolved> Resolve(const std::string& target) {
     std::unique_lock lock(mutex_);
-    ++asked_[target];
-    if (target.starts_with("mute")) changed_.wait(lock, [this] { return released_; });
-    return Resolved{{*ParseIpAddress("192.0.2.1")}, {}};
+    const int times = ++asked_[target];
+    order_.push_back(target);
+    if (target.starts_with("mute") || (target.starts_with("fading") && times > 1)) {
+      changed_.wait(lock, [&] { return released_ || target == released_name_; });
+    }
+    if (target.starts_with("bad")) return MakeError("no such name");
+    return Resolved{.target = {*ParseIpAddress("192.0.2.1")}};
   }
+  void Release(const std::string& target) {
+    const std::lock_guard lock(mutex_);
+    released_name_ = target;
+    changed_.notify_all();
+  }
+  // The names in the order in which they were looked up.
+  std::vector<std::string> Order() {
+    const std::lock_guard lock(mutex_);
+    return order_;
+  }
+  int AskedInAll() { return static_cast<int>(Order().size()); }
   void Release() {
     const std::lock_guard lock(mutex_);
     released_ = true;
@@ -39,28 +62,41 @@ class FakeResolver {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool released_ = false;
+  std::string released_name_;
   std::map<std::string, int> asked_;
+  std::vector<std::string> order_;
 };
 
 class NameLookupsTest : public testing::Test {
  protected:
   ~NameLookupsTest() override { resolver_->Release(); }
 
-  std::unique_ptr<NameLookups> Lookups(std::size_t max_threads = kMaxResolverThreads) {
+  std::unique_ptr<NameLookups> Lookups() {
     return std::make_unique<NameLookups>(
-        base_.get(),
-        [resolver = resolver_](const Host& target, const std::optional<Host>&, IpVersion) {
-          return resolver->Resolve(target.text);
-        },
-        max_threads);
+        base_.get(), [resolver = resolver_](const Host& target, const std::optional<Host>&,
+                                            IpVersion) { return resolver->Resolve(target.text); });
   }
 
-  void Ask(NameLookups& lookups, NameLookups::Id id, const std::string& target) {
-    ASSERT_TRUE(lookups.Start(id, *ParseHost(target), std::nullopt, IpVersion::kAny,
-                              [this, id](const auto& resolved) {
-                                EXPECT_TRUE(resolved);
-                                answered_.insert(id);
-                              }));
+  static ProbeRequest Request(const std::string& target, const std::string& client = kAlice) {
+    ProbeRequest request;
+    request.host = *ParseHost(target);
+    request.client = client;
+    return request;
+  }
+
+  void Ask(NameLookups& lookups, NameLookups::Id id, const std::string& target,
+           const std::string& client = kAlice) {
+    ASSERT_TRUE(lookups.Start(id, Request(target, client),
+                              [this, id](const auto& /*resolved*/) { answered_.insert(id); }));
+  }
+  // Asks for `count` names and waits for those that get a thread, which are `expected`.
+  void AskMany(NameLookups& lookups, NameLookups::Id first, int count, const std::string& prefix,
+               const std::string& client, int expected) {
+    const int before = resolver_->AskedInAll();
+    for (int i = 0; i < count; ++i) {
+      Ask(lookups, first + static_cast<NameLookups::Id>(i), prefix + std::to_string(i), client);
+    }
+    RunUntil([&] { return resolver_->AskedInAll() == before + expected; });
   }
 
   template <typename Condition>
@@ -78,12 +114,80 @@ class NameLookupsTest : public testing::Test {
   std::multiset<NameLookups::Id> answered_;
 };
 
-TEST_F(NameLookupsTest, LookupsThatHangDelayNoOther) {
+TEST_F(NameLookupsTest, OneClientCannotUseEveryThread) {
   const auto lookups = Lookups();
-  for (NameLookups::Id id = 0; id < 70; ++id) Ask(*lookups, id, "mute" + std::to_string(id));
-  Ask(*lookups, 100, "good");
-  RunUntil([&] { return answered_.contains(100); });
+  AskMany(*lookups, 1, 100, "mute", kBob, NameLookups::kMaxPerClient);
+  Ask(*lookups, 200, "good");
+  RunUntil([&] { return answered_.contains(200); });
   EXPECT_EQ(answered_.size(), 1U);
+}
+
+TEST_F(NameLookupsTest, LookupsThatHungUpLeaveThreadsForOthers) {
+  const auto lookups = Lookups();
+  AskMany(*lookups, 1, 100, "mute", kBob, NameLookups::kMaxPerClient);
+  for (NameLookups::Id id = 1; id <= 100; ++id) lookups->Abandon(id);
+  AskMany(*lookups, 200, 1, "good", kAlice, 1);
+  RunUntil([&] { return answered_.contains(200); });
+  EXPECT_EQ(resolver_->AskedInAll(), static_cast<int>(NameLookups::kMaxPerClient) + 1);
+}
+
+TEST_F(NameLookupsTest, NamesThatWereResolvedBeforeComeFirst) {
+  const auto lookups = Lookups();
+  Ask(*lookups, 1, "good");
+  RunUntil([&] { return answered_.contains(1); });
+  // New names of many clients, and more of the client itself, use up their threads.
+  NameLookups::Id id = 100;
+  for (const std::string client : {"a", "b", "c"}) {
+    AskMany(*lookups, id += 100, 100, "mute-" + client, client, NameLookups::kMaxPerClient);
+  }
+  AskMany(*lookups, id += 100, 100, "mute-alice", kAlice, 0);
+  Ask(*lookups, 1000, "better");
+  Ask(*lookups, 1001, "good");
+  RunUntil([&] { return answered_.contains(1001); });
+  EXPECT_FALSE(answered_.contains(1000));
+}
+
+TEST_F(NameLookupsTest, OneClientCannotUseTheThreadsOfKnownNames) {
+  const auto lookups = Lookups();
+  AskMany(*lookups, 1, 1, "good", kAlice, 1);
+  AskMany(*lookups, 100, 40, "fading", kBob, 40);
+  RunUntil([&] { return answered_.size() == 41; });
+  AskMany(*lookups, 200, 40, "fading", kBob, NameLookups::kMaxPerClient);
+  Ask(*lookups, 300, "good0");
+  RunUntil([&] { return answered_.contains(300); });
+}
+
+TEST_F(NameLookupsTest, NamesThatFailedComeLast) {
+  const auto lookups = Lookups();
+  Ask(*lookups, 1, "bad");
+  RunUntil([&] { return answered_.contains(1); });
+  AskMany(*lookups, 100, NameLookups::kMaxPerClient, "mute", kAlice, NameLookups::kMaxPerClient);
+  Ask(*lookups, 200, "bad");
+  Ask(*lookups, 201, "new");
+  resolver_->Release("mute0");  // one thread for both
+  RunUntil([&] { return answered_.contains(200) && answered_.contains(201); });
+  const auto order = resolver_->Order();
+  EXPECT_LT(std::ranges::find(order, "new"), std::find(order.begin() + 1, order.end(), "bad"));
+}
+
+TEST_F(NameLookupsTest, ANameThatWaitsForOneClientBeginsForAnother) {
+  const auto lookups = Lookups();
+  AskMany(*lookups, 1, NameLookups::kMaxPerClient, "mute", kBob, NameLookups::kMaxPerClient);
+  Ask(*lookups, 200, "good", kBob);
+  Ask(*lookups, 201, "good", kAlice);
+  RunUntil([&] { return answered_.contains(200) && answered_.contains(201); });
+  EXPECT_EQ(resolver_->Asked("good"), 1);
+}
+
+TEST_F(NameLookupsTest, TooManyNamesAreRefused) {
+  const auto lookups = Lookups();
+  NameLookups::Id id = 0;
+  const auto ask = [&](const std::string& name) {
+    return lookups->Start(++id, Request(name), [](const auto&) {});
+  };
+  for (int i = 0; i < 1024; ++i) ASSERT_TRUE(ask("mute" + std::to_string(i)));
+  EXPECT_FALSE(ask("one-more"));
+  EXPECT_TRUE(ask("mute7")) << "joins the one that waits";
 }
 
 TEST_F(NameLookupsTest, LookupsOfOneNameShareOneThread) {
@@ -111,25 +215,23 @@ TEST_F(NameLookupsTest, ResolvesANameAgainAfterItsLookup) {
 }
 
 TEST_F(NameLookupsTest, AnAbandonedLookupThatHasNotBegunIsDropped) {
-  const auto lookups = Lookups(1);
-  Ask(*lookups, 1, "mute");
-  RunUntil([&] { return resolver_->Asked("mute") == 1; });
-  Ask(*lookups, 2, "good");
-  lookups->Abandon(2);
-  Ask(*lookups, 3, "better");
+  const auto lookups = Lookups();
+  AskMany(*lookups, 1, NameLookups::kMaxPerClient, "mute", kAlice, NameLookups::kMaxPerClient);
+  Ask(*lookups, 200, "good");
+  lookups->Abandon(200);
+  Ask(*lookups, 201, "better");
   resolver_->Release();
-  RunUntil([&] { return answered_.contains(3); });
+  RunUntil([&] { return answered_.contains(201); });
   EXPECT_EQ(resolver_->Asked("good"), 0);
 }
 
 TEST_F(NameLookupsTest, ACallbackMayAbandonAnotherLookup) {
   const auto lookups = Lookups();
-  ASSERT_TRUE(
-      lookups->Start(1, *ParseHost("mute"), std::nullopt, IpVersion::kAny, [&](const auto&) {
-        answered_.insert(1);
-        lookups->Abandon(2);
-        lookups->Abandon(1);
-      }));
+  ASSERT_TRUE(lookups->Start(1, Request("mute"), [&](const auto&) {
+    answered_.insert(1);
+    lookups->Abandon(2);
+    lookups->Abandon(1);
+  }));
   Ask(*lookups, 2, "mute");
   Ask(*lookups, 3, "mute");
   resolver_->Release();
