@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/logging.h"
+#include "common/resource_limit.h"
 #include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/http/client_network.h"
 #include "supervisor/probe/probe_request.h"
@@ -182,8 +183,13 @@ void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
 }
 
 HttpResponse Endpoints::HealthPage() const {
-  if (context_.pool.AnyAlive()) return PlainText(200, "OK");
-  return PlainText(503, context_.pool.WhyNoneIsAlive());
+  if (const std::string why = context_.pool.WhyNoTest(); !why.empty()) return PlainText(503, why);
+  // Tasks may have been used up since the last test.
+  if (const Status started = TryStartProcess(); !started) {
+    return PlainText(503, "no process can be started (TasksMax=, pids.max, ulimit -u): " +
+                              started.error().message);
+  }
+  return PlainText(200, "OK");
 }
 
 HttpResponse Endpoints::ReadyPage() const {

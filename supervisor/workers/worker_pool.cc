@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/logging.h"
+#include "common/text.h"
 #include "common/wire/seqpacket.h"
 
 namespace iperf3_exporter {
@@ -57,6 +58,7 @@ struct WorkerPool::Worker {
   std::unique_ptr<ReadWatch> exit_watch;
   milliseconds backoff = kFirstBackoff;
   TimePoint ready_since;
+  bool runs_iperf3 = false;   // before it is ready
   bool has_old_lock = false;  // replaced after its job
   SandboxReport sandbox;      // while it is idle or busy
   Job job;                    // while it is busy
@@ -92,7 +94,8 @@ Status WorkerPool::Spawn(Worker& worker) {
   if (!process) return tl::unexpected(process.error());
   WorkerConfig config = settings_.config;
   config.index = worker.index;
-  if (latest_ready_) config.known_iperf3 = latest_ready_->iperf3;
+  worker.runs_iperf3 = !latest_ready_ || !iperf3_error_.empty();
+  if (!worker.runs_iperf3) config.known_iperf3 = latest_ready_->iperf3;
   if (const Status sent = SendFrame((*process)->socket(), wire::Encode(config)); !sent) {
     return MakeError(settings_.path +
                      " is not the worker program: it does not read its configuration (" +
@@ -182,6 +185,11 @@ bool WorkerPool::AnyAlive() const {
   return CountIn(WorkerState::kIdle) + CountIn(WorkerState::kBusy) > 0;
 }
 
+std::string WorkerPool::WhyNoTest() const {
+  if (!iperf3_error_.empty() || AnyAlive()) return iperf3_error_;
+  return WhyNoneIsAlive();
+}
+
 std::optional<SandboxReport> WorkerPool::WeakestSandbox() const {
   std::optional<SandboxReport> weakest;
   for (const auto& worker : workers_) {
@@ -224,6 +232,7 @@ bool WorkerPool::OnReadable(Worker& worker) {
 bool WorkerPool::Handle(Worker& worker, WorkerReady& ready) {
   if (worker.state != WorkerState::kStarting) return false;
   latest_error_.reset();
+  if (worker.runs_iperf3) iperf3_error_.clear();
   if (!latest_ready_) StartOthers();
   worker.sandbox = ready.sandbox;
   latest_ready_ = std::move(ready);
@@ -256,6 +265,7 @@ bool WorkerPool::Handle(Worker& worker, wire::Started& started) {
                             (job.lock_key != kNoLock || !started.recovered_lock);
   if (!is_plausible) return false;
   worker.started = true;
+  iperf3_error_.clear();
   hooks_.on_job_event(started);
   return true;
 }
@@ -266,6 +276,9 @@ bool WorkerPool::Handle(Worker& worker, wire::Finished& finished) {
                                 ? !result || HasDirectionsOf(worker.job, *result)
                                 : !result && result.error().reason == FailureReason::kExec;
   if (!worker.Runs(finished.job_id) || !is_plausible) return false;
+  if (!worker.started) {
+    iperf3_error_ = "iperf3 can't be started: " + ToPrintable(result.error().detail);
+  }
   EndJob(worker, finished);
   return true;
 }
@@ -290,8 +303,12 @@ void WorkerPool::EndJob(Worker& worker, const JobEvent& event) {
   worker.timer.Stop();
   worker.state = WorkerState::kIdle;
   worker.reports_lock_gone = false;
-  if (worker.has_old_lock)
+  if (worker.has_old_lock) {
     Replace(worker, WorkerRestart::kLockGone, "the lock's files were created again");
+  } else if (!worker.started && !iperf3_error_.empty() &&
+             std::holds_alternative<wire::Finished>(event)) {
+    Replace(worker, WorkerRestart::kNotReady, iperf3_error_);
+  }
   idle_.Start(nanoseconds(0));
   hooks_.on_job_event(event);
 }
@@ -308,6 +325,7 @@ void WorkerPool::OnExit(Worker& worker) {
 void WorkerPool::OnTimeout(Worker& worker) {
   if (!worker.process) {
     if (const Status status = Spawn(worker); !status) {
+      latest_error_ = status.error();
       Replace(worker, WorkerRestart::kNotReady, status.error().message);
     }
   } else if (worker.state == WorkerState::kStarting) {

@@ -9,6 +9,10 @@
 // Only the first worker runs iperf3 to find out its version and options. The others get its report,
 // unless the program's file has changed. A worker reports before its first test, so no peer can
 // influence the report.
+//
+// A worker that can't start iperf3, perhaps because a limit of tasks is reached, is replaced as
+// well. Its successor runs iperf3 itself before it is ready, which shows when tests work again
+// although nobody asks for one.
 #pragma once
 
 #include <cstdint>
@@ -88,6 +92,9 @@ class WorkerPool {
   }
   // Why the latest worker could not work, or why none has been ready; nullopt if one is.
   [[nodiscard]] const std::optional<Error>& latest_error() const { return latest_error_; }
+  // Why no test can be run: no worker is alive, or iperf3 could not be started. Empty if none is
+  // known to be prevented. Printable.
+  [[nodiscard]] std::string WhyNoTest() const;
   // "no worker is alive", and latest_error() if there is one.
   [[nodiscard]] std::string WhyNoneIsAlive() const {
     return "no worker is alive" + (latest_error_ ? ": " + latest_error_->message : "");
@@ -123,6 +130,7 @@ class WorkerPool {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<WorkerReady> latest_ready_;
   std::optional<Error> latest_error_;
+  std::string iperf3_error_;  // of the latest attempt to start iperf3; empty if it succeeded
   // Each calls its hook in the loop's next iteration.
   Timer idle_;
   Timer lock_gone_;

@@ -39,5 +39,21 @@ INSTANTIATE_TEST_SUITE_P(Limits, LowerResourceLimitTest,
                                            Limits{50, 80, 80}, Limits{100, 100, 100},
                                            Limits{80, 80, 80}, Limits{0, 0, 0}));
 
+TEST(TryStartProcessTest, FailsWhenTheUsersTasksAreUsedUp) {
+  EXPECT_TRUE(TryStartProcess());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    // The limit does not apply to root.
+    if (::getuid() == 0 && ::setuid(0x7000'0000U + static_cast<uid_t>(::getpid())) != 0) ::_exit(1);
+    if (!TryStartProcess()) ::_exit(2);
+    if (!SetResourceLimit(RLIMIT_NPROC, 1)) ::_exit(3);
+    ::_exit(TryStartProcess() ? 4 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 }  // namespace
 }  // namespace iperf3_exporter

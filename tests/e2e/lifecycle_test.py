@@ -12,12 +12,13 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 import unittest
 
 import harness
 from harness import (EXPORTER, Exporter, Iperf3Server, children_of, free_port, in_background, reason, smaps,
-                     value, wait_until)
+                     start, value, wait_until)
 from scraper import Scraper
 
 
@@ -165,7 +166,6 @@ class Start(unittest.TestCase):
             with Exporter(f"--worker.path={worker}", "--worker.count=1", wait_ready=False) as exporter:
                 exporter.wait_until_listening()
                 yield exporter
-
     def wait_for_connections(self, exporter, count):
         """One of them asks for the number."""
         wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_http_connections") == count,
@@ -640,6 +640,46 @@ class Crashes(unittest.TestCase):
             wait_until(lambda: not status(), "the lock is free", 2)
             wait_until(lambda: value(exporter.probe(port=server.port, period="1s", bitrate="1M")
                                      .metrics(), "iperf3_up") == 1, "the next probe runs")
+
+
+@unittest.skipUnless(os.geteuid() == 0, "to change the user needs root")
+class TasksUsedUp(unittest.TestCase):
+    """A user whose limit of tasks is reached, as with TasksMax= or `ulimit -u`."""
+
+    LIMIT = 100
+    USE_UP = (f"import sys, threading\n"
+              f"for _ in range({LIMIT}): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+              f"print('used up', flush=True)\n"
+              f"sys.stdin.read()\n")
+
+    @contextlib.contextmanager
+    def used_up(self, as_user):
+        with start([*as_user, sys.executable, "-c", self.USE_UP], stdin=subprocess.PIPE,
+                   stdout=subprocess.PIPE) as tasks:
+            self.assertEqual(tasks.stdout.readline(), b"used up\n")
+            yield
+
+    def test_health_says_it_and_recovers(self):
+        user = str(0x7000_0000 + os.getpid())
+        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        exporter = Exporter()
+        exporter.launcher = ["prlimit", f"--nproc={self.LIMIT}", *as_user]
+        with exporter, Iperf3Server() as server:
+            def health():
+                answer = exporter.get("/health")
+                return answer.status, answer.text
+
+            self.assertEqual(health(), (200, "OK\n"))
+            with self.used_up(as_user):
+                status, text = health()
+                self.assertEqual(status, 503)
+                self.assertRegex(text, "no process can be started.*Resource temporarily unavailable")
+                answer = exporter.probe(port=server.port, period="1s")
+                self.assertEqual(reason(answer.metrics()), "exec", answer.text)
+                self.assertEqual(health(), (503, "iperf3 can't be started: clone: Resource temporarily unavailable\n"))
+            wait_until(lambda: health() == (200, "OK\n"), "recovered", 60)
+            answer = exporter.probe(port=server.port, period="1s", bitrate="1M")
+            self.assertEqual(value(answer.metrics(), "iperf3_up"), 1, answer.text + exporter.log)
 
 
 class Leaks(unittest.TestCase):

@@ -73,7 +73,7 @@ WorkerReady Ready(const std::string& mode, const WorkerConfig& config) {
   if (mode == "weak_second" && config.index == 1) {
     ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
   }
-  if (mode == "echo_known" && config.known_iperf3) {
+  if ((mode == "echo_known" || mode == "cannot_start") && config.known_iperf3) {
     ready.iperf3.version = config.known_iperf3->version + '+';
   }
   if (mode == "ready_hostile_version") ready.iperf3.version = kHostileText;
@@ -133,6 +133,7 @@ wire::Frame BadEnd(const std::string& mode, const Job& job) {
 wire::Frame BadStart(const std::string& mode, const Job& job) {
   wire::Started started = StartedJob(job);
   if (mode == "finished_unstarted") return wire::Encode(GoodEnd(job));
+  if (mode == "cannot_start") return wire::Encode(Failed(job, FailureReason::kExec, "clone: \x9b"));
   if (mode == "failed_unstarted") return wire::Encode(Failed(job, FailureReason::kServerError));
   if (mode == "other_start") {
     started.job_id += 1;

@@ -1,33 +1,15 @@
 #include "worker/sandbox/resource_limits.h"
 
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
-#include <cstddef>
 #include <string>
 
 namespace iperf3_exporter {
 namespace {
 
-int ExitAtOnce(void*) { ::_exit(0); }
-
-// Sets this limit, tries to start a process under it, and returns whether that worked. The process
-// shares this one's memory, so the cost does not depend on how much is in use.
+// Sets this limit, tries to start a process under it, and returns whether that worked.
 bool TryStartUnder(rlim_t soft, rlim_t hard) {
-  constexpr std::size_t kStackBytes = std::size_t{16} << 10U;
-  alignas(std::max_align_t) char stack[kStackBytes];
   const rlimit limit = {std::min(soft, hard), hard};
-  if (::setrlimit(RLIMIT_NPROC, &limit) != 0) return false;
-  const pid_t pid =
-      ::clone(ExitAtOnce, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
-  if (pid < 0) return false;
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  return true;
+  return ::setrlimit(RLIMIT_NPROC, &limit) == 0 && TryStartProcess();
 }
 
 }  // namespace

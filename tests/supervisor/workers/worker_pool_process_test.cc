@@ -155,6 +155,29 @@ TEST_F(WorkerPoolTest, TellsTheOtherWorkersWhatTheFirstHasFoundOut) {
   EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12+");
 }
 
+TEST_F(WorkerPoolTest, AWorkerThatCannotStartIperf3IsReplacedByOneThatHasRunIt) {
+  StartPool("cannot_start", 2);
+  AwaitIdle(2);
+  EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12+") << "the second was told";
+  EXPECT_EQ(pool_->WhyNoTest(), "");
+  EXPECT_EQ(ReasonOf(RunJob(MakeJob())), FailureReason::kExec);
+  EXPECT_EQ(restarts_, std::vector{WorkerRestart::kNotReady});
+  EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U);
+  EXPECT_EQ(pool_->WhyNoTest(), "iperf3 can't be started: clone: ?");
+  AwaitIdle(2);
+  EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12") << "the successor was told";
+  EXPECT_EQ(pool_->WhyNoTest(), "");
+}
+
+TEST_F(WorkerPoolTest, ATestThatStartsShowsThatIperf3CanBeStarted) {
+  StartPool("cannot_start", 2);
+  AwaitIdle(2);
+  EXPECT_EQ(ReasonOf(RunJob(MakeJob())), FailureReason::kExec);
+  EXPECT_NE(pool_->WhyNoTest(), "");
+  EXPECT_TRUE(RunJob(MakeJob(kGood)));
+  EXPECT_EQ(pool_->WhyNoTest(), "");
+}
+
 TEST_F(WorkerPoolTest, ReportsTheWeakestSandbox) {
   StartPool("weak_second", 3);
   EXPECT_FALSE(pool_->WeakestSandbox());
