@@ -285,6 +285,7 @@ void Exporter::Shutdown() {
   server_.StopAccepting();
   endpoints_.StartEarlyProbes();
   drain_limit_.Start(kDrainLimit);
+  drain_deadline_ = Clock::now() + kDrainLimit;
   dispatcher_.Drain([this] {
     last_answers_deadline_ = Clock::now() + kLastAnswersLimit;
     AwaitLastAnswers();
@@ -292,7 +293,12 @@ void Exporter::Shutdown() {
 }
 
 void Exporter::AwaitLastAnswers() {
-  if (server_.PendingRequests() == 0 || Clock::now() >= last_answers_deadline_) {
+  const TimePoint now = Clock::now();
+  // The check of a password may take seconds. Then its answer gets the time to be sent.
+  if (server_.AwaitsReply() && now < drain_deadline_) {
+    last_answers_deadline_ = now + kLastAnswersLimit;
+  }
+  if (server_.PendingRequests() == 0 || now >= last_answers_deadline_) {
     EndLoop();
   } else {
     last_answers_check_.Start(kLastAnswersCheck);

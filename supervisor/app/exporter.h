@@ -72,6 +72,7 @@ class Exporter {
   Endpoints endpoints_;
   Timer drain_limit_;
   Timer last_answers_check_;
+  Deadline drain_deadline_;
   Deadline last_answers_deadline_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   bool ended_ = false;

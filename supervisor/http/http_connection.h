@@ -42,6 +42,8 @@ class HttpConnection {
 
   // A complete request has arrived, or was refused, and its response is not completely written.
   [[nodiscard]] bool HasPendingRequest() const;
+  // The handler, or the check of the password before it, has not replied yet.
+  [[nodiscard]] bool AwaitsReply() const { return phase_ == Phase::kHandling; }
   // When the last response was sent, or when the connection was accepted if there was none.
   [[nodiscard]] TimePoint idle_since() const { return idle_since_; }
   // The last request was authorized.

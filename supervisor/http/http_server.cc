@@ -111,6 +111,11 @@ std::size_t HttpServer::PendingRequests() const {
       connections_, [](const auto& entry) { return entry.first->HasPendingRequest(); }));
 }
 
+bool HttpServer::AwaitsReply() const {
+  return std::ranges::any_of(connections_,
+                             [](const auto& entry) { return entry.first->AwaitsReply(); });
+}
+
 const HttpRoute* HttpServer::FindRoute(const std::string& path) const {
   const auto found = std::ranges::find(routes_, path, &HttpRoute::path);
   return found == routes_.end() ? nullptr : &*found;

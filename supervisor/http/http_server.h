@@ -63,6 +63,8 @@ class HttpServer {
   void StopAccepting();
   // Requests whose response is not completely written.
   [[nodiscard]] std::size_t PendingRequests() const;
+  // Whether a handler, or the check of a password, has not replied yet.
+  [[nodiscard]] bool AwaitsReply() const;
 
   [[nodiscard]] const HttpStatistics& statistics() const { return context_.statistics; }
 

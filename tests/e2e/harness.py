@@ -27,6 +27,8 @@ IPERF3 = os.environ.get("EXPORTER_IPERF3") or shutil.which("iperf3")
 # Extra flags for every exporter, such as --sandbox=require.
 EXTRA_FLAGS = os.environ.get("EXPORTER_EXTRA_FLAGS", "").split()
 PATIENCE = 30.0  # seconds until a wait on something that must happen is a failure
+# bcrypt of "secret" at a cost that takes about a second.
+SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
 
 
 def wait_until(condition, what, patience=PATIENCE):

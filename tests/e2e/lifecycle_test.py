@@ -1,5 +1,6 @@
 """Start, stop, crashes, leaks."""
 
+import base64
 import concurrent.futures
 import contextlib
 import glob
@@ -17,7 +18,7 @@ import time
 import unittest
 
 import harness
-from harness import (EXPORTER, Exporter, Iperf3Server, children_of, free_port, in_background, reason, smaps,
+from harness import (EXPORTER, SLOW_HASH, Exporter, Iperf3Server, children_of, free_port, in_background, reason, smaps,
                      start, value, wait_until)
 from scraper import Scraper
 
@@ -527,6 +528,22 @@ class Stop(unittest.TestCase):
             self.assertIn("retry-after", second_answers[0].headers)
             for child in children:
                 self.assertFalse(os.path.exists(f"/proc/{child}"), child)
+
+    def test_a_request_whose_password_is_checked_is_answered(self):
+        with harness.temporary_directory() as directory:
+            config = os.path.join(directory, "web.yml")
+            with open(config, "w", encoding="ascii") as file:
+                file.write(f"basic_auth_users:\n  scraper: {SLOW_HASH}\n")
+            with Exporter(f"--web.config.file={config}") as exporter:
+                user = base64.b64encode(b"scraper:secret").decode()
+                tasks = f"/proc/{exporter.pid}/task"
+                before = len(os.listdir(tasks))
+                thread, answers = in_background(
+                    lambda: exporter.get("/", {"Authorization": "Basic " + user}))
+                wait_until(lambda: len(os.listdir(tasks)) > before, "the check has begun")
+                self.assertEqual(exporter.stop(), 0)
+                thread.join()
+                self.assertEqual(answers[0].status, 200)
 
     def test_a_holder_table_without_its_holder_changes_nothing(self):
         """Every worker can write it, so that nothing is decided by it."""

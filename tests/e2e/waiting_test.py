@@ -15,12 +15,10 @@ import time
 import unittest
 
 import harness
-from harness import (IPERF3, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, in_background,
+from harness import (IPERF3, SLOW_HASH, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, in_background,
                      lock_status, reason, value, wait_until)
 from scraper import Scraper
 
-# bcrypt of "secret" at a cost that takes most of a second.
-SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
 # iperf3's ACCESS_DENIED: what a server that runs another test says.
 BUSY = b"\xff"
 
