@@ -30,6 +30,20 @@ CodePoint DecodeUtf8(std::string_view text) {
   return {value, bytes};
 }
 
+// C0, DEL and C1.
+bool IsControl(char32_t value) { return value < 0x20 || (value >= 0x7f && value < 0xa0); }
+
+// `predicate` is false for a character that is not UTF-8.
+template <typename Predicate>
+bool EachCharacter(std::string_view text, Predicate predicate) {
+  while (!text.empty()) {
+    const CodePoint character = DecodeUtf8(text);
+    if (!predicate(character)) return false;
+    text.remove_prefix(character.bytes);
+  }
+  return true;
+}
+
 void AppendEscaped(CodePoint character, std::string_view bytes, std::string& out) {
   constexpr std::string_view kEscaped = "\"\\\n\r\t";
   constexpr std::string_view kLetters = "\"\\nrt";
@@ -38,7 +52,7 @@ void AppendEscaped(CodePoint character, std::string_view bytes, std::string& out
     out += "\\ufffd";
   } else if (const std::size_t at = kEscaped.find(bytes); at != std::string_view::npos) {
     (out += '\\') += kLetters[at];
-  } else if (value < 0x20 || (value >= 0x7f && value < 0xa0)) {  // C0, DEL and C1
+  } else if (IsControl(value)) {
     char escape[8];
     std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(value));
     out += escape;
@@ -50,12 +64,13 @@ void AppendEscaped(CodePoint character, std::string_view bytes, std::string& out
 }  // namespace
 
 bool IsUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t bytes = DecodeUtf8(text).bytes;
-    if (bytes == 0) return false;
-    text.remove_prefix(bytes);
-  }
-  return true;
+  return EachCharacter(text, [](CodePoint character) { return character.bytes != 0; });
+}
+
+bool IsPlainText(std::string_view text) {
+  return EachCharacter(text, [](CodePoint character) {
+    return character.bytes != 0 && !IsControl(character.value);
+  });
 }
 
 std::string QuoteText(std::string_view text, std::size_t max_bytes) {

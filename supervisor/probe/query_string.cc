@@ -18,7 +18,7 @@ Result<std::string> DecodeHalf(std::string_view raw) {
     return MakeError("must be percent-encoded (each % with two hex digits), got " +
                      QuoteText(raw, kMaxQuotedValueBytes));
   }
-  if (std::ranges::any_of(*decoded, IsControl) || !IsUtf8(*decoded)) {
+  if (!IsPlainText(*decoded)) {
     return MakeError("must be UTF-8 text without control characters, got " +
                      QuoteText(*decoded, kMaxQuotedValueBytes));
   }

@@ -29,6 +29,16 @@ TEST(QuotedTextTest, CutsBetweenCharacters) {
   EXPECT_EQ(QuoteText("ab€", 5), "\"ab€\"");
 }
 
+TEST(QuotedTextTest, PlainTextHasNoControlCharacters) {
+  for (const std::string good : {"", "a b", "größe €😀", "\xc2\xa0"}) {
+    EXPECT_TRUE(IsPlainText(good)) << good;
+  }
+  for (const std::string bad :
+       {"a\nb", "\x1b", "\x7f", "\xc2\x80", "a\xc2\x9b", "\xc2\x9f", "\x9b"}) {
+    EXPECT_FALSE(IsPlainText(bad)) << QuoteText(bad, 100);
+  }
+}
+
 TEST(QuotedTextTest, AcceptsUtf8OfRfc3629Only) {
   for (const std::string good : {"", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
                                  "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {

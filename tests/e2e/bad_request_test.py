@@ -64,6 +64,8 @@ REFUSED = (
     ("target=a%0Ab", f"'target' {TEXT}"),
     ("target=%FF%FE", f"'target' {TEXT}"),
     ("target=a&x=%01", f"'x' {TEXT}"),
+    ("target=a&x=%C2%9B31m", f"'x' {TEXT}"),
+    ("target=a&%C2%85=1", "the name of a parameter must be UTF-8 text"),
     ("target=a&%00=1", "the name of a parameter must be UTF-8 text"),
     ("target=a%2", "'target' parameter must be percent-encoded"),
     ("target=a&x=%zz", "'x' parameter must be percent-encoded"),
