@@ -33,7 +33,8 @@ std::optional<std::uint64_t> ParseScaled(std::string_view text, double kilo, std
   if (!number) return std::nullopt;
   const double scaled =
       *number * (unit == kUnits.npos ? 1 : std::pow(kilo, static_cast<double>(unit % 4 + 1)));
-  if (scaled > static_cast<double>(max)) return std::nullopt;
+  // What is less than one must not become 0: of a bitrate that means unlimited.
+  if (scaled > static_cast<double>(max) || (scaled > 0 && scaled < 1)) return std::nullopt;
   // Rounded, because 0.1 M means 100000, whatever the nearest double is.
   return static_cast<std::uint64_t>(std::llround(scaled));
 }

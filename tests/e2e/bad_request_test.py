@@ -37,6 +37,8 @@ REFUSED = (
     ("target=a&mptcp=x", f"'mptcp' {BOOLEAN}"),
     ("target=a&gso=x", f"'gso' {BOOLEAN}"),
     ("target=a&dont_fragment=x", f"'dont_fragment' {BOOLEAN}"),
+    ("target=a&bytes=0.5", "'bytes' parameter must be a number of bytes as #[KMGT] from 1 to"),
+    ("target=a&bitrate=0.4", "bitrate must provided as #[KMGT][/#]"),
     ("target=a&dont_fragment=1", "'dont_fragment' parameter must be true only together with 'udp_mode'"),
     ("target=a&skip_rx_copy=x", f"'skip_rx_copy' {BOOLEAN}"),
     ("target=a&bind=192.0.2.1%25", "'bind' parameter must be an IP address or a host name"),
