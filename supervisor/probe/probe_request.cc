@@ -40,6 +40,7 @@ class RequestReader {
     test().period_seconds = std::min(test().period_seconds, max_period);
     for (const TestOption& option : kTestOptions) ReadOption(option);
     LimitBitrate();
+    RequireIpv4ForDontFragment();
     ReadBind();
     CheckDefects();
     CollectIgnored();
@@ -140,6 +141,15 @@ class RequestReader {
                (test().protocol == Protocol::kTcp || share < kUdpDefaultBitsPerSecond)) {
       bitrate = std::max<std::uint64_t>(1, share);
     }
+  }
+
+  // iperf3 ignores the option over IPv6.
+  void RequireIpv4ForDontFragment() {
+    if (!test().dont_fragment) return;
+    if (request_.host.kind == HostKind::kV6 || request_.ip_version == IpVersion::kV6) {
+      Refuse("dont_fragment", "must be true only over IPv4", Value("dont_fragment"));
+    }
+    request_.ip_version = IpVersion::kV4;
   }
 
   // `address%device` is iperf3's own form of -B.

@@ -37,6 +37,7 @@ REFUSED = (
     ("target=a&mptcp=x", f"'mptcp' {BOOLEAN}"),
     ("target=a&gso=x", f"'gso' {BOOLEAN}"),
     ("target=a&dont_fragment=x", f"'dont_fragment' {BOOLEAN}"),
+    ("target=::1&udp_mode=1&dont_fragment=1", "'dont_fragment' parameter must be true only over IPv4"),
     ("target=a&bytes=0.5", "'bytes' parameter must be a number of bytes as #[KMGT] from 1 to"),
     ("target=a&bitrate=0.4", "bitrate must provided as #[KMGT][/#]"),
     ("target=a&dont_fragment=1", "'dont_fragment' parameter must be true only together with 'udp_mode'"),

@@ -318,7 +318,10 @@ TEST(ProbeRequestTest, EndsAfterBytes) {
 
 TEST(ProbeRequestTest, SomeOptionsNeedOneProtocol) {
   Accepts("gso=1&udp_mode=1", [](const auto& r) { return r.test.gso; });
-  Accepts("dont_fragment=1&udp_mode=1", [](const auto& r) { return r.test.dont_fragment; });
+  Accepts("dont_fragment=1&udp_mode=1",
+          [](const auto& r) { return r.test.dont_fragment && r.ip_version == IpVersion::kV4; });
+  Refuses("dont_fragment=1&udp_mode=1&ip_version=6",
+          "'dont_fragment' parameter must be true only over IPv4");
   Accepts("gso=0&dont_fragment=0", [](const auto& r) { return !r.test.gso; });
   Accepts("mptcp=0&udp_mode=1", [](const auto& r) { return !r.test.mptcp; });
   Refuses("gso=1", "'gso' parameter must be true only together with 'udp_mode'");
