@@ -1,6 +1,7 @@
 #include "worker/iperf3/iperf3_argv.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace iperf3_exporter {
@@ -49,6 +50,19 @@ std::string ShortInterval(std::uint32_t period_seconds) {
   return std::to_string(tenths / kTenths) + '.' + std::to_string(tenths % kTenths);
 }
 
+// The length of a write of TCP at a low bitrate, nullopt if iperf3's own will do. iperf3 writes a
+// whole block whenever it is behind its bitrate, so a test exceeds it by up to one block: with the
+// default of 128 KiB ten times at 100 kbit/s in a second.
+std::optional<std::uint64_t> ShortBlockBytes(const TestOptions& test) {
+  constexpr std::uint64_t kBlocksPerSecond = 20;
+  constexpr std::uint64_t kDefaultBlockBytes = 128U << 10U;
+  const std::uint64_t bytes_per_second = test.bitrate_bits_per_second.value_or(0) / 8;
+  const std::uint64_t bytes = std::max<std::uint64_t>(1, bytes_per_second / kBlocksPerSecond);
+  const bool is_limited = test.bitrate_bits_per_second.value_or(0) != 0;
+  if (test.protocol != Protocol::kTcp || test.length_bytes || !is_limited) return std::nullopt;
+  return bytes < kDefaultBlockBytes ? std::optional(bytes) : std::nullopt;
+}
+
 }  // namespace
 
 std::uint32_t IntervalSeconds(std::uint32_t period_seconds) {
@@ -75,6 +89,9 @@ std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command, std::uint
   }
   if (capabilities.udp_counters_64bit && test.protocol == Protocol::kUdp) {
     argv.emplace_back("--udp-counters-64bit");
+  }
+  if (const auto bytes = ShortBlockBytes(test)) {
+    argv.insert(argv.end(), {"-l", std::to_string(*bytes)});
   }
   AddOptions(argv, test);
   return argv;

@@ -51,7 +51,7 @@ TEST(Iperf3ArgvTest, BuildsEachOptionFromItsField) {
   EXPECT_THAT(Extra({.direction = Direction::kBidirectional}), ElementsAre("--bidir"));
   EXPECT_THAT(Extra({.parallel = 8}), ElementsAre("-P", "8"));
   EXPECT_THAT(Extra({.omit_seconds = 2}), ElementsAre("-O", "2"));
-  EXPECT_THAT(Extra({.bitrate_bits_per_second = 1000000}), ElementsAre("-b", "1000000"));
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 100'000'000}), ElementsAre("-b", "100000000"));
   EXPECT_THAT(Extra({.bitrate_bits_per_second = 0, .burst_packets = 10}),
               ElementsAre("-b", "0/10"));
   EXPECT_THAT(Extra({.window_bytes = 65536}), ElementsAre("-w", "65536"));
@@ -68,6 +68,19 @@ TEST(Iperf3ArgvTest, BuildsEachOptionFromItsField) {
   EXPECT_THAT(Extra({.dont_fragment = true}), ElementsAre("--dont-fragment"));
   EXPECT_THAT(Extra({.gso = true}), ElementsAre("--gsro"));
   EXPECT_THAT(Extra({.skip_rx_copy = true}), ElementsAre("--skip-rx-copy"));
+}
+
+TEST(Iperf3ArgvTest, WritesShortBlocksAtALowBitrate) {
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 1'000'000}),
+              ElementsAre("-l", "6250", "-b", "1000000"));
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 1}), ElementsAre("-l", "1", "-b", "1"));
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 20'971'359}),
+              ElementsAre("-l", "131070", "-b", "20971359"));
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 20'971'520}), ElementsAre("-b", "20971520"));
+  EXPECT_THAT(Extra({.bitrate_bits_per_second = 1'000'000, .length_bytes = 8192}),
+              ElementsAre("-b", "1000000", "-l", "8192"));
+  EXPECT_THAT(Extra({.protocol = Protocol::kUdp, .bitrate_bits_per_second = 1'000'000}),
+              ElementsAre("-u", "-b", "1000000"));
 }
 
 TEST(Iperf3ArgvTest, EndsByBytesInsteadOfByTime) {
