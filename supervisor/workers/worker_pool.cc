@@ -305,8 +305,7 @@ void WorkerPool::EndJob(Worker& worker, const JobEvent& event) {
   worker.reports_lock_gone = false;
   if (worker.has_old_lock) {
     Replace(worker, WorkerRestart::kLockGone, "the lock's files were created again");
-  } else if (!worker.started && !iperf3_error_.empty() &&
-             std::holds_alternative<wire::Finished>(event)) {
+  } else if (!worker.started && std::holds_alternative<wire::Finished>(event)) {
     Replace(worker, WorkerRestart::kNotReady, iperf3_error_);
   }
   idle_.Start(nanoseconds(0));

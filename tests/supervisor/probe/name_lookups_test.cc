@@ -140,7 +140,7 @@ TEST_F(NameLookupsTest, NamesThatWereResolvedBeforeComeFirst) {
   for (const std::string client : {"a", "b", "c"}) {
     AskMany(*lookups, id += 100, 100, "mute-" + client, client, NameLookups::kMaxPerClient);
   }
-  AskMany(*lookups, id += 100, 100, "mute-alice", kAlice, 0);
+  AskMany(*lookups, id + 100, 100, "mute-alice", kAlice, 0);
   Ask(*lookups, 1000, "better");
   Ask(*lookups, 1001, "good");
   RunUntil([&] { return answered_.contains(1001); });
