@@ -12,12 +12,12 @@ namespace iperf3_exporter {
 enum class FailureReason : std::uint8_t {
   kResolve,            // the name does not resolve to a usable address
   kConnectionRefused,  // nothing listens on the port
-  kUnreachable,        // no route, bad source address, network or host down
+  kUnreachable,        // no route, a firewall of this host, network or host down
   kConnectTimeout,     // the connection attempt was not answered
   kServerBusy,         // the server is running another test
   kAccessDenied,       // authentication failed
   kServerError,        // any other error of the server, or of iperf3 about it
-  kDeadline,           // the deadline of the probe expired
+  kDeadline,           // the time was too short for the period
   kCancelled,          // the scraper disconnected, or the exporter is stopping
   kBadOutput,          // no valid report, or one without the requested sums
   kOutputTooLarge,     // more output than the largest report
@@ -25,16 +25,17 @@ enum class FailureReason : std::uint8_t {
   kKilled,             // a signal that we did not send killed iperf3
   kSandboxViolation,   // the system call filter killed iperf3
   kWorkerLost,         // the worker died, hung or broke the protocol
-  kInvalidOption,      // iperf3 rejected an option
+  kInvalidOption,      // iperf3 or this host rejected an option
   kNoData,             // the receiver received nothing of what was sent
+  kNoResponse,         // connected, but the server did not answer
 };
 
-inline constexpr std::array<std::string_view, 17> kFailureReasonNames = {
+inline constexpr std::array<std::string_view, 18> kFailureReasonNames = {
     "resolve",     "connection_refused", "unreachable",      "connect_timeout",
     "server_busy", "access_denied",      "server_error",     "deadline",
     "cancelled",   "bad_output",         "output_too_large", "exec",
     "killed",      "sandbox_violation",  "worker_lost",      "invalid_option",
-    "no_data",
+    "no_data",     "no_response",
 };
 
 inline constexpr FailureReason kLastFailureReason =

@@ -222,7 +222,7 @@ void ProbeDispatcher::OnDeadline(Probe& probe) {
     AnswerFailed(probe, *earlier);
   } else {
     AnswerFailed(probe,
-                 {FailureReason::kDeadline, "the worker did not answer before the deadline"});
+                 {FailureReason::kWorkerLost, "the worker did not answer before the deadline"});
   }
 }
 

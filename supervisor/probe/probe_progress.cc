@@ -12,7 +12,7 @@ using std::chrono::nanoseconds;
 
 bool MayTryNextAddress(FailureReason reason) {
   return reason == FailureReason::kConnectionRefused || reason == FailureReason::kUnreachable ||
-         reason == FailureReason::kConnectTimeout;
+         reason == FailureReason::kConnectTimeout || reason == FailureReason::kNoResponse;
 }
 
 bool MayRetry(FailureReason reason) {

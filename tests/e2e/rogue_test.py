@@ -144,10 +144,10 @@ class DuringItsJob(RogueTest):
 
     def test_silence(self):
         # Its scraper is not kept waiting until the worker has been killed.
-        self.cost("silence", "hung", "deadline")
+        self.cost("silence", "hung")
 
     def test_silence_at_the_lock(self):
-        self.cost("silence_at_lock", "hung", "deadline")
+        self.cost("silence_at_lock", "hung")
 
     def test_a_result_of_a_test_that_was_not_started(self):
         self.cost("finished_unstarted", "protocol")
@@ -213,7 +213,7 @@ class KeepsTheLock(RogueTest):
             crew.use(WORKER)
             exporter = crew.exporter
             samples = exporter.probe(port=server.port, period="1s", scrape_timeout=2).metrics()
-            self.assertEqual(reason(samples), "deadline")
+            self.assertEqual(reason(samples), "worker_lost")
             # The other one is a rogue too, but was given nothing to do.
             wait_until(lambda: not json.loads(exporter.get("/lock-status").text)["is_locked"], "the lock is free",
                        patience=2)

@@ -261,7 +261,7 @@ class Deadline(Directory):
         with Scraper(exporter, server.port, timeout=4, period="1s", bitrate="1M") as scraper:
             os.kill(worker_when_ready(), signal.SIGSTOP)
             samples, took = timed(scraper.metrics)
-        self.assertEqual(reason(samples), "deadline")
+        self.assertEqual(reason(samples), "worker_lost")
         self.assertLess(took, 4)
         wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_worker_restarts_total",
                                  reason="hung") == 1, "the worker is killed")
@@ -300,7 +300,8 @@ class Deadline(Directory):
             answer, took = timed(lambda: exporter.get(
                 f"/probe?target=127.0.0.1&port={peer.port}&period=1s", headers("secret")))
             self.assertEqual(answer.status, 200, answer.text)
-            self.assertEqual(reason(answer.metrics()), "deadline")
+            # If the check took most of the time, there was none for a test.
+            self.assertIn(reason(answer.metrics()), ("no_response", "deadline"))
             elsewhere = took - value(answer.metrics(), "iperf3_probe_duration_seconds")
             self.assertLess(elsewhere, checking / 2)
 

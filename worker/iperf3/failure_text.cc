@@ -1,5 +1,6 @@
 #include "worker/iperf3/failure_text.h"
 
+#include <algorithm>
 #include <array>
 
 namespace iperf3_exporter {
@@ -8,79 +9,119 @@ namespace {
 struct KnownText {
   std::string_view part;  // anywhere in the text
   FailureReason reason;
+  TestPhase last_phase;  // in a later one the row does not apply
 };
 
-// The first row whose text is contained applies. iperf3's own texts come before those that the C
-// library adds after a colon, because they are more specific; "unable to connect" alone is less
-// specific and has no row. Sources: iperf_error.c of 3.9 to 3.20 and the output of these versions.
+// The first row that applies counts. Sources: iperf_error.c of 3.9 to 3.20 and the output of these
+// versions.
 constexpr std::array kKnownTexts = {
     // The server runs one test at a time.
-    KnownText{"the server is busy running a test", FailureReason::kServerBusy},
-    // 3.9 writes to a busy server that has already closed the connection.
-    KnownText{"unable to send control message: Connection reset by peer",
-              FailureReason::kServerBusy},
-    KnownText{"test authorization failed", FailureReason::kAccessDenied},
+    KnownText{"the server is busy running a test", FailureReason::kServerBusy,
+              TestPhase::kConnecting},
+    // Between two tests a server of 3.16 to 3.20 closes its listening socket for a moment, and one
+    // of 3.9 closes the connection of a second client.
+    KnownText{"Connection reset by peer", FailureReason::kServerBusy, TestPhase::kConnecting},
+    KnownText{"control message: Broken pipe", FailureReason::kServerBusy, TestPhase::kConnecting},
+    // The server sends this error number itself.
+    KnownText{"test authorization failed", FailureReason::kAccessDenied, TestPhase::kAgreed},
     // 3.9 to 3.11 ignore a failed connect and continue with descriptor -1.
-    KnownText{"unable to send control message: Bad file descriptor", FailureReason::kUnreachable},
-    // iperf3 was terminated by a signal that it handles.
-    KnownText{"the client has terminated", FailureReason::kKilled},
-    // Options rejected by iperf3's parser or by getopt(3).
-    KnownText{"parameter error", FailureReason::kInvalidOption},
-    KnownText{"unrecognized option", FailureReason::kInvalidOption},
-    KnownText{"invalid option", FailureReason::kInvalidOption},
-    KnownText{"requires an argument", FailureReason::kInvalidOption},
-    KnownText{"doesn't allow an argument", FailureReason::kInvalidOption},
-    KnownText{"is ambiguous", FailureReason::kInvalidOption},
-    // Options that fail when they are applied to a socket.
-    KnownText{"unable to set TCP_CONGESTION", FailureReason::kInvalidOption},
-    KnownText{"unable to set TCP/SCTP MSS", FailureReason::kInvalidOption},
-    KnownText{"unable to set TCP MSS", FailureReason::kInvalidOption},
-    KnownText{"unable to set TCP/SCTP NODELAY", FailureReason::kInvalidOption},
-    KnownText{"unable to set TCP NODELAY", FailureReason::kInvalidOption},
-    KnownText{"unable to set socket buffer size", FailureReason::kInvalidOption},
-    KnownText{"socket buffer size not set correctly", FailureReason::kInvalidOption},
-    KnownText{"unable to set IP TOS", FailureReason::kInvalidOption},
-    KnownText{"unable to set IPv6 flow label", FailureReason::kInvalidOption},
-    KnownText{"unable to set IP Do-Not-Fragment", FailureReason::kInvalidOption},
-    KnownText{"unable to bind to device", FailureReason::kInvalidOption},
-    KnownText{"this OS does not support", FailureReason::kInvalidOption},
-    KnownText{"Protocol not supported", FailureReason::kInvalidOption},
-    KnownText{"Protocol not available", FailureReason::kInvalidOption},
-    // Reasons of a failed connect, from strerror(3) or gai_strerror(3).
-    KnownText{"Connection refused", FailureReason::kConnectionRefused},
-    KnownText{"No route to host", FailureReason::kUnreachable},
-    KnownText{"Network is unreachable", FailureReason::kUnreachable},
-    KnownText{"Network is down", FailureReason::kUnreachable},
-    KnownText{"Host is down", FailureReason::kUnreachable},
-    KnownText{"Cannot assign requested address", FailureReason::kUnreachable},
-    KnownText{"Address already in use", FailureReason::kUnreachable},
-    KnownText{"Address family not supported by protocol", FailureReason::kUnreachable},
-    KnownText{"Address family for hostname not supported", FailureReason::kUnreachable},
-    KnownText{"No such device", FailureReason::kUnreachable},
-    KnownText{"Name or service not known", FailureReason::kResolve},
-    KnownText{"Temporary failure in name resolution", FailureReason::kResolve},
-    KnownText{"No address associated with hostname", FailureReason::kResolve},
-    KnownText{"nodename nor servname provided", FailureReason::kResolve},
+    KnownText{"unable to send control message: Bad file descriptor", FailureReason::kUnreachable,
+              TestPhase::kConnecting},
+    // iperf3 was terminated by a signal that it handles. No error number has this prefix.
+    KnownText{"interrupt - the client has terminated", FailureReason::kKilled, TestPhase::kRunning},
+    // Options rejected by iperf3's parser or by getopt(3). No error number has these words.
+    KnownText{"parameter error", FailureReason::kInvalidOption, TestPhase::kConnecting},
+    KnownText{"unrecognized option", FailureReason::kInvalidOption, TestPhase::kConnecting},
+    KnownText{"invalid option", FailureReason::kInvalidOption, TestPhase::kConnecting},
+    KnownText{"requires an argument", FailureReason::kInvalidOption, TestPhase::kConnecting},
+    KnownText{"doesn't allow an argument", FailureReason::kInvalidOption, TestPhase::kConnecting},
+    KnownText{"is ambiguous", FailureReason::kInvalidOption, TestPhase::kConnecting},
 };
 
-// The connect timed out. A later timeout means that the server stopped responding.
-constexpr std::string_view kConnectPrefix = "unable to connect";
-constexpr std::array<std::string_view, 2> kTimeoutTexts = {"Connection timed out",
-                                                           "Operation now in progress"};
+// What fails when an option is applied to a socket, here or at the server. A row applies until the
+// test runs, and only to a test with that option.
+struct OptionText {
+  std::string_view part;
+  bool (*is_used)(const TestOptions&);
+};
+
+constexpr auto kUsesMss = [](const TestOptions& test) { return test.mss_bytes.has_value(); };
+constexpr auto kUsesNoDelay = [](const TestOptions& test) { return test.no_delay; };
+constexpr auto kUsesWindow = [](const TestOptions& test) { return test.window_bytes.has_value(); };
+constexpr auto kUsesDevice = [](const TestOptions& test) { return !test.bind_device.empty(); };
+constexpr auto kUsesMptcp = [](const TestOptions& test) { return test.mptcp; };
+
+constexpr std::array kOptionTexts = {
+    OptionText{"unable to set TCP_CONGESTION",
+               [](const TestOptions& test) { return !test.congestion.empty(); }},
+    OptionText{"unable to set TCP/SCTP MSS", kUsesMss},
+    OptionText{"unable to set TCP MSS", kUsesMss},
+    OptionText{"unable to set TCP/SCTP NODELAY", kUsesNoDelay},
+    OptionText{"unable to set TCP NODELAY", kUsesNoDelay},
+    OptionText{"unable to set socket buffer size", kUsesWindow},
+    OptionText{"socket buffer size not set correctly", kUsesWindow},
+    OptionText{"unable to set IP TOS",
+               [](const TestOptions& test) { return test.dscp.has_value(); }},
+    OptionText{"unable to set IP Do-Not-Fragment",
+               [](const TestOptions& test) { return test.dont_fragment; }},
+    OptionText{"unable to bind to device", kUsesDevice},
+    OptionText{": No such device", kUsesDevice},
+    OptionText{": Cannot assign requested address",
+               [](const TestOptions& test) { return test.bind_address.has_value(); }},
+    OptionText{": Address already in use",
+               [](const TestOptions& test) { return test.client_port.has_value(); }},
+    OptionText{": Protocol not supported", kUsesMptcp},
+    OptionText{": Protocol not available", kUsesMptcp},
+};
+
+// iperf3's own words about a connection, each in the one phase in which they can't be the server's.
+struct ConnectPrefix {
+  std::string_view text;
+  TestPhase phase;
+};
+constexpr std::array kConnectPrefixes = {
+    ConnectPrefix{"unable to connect to server", TestPhase::kConnecting},
+    ConnectPrefix{"unable to connect stream", TestPhase::kCreatingStreams},
+    // With UDP the streams exchange a packet instead.
+    ConnectPrefix{"unable to write to stream socket", TestPhase::kCreatingStreams},
+    ConnectPrefix{"unable to read from stream socket", TestPhase::kCreatingStreams},
+};
+
+constexpr std::array<std::string_view, 3> kTimeoutTexts = {
+    "Connection timed out", "Operation now in progress", "Resource temporarily unavailable"};
 
 constexpr std::string_view kOwnPrefix = "iperf3: ";
 constexpr std::string_view kErrorPrefix = "error - ";
 
+bool Has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+// strerror(3) follows the prefix. Any other error than those below means that this host does not
+// send to the target: EINVAL (blackhole route, link-local address without a zone, loopback as the
+// source), EACCES (prohibit route), EPERM (own firewall), ENETUNREACH, EHOSTUNREACH and more.
+FailureReason ReasonOfConnect(std::string_view text, TestPhase phase) {
+  if (Has(text, "Connection refused")) return FailureReason::kConnectionRefused;
+  if (Has(text, "Connection reset by peer")) return FailureReason::kServerBusy;
+  for (const std::string_view timeout : kTimeoutTexts) {
+    if (!Has(text, timeout)) continue;
+    return phase == TestPhase::kConnecting ? FailureReason::kConnectTimeout
+                                           : FailureReason::kNoResponse;
+  }
+  return FailureReason::kUnreachable;
+}
+
 }  // namespace
 
-FailureReason ReasonOfText(std::string_view text) {
+FailureReason ReasonOfText(std::string_view text, const TestOptions& test, TestPhase phase) {
+  phase = std::max(phase, TestPhase::kConnecting);  // without a report
   for (const KnownText& known : kKnownTexts) {
-    if (text.find(known.part) != text.npos) return known.reason;
+    if (phase <= known.last_phase && Has(text, known.part)) return known.reason;
   }
-  if (text.starts_with(kConnectPrefix)) {
-    for (const std::string_view timeout : kTimeoutTexts) {
-      if (text.find(timeout) != text.npos) return FailureReason::kConnectTimeout;
-    }
+  for (const OptionText& option : kOptionTexts) {
+    if (phase == TestPhase::kRunning) break;
+    if (option.is_used(test) && Has(text, option.part)) return FailureReason::kInvalidOption;
+  }
+  for (const ConnectPrefix& prefix : kConnectPrefixes) {
+    if (phase == prefix.phase && text.starts_with(prefix.text)) return ReasonOfConnect(text, phase);
   }
   return FailureReason::kServerError;
 }

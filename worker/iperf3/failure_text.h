@@ -5,11 +5,16 @@
 #include <string_view>
 
 #include "common/iperf3/failure_reason.h"
+#include "common/iperf3/test_options.h"
+#include "worker/iperf3/test_phase.h"
 
 namespace iperf3_exporter {
 
-// `text`: the report's `error` or the result of ExtractErrorLine. Returns kServerError if unknown.
-[[nodiscard]] FailureReason ReasonOfText(std::string_view text);
+// `text`: the report's `error` or the result of ExtractErrorLine, of a test with these options that
+// ended in `phase`. Returns kServerError if the text is unknown, or if the server may have sent it
+// (test_phase.h).
+[[nodiscard]] FailureReason ReasonOfText(std::string_view text, const TestOptions& test,
+                                         TestPhase phase);
 
 // Returns iperf3's first error line, without "iperf3: " and "error - ", as a view into
 // `stderr_text`; empty if there is none. Skips warnings.

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "worker/iperf3/failure_text.h"
 #include "worker/iperf3/measurement_builder.h"
 
 namespace iperf3_exporter {
@@ -126,13 +125,29 @@ tl::unexpected<TestFailure> BadOutput(std::string detail) {
   return tl::unexpected(TestFailure{FailureReason::kBadOutput, std::move(detail)});
 }
 
+// iperf3 adds these members to `start` as the test proceeds.
+TestPhase ReadPhase(dom::object report, const TestOptions& test) {
+  dom::object start;
+  if (report["start"].get_object().get(start) != simdjson::SUCCESS) return TestPhase::kConnecting;
+  const auto has = [&](std::string_view key) { return start[key].error() == simdjson::SUCCESS; };
+  if (has("test_start")) return TestPhase::kRunning;
+  dom::array connected;
+  const bool lists_streams = start["connected"].get_array().get(connected) == simdjson::SUCCESS;
+  // The buffer sizes of the first socket come before the entry of its stream. All streams are
+  // connected before iperf3 reads from the control connection again.
+  if (has("sndbuf_actual") && lists_streams && connected.size() < CountStreams(test)) {
+    return TestPhase::kCreatingStreams;
+  }
+  return has("connecting_to") ? TestPhase::kAgreed : TestPhase::kConnecting;
+}
+
 TestResult ReadReport(dom::object report, const TestOptions& test) {
   dom::element error;
   if (report["error"].get(error) == simdjson::SUCCESS) {
     std::string_view text;
     if (error.get_string().get(text) != simdjson::SUCCESS) text = {};
     return tl::unexpected(
-        TestFailure{ReasonOfText(text), std::string(text.substr(0, kMaxErrorTextBytes))});
+        TestFailure{FailureReason::kServerError, std::string(text.substr(0, kMaxErrorTextBytes))});
   }
   dom::object end;
   ReportValues values;
@@ -161,6 +176,7 @@ ReportParser::ReportParser() : buffers_(std::make_unique<Buffers>()) {}
 ReportParser::~ReportParser() = default;
 
 TestResult ReportParser::Parse(std::string_view text, const TestOptions& test) {
+  phase_ = TestPhase::kUnknown;
   // RFC 8259, section 8.1: no byte order mark. Newer versions of simdjson skip it.
   if (text.starts_with("\xef\xbb\xbf"))
     return BadOutput("the report begins with a byte order mark");
@@ -173,6 +189,7 @@ TestResult ReportParser::Parse(std::string_view text, const TestOptions& test) {
     return BadOutput(std::string("the report is not a JSON object: ") +
                      simdjson::error_message(error));
   }
+  phase_ = ReadPhase(report, test);
   return ReadReport(report, test);
 }
 

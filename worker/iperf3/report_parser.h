@@ -16,6 +16,7 @@
 
 #include "common/iperf3/test_options.h"
 #include "common/iperf3/test_result.h"
+#include "worker/iperf3/test_phase.h"
 
 namespace iperf3_exporter {
 
@@ -37,14 +38,18 @@ class ReportParser {
   // direction, number of streams and omit matter). kReportPaddingBytes readable bytes follow
   // `text`.
   //
-  // A report with `error` fails with the reason of that text, and with the text as the detail (raw
-  // bytes, at most kMaxErrorTextBytes). Anything else that is not a measurement fails with
-  // kBadOutput. Never blocks.
+  // A report with `error` fails with kServerError and that text as the detail (raw bytes, at most
+  // kMaxErrorTextBytes). Anything else that is not a measurement fails with kBadOutput. Never
+  // blocks.
   [[nodiscard]] TestResult Parse(std::string_view text, const TestOptions& test);
+
+  // How far the test of the last report had come.
+  [[nodiscard]] TestPhase phase() const { return phase_; }
 
  private:
   struct Buffers;
   std::unique_ptr<Buffers> buffers_;
+  TestPhase phase_ = TestPhase::kUnknown;
 };
 
 }  // namespace iperf3_exporter

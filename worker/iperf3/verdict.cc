@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "worker/iperf3/failure_text.h"
@@ -25,6 +26,8 @@ constexpr Seconds kClockSlack{1};
 // block was observed.
 constexpr double kUncountedBlocks = 2;
 constexpr std::uint64_t kDefaultBlockBytes = 128 << 10;
+// Longer than the exchange of the results takes on any path.
+constexpr std::chrono::seconds kMaxResponseTime{3};
 // A network may deliver a UDP packet twice.
 constexpr double kMaxUdpCopies = 2;
 
@@ -89,6 +92,33 @@ bool ReceivedNothing(const DirectionMeasurement& direction, Protocol protocol) {
   return protocol == Protocol::kTcp || direction.sent_bytes == 0;
 }
 
+std::string KilledText(int signal_number, std::string_view error_line) {
+  const char* const name = ::sigabbrev_np(signal_number);
+  std::string text = "iperf3 was ended by signal " + std::to_string(signal_number);
+  if (name != nullptr) text += std::string(" (SIG") + name + ')';
+  if (!error_line.empty()) text.append(": ").append(error_line);
+  return text;
+}
+
+// Empty if the time may have been too short.
+std::string_view SilenceText(TestPhase phase, const RunFacts& run) {
+  switch (phase) {
+    case TestPhase::kUnknown:
+      break;
+    case TestPhase::kConnecting:
+      return "connected, but the server did not answer: is it an iperf3 server?";
+    case TestPhase::kAgreed:
+      return "connected, but the server did not begin the test";
+    case TestPhase::kCreatingStreams:
+      return "the server did not answer on the connections for data: does a firewall drop them?";
+    case TestPhase::kRunning:
+      const bool is_late = run.run_time >= std::chrono::seconds(run.test.omit_seconds) +
+                                               run.period + kMaxResponseTime;
+      if (is_late && !run.test.bytes) return "the server did not answer at the end of the test";
+  }
+  return {};
+}
+
 tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail) {
   return tl::unexpected(TestFailure{reason, std::string(detail.substr(0, kMaxErrorTextBytes))});
 }
@@ -143,17 +173,33 @@ TestResult EvaluateRun(int wait_status, std::string_view report, std::string_vie
                   "iperf3 was killed by its system call filter; the call's number is only in the "
                   "kernel's audit log (type 1326), --sandbox=diagnose logs its name");
   }
-  if (WIFSIGNALED(wait_status)) return Failed(FailureReason::kKilled, error_line);
+  if (WIFSIGNALED(wait_status)) {
+    return Failed(FailureReason::kKilled, KilledText(WTERMSIG(wait_status), error_line));
+  }
   TestResult result = ParseAndCheck(report, expected, parser);
-  // The report's own `error` has a reason of its own.
+  const auto failed = [&](std::string_view text) {
+    return Failed(ReasonOfText(text, expected.test, parser.phase()), text);
+  };
+  if (!result && result.error().reason == FailureReason::kServerError) {
+    return failed(result.error().detail);
+  }
   if (!result && result.error().reason != FailureReason::kBadOutput) return result;
   const int exit_code = WEXITSTATUS(wait_status);
-  if (exit_code != 0 && !error_line.empty()) return Failed(ReasonOfText(error_line), error_line);
+  if (exit_code != 0 && !error_line.empty()) return failed(error_line);
   if (exit_code != 0 && result) {
     return Failed(FailureReason::kBadOutput,
                   "iperf3 exited with status " + std::to_string(exit_code) + " after its report");
   }
   return result;
+}
+
+TestFailure ExplainStop(TestFailure stopped, std::string_view report, const RunFacts& expected,
+                        ReportParser& parser) {
+  if (stopped.reason != FailureReason::kDeadline) return stopped;
+  static_cast<void>(parser.Parse(report, expected.test));
+  const std::string_view silence = SilenceText(parser.phase(), expected);
+  if (silence.empty()) return stopped;
+  return {FailureReason::kNoResponse, std::string(silence)};
 }
 
 }  // namespace iperf3_exporter

@@ -45,4 +45,11 @@ struct RunFacts {
                                      std::string_view stderr_text, const RunFacts& expected,
                                      ReportParser& parser);
 
+// Says more about a run that the worker terminated, from the report that iperf3 prints then: at the
+// deadline the reason is kNoResponse if the test had not begun, or if it ran so long that only the
+// server can have delayed its end. Without a report, and for any other reason, returns `stopped`.
+// The rules for `report` are those of EvaluateRun.
+[[nodiscard]] TestFailure ExplainStop(TestFailure stopped, std::string_view report,
+                                      const RunFacts& expected, ReportParser& parser);
+
 }  // namespace iperf3_exporter

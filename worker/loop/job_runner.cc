@@ -78,12 +78,14 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                              .lock_wait = lock_wait,
                                              .recovered_lock = lock.recovered()}));
   const RunResult run = process_.Wait();
-  if (!run.status) return wire::Finished{job.id, tl::unexpected(run.status.error())};
-  return wire::Finished{job.id, EvaluateRun(*run.status, process_.output(), process_.errors(),
-                                            {.test = job.test,
-                                             .period = std::chrono::seconds(*period),
-                                             .run_time = run.run_time},
-                                            parser_)};
+  const RunFacts facts{
+      .test = job.test, .period = std::chrono::seconds(*period), .run_time = run.run_time};
+  if (!run.status) {
+    return wire::Finished{
+        job.id, tl::unexpected(ExplainStop(run.status.error(), process_.output(), facts, parser_))};
+  }
+  return wire::Finished{
+      job.id, EvaluateRun(*run.status, process_.output(), process_.errors(), facts, parser_)};
 }
 
 }  // namespace iperf3_exporter

@@ -214,7 +214,7 @@ TEST_F(ProbeDispatcherTest, AStoppedWorkerDoesNotDelayTheAnswer) {
   const ProbeAnswer& answer = AnswerOf(id);
   // Within the offset that is kept for the answer (--probe.timeout-offset, 500 ms).
   EXPECT_LT(Clock::now() - start, seconds(2) + milliseconds(500));
-  ExpectFailed(answer, FailureReason::kDeadline);
+  ExpectFailed(answer, FailureReason::kWorkerLost);
   // The worker may hold the lock until it has been killed.
   EXPECT_EQ(restarts_, 0);
   EXPECT_EQ(dispatcher_->CountWaiting(), 2U);
@@ -230,7 +230,7 @@ TEST_F(ProbeDispatcherTest, AHungWorkerOccupiesItsLockUntilItIsKilled) {
   const auto hung = Probe(kMisbehaves, seconds(2));
   const auto next = Probe(kGood, seconds(30));
   const ProbeAnswer& answer = AnswerOf(hung);
-  ExpectFailed(answer, FailureReason::kDeadline);
+  ExpectFailed(answer, FailureReason::kWorkerLost);
   EXPECT_EQ(answer->attempts, 1U);
   EXPECT_EQ(answer->test.period_seconds, 1U);
   // The other worker is idle, but the lock is not free.

@@ -94,6 +94,13 @@ Case ReadCase(const std::string& path, const Facts& facts) {
   test.parallel = NumberAfter(command, "-P", 1);
   test.omit_seconds = NumberAfter(command, "-O", 0);
   if (HasWord(command, "-n") || HasWord(command, "-k")) test.bytes = 1;
+  // Of these it matters only whether they were used.
+  if (HasWord(command, "-B")) test.bind_address = IpAddress();
+  if (HasWord(command, "--bind-dev")) test.bind_device = "x";
+  if (HasWord(command, "--cport")) test.client_port = 1024;
+  if (HasWord(command, "-C")) test.congestion = "x";
+  if (HasWord(command, "-w")) test.window_bytes = 1;
+  if (HasWord(command, "-M")) test.mss_bytes = 88;
   run.expected.period = std::chrono::seconds(NumberAfter(command, "-t", 10));
   // The run time of these processes was not recorded; it can't have been less.
   run.expected.run_time = run.expected.period;

@@ -49,6 +49,73 @@ TEST_F(VerdictTest, SucceedsOnlyIfAllSignsAgree) {
 TEST_F(VerdictTest, NamesTheSignal) {
   EXPECT_EQ(Reason(Signalled(SIGSYS)), FailureReason::kSandboxViolation);
   EXPECT_EQ(Reason(Signalled(SIGSEGV)), FailureReason::kKilled);
+  EXPECT_EQ(Evaluate(Signalled(SIGSEGV)).error().detail, "iperf3 was ended by signal 11 (SIGSEGV)");
+  EXPECT_EQ(Evaluate(Signalled(SIGKILL), "iperf3: error - x\n").error().detail,
+            "iperf3 was ended by signal 9 (SIGKILL): x");
+}
+
+// The members of `start` by which the phase is known.
+constexpr char kConnected[] = R"("connected": [])";
+constexpr char kAgreed[] = R"("connected": [], "connecting_to": {})";
+constexpr char kCreating[] = R"("connected": [], "connecting_to": {}, "sndbuf_actual": 1)";
+constexpr char kCreated[] = R"("connected": [{}], "connecting_to": {}, "sndbuf_actual": 1)";
+constexpr char kRunning[] =
+    R"("connected": [{}], "connecting_to": {}, "sndbuf_actual": 1, "test_start": {})";
+
+TEST_F(VerdictTest, BelievesAnErrorOnlyInThePhaseOfIt) {
+  const auto reason = [this](const std::string& start, const std::string& error) {
+    report_ =
+        PaddedReport(R"({"start": {)" + start + R"(}, "end": {}, "error": ")" + error + R"("})");
+    return Reason(Exited(0));
+  };
+  const std::string refused = "unable to connect to server: Connection refused";
+  const std::string blocked = "unable to write to stream socket: Operation not permitted";
+  EXPECT_EQ(reason(kConnected, refused), FailureReason::kConnectionRefused);
+  EXPECT_EQ(reason("", refused), FailureReason::kConnectionRefused);
+  EXPECT_EQ(reason(kCreating, blocked), FailureReason::kUnreachable);
+  for (const char* start : {kAgreed, kCreated, kRunning}) {
+    EXPECT_EQ(reason(start, refused), FailureReason::kServerError) << start;
+    EXPECT_EQ(reason(start, blocked), FailureReason::kServerError) << start;
+  }
+  // 3.9 to 3.11 print the error only on standard error.
+  report_ = PaddedReport(R"({"start": {)" + std::string(kAgreed) + R"(}, "end": {}})");
+  EXPECT_EQ(Reason(Exited(1), "iperf3: error - " + refused + "\n"), FailureReason::kServerError);
+}
+
+class ExplainStopTest : public VerdictTest {
+ protected:
+  TestFailure Explain(const std::string& start) {
+    report_ = PaddedReport(R"({"start": {)" + start + R"(}, "end": {}, "error": "interrupt"})");
+    return Explain();
+  }
+  TestFailure Explain() { return ExplainStop(stopped_, report_.text(), expected_, parser_); }
+
+  TestFailure stopped_{FailureReason::kDeadline, "still running"};
+};
+
+TEST_F(ExplainStopTest, BlamesASilentServer) {
+  for (const char* start : {"", kConnected, kAgreed, kCreating, kCreated}) {
+    const TestFailure failure = Explain(start);
+    EXPECT_EQ(failure.reason, FailureReason::kNoResponse) << start;
+    EXPECT_TRUE(failure.detail.find("server did not") != std::string::npos) << failure.detail;
+  }
+}
+
+TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheTestNeededMoreTime) {
+  expected_.test.omit_seconds = 1;
+  expected_.run_time = milliseconds(4999);
+  EXPECT_EQ(Explain(kRunning), stopped_);
+  expected_.run_time = seconds(5);
+  EXPECT_EQ(Explain(kRunning).reason, FailureReason::kNoResponse);
+  expected_.test.bytes = 1;
+  EXPECT_EQ(Explain(kRunning), stopped_);
+  report_ = PaddedReport("");
+  EXPECT_EQ(Explain(), stopped_);
+}
+
+TEST_F(ExplainStopTest, KeepsAnyOtherReason) {
+  stopped_.reason = FailureReason::kCancelled;
+  EXPECT_EQ(Explain(kConnected), stopped_);
 }
 
 TEST_F(VerdictTest, PrefersTheReasonInTheReportToStderr) {

@@ -392,7 +392,7 @@ TEST_F(WorkerLoopTest, RealIperf3IsTerminatedAtTheDeadlineIfThePeerIsSilent) {
   ASSERT_EQ(worker.Configure(config_).error, "");
   Job job = MakeJob("", seconds(2));
   job.port = ntohs(address.sin_port);
-  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kDeadline);
+  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kNoResponse);
 }
 
 TEST_F(WorkerLoopTest, RealIperf3ReportsConnectionRefused) {
