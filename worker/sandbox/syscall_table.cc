@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -188,6 +189,9 @@ constexpr std::array kInstallFilter = {Allow(IsInt(0, SECCOMP_SET_MODE_FILTER))}
 // setpgid: only a new group of its own. In another group it would receive that group's signals.
 constexpr std::array kOwnGroup = {Allow(IsInt(0, 0), IsInt(1, 0))};
 
+// getpriority, setpriority: only of the caller.
+constexpr std::array kOwnPriority = {Allow(IsInt(0, PRIO_PROCESS), IsInt(1, 0))};
+
 // The calls that move data need no condition, because they can't harm the lock's files: the lock is
 // a FIFO, and the holder table is open read-only. Calls that change an open file are denied on
 // descriptors 0 to 2 (seccomp_filter.cc).
@@ -268,6 +272,7 @@ constexpr SyscallRow kProcess[] = {
     {"getgid", kAllowed, kAllowed, "libraries ask whether they run set-user-ID"},
     {"getpid", kAllowed, kAllowed, "iperf3's cookie; the lock's holder table"},
     {"getppid", kAllowed, kDenied, "whether the parent died before prctl"},
+    {"getpriority", kOwnPriority, kDenied, "iperf3 runs below its worker"},
     {"getrandom", kAllowed, kAllowed, "cookie, payload, malloc"},
     {"getrusage", kAllowed, kAllowed, "processor time in the report"},
     {"gettid", kAllowed, kAllowed, "abort; log lines"},
@@ -287,6 +292,7 @@ constexpr SyscallRow kProcess[] = {
     {"set_robust_list", kAllowed, kAllowed, "start of each thread"},
     {"set_tid_address", kAllowed, kAllowed, "start of the process"},
     {"setpgid", kOwnGroup, kDenied, "iperf3's own group"},
+    {"setpriority", kOwnPriority, kDenied, "iperf3 runs below its worker"},
     {"sigaltstack", kFailsWithEperm, kFailsWithEperm, "crash handlers of libraries"},
     {"sysinfo", kFailsWithEperm, kFailsWithEperm, "qsort asks how much memory there is"},
     {"tgkill", kSignalItselfOrCancel, kSignalItself, "abort, cancelling a thread"},
