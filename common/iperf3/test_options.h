@@ -49,4 +49,11 @@ inline constexpr std::size_t kMaxVersionTextBytes = 64;
   return test.parallel * (test.direction == Direction::kBidirectional ? 2 : 1);
 }
 
+// How many round trips a test needs beyond its period: to connect, to exchange parameters, states
+// and results, and for the first data. Counted with iperf3 3.12 and 3.18.
+[[nodiscard]] constexpr int CountRoundTrips(const TestOptions& test) {
+  const int one_way = test.protocol == Protocol::kUdp ? 6 : 7;
+  return one_way + (test.direction == Direction::kBidirectional ? 1 : 0);
+}
+
 }  // namespace iperf3_exporter

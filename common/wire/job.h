@@ -16,12 +16,12 @@ namespace iperf3_exporter {
 
 // The worker's deadlines. supervisor/probe/probe_timing.cc computes and explains them.
 struct JobTimes {
-  Deadline lock_by;        // the latest moment to acquire the lock
-  Deadline start_by;       // the latest start of a test of one second
-  Deadline full_start_by;  // the latest start of a test of the full period
-  // A test that starts after full_start_by is cut to the whole seconds from its start to this
-  // moment, but not below one. This is the deadline minus the omitted seconds and an overhead.
-  Deadline cut_end_by;
+  Deadline lock_by;     // the latest moment to acquire the lock
+  Deadline not_before;  // the server needs a pause after its last test
+  Deadline start_by;    // the latest start of a test of one second
+  // The period is cut to the whole seconds from the start to this moment, but not below one. This
+  // is the deadline minus the omitted seconds and an overhead.
+  Deadline end_by;
   Deadline terminate_at;  // SIGTERM for iperf3
   Deadline kill_at;       // SIGKILL for iperf3
   // If a number of bytes ends the test (TestOptions::bytes), its period is only a limit: SIGTERM

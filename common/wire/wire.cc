@@ -98,7 +98,7 @@ void Carry(Fields& fields, TestOptions& test) {
 }
 
 void Carry(Fields& fields, JobTimes& times) {
-  for (Deadline* time : {&times.lock_by, &times.start_by, &times.full_start_by, &times.cut_end_by,
+  for (Deadline* time : {&times.lock_by, &times.not_before, &times.start_by, &times.end_by,
                          &times.terminate_at, &times.kill_at}) {
     auto since_epoch = time->time_since_epoch();
     fields.Time("time", since_epoch);

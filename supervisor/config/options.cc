@@ -197,7 +197,8 @@ constexpr FlagRow kFlags[] = {
      "Allow only these ports or ranges. Repeatable. Unset: all.",
      ReadRules<&TargetPolicy::AddPort>},
     {"Probe", "probe.retries", kValue, "0",
-     "How often a probe is retried inside its deadline if the server is busy or refuses it.",
+     "How often a probe is retried inside its deadline if the server refuses it. Unless 0, a busy "
+     "server is tried until the deadline.",
      ReadCount<0, 100, &Options::probe_retries>},
     {"Probe", "probe.failure-values", kValue, "zero",
      "zero: a failed probe exports the Go exporter's names with 0; absent: only iperf3_up 0 and "

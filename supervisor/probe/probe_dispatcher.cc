@@ -167,7 +167,8 @@ void ProbeDispatcher::Dispatch() {
 void ProbeDispatcher::Run(Probe& probe) {
   ProbeProgress& progress = probe.progress;
   const TimePoint now = Clock::now();
-  if (!pool_.TryRun(progress.BuildJob(probe.id, now), WorkerKillTime(progress.deadline()))) {
+  const Job job = progress.BuildJob(probe.id, now, pauses_.NextStart(progress.server_key()));
+  if (!pool_.TryRun(job, WorkerKillTime(progress.deadline()))) {
     // The worker died while idle: the probe returns to its place.
     queue_.Finish(progress.lock_key());
     queue_.Push(probe.id, progress.lock_key());
@@ -259,6 +260,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
 
 void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   LeaveWorker(probe);
+  pauses_.OnTestEnded(probe.progress.server_key(), Clock::now());
   probe.progress.OnFinished(finished.result);
   if (!probe.done) {
     Forget(probe.id);

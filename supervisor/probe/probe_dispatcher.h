@@ -22,6 +22,7 @@
 #include "supervisor/probe/probe_queue.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/resolver.h"
+#include "supervisor/probe/server_pauses.h"
 #include "supervisor/results/probe_report.h"
 #include "supervisor/workers/worker_pool.h"
 
@@ -127,6 +128,7 @@ class ProbeDispatcher {
   Hooks hooks_;
   NameLookups lookups_;
   ProbeQueue queue_;
+  ServerPauses pauses_;
   LimitedLog failures_{LogLevel::kWarn, "probe failed"};
   std::minstd_rand random_{std::random_device{}()};
   // Not answered, or answered while their worker still has the job. In order of arrival.

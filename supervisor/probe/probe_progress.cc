@@ -15,9 +15,10 @@ bool MayTryNextAddress(FailureReason reason) {
          reason == FailureReason::kConnectTimeout || reason == FailureReason::kNoResponse;
 }
 
-bool MayRetry(FailureReason reason) {
-  return reason == FailureReason::kServerBusy || reason == FailureReason::kConnectionRefused;
-}
+// A pause before a retry is shortened so that the last test still fits, but not below the first
+// pause's half.
+constexpr std::chrono::milliseconds kMinRetryDelay = kFirstRetryDelay / 2;
+constexpr std::chrono::milliseconds kLastRetryMargin{20};
 
 }  // namespace
 
@@ -52,7 +53,7 @@ void ProbeProgress::BeginWait(TimePoint now, LockScope scope, nanoseconds lock_t
   queue_deadline_ = std::min(last_start_, now + budget);
 }
 
-Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now) {
+Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now, Deadline not_before) {
   handed_over_ = now;
   started_ = false;
   const TargetPath& path = paths_[next_path_];
@@ -64,6 +65,7 @@ Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now) {
           .connect_timeout = ConnectTimeout(now, last_start_, paths_.size() - next_path_),
           .lock_key = lock_key_,
           .times = BuildJobTimes(request_.test, deadline_, queue_deadline_)};
+  job.times.not_before = not_before;
   job.test.bind_address = path.source;
   return job;
 }
@@ -95,10 +97,18 @@ std::optional<nanoseconds> ProbeProgress::NextTry(TimePoint now, std::uint32_t r
     ++next_path_;
     return nanoseconds::zero();
   }
-  if (!MayRetry(reason) || retries_ >= retries) return std::nullopt;
-  const nanoseconds delay = RetryDelay(retries_, random);
-  if (now + delay >= last_start_) return std::nullopt;
-  ++retries_;
+  const bool is_busy = reason == FailureReason::kServerBusy;
+  if (is_busy && !std::exchange(retried_at_once_, true)) {
+    const nanoseconds delay = ImmediateRetryDelay(random);
+    if (now + delay < last_start_) return delay;
+  }
+  if (!is_busy && reason != FailureReason::kConnectionRefused) return std::nullopt;
+  if (is_busy ? retries == 0 : retries_ >= retries) return std::nullopt;
+  std::uint32_t& done = is_busy ? busy_retries_ : retries_;
+  const nanoseconds delay =
+      std::min<nanoseconds>(RetryDelay(done, random), last_start_ - now - kLastRetryMargin);
+  if (delay < kMinRetryDelay) return std::nullopt;
+  ++done;
   next_path_ = 0;
   return delay;
 }

@@ -41,18 +41,24 @@ class ProbeProgress {
   [[nodiscard]] Deadline queue_deadline() const { return queue_deadline_; }
   [[nodiscard]] std::chrono::nanoseconds lock_wait() const { return lock_wait_; }
 
-  // The test of the path to be tried, handed to a worker at `now`.
-  [[nodiscard]] Job BuildJob(std::uint64_t id, TimePoint now);
+  // The test of the path to be tried, handed to a worker at `now`. It does not start before
+  // `not_before`.
+  [[nodiscard]] Job BuildJob(std::uint64_t id, TimePoint now, Deadline not_before = {});
   // The worker's reports of that job: OnNotStarted, or OnFinished with or without OnStarted before.
   void OnStarted(const wire::Started& started, TimePoint now);
   void OnNotStarted(TimePoint now);
   void OnFinished(const TestResult& result);
 
   // After a failed test: selects the path of the next test and returns how long to pause before it;
-  // zero: the next address, at once. Empty if the failure is final or no time is left.
+  // zero: the next address, at once. Empty if the failure is final or no time is left. A busy
+  // server is tried once more in any case; then, if `retries` is not 0, until no time is left. A
+  // server that refuses the connection is tried again `retries` times.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> NextTry(TimePoint now,
                                                                 std::uint32_t retries,
                                                                 std::minstd_rand& random);
+
+  // The server of the path to be tried: its address and port.
+  [[nodiscard]] LockKey server_key() const { return KeyIn(LockScope::kTarget); }
 
   // Of the last test that was tried and failed.
   [[nodiscard]] const std::optional<TestFailure>& last_failure() const { return last_failure_; }
@@ -76,7 +82,9 @@ class ProbeProgress {
   bool started_ = false;              // the latest job
   std::uint32_t period_seconds_ = 0;  // of the last test that was tried
   std::uint32_t attempts_ = 0;
-  std::uint32_t retries_ = 0;
+  bool retried_at_once_ = false;  // a busy server
+  std::uint32_t busy_retries_ = 0;
+  std::uint32_t retries_ = 0;  // of a server that refused the connection
   std::optional<TestFailure> last_failure_;
 };
 

@@ -18,12 +18,12 @@ using std::chrono::seconds;
 constexpr milliseconds kAnswerTime{30};
 // Between SIGTERM and SIGKILL: iperf3 tells its server that it leaves, which frees the server.
 constexpr milliseconds kLeaveTime{70};
-static_assert(kAnswerTime + kLeaveTime < kTestOverhead);
+// Starting iperf3.
+constexpr milliseconds kStartTime{50};
+static_assert(kStartTime + kAnswerTime + kLeaveTime < kMinTestOverhead);
 
-// A period that has to be cut leaves this much, unless no second of test would be left: the control
-// messages need six round trips, on a long path most of a second. A test that ends by its bytes may
-// exceed its period by as much.
-constexpr milliseconds kCutTestOverhead{1000};
+// A test that ends by its bytes may exceed its period by this much.
+constexpr milliseconds kBytesOverhead{1000};
 
 // Longer than a worker needs to end a job that was cancelled (SIGTERM, 500 ms, SIGKILL) or whose
 // deadline has passed.
@@ -58,18 +58,21 @@ Deadline ProbeDeadline(TimePoint received, std::optional<nanoseconds> scrape_tim
 }
 
 Deadline LastStart(const TestOptions& test, Deadline deadline) {
-  return deadline - (seconds(test.omit_seconds) + seconds(1) + kTestOverhead);
+  return deadline - (seconds(test.omit_seconds) + seconds(1) + kMinTestOverhead);
+}
+
+milliseconds TestOverhead(const TestOptions& test) {
+  return CountRoundTrips(test) * kAssumedRoundTrip + kStartTime + kLeaveTime + kAnswerTime;
 }
 
 JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock_by) {
-  const seconds omit(test.omit_seconds);
   return {.lock_by = lock_by,
+          .not_before = {},
           .start_by = LastStart(test, deadline),
-          .full_start_by = deadline - (omit + seconds(test.period_seconds) + kTestOverhead),
-          .cut_end_by = deadline - (omit + kCutTestOverhead),
+          .end_by = deadline - (seconds(test.omit_seconds) + TestOverhead(test)),
           .terminate_at = deadline - kAnswerTime - kLeaveTime,
           .kill_at = deadline - kAnswerTime,
-          .bytes_overhead = kCutTestOverhead};
+          .bytes_overhead = kBytesOverhead};
 }
 
 milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t untried_addresses) {
@@ -80,6 +83,12 @@ milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t untrie
 }
 
 Deadline WorkerKillTime(Deadline deadline_or_cancel) { return deadline_or_cancel + kWorkerGrace; }
+
+nanoseconds ImmediateRetryDelay(std::minstd_rand& random) {
+  const nanoseconds pause = kServerPause;
+  return nanoseconds(
+      std::uniform_int_distribution<nanoseconds::rep>(pause.count(), 2 * pause.count())(random));
+}
 
 nanoseconds RetryDelay(std::uint32_t retries_done, std::minstd_rand& random) {
   const nanoseconds base = kFirstRetryDelay * (1U << std::min(retries_done, kMaxRetryDoublings));

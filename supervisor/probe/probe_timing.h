@@ -24,9 +24,16 @@
 
 namespace iperf3_exporter {
 
-// What a test needs beyond its period: starting iperf3, connecting, exchanging parameters and
-// results, and the time from `terminate_at` to the deadline.
-inline constexpr std::chrono::milliseconds kTestOverhead{300};
+// The round trip time is not known before the test. This one is as long as from Europe to the west
+// of America.
+inline constexpr std::chrono::milliseconds kAssumedRoundTrip{150};
+
+// What a test needs beyond its period: starting iperf3, its round trips, and the time from
+// `terminate_at` to the deadline.
+[[nodiscard]] std::chrono::milliseconds TestOverhead(const TestOptions& test);
+
+// A test of one second may have less: enough for round trips of 20 ms.
+inline constexpr std::chrono::milliseconds kMinTestOverhead{300};
 
 // The longest wait of a probe while no worker is alive: enough for one ordinary restart, not for a
 // worker in back-off.
@@ -57,6 +64,14 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 // When a worker that has not ended its job is killed: some time after the probe's deadline, or
 // after its job was cancelled.
 [[nodiscard]] Deadline WorkerKillTime(Deadline deadline_or_cancel);
+
+// Between two tests of one server: iperf3 3.16 to 3.20 closes its listening socket after a test and
+// opens it again.
+inline constexpr std::chrono::milliseconds kServerPause{50};
+
+// The pause before the retry that a probe whose server was busy has in any case: kServerPause to
+// twice as much.
+[[nodiscard]] std::chrono::nanoseconds ImmediateRetryDelay(std::minstd_rand& random);
 
 // Doubled with each retry, up to the fifth.
 inline constexpr std::chrono::milliseconds kFirstRetryDelay{200};

@@ -137,8 +137,8 @@ class Reasons(unittest.TestCase):
             namespace=cls.namespaces.near))
 
     def probe(self, **parameters):
-        return self.exporter.probe(**{"target": "10.98.1.2", "port": FREE, "period": "1s", "bitrate": "1M",
-                                      "scrape_timeout": 120, **parameters})
+        return self.exporter.probe_in_time(**{"target": "10.98.1.2", "port": FREE, "period": "1s", "bitrate": "1M",
+                                              "scrape_timeout": 120, **parameters})
 
     def test_each(self):
         with concurrent.futures.ThreadPoolExecutor(len(CASES)) as threads:

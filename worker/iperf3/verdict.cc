@@ -103,20 +103,25 @@ std::string KilledText(int signal_number, std::string_view error_line) {
 // Empty if the time may have been too short.
 std::string_view SilenceText(TestPhase phase, const RunFacts& run) {
   switch (phase) {
-    case TestPhase::kUnknown:
-      break;
     case TestPhase::kConnecting:
       return "connected, but the server did not answer: is it an iperf3 server?";
     case TestPhase::kAgreed:
       return "connected, but the server did not begin the test";
     case TestPhase::kCreatingStreams:
       return "the server did not answer on the connections for data: does a firewall drop them?";
+    case TestPhase::kUnknown:  // killed before it could report
     case TestPhase::kRunning:
-      const bool is_late = run.run_time >= std::chrono::seconds(run.test.omit_seconds) +
-                                               run.period + kMaxResponseTime;
-      if (is_late && !run.test.bytes) return "the server did not answer at the end of the test";
+      break;
   }
-  return {};
+  const auto needed = std::chrono::seconds(run.test.omit_seconds) + run.period + kMaxResponseTime;
+  if (run.test.bytes || run.run_time < needed) return {};
+  return "the test had time to end, but the server did not answer";
+}
+
+std::string OverheadText(const RunFacts& run) {
+  const Seconds left = run.run_time - run.period - std::chrono::seconds(run.test.omit_seconds);
+  return Format(": a test of this kind needs %d round trips beyond its period, and had %.2f s",
+                CountRoundTrips(run.test), std::max(0.0, left.count()));
 }
 
 tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail) {
@@ -198,7 +203,12 @@ TestFailure ExplainStop(TestFailure stopped, std::string_view report, const RunF
   if (stopped.reason != FailureReason::kDeadline) return stopped;
   static_cast<void>(parser.Parse(report, expected.test));
   const std::string_view silence = SilenceText(parser.phase(), expected);
-  if (silence.empty()) return stopped;
+  if (silence.empty()) {
+    if (parser.phase() == TestPhase::kRunning && !expected.test.bytes) {
+      stopped.detail += OverheadText(expected);
+    }
+    return stopped;
+  }
   return {FailureReason::kNoResponse, std::string(silence)};
 }
 

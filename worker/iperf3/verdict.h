@@ -47,7 +47,7 @@ struct RunFacts {
 
 // Says more about a run that the worker terminated, from the report that iperf3 prints then: at the
 // deadline the reason is kNoResponse if the test had not begun, or if it ran so long that only the
-// server can have delayed its end. Without a report, and for any other reason, returns `stopped`.
+// server can have delayed its end. Returns any other failure as it is.
 // The rules for `report` are those of EvaluateRun.
 [[nodiscard]] TestFailure ExplainStop(TestFailure stopped, std::string_view report,
                                       const RunFacts& expected, ReportParser& parser);

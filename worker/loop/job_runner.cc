@@ -1,5 +1,7 @@
 #include "worker/loop/job_runner.h"
 
+#include <poll.h>
+
 #include <algorithm>
 
 #include "worker/iperf3/iperf3_argv.h"
@@ -17,14 +19,22 @@ Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now)
   return std::min(job.times.terminate_at, now + test + job.times.bytes_overhead);
 }
 
+// Returns false if the job is cancelled first.
+bool WaitUntil(Deadline time, int cancel_fd) {
+  pollfd cancel{cancel_fd, POLLIN, 0};
+  while (Clock::now() < time) {
+    if (::poll(&cancel, 1, PollMilliseconds(time)) > 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<std::uint32_t> FittingPeriod(std::uint32_t period_seconds, const JobTimes& times,
                                            Deadline now) {
   if (now > times.start_by) return std::nullopt;
-  if (now <= times.full_start_by) return period_seconds;
-  const auto left = std::chrono::floor<std::chrono::seconds>(times.cut_end_by - now).count();
-  return static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1));
+  const auto left = std::chrono::floor<std::chrono::seconds>(times.end_by - now).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 1, period_seconds));
 }
 
 wire::Event JobRunner::Run(const Job& job) {
@@ -51,6 +61,9 @@ tl::expected<HeldLock, AcquireError> JobRunner::AcquireLock(const Job& job) {
 
 wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                std::chrono::nanoseconds lock_wait) {
+  if (!WaitUntil(job.times.not_before, link_.cancel_fd())) {
+    return wire::NotStarted{job.id, Why::kCancelled};
+  }
   const auto period = FittingPeriod(job.test.period_seconds, job.times, Clock::now());
   if (!period) return wire::NotStarted{job.id, Why::kNoTime};
   const auto started = process_.Start({

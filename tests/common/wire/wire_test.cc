@@ -98,7 +98,7 @@ TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
   EXPECT_FALSE(wire::DecodeCommand(frame));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(SampleJob())));
   frame[4] = std::byte{wire::kVersion + 1};
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 3, not 2");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 4, not 3");
 }
 
 TEST(WireTest, RefusesNumbersOutOfRange) {

@@ -244,7 +244,6 @@ TEST_F(ProbeDispatcherTest, AHungWorkerOccupiesItsLockUntilItIsKilled) {
 }
 
 TEST_F(ProbeDispatcherTest, ARetryMayExceedTheLimitOfTheQueue) {
-  options_.probe_retries = 1;
   options_.max_queued = 1;
   StartWith("busy");
   const auto tried = StartPausingProbe();
@@ -280,12 +279,12 @@ TEST_F(ProbeDispatcherTest, ARetryIsAnsweredWithItsLastTestAtShutdown) {
 }
 
 TEST_F(ProbeDispatcherTest, TheLockTimeoutDoesNotLimitRetries) {
-  options_.probe_retries = 2;
-  options_.lock_timeout = kFirstRetryDelay / 10;
+  options_.probe_retries = 1;
+  options_.lock_timeout = kServerPause / 10;
   StartWith("busy");
-  const ProbeAnswer& answer = AnswerOf(Probe(kMisbehaves));
+  const ProbeAnswer& answer = AnswerOf(Probe(kMisbehaves, seconds(4)));
   ExpectFailed(answer, FailureReason::kServerBusy);
-  EXPECT_EQ(answer->attempts, 3U);
+  EXPECT_GE(answer->attempts, 3U);
 }
 
 TEST_F(ProbeDispatcherTest, CountsALockTimeoutAndItsWait) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "supervisor/probe/probe_timing.h"
@@ -66,7 +67,7 @@ TEST_F(ProbeProgressTest, WaitsOnlyWhileASecondOfTestFits) {
   request.test.omit_seconds = 3;
   ProbeProgress progress = ProgressTo({PathTo("192.0.2.1")}, request);
   progress.BeginWait(kStart, LockScope::kHost, seconds(80));
-  EXPECT_EQ(progress.queue_deadline(), kEnd - seconds(4) - kTestOverhead);
+  EXPECT_EQ(progress.queue_deadline(), kEnd - seconds(4) - kMinTestOverhead);
   EXPECT_EQ(progress.queue_deadline(), progress.last_start());
 }
 
@@ -106,28 +107,78 @@ TEST_F(ProbeProgressTest, RetriesAfterTheLockTimeout) {
   EXPECT_GT(Next(progress, 1, kStart + seconds(3)), nanoseconds::zero());
 }
 
-TEST_F(ProbeProgressTest, RetriesOnlyWhileASecondOfTestFits) {
+TEST_F(ProbeProgressTest, ShortensThePauseSoThatTheLastTestFits) {
   ProbeProgress progress = Progress();
-  Fail(progress, FailureReason::kServerBusy);
-  const auto late = progress.last_start() - kFirstRetryDelay / 2;
-  EXPECT_EQ(Next(progress, 9, late), std::nullopt);
-  EXPECT_NE(Next(progress, 9, late - kFirstRetryDelay), std::nullopt);
+  Fail(progress, FailureReason::kConnectionRefused);
+  // The pause is 100 to 300 ms.
+  EXPECT_EQ(Next(progress, 9, progress.last_start() - milliseconds(121)), milliseconds(101));
+  EXPECT_EQ(Next(progress, 9, progress.last_start() - milliseconds(119)), std::nullopt);
+  EXPECT_EQ(Next(progress, 9, progress.last_start()), std::nullopt);
 }
 
-TEST_F(ProbeProgressTest, RetriesTemporaryFailuresAsOftenAsAllowed) {
-  ProbeProgress busy = Progress();
+TEST_F(ProbeProgressTest, RetriesARefusalAsOftenAsAllowed) {
+  ProbeProgress progress = Progress();
   for (int retry = 0; retry < 2; ++retry) {
-    Fail(busy, FailureReason::kServerBusy);
-    EXPECT_NE(Next(busy, 2), std::nullopt) << retry;
+    Fail(progress, FailureReason::kConnectionRefused);
+    EXPECT_NE(Next(progress, 2), std::nullopt) << retry;
   }
-  Fail(busy, FailureReason::kServerBusy);
-  EXPECT_EQ(Next(busy, 2), std::nullopt);
-  for (const FailureReason reason : {FailureReason::kServerError, FailureReason::kConnectTimeout,
-                                     FailureReason::kDeadline, FailureReason::kWorkerLost}) {
-    ProbeProgress progress = Progress();
+  Fail(progress, FailureReason::kConnectionRefused);
+  EXPECT_EQ(Next(progress, 2), std::nullopt);
+}
+
+TEST_F(ProbeProgressTest, TriesABusyServerOnceMoreInAnyCase) {
+  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  Fail(progress, FailureReason::kConnectionRefused);
+  ASSERT_EQ(Next(progress, 0), nanoseconds::zero());
+  Fail(progress, FailureReason::kServerBusy);
+  const auto pause = Next(progress, 0);
+  ASSERT_TRUE(pause);
+  EXPECT_GE(*pause, milliseconds(50));
+  EXPECT_LE(*pause, milliseconds(100));
+  EXPECT_EQ(progress.BuildJob(1, kStart).address, *ParseIpAddress("192.0.2.2"));
+  EndJob(progress, FailureReason::kServerBusy);
+  EXPECT_EQ(Next(progress, 0), std::nullopt);
+}
+
+TEST_F(ProbeProgressTest, RetriesABusyServerUntilNoTestFits) {
+  ProbeProgress progress = Progress();
+  Deadline now = kStart;
+  nanoseconds longest{0};
+  int retries = 0;
+  for (;; ++retries) {
+    Fail(progress, FailureReason::kServerBusy, now);
+    const auto pause = Next(progress, 1, now);
+    if (!pause) break;
+    now += *pause;
+    longest = std::max(longest, *pause);
+  }
+  EXPECT_GT(retries, 4);
+  EXPECT_GT(longest, seconds(1));
+  EXPECT_LT(now, progress.last_start());
+  EXPECT_GT(now, progress.last_start() - milliseconds(120));
+}
+
+TEST_F(ProbeProgressTest, DoesNotRetryWhatWillNotPass) {
+  for (const FailureReason reason :
+       {FailureReason::kServerError, FailureReason::kConnectTimeout, FailureReason::kNoResponse,
+        FailureReason::kDeadline, FailureReason::kWorkerLost, FailureReason::kInvalidOption}) {
+    ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
     Fail(progress, reason);
+    const bool has_next_address =
+        reason == FailureReason::kConnectTimeout || reason == FailureReason::kNoResponse;
+    EXPECT_EQ(Next(progress, 5).has_value(), has_next_address) << Name(reason);
+    if (has_next_address) EndJob(progress, reason);
     EXPECT_EQ(Next(progress, 5), std::nullopt) << Name(reason);
   }
+}
+
+TEST_F(ProbeProgressTest, AServerIsAnAddressAndAPort) {
+  ProbeRequest other_port;
+  other_port.port = 5202;
+  const LockKey key = ProgressTo({PathTo("192.0.2.1")}).server_key();
+  EXPECT_EQ(ProgressTo({PathTo("::ffff:192.0.2.1")}).server_key(), key);
+  EXPECT_NE(ProgressTo({PathTo("192.0.2.2")}).server_key(), key);
+  EXPECT_NE(ProgressTo({PathTo("192.0.2.1")}, other_port).server_key(), key);
 }
 
 TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndRetriesFromTheFirst) {
@@ -138,7 +189,7 @@ TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndRetriesFromTheFirst) {
   EndJob(progress, FailureReason::kConnectionRefused);
   EXPECT_GT(Next(progress, 1), nanoseconds::zero());
   EXPECT_EQ(progress.BuildJob(1, kStart).address, *ParseIpAddress("192.0.2.1"));
-  EndJob(progress, FailureReason::kServerBusy);
+  EndJob(progress, FailureReason::kServerError);
   EXPECT_EQ(Next(progress, 1), std::nullopt);
   EXPECT_EQ(progress.BuildReport(Measurement{}, kStart).attempts, 3U);
 }

@@ -17,9 +17,6 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 
 const Deadline kDeadline{seconds(1000)};
-// What a long path needs beyond the seconds of the test.
-constexpr seconds kCutOverhead{1};
-
 // The period of a test that starts `left` before the deadline.
 std::optional<std::uint32_t> PeriodWithin(const TestOptions& test, std::chrono::nanoseconds left) {
   return FittingPeriod(test.period_seconds, BuildJobTimes(test, kDeadline, kDeadline),
@@ -55,36 +52,42 @@ TEST(ProbeTimingTest, DeadlineFollowsTheContract) {
   EXPECT_EQ(ProbeDeadline(now, seconds(2), limited) - now, milliseconds(1500));
 }
 
-TEST(ProbeTimingTest, KeepsAPeriodThatFits) {
-  const TestOptions test{.period_seconds = 5};
-  EXPECT_EQ(PeriodWithin(test, seconds(10)), 5U);
-  EXPECT_EQ(PeriodWithin(test, seconds(5) + kTestOverhead), 5U);
+// By the mode: 7, 8, 6 and 7 round trips of 150 ms, and 150 ms to start and to end.
+TEST(ProbeTimingTest, TheOverheadFollowsFromTheRoundTrips) {
+  EXPECT_EQ(TestOverhead({}), milliseconds(1200));
+  EXPECT_EQ(TestOverhead({.direction = Direction::kDownload}), milliseconds(1200));
+  EXPECT_EQ(TestOverhead({.direction = Direction::kBidirectional}), milliseconds(1350));
+  EXPECT_EQ(TestOverhead({.protocol = Protocol::kUdp}), milliseconds(1050));
+  EXPECT_EQ(TestOverhead({.protocol = Protocol::kUdp, .direction = Direction::kBidirectional}),
+            milliseconds(1200));
 }
 
 TEST(ProbeTimingTest, CutsAPeriodToLeaveTimeForALongPath) {
   const TestOptions test{.period_seconds = 5};
-  EXPECT_EQ(PeriodWithin(test, seconds(5) + kTestOverhead - milliseconds(1)), 4U);
-  EXPECT_EQ(PeriodWithin(test, seconds(4) + kCutOverhead), 4U);
-  EXPECT_EQ(PeriodWithin(test, seconds(4) + kCutOverhead - milliseconds(1)), 3U);
-  EXPECT_EQ(PeriodWithin(test, seconds(2) + kCutOverhead), 2U);
-  // Six round trips of 150 ms fit beside it.
-  EXPECT_GT(kCutOverhead, 6 * milliseconds(150));
+  const milliseconds overhead = TestOverhead(test);
+  EXPECT_EQ(PeriodWithin(test, seconds(10)), 5U);
+  EXPECT_EQ(PeriodWithin(test, seconds(5) + overhead), 5U);
+  EXPECT_EQ(PeriodWithin(test, seconds(5) + overhead - milliseconds(1)), 4U);
+  EXPECT_EQ(PeriodWithin(test, seconds(4) + overhead), 4U);
+  EXPECT_EQ(PeriodWithin(test, seconds(2) + overhead), 2U);
+  const TestOptions udp{.protocol = Protocol::kUdp, .period_seconds = 5};
+  EXPECT_EQ(PeriodWithin(udp, seconds(5) + overhead - milliseconds(1)), 5U);
 }
 
 TEST(ProbeTimingTest, CutsToOneSecondBeforeItGivesUp) {
   const TestOptions test{.period_seconds = 5};
-  EXPECT_EQ(PeriodWithin(test, seconds(2) + kCutOverhead - milliseconds(1)), 1U);
-  EXPECT_EQ(PeriodWithin(test, seconds(1) + kTestOverhead), 1U);
-  EXPECT_EQ(PeriodWithin(test, seconds(1) + kTestOverhead - milliseconds(1)), std::nullopt);
+  EXPECT_EQ(PeriodWithin(test, seconds(2) + TestOverhead(test) - milliseconds(1)), 1U);
+  EXPECT_EQ(PeriodWithin(test, seconds(1) + kMinTestOverhead), 1U);
+  EXPECT_EQ(PeriodWithin(test, seconds(1) + kMinTestOverhead - milliseconds(1)), std::nullopt);
   EXPECT_EQ(PeriodWithin(test, seconds(0)), std::nullopt);
 }
 
 TEST(ProbeTimingTest, CountsTheOmittedSeconds) {
   const TestOptions test{.period_seconds = 5, .omit_seconds = 3};
-  EXPECT_EQ(PeriodWithin(test, seconds(8) + kTestOverhead), 5U);
-  EXPECT_EQ(PeriodWithin(test, seconds(6) + kCutOverhead), 3U);
-  EXPECT_EQ(PeriodWithin(test, seconds(3) + kTestOverhead), std::nullopt);
-  EXPECT_EQ(LastStart(test, kDeadline), kDeadline - seconds(4) - kTestOverhead);
+  EXPECT_EQ(PeriodWithin(test, seconds(8) + TestOverhead(test)), 5U);
+  EXPECT_EQ(PeriodWithin(test, seconds(6) + TestOverhead(test)), 3U);
+  EXPECT_EQ(PeriodWithin(test, seconds(3) + kMinTestOverhead), std::nullopt);
+  EXPECT_EQ(LastStart(test, kDeadline), kDeadline - seconds(4) - kMinTestOverhead);
 }
 
 TEST(ProbeTimingTest, EndsIperf3BeforeTheAnswerAndTheWorkerAfterIt) {
@@ -95,7 +98,7 @@ TEST(ProbeTimingTest, EndsIperf3BeforeTheAnswerAndTheWorkerAfterIt) {
   EXPECT_LT(times.start_by, times.terminate_at);
   EXPECT_LT(times.terminate_at, times.kill_at);
   EXPECT_LT(times.kill_at, kDeadline);
-  EXPECT_EQ(times.bytes_overhead, kCutOverhead);
+  EXPECT_EQ(times.bytes_overhead, seconds(1));
   // Longer than SIGTERM, 500 ms and SIGKILL need.
   EXPECT_GT(WorkerKillTime(kDeadline), kDeadline + kTermGrace);
 }
@@ -119,6 +122,15 @@ std::pair<nanoseconds, nanoseconds> Extremes(std::uint32_t retries_done) {
     longest = std::max(longest, delay);
   }
   return {shortest, longest};
+}
+
+TEST(RetryDelayTest, LeavesTheServerAPauseBeforeTheImmediateRetry) {
+  std::minstd_rand random(1);
+  for (int i = 0; i < 1000; ++i) {
+    const nanoseconds delay = ImmediateRetryDelay(random);
+    EXPECT_GE(delay, milliseconds(50));
+    EXPECT_LE(delay, milliseconds(100));
+  }
 }
 
 TEST(RetryDelayTest, DoublesWithJitter) {

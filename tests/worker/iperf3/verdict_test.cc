@@ -103,14 +103,22 @@ TEST_F(ExplainStopTest, BlamesASilentServer) {
 
 TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheTestNeededMoreTime) {
   expected_.test.omit_seconds = 1;
-  expected_.run_time = milliseconds(4999);
-  EXPECT_EQ(Explain(kRunning), stopped_);
+  expected_.run_time = milliseconds(4990);
+  EXPECT_EQ(Explain(kRunning).reason, FailureReason::kDeadline);
+  EXPECT_EQ(Explain(kRunning).detail,
+            "still running: a test of this kind needs 7 round trips beyond its period, and had "
+            "2.99 s");
   expected_.run_time = seconds(5);
   EXPECT_EQ(Explain(kRunning).reason, FailureReason::kNoResponse);
-  expected_.test.bytes = 1;
-  EXPECT_EQ(Explain(kRunning), stopped_);
+  // Killed before it could report.
   report_ = PaddedReport("");
+  EXPECT_EQ(Explain().reason, FailureReason::kNoResponse);
+  expected_.run_time = milliseconds(4999);
   EXPECT_EQ(Explain(), stopped_);
+  expected_.run_time = seconds(5);
+  expected_.test.bytes = 1;
+  EXPECT_EQ(Explain(), stopped_);
+  EXPECT_EQ(Explain(kRunning), stopped_);
 }
 
 TEST_F(ExplainStopTest, KeepsAnyOtherReason) {

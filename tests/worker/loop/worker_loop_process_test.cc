@@ -132,6 +132,15 @@ TEST_F(WorkerLoopTest, ReturnsTheReasonOfEachFailure) {
   EXPECT_EQ(good.result->upload->received_bytes, 900000);
 }
 
+TEST_F(WorkerLoopTest, LeavesTheServerItsPause) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  Job job = MakeJob("ok");
+  job.times.not_before = Clock::now() + milliseconds(300);
+  EXPECT_TRUE(worker.Run(job).Succeeded());
+  EXPECT_GE(Clock::now(), job.times.not_before);
+}
+
 TEST_F(WorkerLoopTest, TerminatesTheTestAtTheDeadline) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
@@ -390,7 +399,7 @@ TEST_F(WorkerLoopTest, RealIperf3IsTerminatedAtTheDeadlineIfThePeerIsSilent) {
   config_.iperf3_path = "/usr/bin/iperf3";
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  Job job = MakeJob("", seconds(2));
+  Job job = MakeJob("", seconds(5));
   job.port = ntohs(address.sin_port);
   EXPECT_EQ(worker.Run(job).reason(), FailureReason::kNoResponse);
 }
