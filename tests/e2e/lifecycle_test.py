@@ -724,5 +724,34 @@ class Leaks(unittest.TestCase):
             self.assertLess(memory_after - memory_between, 250, "half a KiB for each probe")
 
 
+@unittest.skipUnless(os.geteuid() == 0, "workers with users of their own need root")
+class TemporaryDirectories(unittest.TestCase):
+    @staticmethod
+    def exporter(workers):
+        """Without the right to mount: the workers have directories in /tmp, each with a user of its own."""
+        exporter = Exporter("--sandbox=best-effort", f"--worker.count={workers}")
+        exporter.launcher = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+        return exporter
+
+    @staticmethod
+    def directories_of(pid):
+        links = (os.readlink(path) for path in glob.glob(f"/proc/{pid}/fd/*"))
+        return [link for link in links if re.search(r"/iperf3_exporter\.\w{6}$", link)]
+
+    def test_what_a_killed_exporter_left_is_removed_at_the_next_start(self):
+        with self.exporter(workers=3) as killed:
+            workers = killed.workers()
+            directories = [path for pid in workers for path in self.directories_of(pid)]
+            self.assertEqual(len(directories), 3, directories)
+            for pid in workers:  # it must not see that the exporter has ended
+                os.kill(pid, signal.SIGSTOP)
+            for pid in (killed.pid, *workers):
+                with contextlib.suppress(ProcessLookupError):  # by its parent-death signal
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "the workers are gone")
+        with self.exporter(workers=1):
+            self.assertEqual([path for path in directories if os.path.exists(path)], [])
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

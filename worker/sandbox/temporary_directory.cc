@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "worker/sandbox/identity.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -60,6 +62,12 @@ bool IsMountedNoExec(const char* path) {
   return ::statvfs(path, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
 }
 
+bool IsOfWorkers(uid_t owner) {
+  const uid_t user = ::geteuid();
+  const bool is_of_worker = owner >= kFirstWorkerUid && owner < kFirstWorkerUid + kWorkerUids;
+  return owner == user || (user == 0 && is_of_worker);
+}
+
 // Takes the lock that marks a directory as in use. Returns false if another worker holds it.
 bool TryLock(DIR* directory) { return ::flock(::dirfd(directory), LOCK_EX | LOCK_NB) == 0; }
 
@@ -67,7 +75,7 @@ void RemoveIfAbandoned(int parent, const char* name, Deadline until) {
   const Directory directory = OpenDirectory(parent, name);
   struct stat status = {};
   if (!directory || ::fstat(::dirfd(directory.get()), &status) != 0) return;
-  if (status.st_uid != ::geteuid() || !TryLock(directory.get())) return;
+  if (!IsOfWorkers(status.st_uid) || !TryLock(directory.get())) return;
   RemoveFilesIn(directory.get(), until);
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
@@ -105,6 +113,11 @@ void RemoveAbandonedDirectories(const char* parent, Deadline until) {
   }
 }
 
+void RemoveAbandonedDirectories() {
+  const Deadline until = Clock::now() + kMaxCleanupTime;
+  for (const char* parent : kParents) RemoveAbandonedDirectories(parent, until);
+}
+
 Result<TemporaryDirectory> TemporaryDirectory::CreateMount() {
   const UniqueFd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!context) return ErrnoError("temporary directory: fsopen");
@@ -122,11 +135,9 @@ Result<TemporaryDirectory> TemporaryDirectory::CreateMount() {
 }
 
 Result<TemporaryDirectory> TemporaryDirectory::CreatePrivate() {
-  const Deadline until = Clock::now() + kMaxCleanupTime;
   for (const bool wants_noexec : {true, false}) {
     for (const char* parent : kParents) {
       if (IsMountedNoExec(parent) != wants_noexec) continue;
-      RemoveAbandonedDirectories(parent, until);
       TemporaryDirectory result;
       if (result.CreateIn(parent)) return result;
     }

@@ -1,7 +1,8 @@
 // Where iperf3 creates its stream buffers, which it unlinks at once. A file system of its own if
 // the worker may mount one: a detached mount, reachable only through its descriptor, of limited
 // size. Otherwise a private directory: the worker checks it while iperf3 runs (ExceedsQuota) and
-// removes it on exit; the next workers remove what a killed worker left behind.
+// removes it on exit. The next workers remove what a killed worker left behind, even if they need
+// no private directory themselves.
 #pragma once
 
 #include <dirent.h>
@@ -30,9 +31,12 @@ using Directory = std::unique_ptr<DIR, CloseDirectory>;
 // getdents64, lseek and newfstatat, and no path.
 [[nodiscard]] bool ExceedsQuota(DIR* directory);
 
-// Removes from the directory `parent` the private directories of this user's workers that have
-// ended. Stops at `until`.
+// Removes from the directory `parent` the private directories of workers that have ended: those of
+// this user and, for root, of the workers' users. Stops at `until`.
 void RemoveAbandonedDirectories(const char* parent, Deadline until);
+
+// The same in every directory in which a worker may have created one. Takes at most a second.
+void RemoveAbandonedDirectories();
 
 class TemporaryDirectory {
  public:
@@ -40,8 +44,7 @@ class TemporaryDirectory {
   [[nodiscard]] static Result<TemporaryDirectory> CreateMount();
 
   // A directory of mode 0700 in /tmp, /var/tmp or /dev/shm: the first one that can be written,
-  // preferably mounted noexec. Owned by the current user. Spends at most a second on removing
-  // what killed workers left there.
+  // preferably mounted noexec. Owned by the current user.
   [[nodiscard]] static Result<TemporaryDirectory> CreatePrivate();
 
   TemporaryDirectory(TemporaryDirectory&&) = default;

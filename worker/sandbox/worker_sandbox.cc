@@ -85,7 +85,8 @@ class Steps {
         &Steps::PlaceProgram,
         // Before BecomeNotDumpable, after which the user map can't be written.
         &Steps::EnterOwnNamespaces,
-        // Before DropUserAndCapabilities, which drops the right to mount.
+        // Before DropUserAndCapabilities, which drops the right to mount and to remove the files
+        // of other workers.
         &Steps::MountTemporaryDirectory,
         &Steps::DropUserAndCapabilities,
         // Only if the mount failed. After the change of user, so that the new user owns it.
@@ -156,6 +157,7 @@ class Steps {
 
   // Failure is expected without the right to mount: CreatePrivateDirectory then takes over.
   Status MountTemporaryDirectory() {
+    RemoveAbandonedDirectories();
     auto mounted = TemporaryDirectory::CreateMount();
     if (mounted) temporary_.emplace(std::move(*mounted));
     return {};

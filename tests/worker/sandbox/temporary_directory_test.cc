@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "worker/sandbox/identity.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -43,6 +45,17 @@ TEST_F(TemporaryDirectoryTest, RemovesUnusedDirectories) {
   EXPECT_FALSE(std::filesystem::exists(abandoned));
   EXPECT_TRUE(std::filesystem::exists(used / "a"));
   EXPECT_TRUE(std::filesystem::exists(foreign / "a"));
+}
+
+TEST_F(TemporaryDirectoryTest, RootRemovesThoseOfTheWorkersUsers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const auto of_worker = MakeDirectory("iperf3_exporter.0");
+  const auto of_user = MakeDirectory("iperf3_exporter.1");
+  ASSERT_EQ(::chown(of_worker.c_str(), kFirstWorkerUid + kWorkerUids - 1, 0), 0);
+  ASSERT_EQ(::chown(of_user.c_str(), kFirstWorkerUid + kWorkerUids, 0), 0);
+  RemoveAbandonedDirectories(parent_.c_str(), Deadline::max());
+  EXPECT_FALSE(std::filesystem::exists(of_worker));
+  EXPECT_TRUE(std::filesystem::exists(of_user / "a"));
 }
 
 TEST_F(TemporaryDirectoryTest, RemovesNothingAfterTheDeadline) {
