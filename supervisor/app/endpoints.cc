@@ -1,5 +1,6 @@
 #include "supervisor/app/endpoints.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/logging.h"
@@ -121,6 +122,9 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
 }
 
 void Endpoints::Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline) {
+  if (const std::size_t max = context_.options.max_queued; CountWaiting() >= max) {
+    return Refuse(*exchange, QueueFull(max));
+  }
   exchange->OnDisconnect([this, received = exchange->received_at()] {
     context_.metrics.OnCancelled(Clock::now() - received);
   });
@@ -157,7 +161,7 @@ void Endpoints::WarnAboutIgnoredParameters(const std::vector<std::string>& names
 void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   LiveState state;
   state.probes_in_flight = context_.dispatcher.CountRunning();
-  state.queue_length = context_.dispatcher.CountWaiting();
+  state.queue_length = CountWaiting();
   for (std::size_t i = 0; i < state.workers.size(); ++i) {
     state.workers[i] =
         static_cast<std::uint32_t>(context_.pool.CountIn(static_cast<WorkerState>(i)));
@@ -180,6 +184,12 @@ void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
   const Status status = context_.reload();
   exchange->Reply(status ? PlainText(200, "OK")
                          : PlainText(500, "failed to reload config: " + status.error().message));
+}
+
+std::size_t Endpoints::CountWaiting() const {
+  const auto early = std::ranges::count_if(
+      early_probes_, [](const EarlyProbe& probe) { return probe.exchange->IsPending(); });
+  return context_.dispatcher.CountWaiting() + static_cast<std::size_t>(early);
 }
 
 HttpResponse Endpoints::HealthPage() const {
@@ -208,7 +218,7 @@ HttpResponse Endpoints::LockStatusPage() const {
   LockStatus status;
   status.scope = context_.options.lock_scope;
   status.name = context_.options.lock_name;
-  status.queue_size = context_.dispatcher.CountWaiting();
+  status.queue_size = CountWaiting();
   status.waiting = context_.dispatcher.ListWaiting(kMaxListedWaiting);
   if (context_.lock_monitor) status.lock = context_.lock_monitor->Read();
   return {.content_type = "application/json",

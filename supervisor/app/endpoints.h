@@ -60,7 +60,8 @@ class Endpoints {
   void WarnAboutIgnoredParameters(const std::vector<std::string>& names, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
-  // Keeps the probe until StartEarlyProbes. Refuses it at its deadline.
+  // Keeps the probe until StartEarlyProbes. Refuses it at its deadline, and at once if as many
+  // probes wait as the queue may hold.
   void Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline);
   // Answer and Refuse each send the response and count it in the metrics. A refusal is logged.
   void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
@@ -70,6 +71,8 @@ class Endpoints {
   [[nodiscard]] HttpResponse HealthPage() const;
   [[nodiscard]] HttpResponse ReadyPage() const;
   [[nodiscard]] HttpResponse LockStatusPage() const;
+  // In the queue, or for the first worker.
+  [[nodiscard]] std::size_t CountWaiting() const;
 
   struct EarlyProbe {
     std::shared_ptr<HttpExchange> exchange;

@@ -18,8 +18,7 @@ constexpr char kPortForbidden[] = "the port is not allowed";
 std::string UnavailableText(RefusalReason reason, std::size_t max_queued, const WorkerPool& pool) {
   switch (reason) {
     case RefusalReason::kQueueFull:
-      return "the queue is full: " + std::to_string(max_queued) +
-             " probes are waiting (--probe.max-queued)";
+      return QueueFull(max_queued).text;
     case RefusalReason::kLockTimeout:
       return "the lock was not acquired in time";
     case RefusalReason::kWorkerTimeout:
@@ -253,7 +252,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
   } else if (draining_) {
     AnswerWithoutTest(probe, RefusalReason::kDraining);
   } else {
-    RetryOrFail(probe, {FailureReason::kCancelled, ""});
+    RetryOrFail(probe, {FailureReason::kCancelled, "the wait for the lock was cancelled"});
   }
   Dispatch();
 }

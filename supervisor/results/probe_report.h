@@ -47,6 +47,11 @@ struct Refusal {
   std::string text;  // one line for the client
 };
 
+[[nodiscard]] inline Refusal QueueFull(std::size_t max_queued) {
+  return {RefusalReason::kQueueFull, "the queue is full: " + std::to_string(max_queued) +
+                                         " probes are waiting (--probe.max-queued)"};
+}
+
 using ProbeAnswer = tl::expected<ProbeReport, Refusal>;
 
 }  // namespace iperf3_exporter

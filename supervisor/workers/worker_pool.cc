@@ -374,7 +374,8 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
   hooks_.on_job_event(wire::Finished{
       worker.job.id,
       tl::unexpected(TestFailure{FailureReason::kWorkerLost,
-                                 "the worker was replaced while it ran this probe"})});
+                                 "the worker was replaced while it ran this probe: " + why +
+                                     (end.empty() ? "" : ", " + end)})});
 }
 
 void WorkerPool::SweepOrphans() {

@@ -159,12 +159,12 @@ class Start(unittest.TestCase):
                 self.assertNotIn("msg=ready", log)
 
     @contextlib.contextmanager
-    def worker_that_starts(self, mode):
+    def worker_that_starts(self, mode, *flags):
         """An exporter whose worker is a rogue, before that is ready."""
         with harness.temporary_directory() as directory:
             worker = os.path.join(directory, f"rogue_worker_{mode}")  # the rogue does what its name says
             os.symlink(os.path.join(harness.BIN_DIR, "rogue_worker"), worker)
-            with Exporter(f"--worker.path={worker}", "--worker.count=1", wait_ready=False) as exporter:
+            with Exporter(f"--worker.path={worker}", "--worker.count=1", *flags, wait_ready=False) as exporter:
                 exporter.wait_until_listening()
                 yield exporter
     def wait_for_connections(self, exporter, count):
@@ -208,6 +208,19 @@ class Start(unittest.TestCase):
             self.assertEqual((answer.status, answer.text), (503, "no worker is ready\n"))
             self.assertLess(time.monotonic() - began, 1)
             self.assertIn("retry-after", answer.headers)
+
+    def test_probes_that_wait_for_the_first_worker_count_as_queued(self):
+        with self.worker_that_starts("stopped_start", "--probe.max-queued=2") as exporter:
+            probes = [in_background(exporter.probe)[0] for _ in range(2)]
+            wait_until(lambda: harness.lock_status(exporter)["queue_size"] == 2, "both wait")
+            self.assertEqual(harness.lock_status(exporter)["waiting_omitted"], 2)
+            self.assertEqual(value(exporter.get("/metrics").metrics(), "iperf3_exporter_queue_length"), 2)
+            answer = exporter.probe()
+            self.assertEqual(answer.status, 503)
+            self.assertIn("the queue is full: 2 probes are waiting", answer.text)
+            self.assertEqual(exporter.stop(), 0)
+            for probe in probes:
+                probe.join()
 
     def test_a_failed_start_refuses_what_waits(self):
         with self.worker_that_starts("stopped_start") as exporter:

@@ -45,7 +45,7 @@ class Watch {
       if (ended) return std::move(failure_);
       if (fds_[kCancel].revents != 0) {
         fds_[kCancel].fd = -1;
-        Stop(FailureReason::kCancelled, "");
+        Stop(FailureReason::kCancelled, "the test was cancelled");
       }
       if (fds_[kListener].revents != 0 && !AnswerDeniedCall(listener_.get())) {
         // A call that still waits for an answer fails with ENOSYS.
@@ -84,8 +84,7 @@ class Watch {
     if (!failure_) {
       Stop(FailureReason::kDeadline, "iperf3 was still running at the deadline");
     } else {
-      failure_->detail +=
-          failure_->detail.empty() ? "iperf3 ignored SIGTERM" : ", it ignored SIGTERM";
+      failure_->detail += ", iperf3 ignored SIGTERM";
       Kill();
     }
   }
