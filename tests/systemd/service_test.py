@@ -224,7 +224,7 @@ class ServiceTest(unittest.TestCase):
         for thread in threads:
             thread.join()
         # One iperf3 server takes one test at a time: without a shared lock the second finds it busy.
-        self.assertEqual([1, 1], [metric(body, "iperf3_up") for _, body in answers], answers)
+        self.assertEqual([1, 1], [metric(body, "iperf3_up") for _, body in answers], self.journal())
         self.assertGreater(max(metric(body, "iperf3_lock_wait_seconds") for _, body in answers), 1)
         # One instance stops: the lock, which both use, stays for the other.
         self.machine.run("systemctl", "stop", "iperf3-exporter@a")
@@ -247,6 +247,7 @@ class ServiceTest(unittest.TestCase):
 
     def start_fails(self):
         """Starts the unit, which must fail for good. Returns its messages."""
+        self.machine.run("systemctl", "stop", UNIT)
         cursor = self.cursor()
         self.assertNotEqual(0, self.machine.run("systemctl", "start", UNIT, check=False).returncode)
         self.assertEqual(("failed", "2", "0"), tuple(self.show(name) for name in (
@@ -301,7 +302,8 @@ class ServiceTest(unittest.TestCase):
                                             "/proc/net/tcp /proc/net/tcp6", check=False).stdout, 10, "the port is taken")
         cursor = self.cursor()
         self.machine.run("systemctl", "start", "--no-block", UNIT)
-        pauses = wait_until(lambda: self.pauses(cursor)[2:], 30, "it is tried again") and self.pauses(cursor)
+        wait_until(lambda: self.pauses(cursor)[2:], 30, "it is tried again")
+        pauses = self.pauses(cursor)
         self.assertEqual(sorted(set(pauses)), pauses, "they grow")
         self.machine.run("pkill", "-f", "iperf3 -s -p 9579")
         occupant.wait()
@@ -326,10 +328,9 @@ class ServiceTest(unittest.TestCase):
     def test_16_the_demo_and_the_service_do_not_disturb_each_other(self):
         shutil.copy(ROOT / ".ci/demo", self.machine.root / "root/demo")
         demo = self.start_demo()
-        self.machine.run("systemctl", "start", UNIT)
-        self.assert_probes()
         self.machine.run("pkill", "-INT", "-f", "/root/demo")
         demo.wait()
+        self.machine.run("systemctl", "start", UNIT)
         demo = self.start_demo()
         self.assert_probes()
         self.machine.run("pkill", "-INT", "-f", "/root/demo")
