@@ -136,7 +136,8 @@ class GoodProbes(unittest.TestCase):
                 # The next block, and from 3.16 on what fits in the rest of an interval of 0.1 s.
                 self.assertGreaterEqual(sent, 350_000)
                 self.assertLess(sent, 1_000_000)
-                self.assertLess(value(samples, "iperf3_sent_seconds", **direction), 0.6)
+                # 0.2 s of data. The period is a second.
+                self.assertLess(value(samples, "iperf3_sent_seconds", **direction), 0.9)
 
     def test_the_port_may_stand_in_the_target(self):
         answer = self.exporter.get(f"/probe?target=127.0.0.1:{self.server.port}&period=1&bitrate=1M")
