@@ -8,6 +8,7 @@ import glob
 import http.client
 import json
 import os
+import random
 import re
 import resource
 import shlex
@@ -104,17 +105,25 @@ atexit.register(RESERVED.close)
 def free_port(address="127.0.0.1", reserve=True):
     """A port where nothing listens and that nobody else is given: a socket stays bound to it. A
     server that sets SO_REUSEADDR, as iperf3 and Prometheus do, can still listen there; a client
-    that wants to come from that port can't, unless it is not reserved."""
+    that wants to come from that port can't, unless it is not reserved. The system gives such a port to
+    nobody, because it is outside the ephemeral range."""
+    if not reserve:
+        return unreserved_port(address)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     holder = socket.socket(family)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind((address, 0))
     port = holder.getsockname()[1]
-    if reserve:
-        RESERVED.enter_context(holder)
-    else:
-        holder.close()
+    RESERVED.enter_context(holder)
     return port
+
+
+def unreserved_port(address):
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as holder, contextlib.suppress(OSError):
+            holder.bind((address, port))
+            return port
 
 
 def children_of(pid):
@@ -246,6 +255,7 @@ class Exporter:
             self.flags.insert(0, "--web.listen-address=127.0.0.1:0")
         self.env = env
         self.launcher = []  # words before the program, such as `ip netns exec NAME`
+        self.program = EXPORTER
         self.wait_ready = wait_ready
         self.stderr = stderr  # where the log goes; only that of a PIPE is read
         self.process = None
@@ -258,7 +268,7 @@ class Exporter:
 
     def __enter__(self):
         WILL.add(["find", "/dev/shm", "-maxdepth", "1", "-name", f"*{self.lock_name}*", "-delete"])
-        self.process = start([*self.launcher, EXPORTER, *self.flags], stdin=subprocess.DEVNULL,
+        self.process = start([*self.launcher, self.program, *self.flags], stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=self.stderr, env=self.env)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -694,6 +695,12 @@ class TasksUsedUp(unittest.TestCase):
         as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         exporter = Exporter()
         exporter.launcher = ["prlimit", f"--nproc={self.LIMIT}", *as_user]
+        # That user may not be able to read the directory of the checkout.
+        directory = self.enterContext(harness.temporary_directory())
+        os.chmod(directory, 0o755)
+        for name in ("iperf3_exporter", "iperf3_exporter_worker"):
+            shutil.copy(os.path.join(harness.BIN_DIR, name), directory)
+        exporter.program = os.path.join(directory, "iperf3_exporter")
         with exporter, Iperf3Server() as server:
             def health():
                 answer = exporter.get("/health")

@@ -11,9 +11,9 @@ import unittest
 import harness
 from harness import ExporterElsewhere, value, wait_until
 
-# Slow links with a deep queue: whoever sends may lose the processor for a fifth of a second and still fills its link.
-RATE_MBIT = 10
-QUEUE = "200ms"
+# Slow links with a deep queue: whoever sends may lose the processor for a tenth of a second and still fills its link.
+RATE_MBIT = 25
+QUEUE = "100ms"
 PERIOD_SECONDS = 3
 
 
@@ -107,7 +107,7 @@ class ScopesOnLinks(unittest.TestCase):
     def assert_full(self, rates):
         for rate in rates:
             self.assertIsNotNone(rate)
-            self.assertLess(abs(rate - self.full), 0.1 * self.full, (rates, self.full))
+            self.assertLess(abs(rate - self.full), 0.2 * self.full, (rates, self.full))
 
     def test_a_single_test_fills_its_link(self):
         self.assertTrue(0.85 * RATE_MBIT < self.full < 1.05 * RATE_MBIT, self.full)
