@@ -17,7 +17,7 @@ EXPECTED_RATES = MONITORING / "rules/expected_rates.yml"
 # In minutes. The fault lasts for several of the longest intervals, but not for most of the time: the usual rate is a
 # median.
 BEGIN, END, MINUTES_AFTER = 120, 220, 40
-# Of which expected_rates.yml expects 90 Mbit/s.
+# Of which expected_rates.yml expects 90 Mbit/s in the job iperf3.
 TARGET = "iperf-a.example.org"
 ABSENT = "absent"
 
@@ -46,6 +46,7 @@ class Fault:
     fires_after: int = 30    # minutes after the first bad sample
     clears_after: int = 1    # minutes after the first good sample
     labels: dict = dataclasses.field(default_factory=dict)  # of the alert, besides those of the job
+    jobs: tuple = ()         # the jobs in which the alert fires; empty: in all
 
 
 RATE = 'iperf3_bits_per_second{%s, direction="upload", side="receiver"}'
@@ -57,7 +58,7 @@ OF_TESTS = [
     Fault("Iperf3NothingReceived", {UP: (1, 1), RATE: (1e6, 0)}, labels={"direction": "upload"}),
     Fault("Iperf3BandwidthLow", {UP: (1, 1), RATE: (1e9, 4e8)}, labels={"direction": "upload"}),
     Fault("Iperf3BandwidthBelowExpected",
-          {UP: (1, 1), RATE: (91e6, 89e6)}, labels={"direction": "upload"}),
+          {UP: (1, 1), RATE: (91e6, 89e6)}, labels={"direction": "upload"}, jobs=("iperf3",)),
     Fault("Iperf3PacketLoss", {UP: (1, 1), 'iperf3_lost_ratio{%s, direction="upload"}': (0, 0.02)},
           labels={"direction": "upload"}),
     Fault("Iperf3PeriodCut", {"iperf3_test_period_seconds{%s}": (10, 4),
@@ -126,6 +127,7 @@ def test_of(fault, jobs, interval):
                 series.append({"series": name % labels, "values": samples_of(good, during, interval)})
     begin, end = first_sample(BEGIN, interval), first_sample(END, interval)
     fires, clears = begin + fault.fires_after + 1, end + fault.clears_after + 1
+    jobs = [job for job in jobs if job in fault.jobs] if fault.jobs else jobs
     wanted = [f'{label}="{value}"' for label, value in fault.labels.items()]
     throughout = f"count_over_time({firing(fault.alert)}[{end - 1 - fires}m:1m])"
     return {
