@@ -20,7 +20,8 @@ struct UdpCounts {
   bool has_omit = false;  // the test began with seconds that are not measured
 };
 
-// The lost packets, at most `sent`. The gaps, if they agree with the bytes received. Otherwise:
+// The lost packets, at most `sent`. The gaps, if they agree with the bytes received and, with omit,
+// with those sent. Otherwise:
 //  - without omit the known packets that were not received, because 3.14 and newer print no gaps of
 //    a receiver up to 3.13;
 //  - with omit what the rates of both sides differ by, because with a side up to 3.13 the gaps

@@ -48,6 +48,18 @@ TEST_F(UdpLossTest, ComparesTheRatesIfGapsIncludeOmittedSeconds) {
   EXPECT_EQ(Lost(), 260);
 }
 
+// A real one: 863 omitted packets and the first 137 measured ones were dropped.
+TEST_F(UdpLossTest, DoesNotCountOmittedPacketsOfWhichNoneArrived) {
+  counts_ = {.sent = 2591,
+             .received = 2454,
+             .sent_seconds = 3,
+             .received_seconds = 3,
+             .known = 3454,
+             .gaps = 1000,
+             .has_omit = true};
+  EXPECT_EQ(Lost(), 137);
+}
+
 TEST_F(UdpLossTest, NothingIsLostWithoutGapsInOmittedAndMeasuredSeconds) {
   counts_ = {.sent = 1000,
              .received = 995,
