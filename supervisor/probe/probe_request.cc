@@ -40,6 +40,7 @@ class RequestReader {
     test().period_seconds = std::min(test().period_seconds, max_period);
     for (const TestOption& option : kTestOptions) ReadOption(option);
     LimitBitrate();
+    RefuseBurstWithLimit();
     RequireIpv4ForDontFragment();
     ReadBind();
     CheckDefects();
@@ -141,6 +142,12 @@ class RequestReader {
                (test().protocol == Protocol::kTcp || share < kUdpDefaultBitsPerSecond)) {
       bitrate = std::max<std::uint64_t>(1, share);
     }
+  }
+
+  // iperf3 sends a burst at full speed: up to 1000 blocks per stream, whatever the bitrate is.
+  void RefuseBurstWithLimit() {
+    if (!limits_.max_bitrate_bits_per_second || !test().burst_packets) return;
+    Refuse("bitrate", "must have no burst, because --probe.max-bitrate is set", Value("bitrate"));
   }
 
   // iperf3 ignores the option over IPv6.

@@ -241,6 +241,15 @@ TEST(ProbeRequestTest, TheBitrateLimitCountsAllStreams) {
       limits);
 }
 
+TEST(ProbeRequestTest, ABurstWouldExceedTheBitrateLimit) {
+  ProbeLimits limits;
+  Accepts(
+      "bitrate=5M/20", [](const auto& r) { return r.test.burst_packets == 20u; }, limits);
+  limits.max_bitrate_bits_per_second = 100'000'000;
+  Refuses("bitrate=5M/20",
+          "'bitrate' parameter must have no burst, because --probe.max-bitrate is set", limits);
+}
+
 TEST(ProbeRequestTest, Period) {
   struct {
     std::string text;
