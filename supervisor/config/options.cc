@@ -197,8 +197,9 @@ constexpr FlagRow kFlags[] = {
      "Allow only these ports or ranges. Repeatable. Unset: all.",
      ReadRules<&TargetPolicy::AddPort>},
     {"Probe", "probe.retries", kValue, "0",
-     "How often a probe is retried inside its deadline if the server refuses it. Unless 0, a busy "
-     "server is tried until the deadline.",
+     "Maximum number of retries, 0 to 100, within the deadline, if the server refuses the "
+     "connection. Unless 0, a busy server is tried again as long as the deadline allows one more "
+     "test.",
      ReadCount<0, 100, &Options::probe_retries>},
     {"Probe", "probe.failure-values", kValue, "zero",
      "zero: a failed probe exports the Go exporter's names with 0; absent: only iperf3_up 0 and "
@@ -230,12 +231,12 @@ constexpr FlagRow kFlags[] = {
      "log and export what is missing; diagnose: for porters, report refused system calls by name "
      "instead of killing (not a protection).",
      ReadChoice<kSandboxModeNames, &Options::sandbox>},
-    {"Log", "log.level", kValue, "info", "Lowest level that is logged.",
+    {"Log", "log.level", kValue, "info", "Lowest level that is logged: debug, info, warn or error.",
      ReadChoice<kLogLevelNames, &Options::log_level>},
-    {"Log", "log.format", kValue, "logfmt", "Format of the log lines on stderr.",
+    {"Log", "log.format", kValue, "logfmt", "Format of the log lines on stderr: logfmt or json.",
      ReadChoice<kLogFormatNames, &Options::log_format>},
     {"Other", "config.check", kSwitch, "false",
-     "Check flags and files, report errors, and exit: 0 good, 1 bad.",
+     "Check flags and files, report the first error, and exit: 0 good, 1 bad.",
      ReadSwitch<&Options::config_check>},
 };
 
