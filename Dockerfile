@@ -1,7 +1,7 @@
 # Two stages: the first builds the Debian package, the second contains only the package and its dependencies.
 #
 #   docker build -t iperf3-exporter --build-arg REVISION=$(git rev-parse --short=12 HEAD) .
-#   docker run --read-only --cap-drop=ALL --security-opt no-new-privileges -p 9579:9579 iperf3-exporter
+#   docker run --read-only --cap-drop=ALL --security-opt no-new-privileges -p 9579:9579 iperf3-exporter --probe.allow-target=iperf.example.org
 FROM debian:bookworm-slim AS build
 WORKDIR /src
 # The build dependencies are a separate layer, because the sources change more often.
