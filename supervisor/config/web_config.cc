@@ -141,6 +141,11 @@ void ReadHttp(const YAML::Node& node, const std::string& section, WebConfig& con
 }
 
 void ReadUsers(const YAML::Node& node, const std::string& section, WebConfig& config) {
+  // YAML reads NAME:HASH as one plain value.
+  if (node.IsScalar() && !IsAbsent(node)) {
+    constexpr char kNoMap[] = ": expected a map, got a plain value: write NAME: HASH with a space";
+    throw ConfigError{LineOf(node), section + kNoMap};
+  }
   ForEachPair(node, section, [&](const std::string& name, int line, const YAML::Node& value) {
     const std::string where = section + "." + Quote(name);
     if (name.find(':') != std::string::npos) {
