@@ -39,6 +39,22 @@ std::optional<IpAddress> NumericAddress(const Host& host) {
   return ParseIpAddress(host.text.substr(0, host.text.find('%')));
 }
 
+// Each label of a name has 1 to 63 characters (RFC 1035); the root's, after a final dot, is empty.
+bool HasValidLabels(std::string_view name) {
+  constexpr std::size_t kMaxLabelBytes = 63;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  while (true) {
+    const std::size_t dot = std::min(name.find('.'), name.size());
+    if (dot == 0 || dot > kMaxLabelBytes) return false;
+    if (dot == name.size()) return true;
+    name.remove_prefix(dot + 1);
+  }
+}
+
+bool IsUnspecified(const IpAddress& address) {
+  return Unmapped(address).bytes == IpAddress().bytes;
+}
+
 }  // namespace
 
 Status TargetPolicy::AddTarget(const std::string& rule) {
@@ -47,7 +63,7 @@ Status TargetPolicy::AddTarget(const std::string& rule) {
   const auto name = ParseHost(std::string_view(rule).substr(is_suffix ? 2 : 0));
   // Digits and dots alone are an invalid address, not a host name.
   const bool numeric = rule.find_first_not_of("0123456789.") == std::string::npos;
-  if (numeric || !name || name->kind != HostKind::kName || name->text.front() == '.') {
+  if (numeric || !name || name->kind != HostKind::kName || !HasValidLabels(name->text)) {
     return MakeError("a CIDR, a host name or *.suffix");
   }
   if (is_suffix) {
@@ -114,8 +130,7 @@ bool TargetPolicy::Contains(const Networks& networks, const IpAddress& address) 
 }
 
 bool TargetPolicy::Denies(const IpAddress& address) const {
-  const bool unspecified = Unmapped(address).bytes == IpAddress().bytes;
-  return Contains(denied_, address) || (unspecified && !denied_.empty());
+  return Contains(denied_, address) || (IsUnspecified(address) && !denied_.empty());
 }
 
 bool TargetPolicy::AllowsTarget(const Host& host, const IpAddress& address) const {
@@ -131,12 +146,18 @@ bool TargetPolicy::MayAllow(const Host& host) const {
 std::string TargetPolicy::ForbiddenText(const Host& host,
                                         const std::vector<IpAddress>& addresses) const {
   const auto denies = [this](const IpAddress& address) { return Denies(address); };
+  const std::string not_allowed = "the target is not allowed: ";
   const auto numeric = NumericAddress(host);
+  const std::string subject =
+      numeric || addresses.empty() ? host.text : "the address of " + host.text;
   if (!(numeric ? denies(*numeric) : std::ranges::any_of(addresses, denies))) {
-    return "the target is not allowed";
+    return not_allowed + subject + " is not in --probe.allow-target";
   }
-  return "the target is not allowed: --probe.deny-target denies " +
-         (numeric ? host.text : "the address of " + host.text);
+  if (numeric && !Contains(denied_, *numeric)) {
+    return not_allowed + subject +
+           " means this host and is denied whenever --probe.deny-target is set";
+  }
+  return not_allowed + "--probe.deny-target denies " + subject;
 }
 
 bool TargetPolicy::AllowsPort(std::uint16_t port) const {

@@ -36,8 +36,8 @@ class TargetPolicy {
   // whatever its zone; a name that no rule can allow need not be resolved.
   [[nodiscard]] bool MayAllow(const Host& host) const;
 
-  // One line for the client: the target is not allowed. It says so if the reason is the deny-list,
-  // but reveals neither a rule nor the address of a name. `addresses` are those of a name.
+  // One line for the client: why the target is not allowed. It names the list, but reveals neither
+  // a rule nor the address of a name. `addresses` are those of a name; empty: not resolved.
   [[nodiscard]] std::string ForbiddenText(const Host& host,
                                           const std::vector<IpAddress>& addresses) const;
 

@@ -25,7 +25,8 @@ class Bounds(unittest.TestCase):
         with Exporter("--probe.allow-target=127.0.0.0/8", "--probe.allow-target=*.example.org") as exporter:
             for target in ("192.0.2.1", "::1", "128.0.0.1"):
                 answer = exporter.probe(target=target, port=free_port())
-                self.assertEqual((answer.status, answer.text), (403, "the target is not allowed\n"), target)
+                self.assertEqual((answer.status, answer.text),
+                                 (403, f"the target is not allowed: {target} is not in --probe.allow-target\n"))
             allowed = exporter.probe(target="127.0.0.2", port=free_port())
             self.assertEqual(allowed.status, 200)
             self.assertEqual(reason(allowed.metrics()), "connection_refused")
@@ -36,16 +37,20 @@ class Bounds(unittest.TestCase):
         """It wins over the allow-list, also for a name that is allowed."""
         listener = self.enterContext(socket.create_server(("127.0.0.1", 0)))
         port = listener.getsockname()[1]
-        refused = "the target is not allowed: --probe.deny-target denies "
+        prefix = "the target is not allowed: "
+        denies = "--probe.deny-target denies "
         with Exporter("--probe.allow-target=localhost", "--probe.allow-target=127.0.0.0/8",
                       "--probe.deny-target=127.0.0.0/30", "--probe.deny-target=::1") as exporter:
-            for target, words in (("127.0.0.1", "127.0.0.1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
-                                  ("0.0.0.0", "0.0.0.0"), ("localhost", "the address of localhost"),
-                                  ("::1%no.such", "::1%no.such")):
+            for target, words in (("127.0.0.1", denies + "127.0.0.1"),
+                                  ("::ffff:127.0.0.1", denies + "::ffff:127.0.0.1"),
+                                  ("0.0.0.0", "0.0.0.0 means this host and is denied whenever "
+                                              "--probe.deny-target is set"),
+                                  ("localhost", denies + "the address of localhost"),
+                                  ("::1%no.such", denies + "::1%no.such")):
                 # The source would need a lookup, which would fail.
                 for bind in ("", "no-such-source.invalid"):
                     answer = exporter.probe(target=target, port=port, bind=bind)
-                    self.assertEqual((answer.status, answer.text), (403, refused + words + "\n"))
+                    self.assertEqual((answer.status, answer.text), (403, prefix + words + "\n"))
             allowed = exporter.probe(target="127.0.0.4", port=free_port())
             self.assertEqual((allowed.status, reason(allowed.metrics())), (200, "connection_refused"))
         listener.setblocking(False)

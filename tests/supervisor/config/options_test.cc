@@ -310,7 +310,7 @@ TEST(OptionsTest, RefusesBadValues) {
       {"probe.max-parallel", {"0", "129", "x"}},
       {"probe.max-bitrate", {"0", "x", "1M/5", "-1"}},
       {"probe.allow-target",
-       {"", "10.0.0.1/8", "10.0.0.0/33", "a b", "*", "*.", "*x", "http://h", "-h"}},
+       {"", "10.0.0.1/8", "10.0.0.0/33", "a b", "*", "*.", "*x", "http://h", "-h", "a..b"}},
       {"probe.deny-target", {"", "10.0.0.1/8", "host.example", "*.example", "fe80::1%lo"}},
       {"probe.allow-port", {"", "0", "65536", "5-1", "a", "1-", "-5", "1-2-3"}},
       {"probe.retries", {"101", "-1", "x"}},

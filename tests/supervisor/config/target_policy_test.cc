@@ -149,8 +149,31 @@ TEST(TargetPolicyTest, SaysThatADeniedTargetIsDenied) {
             plain + ": --probe.deny-target denies 10.1.2.3");
   EXPECT_EQ(policy.ForbiddenText(*ParseHost("a.example"), {address("::1"), address("10.1.2.3")}),
             plain + ": --probe.deny-target denies the address of a.example");
-  EXPECT_EQ(policy.ForbiddenText(*ParseHost("a.example"), {address("::1")}), plain);
-  EXPECT_EQ(policy.ForbiddenText(*ParseHost("203.0.113.1"), {}), plain);
+}
+
+TEST(TargetPolicyTest, SaysThatATargetIsNotInTheAllowList) {
+  const TargetPolicy policy = Denying({"10.0.0.0/8"}, {"192.0.2.0/24"});
+  const std::string plain = "the target is not allowed: ";
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("203.0.113.1"), {}),
+            plain + "203.0.113.1 is not in --probe.allow-target");
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("a.example"), {}),
+            plain + "a.example is not in --probe.allow-target");
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("a.example"), {*ParseIpAddress("::1")}),
+            plain + "the address of a.example is not in --probe.allow-target");
+}
+
+TEST(TargetPolicyTest, SaysWhyTheUnspecifiedAddressIsDenied) {
+  const std::string plain = "the target is not allowed: ";
+  const TargetPolicy policy = Denying({"10.0.0.0/8"});
+  for (const std::string text : {"0.0.0.0", "::", "::ffff:0.0.0.0"}) {
+    EXPECT_EQ(policy.ForbiddenText(*ParseHost(text), {}),
+              plain + text + " means this host and is denied whenever --probe.deny-target is set");
+  }
+  // A name's address is not revealed.
+  EXPECT_EQ(policy.ForbiddenText(*ParseHost("a.example"), {*ParseIpAddress("0.0.0.0")}),
+            plain + "--probe.deny-target denies the address of a.example");
+  EXPECT_EQ(Denying({"0.0.0.0/8"}).ForbiddenText(*ParseHost("0.0.0.0"), {}),
+            plain + "--probe.deny-target denies 0.0.0.0");
 }
 
 TEST(TargetPolicyTest, DeniesOnlyAddresses) {
@@ -170,9 +193,10 @@ TEST(TargetPolicyTest, MatchesPorts) {
 }
 
 TEST(TargetPolicyTest, RefusesInvalidRules) {
-  for (const std::string rule :
-       {"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "::1/129", "2001:db8::1/64",
-        "*", "*.", "*x.example", "a b", "a/24", "-a", ".a"}) {
+  for (const std::string& rule : std::vector<std::string>{
+           "", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "::1/129", "2001:db8::1/64",
+           "*", "*.", "*x.example", "a b", "a/24", "-a", ".a", "a..b", "a..", "*..a", "*.a..b",
+           "a." + std::string(64, 'b')}) {
     EXPECT_FALSE(TargetPolicy().AddTarget(rule)) << rule;
   }
   for (const std::string rule : {"", "0", "65536", "2-1", "x", "1-", "-1", "1-2-3", " 1"}) {
