@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -24,9 +23,9 @@ class LimitedLog {
   LimitedLog(LogLevel level, const char* message) : level_(level), message_(message) {}
 
   // `reason` is one of a fixed set, never a client's text.
-  void Add(std::string_view reason, std::initializer_list<LogField> fields) {
+  void Add(std::string_view reason, const std::vector<LogField>& fields) {
     std::vector<LogField> all = {{"reason", reason}};
-    all.insert(all.end(), fields);
+    all.insert(all.end(), fields.begin(), fields.end());
     State& state = reasons_.try_emplace(std::string(reason)).first->second;
     const auto now = Clock::now();
     if (now >= state.second_ends) {

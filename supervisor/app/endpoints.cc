@@ -81,8 +81,12 @@ void Endpoints::AddRoutes() {
 
 void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
   HttpResponse response = ResponseTo(refusal);
-  refusals_.Add(kRefusalReasonNames[static_cast<std::size_t>(refusal.reason)],
+  std::vector<LogField> fields;
+  if (!refusal.target.empty()) fields.emplace_back("target", refusal.target);
+  if (refusal.port != 0) fields.emplace_back("port", refusal.port);
+  fields.insert(fields.end(),
                 {{"peer", exchange.peer()}, {"status", response.code}, {"text", refusal.text}});
+  refusals_.Add(kRefusalReasonNames[static_cast<std::size_t>(refusal.reason)], fields);
   exchange.Reply(response);
   context_.metrics.OnRefusal(refusal.reason, Clock::now() - exchange.received_at());
 }
@@ -93,13 +97,10 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
         {.content_type = std::string(ContentType(FormatFor(*exchange))), .length_known = false});
   }
   const TimePoint received = exchange->received_at();
-  const auto refuse_as_bad_request = [&](const Error& error) {
-    Refuse(*exchange, {RefusalReason::kBadRequest, error.message});
-  };
   std::optional<std::chrono::nanoseconds> scrape_timeout;
   if (const auto header = exchange->Header("X-Prometheus-Scrape-Timeout-Seconds"); header) {
     const auto parsed = ParseScrapeTimeout(*header);
-    if (!parsed) return refuse_as_bad_request(parsed.error());
+    if (!parsed) return Refuse(*exchange, {RefusalReason::kBadRequest, parsed.error().message});
     scrape_timeout = *parsed;
   }
   const Deadline deadline = ProbeDeadline(received, scrape_timeout, context_.options.probe_times);
@@ -110,7 +111,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   if (worker == nullptr) return Refuse(*exchange, {RefusalReason::kNoWorker, kNoWorkerReady});
   auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
                                    worker->iperf3.capabilities, worker->iperf3.version);
-  if (!request) return refuse_as_bad_request(request.error());
+  if (!request) return Refuse(*exchange, request.error());
   request->client = ClientNetwork(exchange->peer());
   WarnAboutIgnoredParameters(request->ignored_parameters, exchange->peer());
   const ProbeDispatcher::Id id = context_.dispatcher.Start(
@@ -123,7 +124,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
 
 void Endpoints::Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline) {
   if (const std::size_t max = context_.options.max_queued; CountWaiting() >= max) {
-    return Refuse(*exchange, QueueFull(max));
+    return Refuse(*exchange, {RefusalReason::kQueueFull, QueueFullText(max)});
   }
   exchange->OnDisconnect([this, received = exchange->received_at()] {
     context_.metrics.OnCancelled(Clock::now() - received);

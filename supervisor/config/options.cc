@@ -161,7 +161,7 @@ constexpr FlagRow kFlags[] = {
      "Prometheus exporter-toolkit.",
      ReadWebConfigFile},
     {"Web", "web.systemd-socket", kSwitch, "false",
-     "Use listening sockets that systemd passes instead of opening them.",
+     "Use the listening sockets that systemd passes; --web.listen-address is then ignored.",
      ReadSwitch<&Options::systemd_socket>},
     {"Web", "web.max-connections", kValue, "512",
      "Maximum number of open connections; a further one replaces an idle one or is closed.",

@@ -160,6 +160,10 @@ std::string TargetPolicy::ForbiddenText(const Host& host,
   return not_allowed + "--probe.deny-target denies " + subject;
 }
 
+std::string TargetPolicy::ForbiddenPortText(std::uint16_t port) {
+  return "the port is not allowed: port " + std::to_string(port) + " is not in --probe.allow-port";
+}
+
 bool TargetPolicy::AllowsPort(std::uint16_t port) const {
   return ports_.empty() || std::ranges::any_of(ports_, [port](const auto& range) {
            return port >= range.first && port <= range.second;

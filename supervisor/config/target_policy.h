@@ -41,6 +41,8 @@ class TargetPolicy {
   [[nodiscard]] std::string ForbiddenText(const Host& host,
                                           const std::vector<IpAddress>& addresses) const;
 
+  [[nodiscard]] static std::string ForbiddenPortText(std::uint16_t port);
+
   // Neither an allow-list nor a deny-list restricts the targets.
   [[nodiscard]] bool IsOpen() const { return AllowsEveryTarget() && denied_.empty(); }
 

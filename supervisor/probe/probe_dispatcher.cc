@@ -12,15 +12,14 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr char kPortForbidden[] = "the port is not allowed";
-
 // The body of a 503 response.
-std::string UnavailableText(RefusalReason reason, std::size_t max_queued, const WorkerPool& pool) {
+std::string UnavailableText(RefusalReason reason, const ProbeProgress& progress,
+                            const Options& options, const WorkerPool& pool) {
   switch (reason) {
     case RefusalReason::kQueueFull:
-      return QueueFull(max_queued).text;
+      return QueueFullText(options.max_queued);
     case RefusalReason::kLockTimeout:
-      return "the lock was not acquired in time";
+      return progress.LockTimeoutText(options.lock_timeout);
     case RefusalReason::kWorkerTimeout:
       return "no worker was free in time (--worker.count)";
     case RefusalReason::kDraining:
@@ -71,10 +70,9 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
   if (draining_) {
     AnswerWithoutTest(probe, RefusalReason::kDraining);
   } else if (!options_.target_policy.AllowsPort(asked.port)) {
-    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, kPortForbidden}));
+    Refuse(probe, RefusalReason::kForbidden, TargetPolicy::ForbiddenPortText(asked.port));
   } else if (!options_.target_policy.MayAllow(asked.host)) {
-    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden,
-                                         options_.target_policy.ForbiddenText(asked.host, {})}));
+    Refuse(probe, RefusalReason::kForbidden, options_.target_policy.ForbiddenText(asked.host, {}));
   } else if (!pool_.AnyAlive() && pool_.latest_error()) {
     // A replacement would fail for the same reason.
     AnswerWithoutTest(probe, RefusalReason::kNoWorker);
@@ -123,8 +121,7 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   Probe& probe = *probes_.at(id);
   if (!resolved) return AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
   if (resolved->target.empty()) {
-    Finish(probe, tl::unexpected(Refusal{RefusalReason::kForbidden, resolved->forbidden}));
-    return;
+    return Refuse(probe, RefusalReason::kForbidden, resolved->forbidden);
   }
   std::vector<TargetPath> paths = BuildPaths(*resolved);
   if (paths.empty()) {
@@ -366,9 +363,13 @@ void ProbeDispatcher::AnswerWithoutTest(Probe& probe, RefusalReason reason) {
   if (const auto& failure = probe.progress.last_failure(); failure) {
     AnswerFailed(probe, *failure);
   } else {
-    const std::string text = UnavailableText(reason, options_.max_queued, pool_);
-    Finish(probe, tl::unexpected(Refusal{reason, text}));
+    Refuse(probe, reason, UnavailableText(reason, probe.progress, options_, pool_));
   }
+}
+
+void ProbeDispatcher::Refuse(Probe& probe, RefusalReason reason, std::string text) {
+  const ProbeRequest& request = probe.progress.request();
+  Finish(probe, tl::unexpected(Refusal{reason, std::move(text), request.target, request.port}));
 }
 
 void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {

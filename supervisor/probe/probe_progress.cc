@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/go_duration.h"
 #include "supervisor/probe/probe_timing.h"
 
 namespace iperf3_exporter {
@@ -51,6 +52,15 @@ void ProbeProgress::BeginWait(TimePoint now, LockScope scope, nanoseconds lock_t
   queued_ = now;
   const nanoseconds budget = std::max(nanoseconds::zero(), lock_timeout - lock_wait_);
   queue_deadline_ = std::min(last_start_, now + budget);
+}
+
+std::string ProbeProgress::LockTimeoutText(nanoseconds lock_timeout) const {
+  const std::string text = "the lock was not acquired in time";
+  if (queue_deadline_ < last_start_) {
+    return text + " (--lock.timeout=" + FormatGoDuration(lock_timeout) + ")";
+  }
+  return text + ": the scrape timeout leaves less than the " +
+         FormatGoDuration(deadline_ - last_start_) + " that the test needs";
 }
 
 Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now, Deadline not_before) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "common/deadline.h"
@@ -40,6 +41,9 @@ class ProbeProgress {
   [[nodiscard]] TimePoint queued() const { return queued_; }
   [[nodiscard]] Deadline queue_deadline() const { return queue_deadline_; }
   [[nodiscard]] std::chrono::nanoseconds lock_wait() const { return lock_wait_; }
+
+  // One line for the client: which limit ended the latest wait for a lock.
+  [[nodiscard]] std::string LockTimeoutText(std::chrono::nanoseconds lock_timeout) const;
 
   // The test of the path to be tried, handed to a worker at `now`. It does not start before
   // `not_before`.

@@ -26,6 +26,22 @@ bool IsKnownParameter(std::string_view name) {
   });
 }
 
+// As ParseBitrate reads it, exactly: "12.5M", "33333.333K", "1001".
+std::string FormatBitrate(std::uint64_t bits_per_second) {
+  for (const auto& [unit, letter] :
+       {std::pair<std::uint64_t, char>{1'000'000'000, 'G'}, {1'000'000, 'M'}, {1000, 'K'}}) {
+    const std::uint64_t thousandths = bits_per_second / (unit / 1000);
+    if (bits_per_second < unit || thousandths * (unit / 1000) != bits_per_second) continue;
+    std::string text = std::to_string(thousandths / 1000);
+    if (const std::uint64_t rest = thousandths % 1000; rest != 0) {
+      text += "." + std::to_string(1000 + rest).substr(1);
+      text.erase(text.find_last_not_of('0') + 1);
+    }
+    return text + letter;
+  }
+  return std::to_string(bits_per_second);
+}
+
 // Reads the parameters and keeps the first fault.
 class RequestReader {
  public:
@@ -33,7 +49,7 @@ class RequestReader {
                 const Iperf3Capabilities& capabilities, std::string_view version)
       : parameters_(parameters), limits_(limits), capabilities_(capabilities), version_(version) {}
 
-  Result<ProbeRequest> Read() {
+  ParsedRequest Read() {
     ReadTarget();
     ReadIpVersion();
     const auto max_period = static_cast<std::uint32_t>(limits_.max_period.count());
@@ -45,7 +61,11 @@ class RequestReader {
     ReadBind();
     CheckDefects();
     CollectIgnored();
-    if (fault_) return MakeError(std::move(*fault_));
+    if (fault_) {
+      const std::uint16_t port = request_.target.empty() ? 0 : request_.port;
+      return tl::unexpected(
+          Refusal{RefusalReason::kBadRequest, std::move(*fault_), request_.target, port});
+    }
     return std::move(request_);
   }
 
@@ -93,8 +113,8 @@ class RequestReader {
     if (target_port) request_.port = static_cast<std::uint16_t>(*target_port);
     if (port.empty()) return;
     const auto number = ParseBoundedInteger(port, {1, UINT16_MAX});
-    if (!number) return Refuse("port", number.error().message, port);
-    request_.port = static_cast<std::uint16_t>(*number);
+    request_.port = static_cast<std::uint16_t>(number.value_or(0));
+    if (!number) Refuse("port", number.error().message, port);
   }
 
   void ReadIpVersion() {
@@ -131,12 +151,15 @@ class RequestReader {
   void LimitBitrate() {
     if (!limits_.max_bitrate_bits_per_second) return;
     const std::uint64_t max = *limits_.max_bitrate_bits_per_second;
-    const std::uint64_t share = max / CountStreams(test());
+    const std::uint64_t streams = CountStreams(test());
+    const std::uint64_t share = max / streams;
     auto& bitrate = test().bitrate_bits_per_second;
     if (bitrate && (*bitrate == 0 || *bitrate > share)) {
       Refuse("bitrate",
-             "must provided as #[KMGT][/#]: at most " + std::to_string(max) +
-                 " bits per second over all streams",
+             std::string("must be ") + (*bitrate == 0 ? "above 0 and " : "") + "at most " +
+                 FormatBitrate(share) +
+                 (streams == 1 ? "" : " per stream with " + std::to_string(streams) + " streams") +
+                 " (--probe.max-bitrate=" + FormatBitrate(max) + ")",
              Value("bitrate"));
     } else if (!bitrate &&
                (test().protocol == Protocol::kTcp || share < kUdpDefaultBitsPerSecond)) {
@@ -217,11 +240,12 @@ class RequestReader {
 
 }  // namespace
 
-Result<ProbeRequest> ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
-                                       const Iperf3Capabilities& capabilities,
-                                       std::string_view version) {
+ParsedRequest ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
+                                const Iperf3Capabilities& capabilities, std::string_view version) {
   const auto parameters = ParseQuery(query);
-  if (!parameters) return tl::unexpected(parameters.error());
+  if (!parameters) {
+    return tl::unexpected(Refusal{RefusalReason::kBadRequest, parameters.error().message});
+  }
   return RequestReader(*parameters, limits, capabilities, version).Read();
 }
 

@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "common/error.h"
 #include "common/iperf3/option_table.h"
 #include "common/net/host.h"
 #include "supervisor/config/probe_settings.h"
+#include "supervisor/results/probe_report.h"
 
 namespace iperf3_exporter {
 
@@ -29,12 +29,13 @@ struct ProbeRequest {
   std::vector<std::string> ignored_parameters;
 };
 
+using ParsedRequest = tl::expected<ProbeRequest, Refusal>;
+
 // `query` is what follows the `?`, still percent-encoded. Refuses options that the installed iperf3
 // (`version`) lacks or for which it has a known defect. Looks up nothing but the interface that the
-// zone of an address names. The error is one line for the client.
-[[nodiscard]] Result<ProbeRequest> ParseProbeRequest(std::string_view query,
-                                                     const ProbeLimits& limits,
-                                                     const Iperf3Capabilities& capabilities,
-                                                     std::string_view version);
+// zone of an address names.
+[[nodiscard]] ParsedRequest ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
+                                              const Iperf3Capabilities& capabilities,
+                                              std::string_view version);
 
 }  // namespace iperf3_exporter

@@ -44,12 +44,13 @@ inline constexpr std::array<std::string_view, 7> kRefusalReasonNames = {
 
 struct Refusal {
   RefusalReason reason = RefusalReason::kNoWorker;
-  std::string text;  // one line for the client
+  std::string text;        // one line for the client
+  std::string target;      // as requested; empty: unknown
+  std::uint16_t port = 0;  // 0: unknown
 };
 
-[[nodiscard]] inline Refusal QueueFull(std::size_t max_queued) {
-  return {RefusalReason::kQueueFull, "the queue is full: " + std::to_string(max_queued) +
-                                         " probes are waiting (--probe.max-queued)"};
+[[nodiscard]] inline std::string QueueFullText(std::size_t max_queued) {
+  return "the queue is full (--probe.max-queued=" + std::to_string(max_queued) + ")";
 }
 
 using ProbeAnswer = tl::expected<ProbeReport, Refusal>;

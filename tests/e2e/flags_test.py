@@ -61,7 +61,7 @@ class Bounds(unittest.TestCase):
         port = free_port()
         with Exporter(f"--probe.allow-port={port}", "--probe.allow-port=1-3") as exporter:
             answer = exporter.probe(port=4)
-            self.assertEqual((answer.status, answer.text), (403, "the port is not allowed\n"))
+            self.assertEqual((answer.status, answer.text), (403, "the port is not allowed: port 4 is not in --probe.allow-port\n"))
             for allowed in (port, 3):
                 answer = exporter.probe(port=allowed)
                 self.assertEqual((answer.status, reason(answer.metrics())), (200, "connection_refused"))
@@ -69,7 +69,8 @@ class Bounds(unittest.TestCase):
     def test_most_of_period_streams_and_bitrate(self):
         bounds = {"period": ("--probe.max-period=2s", "2s", "3s", "'period' parameter must be "),
                   "parallel": ("--probe.max-parallel=2", "2", "3", "'parallel' parameter must be "),
-                  "bitrate": ("--probe.max-bitrate=1M", "1M", "1001K", "bitrate must provided as #[KMGT][/#]: at most ")}
+                  "bitrate": ("--probe.max-bitrate=1M", "1M", "1001K",
+                              "'bitrate' parameter must be at most 1M (--probe.max-bitrate=1M), ")}
         port = free_port()
         for parameter, (flag, most, beyond, words) in bounds.items():
             with self.subTest(flag), Exporter(flag) as exporter:
@@ -159,7 +160,7 @@ class Log(unittest.TestCase):
 class Refusals(unittest.TestCase):
     def test_the_log_has_the_text_that_the_client_got(self):
         with Exporter("--probe.allow-target=127.0.0.0/8", "--probe.max-queued=0") as exporter, Iperf3Server() as server:
-            refused = [exporter.get("/probe"), exporter.probe(target="192.0.2.1")]
+            refused = [exporter.get("/probe?target=a%20b"), exporter.probe(target="192.0.2.1", port=7)]
             running = threading.Thread(
                 target=lambda: exporter.probe(port=server.port, period="2s", bitrate="1M"))
             running.start()
@@ -167,10 +168,19 @@ class Refusals(unittest.TestCase):
             refused.append(exporter.probe(port=server.port))
             running.join()
             self.assertEqual([400, 403, 503], [answer.status for answer in refused])
-            for answer, name in zip(refused, ("bad_request", "forbidden", "queue_full")):
+            names = ("bad_request", "forbidden", "queue_full")
+            targets = ("", "target=192.0.2.1 port=7 ", f"target=127.0.0.1 port={server.port} ")
+            for answer, name, target in zip(refused, names, targets):
                 line = exporter.wait_for_line(f'level=warn msg="probe refused" reason={name} .*').group(0)
-                self.assertRegex(line, rf'peer=127\.0\.0\.1:\d+ status={answer.status} ')
+                self.assertRegex(line, rf'reason={name} {re.escape(target)}peer=127\.0\.0\.1:\d+ '
+                                       rf'status={answer.status} ')
                 self.assertTrue(line.endswith('text="' + answer.text.strip().replace('"', r'\"') + '"'), line)
+
+    def test_the_log_of_a_bad_request_has_what_was_valid(self):
+        for query, fields in (("port=7&period=x", "target=192.0.2.1 port=7 "), ("port=x", "target=192.0.2.1 ")):
+            with self.subTest(query), Exporter() as exporter:
+                self.assertEqual(exporter.get("/probe?target=192.0.2.1&" + query).status, 400)
+                exporter.wait_for_line(f'msg="probe refused" reason=bad_request {fields}peer=')
 
     def test_lines_of_one_reason_are_limited(self):
         with Exporter() as exporter:

@@ -218,7 +218,7 @@ class Start(unittest.TestCase):
             self.assertEqual(value(exporter.get("/metrics").metrics(), "iperf3_exporter_queue_length"), 2)
             answer = exporter.probe()
             self.assertEqual(answer.status, 503)
-            self.assertIn("the queue is full: 2 probes are waiting", answer.text)
+            self.assertEqual(answer.text, "the queue is full (--probe.max-queued=2)\n")
             self.assertEqual(exporter.stop(), 0)
             for probe in probes:
                 probe.join()

@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (request) {
       CheckRequest(*request, limit);
     } else {
-      CheckMessage(request.error().message);
+      CheckMessage(request.error().text);
     }
   }
   if (const auto timeout = ParseScrapeTimeout(text)) {

@@ -250,7 +250,8 @@ TEST_F(ProbeDispatcherTest, ARetryMayExceedTheLimitOfTheQueue) {
   const auto running = Probe(kSilent);
   const auto waiting = Probe(kGood);
   LoopUntil([this] { return dispatcher_->CountWaiting() == 2; });
-  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kQueueFull, "the queue is full");
+  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kQueueFull,
+                "the queue is full (--probe.max-queued=1)");
   dispatcher_->Cancel(running);
   ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
   EXPECT_EQ(AnswerOf(tried)->attempts, 2U);
@@ -292,10 +293,19 @@ TEST_F(ProbeDispatcherTest, CountsALockTimeoutAndItsWait) {
   StartWith("busy");
   Probe(kSilent);
   ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kLockTimeout,
-                "the lock was not acquired in time");
+                "the lock was not acquired in time (--lock.timeout=200ms)");
   EXPECT_EQ(lock_timeouts_, 1);
   ASSERT_EQ(lock_waits_.size(), 1U);
   EXPECT_GE(lock_waits_[0], milliseconds(200));
+}
+
+TEST_F(ProbeDispatcherTest, SaysThatTheScrapeTimeoutEndedTheWaitForTheLock) {
+  StartWith("busy");
+  Probe(kSilent);
+  ExpectRefused(AnswerOf(Probe(kGood, milliseconds(2300))), RefusalReason::kLockTimeout,
+                "the lock was not acquired in time: the scrape timeout leaves less than the 1.3s "
+                "that the test needs");
+  EXPECT_EQ(lock_timeouts_, 1);
 }
 
 TEST_F(ProbeDispatcherTest, AWorkersLockTimeOutIsCountedAndItsWaitObserved) {

@@ -21,27 +21,27 @@ using testing::StartsWith;
 
 constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
 
-Result<ProbeRequest> Parse(std::string_view query, const ProbeLimits& limits = {}) {
+ParsedRequest Parse(std::string_view query, const ProbeLimits& limits = {}) {
   return ParseProbeRequest(query, limits, kAll, "3.12");
 }
 
 // The message of the 400; empty when the request was accepted.
-std::string Refusal(std::string_view query, const ProbeLimits& limits = {}) {
+std::string RefusalText(std::string_view query, const ProbeLimits& limits = {}) {
   const auto request = Parse(query, limits);
-  return request ? std::string() : request.error().message;
+  return request ? std::string() : request.error().text;
 }
 
 // "target=h&" and `query` accepted, as seen by `check`.
 void Accepts(const std::string& query, const std::function<bool(const ProbeRequest&)>& check,
              const ProbeLimits& limits = {}) {
   const auto request = Parse("target=h&" + query, limits);
-  ASSERT_TRUE(request) << query << ": " << request.error().message;
+  ASSERT_TRUE(request) << query << ": " << request.error().text;
   EXPECT_TRUE(check(*request)) << query;
 }
 
 // "target=h&" and `query` refused with a message that begins with `words`.
 void Refuses(const std::string& query, const std::string& words, const ProbeLimits& limits = {}) {
-  EXPECT_THAT(Refusal("target=h&" + query, limits), StartsWith(words)) << query;
+  EXPECT_THAT(RefusalText("target=h&" + query, limits), StartsWith(words)) << query;
 }
 
 TEST(ProbeRequestTest, HasTheDocumentedDefaults) {
@@ -62,7 +62,7 @@ TEST(ProbeRequestTest, EmptyMeansDefault) {
       "target=h&port=&reverse_mode=&udp_mode=&bidirectional=&bitrate=&period=&bind_address=&bind=&"
       "bind_device=&parallel=&omit=&window=&mss=&length=&congestion=&dscp=&ip_version=&cport=&"
       "no_delay=&zerocopy=");
-  ASSERT_TRUE(request) << request.error().message;
+  ASSERT_TRUE(request) << request.error().text;
   EXPECT_EQ(request->port, 5201);
   EXPECT_EQ(request->test, TestOptions{});
   EXPECT_TRUE(request->ignored_parameters.empty());
@@ -83,7 +83,7 @@ TEST(ProbeRequestTest, TargetForms) {
   };
   for (const auto& c : cases) {
     const auto request = Parse("target=" + c.asked);
-    ASSERT_TRUE(request) << c.asked << ": " << request.error().message;
+    ASSERT_TRUE(request) << c.asked << ": " << request.error().text;
     EXPECT_EQ(request->host.text, c.host);
   }
   EXPECT_EQ(Parse("target=[::1]")->target, "[::1]");
@@ -91,7 +91,7 @@ TEST(ProbeRequestTest, TargetForms) {
 
 TEST(ProbeRequestTest, TargetRefusals) {
   for (const std::string query : {"", "target=", "target", "port=1", "Target=h"}) {
-    EXPECT_THAT(Refusal(query), StartsWith("'target' parameter must be specified")) << query;
+    EXPECT_THAT(RefusalText(query), StartsWith("'target' parameter must be specified")) << query;
   }
   for (const std::string value :
        {"-h",         "a b",           "a/b",      "a%22b",  "a'b",
@@ -101,16 +101,16 @@ TEST(ProbeRequestTest, TargetRefusals) {
         "%24(id)",    "a%26b",         "--help",   "*",      "h:0",
         "h:65536",    "h:x",           "[h]:80",   ":80",    "h:80:80",
         "[::1]80",    "h:-1",          "h:+1"}) {
-    EXPECT_THAT(Refusal("target=" + value),
+    EXPECT_THAT(RefusalText("target=" + value),
                 StartsWith("'target' parameter must be a host name, an IPv4 address or an IPv6"))
         << value;
   }
   for (const std::string value : {"::1%25lo", "2001:db8::1%251", "ff02::1%25lo"}) {
-    EXPECT_THAT(Refusal("target=" + value),
+    EXPECT_THAT(RefusalText("target=" + value),
                 StartsWith("'target' parameter must be a link-local address to have a zone"))
         << value;
   }
-  EXPECT_THAT(Refusal("target=" + std::string(254, 'a')),
+  EXPECT_THAT(RefusalText("target=" + std::string(254, 'a')),
               HasSubstr("got \"" + std::string(100, 'a') + "…\""));
 }
 
@@ -123,7 +123,7 @@ TEST(ProbeRequestTest, Port) {
                                   "1e3", "99999999999999999999", "+5201", "00"}) {
     Refuses("port=" + value, "'port' parameter must be an integer");
   }
-  EXPECT_EQ(Refusal("target=h&port=70000"),
+  EXPECT_EQ(RefusalText("target=h&port=70000"),
             "'port' parameter must be an integer from 1 to 65535, got \"70000\"");
 }
 
@@ -136,12 +136,12 @@ TEST(ProbeRequestTest, TheTargetMayContainThePort) {
   for (const auto& c : cases) {
     for (const std::string rest : {"", "&port=", "&port=0"}) {
       const auto request = Parse("target=" + c.asked + rest);
-      ASSERT_TRUE(request) << c.asked << ": " << request.error().message;
+      ASSERT_TRUE(request) << c.asked << ": " << request.error().text;
       EXPECT_EQ(request->target, c.target);
       EXPECT_EQ(request->host.text, c.host);
       EXPECT_EQ(request->port, 5300);
     }
-    EXPECT_THAT(Refusal("target=" + c.asked + "&port=5300"),
+    EXPECT_THAT(RefusalText("target=" + c.asked + "&port=5300"),
                 HasSubstr("with :port only if 'port' is not given"));
   }
   // The longest name with a port.
@@ -226,9 +226,17 @@ TEST(ProbeRequestTest, TheBitrateLimitCountsAllStreams) {
   Accepts(
       "bitrate=25M&parallel=4",
       [](const auto& r) { return r.test.bitrate_bits_per_second == 25'000'000u; }, limits);
-  Refuses("bitrate=101M", "bitrate must provided as #[KMGT][/#]: at most 100000000", limits);
-  Refuses("bitrate=26M&parallel=4", "bitrate must provided as #[KMGT][/#]: at most", limits);
-  Refuses("bitrate=0", "bitrate must provided as #[KMGT][/#]: at most", limits);
+  const auto refuses = [&limits](const std::string& query, const std::string& text) {
+    EXPECT_EQ(RefusalText("target=h&" + query, limits), "'bitrate' parameter must be " + text);
+  };
+  refuses("bitrate=101M", "at most 100M (--probe.max-bitrate=100M), got \"101M\"");
+  refuses("bitrate=26M&parallel=4",
+          "at most 25M per stream with 4 streams (--probe.max-bitrate=100M), got \"26M\"");
+  refuses("bitrate=13M&parallel=4&bidirectional=1",
+          "at most 12.5M per stream with 8 streams (--probe.max-bitrate=100M), got \"13M\"");
+  refuses("bitrate=34M&parallel=3",
+          "at most 33333.333K per stream with 3 streams (--probe.max-bitrate=100M), got \"34M\"");
+  refuses("bitrate=0", "above 0 and at most 100M (--probe.max-bitrate=100M), got \"0\"");
   // By default TCP is unlimited, and UDP is limited to 1 Mbit/s per stream.
   Accepts(
       "parallel=4", [](const auto& r) { return r.test.bitrate_bits_per_second == 25'000'000u; },
@@ -248,6 +256,22 @@ TEST(ProbeRequestTest, ABurstWouldExceedTheBitrateLimit) {
   limits.max_bitrate_bits_per_second = 100'000'000;
   Refuses("bitrate=5M/20",
           "'bitrate' parameter must have no burst, because --probe.max-bitrate is set", limits);
+}
+
+TEST(ProbeRequestTest, ARefusalHasWhatIsKnown) {
+  const auto expect = [](const std::string& query, const std::string& target, int port) {
+    const auto request = Parse(query);
+    ASSERT_FALSE(request) << query;
+    EXPECT_EQ(request.error().reason, RefusalReason::kBadRequest);
+    EXPECT_EQ(request.error().target, target) << query;
+    EXPECT_EQ(request.error().port, port) << query;
+  };
+  expect("target=h:7&period=x", "h", 7);
+  expect("period=x&target=h", "h", 5201);
+  expect("target=h&port=x", "h", 0);
+  expect("target=a%20b&port=7", "", 0);
+  expect("port=7", "", 0);
+  expect("target=h&x=%", "", 0);
 }
 
 TEST(ProbeRequestTest, Period) {
@@ -311,7 +335,7 @@ TEST(ProbeRequestTest, BindMayIncludeTheDevice) {
   }
   const auto old = ParseProbeRequest("target=h&bind=192.0.2.1%25eth0", {}, {}, "3.9");
   ASSERT_FALSE(old);
-  EXPECT_THAT(old.error().message,
+  EXPECT_THAT(old.error().text,
               StartsWith("'bind' parameter requires an iperf3 that supports --bind-dev"));
 }
 
@@ -404,8 +428,9 @@ TEST(ProbeRequestTest, FurtherRefusals) {
   }
   Refuses("length=15&udp_mode=1", "'length' parameter must be a number of bytes");
   Refuses("length=65508&udp_mode=1", "'length' parameter must be a number of bytes");
-  EXPECT_THAT(Refusal("target=::1&ip_version=4"), StartsWith("'ip_version' parameter must agree"));
-  EXPECT_THAT(Refusal("target=127.0.0.1&ip_version=6"),
+  EXPECT_THAT(RefusalText("target=::1&ip_version=4"),
+              StartsWith("'ip_version' parameter must agree"));
+  EXPECT_THAT(RefusalText("target=127.0.0.1&ip_version=6"),
               StartsWith("'ip_version' parameter must agree"));
 }
 
@@ -415,9 +440,9 @@ TEST(ProbeRequestTest, RefusesOptionsThatTheInstalledIperf3Lacks) {
                                   "dont_fragment=1&udp_mode=1", "skip_rx_copy=1"}) {
     const auto request = ParseProbeRequest("target=h&" + query, {}, Iperf3Capabilities{}, "3.1.3");
     ASSERT_FALSE(request) << query;
-    EXPECT_THAT(request.error().message, StartsWith('\'' + query.substr(0, query.find('=')) +
-                                                    "' parameter requires an iperf3"));
-    EXPECT_THAT(request.error().message, HasSubstr("version \"3.1.3\""));
+    EXPECT_THAT(request.error().text, StartsWith('\'' + query.substr(0, query.find('=')) +
+                                                 "' parameter requires an iperf3"));
+    EXPECT_THAT(request.error().text, HasSubstr("version \"3.1.3\""));
   }
   EXPECT_TRUE(ParseProbeRequest("target=h&udp_mode=1&reverse_mode=1&parallel=2&zerocopy=0", {},
                                 Iperf3Capabilities{}, "3.1.3"));
@@ -426,7 +451,7 @@ TEST(ProbeRequestTest, RefusesOptionsThatTheInstalledIperf3Lacks) {
 TEST(ProbeRequestTest, RefusesKnownDefectsOfTheInstalledIperf3) {
   const auto message = [](const std::string& query, std::string_view version) {
     const auto request = ParseProbeRequest("target=h&" + query, {}, kAll, version);
-    return request ? std::string() : request.error().message;
+    return request ? std::string() : request.error().text;
   };
   EXPECT_EQ(message("bitrate=5M/20", "3.18"),
             "'bitrate' parameter can't be used with the installed iperf3, version \"3.18\": a "
@@ -449,25 +474,28 @@ TEST(ProbeRequestTest, ListsEachUnknownParameterOnce) {
 
 TEST(ProbeRequestTest, DecodesLikeAForm) {
   EXPECT_EQ(Parse("t%61rget=%68.example")->target, "h.example");
-  EXPECT_THAT(Refusal("target=a+b"), HasSubstr("got \"a b\""));
+  EXPECT_THAT(RefusalText("target=a+b"), HasSubstr("got \"a b\""));
   EXPECT_EQ(Parse("&&target=h&&")->target, "h");
   Accepts("period=%31s", [](const auto& r) { return r.test.period_seconds == 1; });
 }
 
 TEST(ProbeRequestTest, RefusesHostileBytesAnywhere) {
   for (const std::string bad : {"%", "%f", "%zz", "%%", "%0", "% 1", "%-1"}) {
-    EXPECT_THAT(Refusal("target=" + bad), StartsWith("'target' parameter must be percent-encoded"));
-    EXPECT_THAT(Refusal("target=h&unknown=" + bad),
+    EXPECT_THAT(RefusalText("target=" + bad),
+                StartsWith("'target' parameter must be percent-encoded"));
+    EXPECT_THAT(RefusalText("target=h&unknown=" + bad),
                 StartsWith("'unknown' parameter must be percent"));
-    EXPECT_THAT(Refusal("target=h&" + bad + "=1"), StartsWith("the name of a parameter must be"));
+    EXPECT_THAT(RefusalText("target=h&" + bad + "=1"),
+                StartsWith("the name of a parameter must be"));
   }
   for (const std::string bad : {"%00", "%01", "%0a", "%0D%0A", "%1b", "%7f", "%FF%FE", "%C0%80",
                                 "%ED%A0%80", "%80", "\x01", "\xff", "\x7f", "%F4%90%80%80"}) {
-    EXPECT_THAT(Refusal("target=" + bad), StartsWith("'target' parameter must be UTF-8 text"))
+    EXPECT_THAT(RefusalText("target=" + bad), StartsWith("'target' parameter must be UTF-8 text"))
         << bad;
-    EXPECT_THAT(Refusal("target=h&unknown=x" + bad),
+    EXPECT_THAT(RefusalText("target=h&unknown=x" + bad),
                 StartsWith("'unknown' parameter must be UTF-8"));
-    EXPECT_THAT(Refusal("target=h&" + bad), StartsWith("the name of a parameter must be UTF-8"));
+    EXPECT_THAT(RefusalText("target=h&" + bad),
+                StartsWith("the name of a parameter must be UTF-8"));
   }
 }
 
@@ -476,7 +504,7 @@ TEST(ProbeRequestTest, MessagesAreOneLineAndCut) {
        {"port=" + std::string(5000, 'x'), "target=" + std::string(5000, 'x'),
         "target=h&bitrate=%22%5C%3Cscript%3E" + std::string(500, 'y'),
         "target=h&" + std::string(5000, 'n') + "=%00"}) {
-    const std::string message = Refusal(query);
+    const std::string message = RefusalText(query);
     EXPECT_LT(message.size(), 450u);
     EXPECT_FALSE(message.empty());
     for (const char c : message) EXPECT_TRUE(static_cast<unsigned char>(c) >= ' ');
@@ -484,7 +512,7 @@ TEST(ProbeRequestTest, MessagesAreOneLineAndCut) {
 }
 
 TEST(ProbeRequestTest, RefusesALongQuery) {
-  EXPECT_THAT(Refusal("target=h&x=" + std::string(10'000, 'a')),
+  EXPECT_THAT(RefusalText("target=h&x=" + std::string(10'000, 'a')),
               StartsWith("the query must be at most"));
   EXPECT_TRUE(Parse("target=h&x=" + std::string(kMaxQueryBytes - 11, 'a')));
 }
