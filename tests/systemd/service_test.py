@@ -229,6 +229,7 @@ class ServiceTest(unittest.TestCase):
         # One instance stops: the lock, which both use, stays for the other.
         self.machine.run("systemctl", "stop", "iperf3-exporter@a")
         self.assert_probes(9582)
+        self.machine.run("systemctl", "stop", "iperf3-exporter@b")
 
     def test_12b_example_of_a_server_unit(self):
         unit = "iperf3-server@5301"
