@@ -154,7 +154,8 @@ class Reasons(unittest.TestCase):
         answer = self.probe(target="two.test", udp_mode="true")
         samples = answer.metrics()
         self.assertEqual(value(samples, "iperf3_up"), 1, answer.text + self.exporter.log)
-        self.assertEqual(value(samples, "iperf3_probe_attempts"), 2)
+        # One for each address, and the silent retry if the server still closes the test before.
+        self.assertIn(value(samples, "iperf3_probe_attempts"), (2, 3))
 
 
 class WordOfTheServer(unittest.TestCase):
