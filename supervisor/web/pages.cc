@@ -35,7 +35,8 @@ std::string EscapeHtml(std::string_view text) {
 
 // Relative to the landing page, so that it works behind a proxy that adds a prefix to the paths.
 std::string Link(const std::string& path, std::string_view text, const std::string& query = "") {
-  return "<li><a href=\"" + EscapeHtml(path.substr(1)) + query + "\">" + std::string(text) + "</a></li>\n";
+  return "<li><a href=\"" + EscapeHtml(path.substr(1)) + query + "\">" + std::string(text) +
+         "</a></li>\n";
 }
 
 std::string SandboxTable(const SandboxReport& report) {
