@@ -59,7 +59,7 @@ class Authenticator {
   // against the hash that it began with.
   void SetUsers(std::map<std::string, std::string> users);
 
-  // Whether Check would accept them at once.
+  // Whether Check would accept them at once. Costs as much as that: a caller need not call both.
   [[nodiscard]] bool Remembers(const Credentials& credentials) const;
 
   // Calls `done` once: inside this call if the outcome is known, later otherwise, or never if this

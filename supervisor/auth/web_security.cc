@@ -45,7 +45,7 @@ void WebSecurity::Authenticate(std::optional<std::string_view> authorization, st
   const bool known = credentials && authenticator_.Remembers(*credentials);
   RateLimiter& limiter = known ? user_limiters_.at(credentials->user) : limiter_;
   if (!limiter.Take(Clock::now())) return done(AuthOutcome::kRateLimited);
-  if (!has_users_) return done(AuthOutcome::kAccepted);
+  if (!has_users_ || known) return done(AuthOutcome::kAccepted);
   if (!credentials) return done(AuthOutcome::kRefused);
   authenticator_.Check(std::move(*credentials), std::move(client), std::move(wanted),
                        std::move(done));
