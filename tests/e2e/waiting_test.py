@@ -220,7 +220,7 @@ class HangingNames(Directory):
 
 class Retries(unittest.TestCase):
     def test_a_server_that_is_freed_is_found_again(self):
-        # iperf3's server can leave a client without an answer that comes while it ends the test before.
+        # Seen once under load, cause unknown: the attempt after the busy ones got no answer until the deadline.
         self.assertTrue(any(self.finds_a_server_that_is_freed() for _ in range(3)))
 
     def finds_a_server_that_is_freed(self):
