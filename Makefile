@@ -30,7 +30,7 @@ export CCACHE_NOHASHDIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan test-systemd test-container test-loss bench style lint lint-changed fuzz torture \
+.PHONY: help run build test test-asan test-tsan test-systemd test-container test-loss test-mutants bench style lint lint-changed fuzz torture \
 	install package-needs package clean
 
 help: ## list the targets
@@ -83,6 +83,10 @@ test-loss: ## compare UDP loss with what was dropped, between the iperf3 of Debi
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
 	ctest --preset dev -L loss
+
+test-mutants: ## break the code in one place at a time and expect a test to fail (over an hour); MUTANTS=part of a file's name
+	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
+	tests/mutants/run.py $(MUTANTS)
 
 bench: ## run the benchmarks (five minutes), compare with the record; JSON in build/bench/
 	@$(NEED) "build and measure" $(BUILD_PACKAGES) $(BENCH_PACKAGES)

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Breaks the code in one place at a time and expects a test to fail: `make test-mutants [MUTANTS=part of a file's name]`.
+
+Works on a copy of the tree in build/mutants. Exit status 1 if a mutant survives, does not compile, or if its text is
+not found exactly once."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import supervisor
+import worker
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TREE = ROOT / "build/mutants"
+BIN = TREE / "build/dev/bin"
+# What process and end-to-end tests start, and what of it is built from the sources that are broken.
+PROGRAMS = ("iperf3_exporter", "iperf3_exporter_worker", "http_fixture", "rogue_worker")
+# A mutant that makes a test hang counts as killed.
+TEST_SECONDS = 300
+
+
+def copy_tree():
+    """Copies every file that git knows. Leaves alone those that are the same, so that they are not compiled again."""
+    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        source, copy = ROOT / name, TREE / name
+        if source.is_file() and not (copy.is_file() and copy.read_bytes() == source.read_bytes()):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+
+
+def build(targets):
+    """Whether these targets could be built in the copy; all of them if there are none."""
+    target = ["--target", *targets] if targets else []
+    return subprocess.run(["cmake", "--build", "--preset", "dev", *target], cwd=TREE, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def targets_of(tests):
+    """What has to be built again before these tests can notice a mutant."""
+    targets = set()
+    for test in tests:
+        name = test.partition(":")[0]
+        if not name.startswith("e2e."):
+            targets.add(name)
+        if name.startswith("e2e.") or name.endswith("process_test"):
+            targets.update(PROGRAMS)
+    return targets
+
+
+def passes(test):
+    """Whether `test` passes: "NAME_test" or "NAME_test:FILTER" of GoogleTest, "e2e.NAME_test" or "e2e.NAME_test:CLASS"."""
+    name, _, only = test.partition(":")
+    if name.startswith("e2e."):
+        command = [sys.executable, f"tests/e2e/{name.removeprefix('e2e.')}.py", "--failfast", *filter(None, [only])]
+    else:
+        command = [BIN / name, "--gtest_fail_fast", f"--gtest_filter={only or '*'}"]
+    with subprocess.Popen(command, cwd=TREE, env=os.environ | {"EXPORTER_BIN_DIR": str(BIN)}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0) as running:
+        try:
+            return running.wait(TEST_SECONDS) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, 9)
+            return False
+
+
+def fate(mutant):
+    """What became of one mutant: "killed", or what is wrong."""
+    file, text, replacement, tests = mutant
+    path = TREE / file
+    original = path.read_text()
+    if original.count(text) != 1:
+        return f"text found {original.count(text)} times"
+    try:
+        path.write_text(original.replace(text, replacement))
+        if not build(targets_of(tests)):
+            return "does not compile"
+        return "survived" if all(map(passes, tests)) else "killed"
+    finally:
+        path.write_text(original)
+
+
+def main():
+    part = sys.argv[1] if len(sys.argv) > 1 else ""
+    mutants = [mutant for mutant in worker.MUTANTS + supervisor.MUTANTS if part in mutant[0]]
+    copy_tree()
+    subprocess.run(["cmake", "--preset", "dev"], cwd=TREE, check=True, stdout=subprocess.DEVNULL)
+    if not build([]):
+        sys.exit("the tree does not compile")
+    for test in sorted({test for mutant in mutants for test in mutant[3]}):
+        if not passes(test):
+            sys.exit(f"{test} fails without any mutant")
+    fates = []
+    for number, mutant in enumerate(mutants, 1):
+        fates.append(fate(mutant))
+        print(f"{number}/{len(mutants)} {fates[-1]}: {mutant[0]}: {mutant[1]!r} -> {mutant[2]!r}", flush=True)
+    killed = fates.count("killed")
+    print(f"{killed} of {len(fates)} mutants killed")
+    sys.exit(killed != len(fates))
+
+
+if __name__ == "__main__":
+    main()

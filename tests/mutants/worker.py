@@ -1,0 +1,139 @@
+"""Mutants of worker/, common/iperf3/ and common/wire/, as run.py takes them."""
+
+UDP = "worker/iperf3/udp_loss.cc"
+BUILDER = "worker/iperf3/measurement_builder.cc"
+PARSER = "worker/iperf3/report_parser.cc"
+VERDICT = "worker/iperf3/verdict.cc"
+TEXT = "worker/iperf3/failure_text.cc"
+ARGV = "worker/iperf3/iperf3_argv.cc"
+INSPECT = "worker/iperf3/iperf3_inspect.cc"
+PROGRAM = "worker/iperf3/iperf3_executable.cc"
+CHILD = "worker/process/iperf3_child.cc"
+PROCESS = "worker/process/iperf3_process.cc"
+BUFFER = "worker/process/output_buffer.cc"
+RUNNER = "worker/loop/job_runner.cc"
+LOOP = "worker/loop/worker_loop.cc"
+DEATH = "worker/sandbox/parent_death.cc"
+DIAGNOSIS = "worker/sandbox/diagnosis.cc"
+IDENTITY = "worker/sandbox/identity.cc"
+IPERF3_SANDBOX = "worker/sandbox/iperf3_sandbox.cc"
+LANDLOCK = "worker/sandbox/landlock.cc"
+NAMESPACES = "worker/sandbox/namespaces.cc"
+LIMITS = "worker/sandbox/resource_limits.cc"
+FILTER = "worker/sandbox/seccomp_filter.cc"
+TABLE = "worker/sandbox/syscall_table.cc"
+OPTIONS = "worker/sandbox/socket_options.h"
+TEMPORARY = "worker/sandbox/temporary_directory.cc"
+SANDBOX = "worker/sandbox/worker_sandbox.cc"
+WIRE = "common/wire/wire.cc"
+FIELDS = "common/wire/fields.h"
+OPTION_TABLE = "common/iperf3/option_table.cc"
+OPTION_TEXT = "common/iperf3/option_text.cc"
+DEFECTS = "common/iperf3/defects.cc"
+
+WORKER_LOOP = "worker_loop_process_test"
+CORPUS = "report_corpus_process_test"
+HOSTILE = "hostile_iperf3_sandbox_test"
+HOSTILE_WORKER = "hostile_worker_sandbox_test"
+SOCKETS = "hostile_sockets_sandbox_test"
+GREEDY = "greedy_iperf3_sandbox_test"
+HABITS = "iperf3_builds_sandbox_test"
+REAL = "real_iperf3_sandbox_test"
+LANDLOCK_TEST = "landlock_sandbox_test"
+
+# The file, its text, what stands there instead, and the tests of which one has to fail.
+MUTANTS = [
+    (UDP, "std::round(sent * received_seconds / sent_seconds)", "std::round(sent * sent_seconds / received_seconds)",
+     ["udp_loss_test"]),
+    (UDP, "return counts.sent * std::max(kMaxTailShare,", "return counts.received * std::max(kMaxTailShare,",
+     ["udp_loss_test"]),
+    (BUILDER, "if (!seconds || !bytes) bits_per_second = std::nullopt;",
+     "if (!seconds && !bytes) bits_per_second = std::nullopt;", ["report_parser_test:*Implausible*"]),
+    (BUILDER, "sums = &values.reverse;", "sums = &values.forward;", [CORPUS]),
+    (BUILDER, "const double rate = *bytes * 8 / *seconds;", "const double rate = *bytes * 8 * *seconds;",
+     ["report_parser_test:*Seconds*"]),
+    (PARSER, "if (values.sending.size() == test.parallel) break;", "if (values.sending.size() == CountStreams(test)) break;",
+     [CORPUS]),
+    (PARSER, "return has(\"connecting_to\") ? TestPhase::kAgreed : TestPhase::kConnecting;",
+     "return lists_streams ? TestPhase::kAgreed : TestPhase::kConnecting;", ["verdict_test"]),
+    (PARSER, "values.stream_count != streams", "values.stream_count < streams", ["report_parser_test:*Streams*"]),
+    (PARSER, "  phase_ = TestPhase::kUnknown;\n", "", ["verdict_test"]),
+    (VERDICT, "server_bytes == 0 && measurement.remote_cpu.total == 0", "server_bytes == 0 || measurement.remote_cpu.total == 0",
+     ["verdict_test"]),
+    (VERDICT, "if (exit_code != 0 && !error_line.empty()) return failed(error_line);",
+     "if (exit_code > 1 && !error_line.empty()) return failed(error_line);", ["verdict_test"]),
+    (VERDICT, "for (const auto& direction : {upload, download}) {", "for (const auto& direction : {upload, upload}) {",
+     ["verdict_test"]),
+    (VERDICT, "if (stopped.reason != FailureReason::kDeadline) return stopped;",
+     "if (stopped.reason == FailureReason::kOutputTooLarge) return stopped;", ["verdict_test"]),
+    (TEXT, "TestPhase::kConnecting ? FailureReason::kConnectTimeout", "TestPhase::kCreatingStreams ? FailureReason::kConnectTimeout",
+     ["failure_text_test"]),
+    (TEXT, "phase == prefix.phase && text.starts_with", "phase >= prefix.phase && text.starts_with", ["failure_text_test"]),
+    (TEXT, "ConnectPrefix{\"unable to read from stream socket\", TestPhase::kCreatingStreams}",
+     "ConnectPrefix{\"unable to read from stream socket\", TestPhase::kRunning}", ["failure_text_test"]),
+    (ARGV, "(period_seconds + kMaxIntervals - 1) / kMaxIntervals", "period_seconds / kMaxIntervals + 1", ["iperf3_argv_test"]),
+    (ARGV, "bytes < kDefaultBlockBytes ?", "bytes <= kDefaultBlockBytes ?", ["iperf3_argv_test"]),
+    (ARGV, "capabilities.udp_counters_64bit && test.protocol == Protocol::kUdp",
+     "capabilities.udp_counters_64bit || test.protocol == Protocol::kUdp", ["iperf3_argv_test"]),
+    (INSPECT, "length == 0 || text[0] != '3'", "length == 0 || text[0] < '3'", ["iperf3_inspect_test"]),
+    (CHILD, "SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGCONT}) {", "SIGHUP, SIGINT, SIGTERM, SIGCONT}) {", [WORKER_LOOP]),
+    (CHILD, "::setpriority(PRIO_PROCESS, 0, nice + kNiceIncrement)", "::setpriority(PRIO_PROCESS, 0, nice - kNiceIncrement)",
+     ["e2e.probe_test:Priority"]),
+    (CHILD, "::dup3(plan.stderr_fd, STDERR_FILENO, 0)", "::dup3(plan.stdout_fd, STDERR_FILENO, 0)", ["iperf3_process_test"]),
+    (CHILD, "ended.si_code == CLD_EXITED ?", "ended.si_code != CLD_EXITED ?", ["iperf3_process_test"]),
+    (PROCESS, "std::min(Clock::now() + kTermGrace, request_.kill_at)", "std::max(Clock::now() + kTermGrace, request_.kill_at)",
+     ["iperf3_process_test"]),
+    (PROCESS, "::pipe2(fds, O_CLOEXEC)", "::pipe2(fds, 0)", ["worker_sandbox_test"]),
+    (BUFFER, "used - kKeptBytes, MADV_DONTNEED)", "used - kKeptBytes, MADV_COLD)", ["iperf3_process_test", "e2e.hostile_test"]),
+    (BUFFER, "std::max(capacity_bytes_ - size_bytes_, std::size_t{1})", "capacity_bytes_ - size_bytes_", ["iperf3_process_test"]),
+    (RUNNER, "job.test.bind_address || job.test.client_port", "job.test.bind_address && job.test.client_port", [REAL]),
+    (RUNNER, ".kill_at = job.times.kill_at,", ".kill_at = job.times.terminate_at,", [WORKER_LOOP, "e2e.probe_test:FarPath"]),
+    (RUNNER, ".period = std::chrono::seconds(*period)", ".period = std::chrono::seconds(job.test.period_seconds)",
+     ["e2e.probe_test:FailedProbes"]),
+    (RUNNER, "std::chrono::floor<std::chrono::seconds>", "std::chrono::round<std::chrono::seconds>", ["probe_timing_test"]),
+    (RUNNER, "std::min(job.times.terminate_at, now + test", "std::max(job.times.terminate_at, now + test",
+     [WORKER_LOOP]),
+    (LOOP, "::setsid() < 0 && ::getsid(0)", "::setsid() < 0 || ::getsid(0)", ["e2e.probe_test:GoodProbes.test_tcp_upload"]),
+    (LOOP, "      process_->Reset();\n      // Last,", "      // Last,", ["e2e.hostile_test"]),
+    (LOOP, "  std::signal(SIGHUP, SIG_IGN);\n", "", [WORKER_LOOP + ":*IgnoresSignals*"]),
+    (LOOP, "known && known->program == *program", "known && known->program.bytes == program->bytes", [WORKER_LOOP + ":*InspectsIperf3*"]),
+    (DEATH, "g_parent == 0 || ::getppid() != g_parent", "g_parent != 0 || ::getppid() != g_parent",
+     [WORKER_LOOP + ":*IgnoresSignals*"]),
+    (IDENTITY, "(word.effective | word.permitted | word.inheritable) == 0", "(word.effective & word.permitted & word.inheritable) == 0",
+     ["worker_sandbox_test"]),
+    (IDENTITY, "if (Has(*initial, CAP_SETPCAP)) {", "if (Has(*initial, CAP_SETPCAP) && ::geteuid() != 0) {", ["worker_sandbox_test"]),
+    (IPERF3_SANDBOX, "{RLIMIT_NOFILE, kIperf3Descriptors}", "{RLIMIT_NOFILE, kProgramFd}", ["worker_sandbox_test"]),
+    (LANDLOCK, "constexpr std::uint64_t kScopeAll = 3;", "constexpr std::uint64_t kScopeAll = 2;", [LANDLOCK_TEST]),
+    (LANDLOCK, "kNetConnectTcp | (binds_port ? 0 : kNetBindTcp)", "(binds_port ? 0 : kNetConnectTcp | kNetBindTcp)", [LANDLOCK_TEST]),
+    (LIMITS, "return granted - 1;", "return granted;", ["resource_limits_process_test"]),
+    (LIMITS, "  ::setrlimit(RLIMIT_NPROC, &original);\n", "", ["resource_limits_process_test"]),
+    (FILTER, "Branch(BPF_JGE, kLowestLockFd, 1, 0)", "Branch(BPF_JGE, 1000, 1, 0)", [HOSTILE_WORKER]),
+    (FILTER, "return grants.binds_device ? SO_BINDTODEVICE : number;", "return grants.multipath_tcp ? SO_BINDTODEVICE : number;",
+     [SOCKETS]),
+    (FILTER, "SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS", "SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW", [HOSTILE]),
+    (TABLE, "kNoFastOpen<2>, kNoFastOpen<2>", "kNoFastOpen<3>, kNoFastOpen<3>", [SOCKETS]),
+    (TABLE, "{\"exit\", kAllowed, kAllowed,", "{\"exit\", kAllowed, kDenied,", [HOSTILE]),
+    (TABLE, "Allow(Is(3, MREMAP_MAYMOVE))", "Allow(Masked(3, MREMAP_MAYMOVE, MREMAP_MAYMOVE))", [HOSTILE]),
+    (TABLE, "{\"clone\", kStartThreadsAndIperf3, kStartThreads,", "{\"clone\", kStartThreadsAndIperf3, kStartThreadsAndIperf3,", [HOSTILE]),
+    (TABLE, "{\"unlinkat\", kAllowed, kUnlinkFile,", "{\"unlinkat\", kUnlinkFile, kUnlinkFile,", [HOSTILE]),
+    (OPTIONS, "SocketOption{IPPROTO_TCP, TCP_CONGESTION, OptionUse::kBoth,", "SocketOption{IPPROTO_TCP, TCP_CONGESTION, OptionUse::kSet,",
+     [SOCKETS + ":*Options*"]),
+    (TEMPORARY, "directory_ && TryLock(directory_.get()) && ::fstat", "directory_ && ::fstat", [HOSTILE]),
+    (TEMPORARY, "kMountInodes = \"640\"", "kMountInodes = \"256\"", [GREEDY]),
+    (TEMPORARY, "owner == user || (user == 0 && is_of_worker)", "owner == user || user == 0 || is_of_worker", ["temporary_directory_test"]),
+    (SANDBOX, "parent_path(), FileAccess::kRemoveDirectory)", "parent_path(), FileAccess::kTemporaryFiles)", [HOSTILE]),
+    (SANDBOX, ".binds_device = true, .multipath_tcp = true", ".binds_device = true, .multipath_tcp = false", [SOCKETS]),
+    (SANDBOX, "::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode)", "::fstat(STDERR_FILENO, &log) != 0 || !S_ISREG(log.st_mode)",
+     ["worker_sandbox_test"]),
+    (WIRE, "for (auto* time : {&program.modified_ns, &program.changed_ns})", "for (auto* time : {&program.modified_ns})",
+     ["wire_test", WORKER_LOOP + ":*InspectsIperf3*"]),
+    (WIRE, "  fields.Bool(\"log format\", config.log_json);\n", "", ["wire_test", "e2e.flags_test"]),
+    (WIRE, "text.empty() || IsValidName(name, text)", "text.size() <= kMaxKernelNameBytes || IsValidName(name, text)",
+     ["option_table_test"]),
+    (FIELDS, "!value || (*value >= min && *value <= max)", "!value || *value >= min || *value <= max", ["wire_test", "option_table_test"]),
+    (FIELDS, "if (is_reading_ && !condition && bad_field_ == nullptr) bad_field_ = name;",
+     "if (is_reading_ && !condition) bad_field_ = name;", ["wire_test"]),
+    (OPTION_TABLE, "name.size() > kMaxKernelNameBytes", "name.size() >= kMaxKernelNameBytes", ["option_table_test", "probe_request_test"]),
+    (OPTION_TABLE, "bounds.max -= CountStreams(test) - 1;", "bounds.max -= test.parallel - 1;", ["option_table_test", "probe_request_test"]),
+    (DEFECTS, "*number < defect.fixed_in", "*number <= defect.fixed_in", ["defects_test"]),
+]
