@@ -35,7 +35,8 @@ class Worker {
     job.address = ParseIpAddress("127.0.0.1").value();
     job.test.period_seconds = 1;
     const Deadline end = Clock::now() + std::chrono::minutes(1);
-    job.times = {end, end, end, end, end, end};
+    job.times = {
+        .lock_by = end, .start_by = end, .end_by = end, .terminate_at = end, .kill_at = end};
     Send(job);
     static_cast<void>(std::get<wire::Started>(Receive()));
     return std::get<wire::Finished>(Receive()).result;
