@@ -33,7 +33,7 @@ inline constexpr std::chrono::milliseconds kAssumedRoundTrip{150};
 [[nodiscard]] std::chrono::milliseconds TestOverhead(const TestOptions& test);
 
 // A test of one second may have less: enough for round trips of 20 ms.
-inline constexpr std::chrono::milliseconds kMinTestOverhead{300};
+inline constexpr std::chrono::milliseconds kMinTestOverhead{400};
 
 // The longest wait of a probe while no worker is alive: enough for one ordinary restart, not for a
 // worker in back-off.

@@ -373,7 +373,7 @@ class Exporter:
 
 
     def probe_in_time(self, **arguments):
-        """A probe whose test lasts until the deadline. On a busy machine the worker may miss the 30 ms that it has then
+        """A probe whose test lasts until the deadline. On a busy machine the worker may miss the 0.13 s that it has then
         to say how the test ended; such a probe is repeated."""
         for _ in range(5):
             answer = self.probe(**arguments)

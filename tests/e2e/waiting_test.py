@@ -273,7 +273,7 @@ class Retries(unittest.TestCase):
             answer, took = timed(lambda: exporter.probe(port=peer.port, period="1s", scrape_timeout=6))
             self.assertEqual(reason(answer.metrics()), "server_busy", answer.text)
             self.assertEqual(value(answer.metrics(), "iperf3_probe_attempts"), len(peer.connections))
-            # Its last moment is 4.2 s: 6 s less the offset, a second of test and 0.3 s.
+            # Its last moment is 4.1 s: 6 s less the offset, a second of test and 0.4 s.
             self.assertGreater(took, 4)
             self.assertLess(took, 6)
 

@@ -52,14 +52,14 @@ TEST(ProbeTimingTest, DeadlineFollowsTheContract) {
   EXPECT_EQ(ProbeDeadline(now, seconds(2), limited) - now, milliseconds(1500));
 }
 
-// By the mode: 7, 8, 6 and 7 round trips of 150 ms, and 150 ms to start and to end.
+// By the mode: 7, 8, 6 and 7 round trips of 150 ms, and 250 ms to start and to end.
 TEST(ProbeTimingTest, TheOverheadFollowsFromTheRoundTrips) {
-  EXPECT_EQ(TestOverhead({}), milliseconds(1200));
-  EXPECT_EQ(TestOverhead({.direction = Direction::kDownload}), milliseconds(1200));
-  EXPECT_EQ(TestOverhead({.direction = Direction::kBidirectional}), milliseconds(1350));
-  EXPECT_EQ(TestOverhead({.protocol = Protocol::kUdp}), milliseconds(1050));
+  EXPECT_EQ(TestOverhead({}), milliseconds(1300));
+  EXPECT_EQ(TestOverhead({.direction = Direction::kDownload}), milliseconds(1300));
+  EXPECT_EQ(TestOverhead({.direction = Direction::kBidirectional}), milliseconds(1450));
+  EXPECT_EQ(TestOverhead({.protocol = Protocol::kUdp}), milliseconds(1150));
   EXPECT_EQ(TestOverhead({.protocol = Protocol::kUdp, .direction = Direction::kBidirectional}),
-            milliseconds(1200));
+            milliseconds(1300));
 }
 
 TEST(ProbeTimingTest, CutsAPeriodToLeaveTimeForALongPath) {
