@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "common/net/embedded_ipv4.h"
 #include "common/text.h"
 
 namespace iperf3_exporter {
@@ -129,8 +130,15 @@ bool TargetPolicy::Contains(const Networks& networks, const IpAddress& address) 
   });
 }
 
+bool TargetPolicy::IsInDeniedNetwork(const IpAddress& address) const {
+  return Contains(denied_, address) ||
+         std::ranges::any_of(EmbeddedIpv4(address), [this](const IpAddress& embedded) {
+           return Contains(denied_, embedded);
+         });
+}
+
 bool TargetPolicy::Denies(const IpAddress& address) const {
-  return Contains(denied_, address) || (IsUnspecified(address) && !denied_.empty());
+  return IsInDeniedNetwork(address) || (IsUnspecified(address) && !denied_.empty());
 }
 
 bool TargetPolicy::AllowsTarget(const Host& host, const IpAddress& address) const {
@@ -153,7 +161,7 @@ std::string TargetPolicy::ForbiddenText(const Host& host,
   if (!(numeric ? denies(*numeric) : std::ranges::any_of(addresses, denies))) {
     return not_allowed + subject + " is not in --probe.allow-target";
   }
-  if (numeric && !Contains(denied_, *numeric)) {
+  if (numeric && !IsInDeniedNetwork(*numeric)) {
     return not_allowed + subject +
            " means this host and is denied whenever --probe.deny-target is set";
   }

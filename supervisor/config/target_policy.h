@@ -21,7 +21,8 @@ class TargetPolicy {
   // (`probe.example.org`), or `*.example.org` for every name below it. A CIDR with bits set after
   // its prefix is refused. The error says what was expected.
   [[nodiscard]] Status AddTarget(const std::string& rule);
-  // Adds a CIDR or an address to the deny-list, with the same rules.
+  // Adds a CIDR or an address to the deny-list, with the same rules. An IPv4 rule also denies the
+  // IPv6 addresses that a translator or a tunnel takes there (embedded_ipv4.h).
   [[nodiscard]] Status AddDeniedTarget(const std::string& rule);
   // `5201` or `5201-5210`.
   [[nodiscard]] Status AddPort(const std::string& rule);
@@ -57,6 +58,8 @@ class TargetPolicy {
   [[nodiscard]] static Status AddNetwork(const IpAddress& address, const std::string& rule,
                                          Networks& networks);
   [[nodiscard]] static bool Contains(const Networks& networks, const IpAddress& address);
+  // Also by an IPv4 address inside an IPv6 address (embedded_ipv4.h).
+  [[nodiscard]] bool IsInDeniedNetwork(const IpAddress& address) const;
   // The unspecified address reaches this host by any of its addresses, so it is denied as soon as
   // anything is.
   [[nodiscard]] bool Denies(const IpAddress& address) const;

@@ -43,6 +43,8 @@ class Bounds(unittest.TestCase):
                       "--probe.deny-target=127.0.0.0/30", "--probe.deny-target=::1") as exporter:
             for target, words in (("127.0.0.1", denies + "127.0.0.1"),
                                   ("::ffff:127.0.0.1", denies + "::ffff:127.0.0.1"),
+                                  ("64:ff9b::127.0.0.1", denies + "64:ff9b::127.0.0.1"),
+                                  ("2002:7f00:1::1", denies + "2002:7f00:1::1"),
                                   ("0.0.0.0", "0.0.0.0 means this host and is denied whenever "
                                               "--probe.deny-target is set"),
                                   ("localhost", denies + "the address of localhost"),

@@ -134,6 +134,21 @@ TEST(TargetPolicyTest, DeniesAnAddressInEachOfItsForms) {
   }
 }
 
+TEST(TargetPolicyTest, DeniesAnAddressBehindATranslatorOrATunnel) {
+  const TargetPolicy policy = Denying({"10.0.0.0/8"}, {"::/0"});
+  for (const std::string address : {"64:ff9b::10.1.2.3", "2002:a01:203::1", "::10.1.2.3"}) {
+    EXPECT_FALSE(Allows(policy, address, address)) << address;
+    EXPECT_FALSE(policy.MayAllow(*ParseHost(address))) << address;
+    EXPECT_EQ(policy.ForbiddenText(*ParseHost(address), {}),
+              "the target is not allowed: --probe.deny-target denies " + address);
+  }
+  for (const std::string address : {"64:ff9b::11.1.2.3", "2002:b01:203::1", "::11.1.2.3", "::1"}) {
+    EXPECT_TRUE(Allows(policy, address, address)) << address;
+  }
+  EXPECT_TRUE(Allows(Denying({"0.0.0.0/8"}), "::1", "::1"));
+  EXPECT_FALSE(Allows(Policy({"10.0.0.0/8"}), "x", "64:ff9b::10.1.2.3"));
+}
+
 TEST(TargetPolicyTest, DeniesTheUnspecifiedAddressWithAnyRule) {
   for (const char* address : {"0.0.0.0", "::", "::ffff:0.0.0.0"}) {
     EXPECT_FALSE(Allows(Denying({"127.0.0.0/8"}), address, address)) << address;
