@@ -24,7 +24,7 @@ namespace iperf3_exporter {
 struct HolderRecord {
   std::uint64_t checksum = 0;  // of the rest
   LockKey key = kNoLock;       // kNoLock: released
-  std::int64_t since_ns = 0;   // CLOCK_REALTIME
+  std::int64_t since_ns = 0;   // CLOCK_MONOTONIC, so that steps of the wall clock do not matter
   std::uint64_t pid_namespace = 0;
   std::uint32_t exporter_pid = 0;
   std::uint32_t worker_pid = 0;

@@ -39,12 +39,6 @@ void Sleep(nanoseconds wait, Deadline deadline, int cancel_fd) {
   static_cast<void>(WaitUntilReadable(cancel_fd, std::min(wait, TimeLeft(deadline))));
 }
 
-std::int64_t WallClockNanoseconds() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
-}
-
 }  // namespace
 
 HeldLock& HeldLock::operator=(HeldLock&& other) noexcept {
@@ -166,7 +160,7 @@ HostLock::WaitStatus HostLock::TakeLease(LockKey key, const Limits& limits) {
 std::optional<HolderTable::Entry> HostLock::AddToTable(LockKey key, const HolderInfo& holder) {
   HolderRecord record = self_;
   record.key = key;
-  record.since_ns = WallClockNanoseconds();
+  record.since_ns = nanoseconds(Clock::now().time_since_epoch()).count();
   record.port = holder.port;
   const std::size_t bytes = std::min(holder.target.size(), record.target.size());
   record.target_bytes = static_cast<std::uint32_t>(bytes);

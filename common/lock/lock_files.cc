@@ -167,7 +167,7 @@ std::string WakeupMutexName(const std::string& name, LockScope scope) {
 
 std::string LockFilePath(LockFile file, const std::string& name, LockScope scope) {
   return std::string(kDirectory) + (file == LockFile::kWakeup ? "/sem." : "/") +
-         WakeupMutexName(name, scope) + (file == LockFile::kHolders ? "-holders.1" : "");
+         WakeupMutexName(name, scope) + (file == LockFile::kHolders ? "-holders.2" : "");
 }
 
 Status CreateLockFiles(const std::string& name, LockScope scope) {

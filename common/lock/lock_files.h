@@ -4,7 +4,7 @@
 //                         can be neither truncated nor mapped, and can't grow beyond a pipe's
 //                         buffer
 //   sem.NAME@SCOPE        Boost's named mutex, used only to wake waiters (wakeup.h)
-//   NAME@SCOPE-holders.1  the holder table (holder_table.h); 1 is the version of its layout
+//   NAME@SCOPE-holders.2  the holder table (holder_table.h); 2 is the version of its layout
 //
 // Exporters with the same lock name and scope exclude each other, even if their holder tables have
 // different layout versions. A lock name contains no '@' and does not start with "sem.", so no two

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "common/deadline.h"
 #include "common/lock/holder_table.h"
 #include "common/lock/lock_files.h"
 #include "common/lock/record_lock.h"
@@ -36,9 +37,8 @@ LockHolder ToHolder(const HolderRecord& record) {
       },
       '?');
   holder.port = static_cast<std::uint16_t>(record.port);
-  holder.since = std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(
-          std::chrono::nanoseconds(record.since_ns)));
+  const TimePoint since{std::chrono::nanoseconds(record.since_ns)};
+  holder.held_for = std::max(std::chrono::nanoseconds(0), Clock::now() - since);
   return holder;
 }
 

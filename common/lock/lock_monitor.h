@@ -21,7 +21,7 @@ struct LockHolder {
   std::uint32_t worker_pid = 0;
   std::string target;  // at most 256 bytes of letters, digits and . - _ : % ? [ ]
   std::uint16_t port = 0;
-  std::chrono::system_clock::time_point since;
+  std::chrono::nanoseconds held_for{0};  // until the table was read
 };
 
 // Keeps other exporters from removing the files, takes no key and maps nothing. Two descriptors,

@@ -50,15 +50,21 @@ std::string SandboxTable(const SandboxReport& report) {
   return html + "</table>\n";
 }
 
+using WallTime = std::chrono::system_clock::time_point;
+
+std::string Since(const LockHolder& holder, WallTime now) {
+  return FormatRfc3339(now - std::chrono::duration_cast<WallTime::duration>(holder.held_for));
+}
+
 // nullopt: the key is held, but its holder has no valid record.
-ordered_json ToJson(const std::optional<LockHolder>& holder) {
+ordered_json ToJson(const std::optional<LockHolder>& holder, WallTime now) {
   if (!holder) {
     return {{"pid", nullptr}, {"exporter_pid", nullptr}, {"target", nullptr}, {"port", nullptr},
             {"own", false},   {"since", nullptr}};
   }
   return {{"pid", holder->worker_pid}, {"exporter_pid", holder->exporter_pid},
           {"target", holder->target},  {"port", holder->port},
-          {"own", holder->ours},       {"since", FormatRfc3339(holder->since)}};
+          {"own", holder->ours},       {"since", Since(*holder, now)}};
 }
 
 std::string Seconds(std::chrono::nanoseconds duration) {
@@ -103,21 +109,21 @@ std::string BuildLandingPage(const Options& options, std::string_view iperf3_ver
   return html + "</body>\n</html>\n";
 }
 
-std::string BuildLockStatus(const LockStatus& status, std::chrono::system_clock::time_point now) {
+std::string BuildLockStatus(const LockStatus& status, WallTime now) {
   ordered_json json;
   const auto& holders = status.lock.holders;
   const std::optional<LockHolder> first = holders.empty() ? std::nullopt : holders.front();
   json["is_locked"] = !holders.empty();
   json["locked_by"] =
       first ? ordered_json(first->target + ":" + std::to_string(first->port)) : ordered_json();
-  json["locked_at"] = first ? ordered_json(FormatRfc3339(first->since)) : ordered_json();
-  json["lock_duration"] = first ? ordered_json(ToSeconds(now - first->since)) : ordered_json();
+  json["locked_at"] = first ? ordered_json(Since(*first, now)) : ordered_json();
+  json["lock_duration"] = first ? ordered_json(ToSeconds(first->held_for)) : ordered_json();
   json["queue_size"] = status.queue_size;
   json["scope"] = Name(status.scope);
   json["name"] = status.name;
-  json["holder"] = holders.empty() ? ordered_json() : ToJson(first);
+  json["holder"] = holders.empty() ? ordered_json() : ToJson(first, now);
   json["holders"] = ordered_json::array();
-  for (const auto& each : holders) json["holders"].push_back(ToJson(each));
+  for (const auto& each : holders) json["holders"].push_back(ToJson(each, now));
   json["recoveries"] = status.lock.recoveries;
   json["waiting_omitted"] = status.queue_size - std::min(status.queue_size, status.waiting.size());
   std::string page = json.dump(2, ' ', false, ordered_json::error_handler_t::replace);

@@ -138,7 +138,7 @@ class Recovery(unittest.TestCase):
     def test_a_damaged_lock_is_made_anew(self):
         """A file that is cut short ends the workers, which map it; another mode is as bad as a stranger's."""
         with Exporter() as exporter:
-            files = [f"/dev/shm/{name.format(exporter.lock_name)}" for name in ("sem.{}@host", "{}@host-holders.1")]
+            files = [f"/dev/shm/{name.format(exporter.lock_name)}" for name in ("sem.{}@host", "{}@host-holders.2")]
             for damage in (lambda path: os.truncate(path, 0), lambda path: os.chmod(path, 0o666)):
                 for path in files:
                     damage(path)

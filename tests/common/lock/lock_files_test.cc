@@ -46,7 +46,7 @@ TEST_F(LockFilesTest, NamesAreDistinct) {
   EXPECT_EQ(LockFilePath(LockFile::kLock, "n", LockScope::kHost), "/dev/shm/n@host");
   EXPECT_EQ(LockFilePath(LockFile::kWakeup, "n", LockScope::kBind), "/dev/shm/sem.n@bind");
   EXPECT_EQ(LockFilePath(LockFile::kHolders, "n", LockScope::kTarget),
-            "/dev/shm/n@target-holders.1");
+            "/dev/shm/n@target-holders.2");
 }
 
 // Exporters of two versions share the lock: these numbers may never change.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <limits>
 
 #include "common/lock/holder_table.h"
 #include "common/lock/record_lock.h"
@@ -15,6 +16,8 @@ namespace iperf3_exporter {
 namespace {
 
 using std::chrono::hours;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
 
 class LockMonitorTest : public LockFixture {
  protected:
@@ -53,8 +56,7 @@ TEST_F(LockMonitorTest, ShowsTheHolderWhileItHolds) {
   EXPECT_EQ(holder->worker_pid, static_cast<std::uint32_t>(::getpid()));
   EXPECT_EQ(holder->target, "server.example");
   EXPECT_EQ(holder->port, 5201);
-  const auto age = std::chrono::system_clock::now() - holder->since;
-  EXPECT_LT(std::chrono::abs(age), hours(1));
+  EXPECT_LT(holder->held_for, hours(1));
   held->Release();
   EXPECT_TRUE(monitor.Read().holders.empty());
 }
@@ -99,6 +101,13 @@ TEST_F(LockMonitorTest, SanitizesForgedRecords) {
   auto holder = OnlyHolder(monitor);
   ASSERT_TRUE(holder);
   EXPECT_EQ(holder->target, "a???");
+  EXPECT_GT(holder->held_for, seconds(1)) << "since the first nanoseconds after the boot";
+
+  record.since_ns = std::numeric_limits<std::int64_t>::max();
+  Forge(record);
+  holder = OnlyHolder(monitor);
+  ASSERT_TRUE(holder);
+  EXPECT_EQ(holder->held_for, nanoseconds(0));
 
   record.target_bytes = 0xffffffff;
   Forge(record);

@@ -23,7 +23,7 @@ LockHolder Holder(const std::string& target) {
   holder.worker_pid = 42;
   holder.target = target;
   holder.port = 5201;
-  holder.since = kNow - milliseconds(1500);
+  holder.held_for = milliseconds(1500);
   return holder;
 }
 
