@@ -168,22 +168,20 @@ class Start(unittest.TestCase):
             with Exporter(f"--worker.path={worker}", "--worker.count=1", *flags, wait_ready=False) as exporter:
                 exporter.wait_until_listening()
                 yield exporter
-    def wait_for_connections(self, exporter, count):
-        """One of them asks for the number."""
-        wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_http_connections") == count,
-                   f"{count} connections")
+    def wait_for_queue(self, exporter, length):
+        wait_until(lambda: harness.lock_status(exporter)["queue_size"] == length, f"{length} probes wait")
 
     def test_while_the_first_worker_starts_probes_wait(self):
         with self.worker_that_starts("stopped_start") as exporter:
             self.assertEqual(exporter.get("/metrics").status, 200)
             self.assertEqual(exporter.get("/ready").status, 503)
             probe, answers = in_background(exporter.probe)
-            self.wait_for_connections(exporter, 2)
+            self.wait_for_queue(exporter, 1)
             leaver = exporter.connect()
             leaver.request("GET", "/probe?target=127.0.0.1")
-            self.wait_for_connections(exporter, 3)
+            self.wait_for_queue(exporter, 2)
             leaver.close()
-            self.wait_for_connections(exporter, 2)
+            self.wait_for_queue(exporter, 1)
             self.assertEqual(answers, [])
             for pid in children_of(exporter.pid):
                 os.kill(pid, signal.SIGCONT)
@@ -197,7 +195,7 @@ class Start(unittest.TestCase):
     def test_a_probe_that_waits_for_the_first_worker_is_refused_at_the_end(self):
         with self.worker_that_starts("silent_start") as exporter:
             probe, answers = in_background(exporter.probe)
-            self.wait_for_connections(exporter, 2)
+            self.wait_for_queue(exporter, 1)
             self.assertEqual(exporter.stop(), 0)
             probe.join()
             self.assertEqual((answers[0].status, answers[0].text), (503, "no worker is ready\n"))
@@ -213,7 +211,7 @@ class Start(unittest.TestCase):
     def test_probes_that_wait_for_the_first_worker_count_as_queued(self):
         with self.worker_that_starts("stopped_start", "--probe.max-queued=2") as exporter:
             probes = [in_background(exporter.probe)[0] for _ in range(2)]
-            wait_until(lambda: harness.lock_status(exporter)["queue_size"] == 2, "both wait")
+            self.wait_for_queue(exporter, 2)
             self.assertEqual(harness.lock_status(exporter)["waiting_omitted"], 2)
             self.assertEqual(value(exporter.get("/metrics").metrics(), "iperf3_exporter_queue_length"), 2)
             answer = exporter.probe()
@@ -226,7 +224,7 @@ class Start(unittest.TestCase):
     def test_a_failed_start_refuses_what_waits(self):
         with self.worker_that_starts("stopped_start") as exporter:
             probe, answers = in_background(exporter.probe)
-            self.wait_for_connections(exporter, 2)
+            self.wait_for_queue(exporter, 1)
             for pid in children_of(exporter.pid):
                 os.kill(pid, signal.SIGKILL)
             probe.join()

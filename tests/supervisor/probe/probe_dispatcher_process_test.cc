@@ -303,7 +303,7 @@ TEST_F(ProbeDispatcherTest, SaysThatTheScrapeTimeoutEndedTheWaitForTheLock) {
   StartWith("busy");
   Probe(kSilent);
   ExpectRefused(AnswerOf(Probe(kGood, milliseconds(2300))), RefusalReason::kLockTimeout,
-                "the lock was not acquired in time: the scrape timeout leaves less than the 1.3s "
+                "the lock was not acquired in time: the scrape timeout leaves less than the 1.4s "
                 "that the test needs");
   EXPECT_EQ(lock_timeouts_, 1);
 }
