@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,25 +26,30 @@ using iperf3_exporter::stand_in::Attempt;
 // 128 streams in both directions.
 constexpr int kThreads = 256;
 
-void* WaitForAll(void* barrier) {
+constexpr std::size_t kBlockBytes = std::size_t{1} << 20U;
+
+void* AllocateAndWaitForAll(void* barrier) {
+  void* memory = std::malloc(1);
   ::pthread_barrier_wait(static_cast<pthread_barrier_t*>(barrier));
-  return nullptr;
+  return memory;
 }
 
-// All threads exist at the same time.
+// All threads exist at the same time. They leave enough address space for their buffers.
 bool Threads() {
   pthread_barrier_t barrier;
   ::pthread_barrier_init(&barrier, nullptr, kThreads + 1);
   std::array<pthread_t, kThreads> threads{};
   for (pthread_t& thread : threads) {
-    const int error = ::pthread_create(&thread, nullptr, WaitForAll, &barrier);
+    const int error = ::pthread_create(&thread, nullptr, AllocateAndWaitForAll, &barrier);
     errno = error;
     // The waiting threads end with the process.
     if (error != 0) return false;
   }
   ::pthread_barrier_wait(&barrier);
+  const void* buffers = ::mmap(nullptr, kThreads * kBlockBytes, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
-  return true;
+  return buffers != MAP_FAILED;
 }
 
 // Minimal threads need hardly any address space.
@@ -94,9 +100,10 @@ bool OpenSockets(int count) {
 bool TenThousandDescriptors() { return OpenSockets(10000); }
 bool ManyDescriptors() { return OpenSockets(520); }
 
-// Creates files and never unlinks them.
+// Creates files and never unlinks them, even when it should end.
 bool Fill(std::size_t file_bytes) {
   static char block[65536];
+  std::signal(SIGTERM, SIG_IGN);
   for (;;) {
     char path[256];
     std::snprintf(path, sizeof path, "%s/iperf3.XXXXXX", std::getenv("TMPDIR"));
@@ -113,7 +120,6 @@ bool FillWithBytes() { return Fill(std::size_t{2} << 20U); }
 
 // The buffers of the maximum number of streams and block length. Each file is unlinked at once.
 bool Buffers() {
-  constexpr std::size_t kBlockBytes = std::size_t{1} << 20U;
   for (int i = 0; i < kThreads; ++i) {
     char path[256];
     std::snprintf(path, sizeof path, "%s/iperf3.XXXXXX", std::getenv("TMPDIR"));

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,6 +99,14 @@ bool Sleep() {
   const timespec short_time = {.tv_sec = 0, .tv_nsec = 1000};
   return Call(SYS_nanosleep, Address(&short_time)) == 0;
 }
+// As stdio of musl does.
+bool ReadVector() {
+  char byte = 0;
+  const iovec part = {&byte, 1};
+  return ::readv(::open(kLibrary, O_RDONLY), &part, 1) == 1;
+}
+// The kernel makes this call for a process that was stopped while it waited.
+bool Restart() { return Call(SYS_restart_syscall) == 0; }
 bool Identity() {
   return Call(SYS_getuid) == Call(SYS_geteuid) && Call(SYS_getgid) == Call(SYS_getegid);
 }
@@ -126,6 +135,8 @@ constexpr Attempt kAttempts[] = {
     {"bti", MarkBranchTargets},
     {"clocks", Clocks},
     {"sleep", Sleep},
+    {"readv", ReadVector},
+    {"restart", Restart},
     {"identity", Identity},
     {"", Succeed},
 };

@@ -123,13 +123,14 @@ bool Clone3() {
   if (pid == 0) ::_exit(0);
   return pid > 0;
 }
-void* Nothing(void*) { return nullptr; }
-bool Thread() {
+bool RunInThread(void* (*act)(void*)) {
   pthread_t thread = {};
-  const int error = ::pthread_create(&thread, nullptr, Nothing, nullptr);
+  const int error = ::pthread_create(&thread, nullptr, act, nullptr);
   errno = error;
   return error == 0 && ::pthread_join(thread, nullptr) == 0;
 }
+void* Nothing(void*) { return nullptr; }
+bool Thread() { return RunInThread(Nothing); }
 
 void* PollForEver(void*) {
   for (;;) ::poll(nullptr, 0, -1);
@@ -195,6 +196,12 @@ bool OpenWorkerMemory() {
 }
 bool OpenOwnToWrite() { return Open(Path(kOwn).text, O_WRONLY); }
 bool OpenTruncating() { return Open(Path(kOwn).text, O_RDONLY | O_TRUNC); }
+bool OpenOwnToCreate() { return Open(Path(kOwn).text, O_RDWR | O_CREAT); }
+bool OpenDevice() { return Open("/dev/zero", O_RDONLY); }
+bool ListDirectory() {
+  static char entries[4096];
+  return Call(SYS_getdents64, STDIN_FILENO, Address(entries), sizeof entries) >= 0;
+}
 bool CreateElsewhere() {
   return Open(Path("/tmp/hostile_iperf3.%d/new").text, O_RDWR | O_CREAT | O_EXCL);
 }
@@ -253,10 +260,12 @@ bool HugeFile() {
   const int fd = ::mkstemp(path);
   return ::unlink(path) == 0 && ::ftruncate(fd, 1 << 30) == 0;
 }
-bool MapExecutableFile() {
+bool MapFile(int protection) {
   const int fd = ::open(kLibrary, O_RDONLY);
-  return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) != MAP_FAILED;
+  return ::mmap(nullptr, 4096, protection, MAP_PRIVATE, fd, 0) != MAP_FAILED;
 }
+bool MapExecutableFile() { return MapFile(PROT_READ | PROT_EXEC); }
+bool MapWritableExecutableFile() { return MapFile(PROT_READ | PROT_WRITE | PROT_EXEC); }
 
 void* Map(int protection) {
   return ::mmap(nullptr, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -267,10 +276,16 @@ bool MakeExecutable() {
 }
 bool MakeReadOnly() { return ::mprotect(Map(PROT_READ | PROT_WRITE), 4096, PROT_READ) == 0; }
 bool MemoryFile() { return Call(SYS_memfd_create, Address("x"), 0) >= 0; }
+void* CreateMemoryFile(void*) {
+  MemoryFile();
+  return nullptr;
+}
+// The call ends the whole process, not only the thread that makes it.
+bool MemoryFileOfThread() { return RunInThread(CreateMemoryFile); }
 
 bool Duplicate() { return ::dup(1) >= 0; }
 bool DuplicateHigh() { return Call(SYS_dup3, 1, kProgramFd, 0) >= 0; }
-bool DuplicateByFcntl() { return ::fcntl(1, F_DUPFD, 100) >= 0; }
+bool DuplicateByFcntl() { return ::fcntl(1, F_DUPFD, 100) >= 100; }
 bool SetOwner() { return ::fcntl(1, F_SETOWN, ::getpid()) == 0; }
 bool GetFlags() { return ::fcntl(1, F_GETFL) >= 0; }
 bool Ioctl() {
@@ -367,6 +382,9 @@ constexpr Attempt kAttempts[] = {
     {"unlink-lock", UnlinkLock},
     {"remove-tmpdir", RemoveDirectory},
     {"write-own", OpenOwnToWrite},
+    {"create-own", OpenOwnToCreate},
+    {"open-device", OpenDevice},
+    {"list", ListDirectory},
     {"truncate", OpenTruncating},
     {"create-tmp", CreateElsewhere},
     {"create-shm", CreateInDev},
@@ -383,10 +401,12 @@ constexpr Attempt kAttempts[] = {
     {"map-lock-exec", MapLockExecutable},
     {"huge-file", HugeFile},
     {"map-library", MapExecutableFile},
+    {"map-library-wx", MapWritableExecutableFile},
     {"map-wx", MapWritableExecutable},
     {"make-exec", MakeExecutable},
     {"make-read-only", MakeReadOnly},
     {"memfd", MemoryFile},
+    {"memfd-thread", MemoryFileOfThread},
     {"dup", Duplicate},
     {"dup-high", DuplicateHigh},
     {"fcntl-dup", DuplicateByFcntl},

@@ -41,6 +41,13 @@ int Burn(unsigned cpu_seconds) {
   return child->WaitForEnd();
 }
 
+TEST(Iperf3ChildTest, MayUseAllProcessorsUntilTheEndOfItsJob) {
+  const Iperf3Sandbox sandbox({.temporary_path = "/tmp"});
+  const long processors = ::sysconf(_SC_NPROCESSORS_CONF);
+  // And five seconds.
+  EXPECT_EQ(sandbox.PrepareJob({}, std::chrono::milliseconds(9001))->cpu_seconds, 15 * processors);
+}
+
 TEST(Iperf3ChildTest, IsKilledAtItsProcessorTimeLimit) {
   const int status = Burn(1);
   ASSERT_TRUE(WIFSIGNALED(status)) << status;

@@ -25,6 +25,7 @@
 #include "worker/iperf3/iperf3_executable.h"
 #include "worker/sandbox/landlock.h"
 #include "worker/sandbox/resource_limits.h"
+#include "worker/sandbox/seccomp_filter.h"
 #include "worker/sandbox/worker_sandbox.h"
 
 namespace iperf3_exporter {
@@ -236,6 +237,32 @@ TEST_F(HostileWorkerTest, CannotExecuteTheLocksContent) {
       "a library");
 }
 
+// A descriptor of the holder table below the lock's could be mapped executable.
+TEST_F(HostileWorkerTest, CannotDuplicateTheLockToAnOrdinaryDescriptor) {
+  ExpectFiltered([&] { return ::syscall(SYS_dup3, LockFd(2), 100, 0) >= 0; }, "dup3");
+}
+
+// Otherwise iperf3 could execute any path.
+TEST_F(HostileWorkerTest, CannotChangeTheExecPath) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the fixed address
+  auto* const path = reinterpret_cast<volatile char*>(kExecPathAddress);
+  ExpectFiltered(
+      [&] {
+        return ::mprotect(const_cast<char*>(path), sizeof g_page, PROT_READ | PROT_WRITE) == 0;
+      },
+      "mprotect");
+  const int status = Attack([&] {
+    *path = '/';
+    return kSucceeded;
+  });
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) << status;
+}
+
+TEST_F(HostileWorkerTest, CannotOutliveItsSupervisor) {
+  ExpectFiltered([] { return ::prctl(PR_SET_PDEATHSIG, 0) == 0; }, "no parent-death signal");
+  ExpectAllowed([] { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0; }, "SIGKILL");
+}
+
 TEST_F(HostileWorkerTest, CannotSignalOtherProcesses) {
   // The worker has the right to signal it; only the filter prevents that.
   const pid_t victim = ::fork();
@@ -310,6 +337,9 @@ TEST_F(HostileWorkerTest, CannotAccessOtherProcesses) {
         return ::prlimit(0, RLIMIT_NOFILE, nullptr, &limit) == 0;
       },
       "its own limits");
+  ExpectFiltered([&] { return ::setpriority(PRIO_PROCESS, supervisor, 19) == 0; },
+                 "the priority of the supervisor");
+  ExpectAllowed([] { return ::setpriority(PRIO_PROCESS, 0, 19) == 0; }, "its own priority");
 }
 
 TEST_F(HostileWorkerTest, CannotStartProcessesOrListen) {
@@ -341,12 +371,10 @@ TEST_F(HostileWorkerTest, CannotShutDownASharedLogSocket) {
   ExpectFiltered(
       [&] { return ::setsockopt(STDERR_FILENO, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0; },
       "setsockopt");
-  ExpectFiltered(
-      [] {
-        const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
-        return ::connect(STDERR_FILENO, &nobody, sizeof nobody) == 0;
-      },
-      "connect to nobody");
+  const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
+  ExpectFiltered([&] { return ::connect(STDERR_FILENO, &nobody, sizeof nobody) == 0; },
+                 "connect to nobody");
+  ExpectFiltered([&] { return ::bind(STDERR_FILENO, &nobody, sizeof nobody) == 0; }, "bind");
   // By another descriptor of the same file.
   ExpectFiltered(
       [] {

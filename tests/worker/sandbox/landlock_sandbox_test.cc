@@ -17,6 +17,8 @@
 #include <fstream>
 #include <functional>
 
+#include "tests/test_paths.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -34,9 +36,11 @@ class LandlockTest : public ::testing::Test {
       std::ofstream(root_ / name / "file") << "content";
     }
     fs::remove(root_ / "parent/empty/file");
-    fs::copy_file("/bin/true", root_ / "program");
-    fs::copy_file("/bin/true", root_ / "read/program");
-    for (const char* name : {"program", "read/program"}) ::chmod((root_ / name).c_str(), 0755);
+    // Static, because the rules allow no loader.
+    for (const char* name : {"program", "read/program", "temporary/program"}) {
+      fs::copy_file(BuiltProgram("static_iperf3"), root_ / name);
+      ::chmod((root_ / name).c_str(), 0755);
+    }
   }
   void TearDown() override { fs::remove_all(root_); }
 
@@ -128,12 +132,14 @@ TEST_F(LandlockTest, TruncatesOnlyTemporaryFiles) {
 TEST_F(LandlockTest, ExecutesNothingWithoutARule) {
   const auto execute = [this](const std::string& path) {
     return Under([&] {
-      char* const argv[] = {const_cast<char*>("x"), nullptr};
+      char* const argv[] = {const_cast<char*>("iperf3"), const_cast<char*>("--version"), nullptr};
       return ::execv(path.c_str(), argv) == 0;
     });
   };
+  EXPECT_EQ(execute(root_ / "program"), 0);
   EXPECT_EQ(execute("/bin/true"), EACCES);
   EXPECT_EQ(execute(root_ / "read/program"), EACCES);
+  EXPECT_EQ(execute(root_ / "temporary/program"), EACCES);
 }
 
 TEST_F(LandlockTest, CannotSignalProcessesOutside) {

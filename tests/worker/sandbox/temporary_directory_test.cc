@@ -2,7 +2,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -41,6 +45,8 @@ TEST_F(TemporaryDirectoryTest, RemovesUnusedDirectories) {
   const auto foreign = MakeDirectory("other");
   const UniqueFd user(::open(used.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   ASSERT_EQ(::flock(user.get(), LOCK_EX), 0);
+  // Anybody may give a link such a name.
+  std::filesystem::create_directory_symlink(foreign, parent_ / "iperf3_exporter.2");
   RemoveAbandonedDirectories(parent_.c_str(), Deadline::max());
   EXPECT_FALSE(std::filesystem::exists(abandoned));
   EXPECT_TRUE(std::filesystem::exists(used / "a"));
@@ -62,6 +68,34 @@ TEST_F(TemporaryDirectoryTest, RemovesNothingAfterTheDeadline) {
   const auto abandoned = MakeDirectory("iperf3_exporter.0");
   RemoveAbandonedDirectories(parent_.c_str(), Clock::now());
   EXPECT_TRUE(std::filesystem::exists(abandoned / "a"));
+}
+
+TEST_F(TemporaryDirectoryTest, MountAllowsNoPrograms) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to mount";
+  const auto mounted = TemporaryDirectory::CreateMount();
+  ASSERT_TRUE(mounted) << mounted.error().message;
+  EXPECT_TRUE(mounted->IsNoExec());
+  struct statvfs status = {};
+  ASSERT_EQ(::fstatvfs(mounted->directory_fd(), &status), 0);
+  EXPECT_TRUE((status.f_flag & ST_NOSUID) != 0 && (status.f_flag & ST_NODEV) != 0);
+}
+
+// In a child, which has its own mounts.
+TEST_F(TemporaryDirectoryTest, PrefersAPrivateDirectoryWithoutPrograms) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to mount";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("none", "/tmp", "tmpfs", 0, nullptr) != 0 ||
+        ::mount("none", "/var/tmp", "tmpfs", MS_NOEXEC, nullptr) != 0) {
+      ::_exit(1);
+    }
+    ::_exit(TemporaryDirectory::CreatePrivate().value().path().starts_with("/var/tmp/") ? 0 : 2);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0) << status;
 }
 
 TEST_F(TemporaryDirectoryTest, ExceedsQuotaWithOneFileAboveTheMaximum) {

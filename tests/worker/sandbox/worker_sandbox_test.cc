@@ -58,6 +58,18 @@ class WorkerSandboxTest : public ConfinedIperf3Test {
     const std::string text = std::to_string(max);
     EXPECT_EQ(LineOf(ProcPath(pid, "limits"), name), text + ' ' + text + ' ' + unit) << name;
   }
+
+  // Of the worker's descriptors iperf3 has only the lease, which is its standard input, and its
+  // temporary file system.
+  void ExpectFewDescriptors(pid_t iperf3) const {
+    // Before it waits, the loader may have a library open.
+    const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
+    while (Status(iperf3, "State") != "S (sleeping)" && Clock::now() < deadline) {
+      ::poll(nullptr, 0, 1);
+    }
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(ProcPath(iperf3, "fd")), {}),
+              HasOwnMount() ? 4 : 3);
+  }
 };
 
 TEST_P(WorkerSandboxTest, ReportsEachOfferedLayerAsEnabled) {
@@ -96,21 +108,50 @@ TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
   if (ExpectedUser() == kFirstWorkerUid) {
     ExpectLimit(worker, "Max processes", kTasks, "processes");
     ExpectLimit(iperf3, "Max processes", kTasks, "processes");
+    // Each worker has a user of its own.
+    EXPECT_NE(Status(other_worker_.pid(), "Uid"), Status(worker, "Uid"));
+  } else {
+    // In addition to the user's tasks, of which the kernel counts none of root's.
+    const rlim_t max = std::stoul(LineOf(ProcPath(iperf3, "limits"), "Max processes"));
+    EXPECT_EQ(max > kTasksOfSharedUser, GetParam().user != 0) << max;
   }
   EXPECT_NE(LineOf(ProcPath(iperf3, "limits"), "Max cpu time").find("seconds"), std::string::npos);
   // The files in /proc of a process that is not dumpable belong to root.
   struct stat info = {};
   EXPECT_EQ(::stat(ProcPath(worker, "fd").c_str(), &info), 0);
   EXPECT_EQ(info.st_uid, 0U);
-  // Of the worker's descriptors iperf3 has only the lease and its temporary file system.
-  EXPECT_LE(std::distance(std::filesystem::directory_iterator(ProcPath(iperf3, "fd")), {}), 5);
+  ExpectFewDescriptors(iperf3);
   EXPECT_EQ(std::filesystem::file_size(ProcPath(worker, "environ")), 0U);
   worker_.Send(wire::Cancel{});
   EXPECT_EQ(worker_.AwaitEnd().reason(), FailureReason::kCancelled);
 }
 
+TEST_P(WorkerSandboxTest, HasNamespacesOfItsOwnIfItReportsThem) {
+  ASSERT_EQ(ready_.error, "");
+  if (!CanInspectWorker()) GTEST_SKIP() << "needs root, to see another user's processes";
+  const auto is_own = [this](const std::string& name) {
+    return std::filesystem::read_symlink(ProcPath(worker_.pid(), ("ns/" + name).c_str())) !=
+           std::filesystem::read_symlink("/proc/self/ns/" + name);
+  };
+  for (const char* name : {"mnt", "ipc", "uts"}) EXPECT_EQ(is_own(name), HasOwnMount()) << name;
+  EXPECT_FALSE(is_own("net")) << "iperf3 measures the network of the host";
+}
+
 INSTANTIATE_TEST_SUITE_P(Starts, WorkerSandboxTest, ::testing::ValuesIn(Starts()),
                          [](const auto& start) { return std::string(start.param.name); });
+
+// Otherwise a worker would keep a disk busy that the host unmounts.
+TEST(WorkerMountsTest, FollowTheMountsOfTheHost) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to share mounts";
+  WorkerUnderTest worker({"unshare", "--mount", "--propagation=shared"});
+  WorkerConfig config;
+  config.iperf3_path = BuiltProgram("fake_iperf3");
+  ASSERT_EQ(worker.Configure(config).error, "");
+  std::ifstream mounts(ProcPath(worker.pid(), "mountinfo"));
+  const std::string text(std::istreambuf_iterator<char>(mounts), {});
+  EXPECT_NE(text.find(" master:"), std::string::npos) << text;
+  EXPECT_EQ(text.find(" shared:"), std::string::npos) << text;
+}
 
 // The worker's own files are not limited then, so iperf3 inherits no such limit.
 class LogInFileTest : public WorkerSandboxTest {};
