@@ -83,6 +83,11 @@ void Refuse() { Print(STDOUT_FILENO, kRefused, sizeof kRefused - 1); }
 void Truncate() { Print(STDOUT_FILENO, kReport, sizeof kReport / 2); }
 void Flood() { Fill(STDOUT_FILENO, 0); }
 void FloodErrors() { Fill(STDERR_FILENO, 0); }
+// Prints too much only after SIGTERM.
+void FloodAtTerm() {
+  std::signal(SIGTERM, [](int) { FloodErrors(); });
+  Hang();
+}
 void GibibyteReport() {
   Fill(STDOUT_FILENO, size_t{1} << 30U);
   PrintReport();
@@ -112,6 +117,14 @@ void Drip() {
 // More than one second of processor time.
 void Burn() {
   while (std::clock() < 2 * CLOCKS_PER_SEC) {
+  }
+  PrintReport();
+}
+// Leaves a process in its group, for at most 20 s.
+void LeaveChild() {
+  if (::fork() == 0) {
+    ::alarm(20);
+    Hang();
   }
   PrintReport();
 }
@@ -180,12 +193,14 @@ constexpr NamedMode kModes[] = {
     {"truncate", Truncate},
     {"flood", Flood},
     {"flood-errors", FloodErrors},
+    {"flood-at-term", FloodAtTerm},
     {"gib-report", GibibyteReport},
     {"large-report", LargeReport},
     {"both-pipes", BothPipes},
     {"close-hang", CloseAndHang},
     {"drip", Drip},
     {"burn", Burn},
+    {"leave-child", LeaveChild},
     {"segv", Segv},
     {"kill", Kill},
     {"fail", Fail},

@@ -2,14 +2,17 @@
 #include "worker/loop/worker_loop.h"
 
 #include <arpa/inet.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "common/cancel_signal.h"
 #include "common/lock/record_lock.h"
 #include "tests/common/lock/lock_fixture.h"
 #include "tests/test_paths.h"
@@ -20,6 +23,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::StartsWith;
 using Why = wire::NotStarted::Why;
 
 class WorkerLoopTest : public ::testing::Test {
@@ -141,6 +145,17 @@ TEST_F(WorkerLoopTest, LeavesTheServerItsPause) {
   EXPECT_GE(Clock::now(), job.times.not_before);
 }
 
+TEST_F(WorkerLoopTest, CancelEndsTheServersPause) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  Job job = MakeJob("ok");
+  job.lock_key = kNoLock;
+  job.times.not_before = Clock::now() + WorkerUnderTest::kWaitLimit;
+  worker.Send(job);
+  worker.Send(wire::Cancel{});
+  EXPECT_EQ(worker.AwaitEnd().not_started, Why::kCancelled);
+}
+
 TEST_F(WorkerLoopTest, TerminatesTheTestAtTheDeadline) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
@@ -153,13 +168,17 @@ TEST_F(WorkerLoopTest, TerminatesTheTestAtTheDeadline) {
   EXPECT_FALSE(next.started->recovered_lock);
 }
 
-// Long before the deadline.
+// Long before the deadline, but not before the omitted second and the period are over.
 TEST_F(WorkerLoopTest, TerminatesATestOfBytesAfterItsPeriod) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   Job job = MakeJob("hang");
   job.test.bytes = 1;
+  job.test.omit_seconds = 1;
+  job.times.bytes_overhead = {};
+  const Deadline began = Clock::now();
   EXPECT_EQ(worker.Run(job).reason(), FailureReason::kDeadline);
+  EXPECT_GE(Clock::now() - began, seconds(2));
   EXPECT_LT(Clock::now(), job.times.start_by);
 }
 
@@ -261,6 +280,29 @@ TEST_F(WorkerLoopTest, IgnoresSignalsMeantForOthers) {
   EXPECT_TRUE(worker.Run(MakeJob("ok")).Succeeded());
 }
 
+// Any other worker, and iperf3, can send it this signal.
+TEST_F(WorkerLoopTest, IgnoresTheSignalThatCancelsThreads) {
+  const auto link = CreateSeqpacketPair().value();
+  const pid_t worker = ::fork();
+  if (worker == 0) {
+    // The default action. posix_spawn may have set the signal to be ignored.
+    const unsigned long default_action[4] = {};
+    ::syscall(SYS_rt_sigaction, kCancelSignal, default_action, nullptr, sizeof default_action[0]);
+    ::dup2(link.second.get(), 3);
+    const std::string program = BuiltProgram("iperf3_exporter_worker");
+    ::execl(program.c_str(), program.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ASSERT_TRUE(SendFrame(link.first.get(), wire::Encode(config_)));
+  pollfd ready = {link.first.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ready, 1, PollMilliseconds(Clock::now() + WorkerUnderTest::kWaitLimit)), 1);
+  ::kill(worker, kCancelSignal);
+  ::shutdown(link.first.get(), SHUT_RDWR);
+  int status = -1;
+  EXPECT_EQ(::waitpid(worker, &status, 0), worker);
+  EXPECT_EQ(status, 0);
+}
+
 // Mutual exclusion with an iperf3 that briefly outlives its worker depends on it.
 TEST_F(WorkerLoopTest, Iperf3KeepsTheLeaseAsItsLowestDescriptor) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see iperf3's descriptors";
@@ -338,6 +380,24 @@ TEST_F(WorkerLoopTest, ExitsOnTheParentDeathSignalAlone) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
+// The process that created the socket is gone: nobody would stop this worker.
+TEST_F(WorkerLoopTest, ExitsAtItsStartIfItsParentIsNotTheSupervisor) {
+  WorkerUnderTest worker({"sh", "-c", "\"$0\"; exit $?"});
+  worker.CloseLink();
+  EXPECT_NE(worker.WaitForExit(), 0);
+  EXPECT_EQ(worker.Log(), "") << "it waited for its configuration";
+}
+
+TEST_F(WorkerLoopTest, ClosesOtherDescriptors) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
+  WorkerUnderTest worker({"sh", "-c", "exec 4</etc/passwd 5</etc/passwd && exec \"$0\""});
+  EXPECT_EQ(worker.Configure(config_).error, "");
+  const std::string fds = "/proc/" + std::to_string(worker.pid()) + "/fd";
+  for (const auto& fd : std::filesystem::directory_iterator(fds)) {
+    EXPECT_NE(std::filesystem::read_symlink(fd), "/etc/passwd") << fd;
+  }
+}
+
 // Otherwise the first opened file would receive the log lines.
 TEST_F(WorkerLoopTest, ReplacesAClosedStandardErrorByDevNull) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to see the worker's descriptors";
@@ -368,9 +428,13 @@ TEST_F(WorkerLoopTest, ReportsWhySetUpFailed) {
 
   config.iperf3_path = "/bin/true";
   WorkerUnderTest other;
-  const std::string expected =
-      "iperf3 --version printed no version of iperf3 3 but \"true (GNU coreutils)";
-  EXPECT_EQ(other.Configure(config).error.substr(0, expected.size()), expected);
+  const std::string printed = "iperf3 --version printed no version of iperf3 3 but \"";
+  EXPECT_THAT(other.Configure(config).error, StartsWith(printed + "true (GNU coreutils)"));
+
+  // By the loader, on standard error.
+  config.iperf3_path = BuiltProgram("origin_iperf3");
+  WorkerUnderTest incomplete;
+  EXPECT_THAT(incomplete.Configure(config).error, StartsWith(printed + "iperf3: "));
 
   config.iperf3_path = "/etc/passwd";
   WorkerUnderTest text;

@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <optional>
 #include <string>
@@ -138,8 +141,30 @@ TEST_F(Iperf3ProcessTest, TerminatesAProcessThatPrintsTooMuch) {
   EXPECT_EQ(ReasonOf(Run("flood")), FailureReason::kOutputTooLarge);
   EXPECT_EQ(process_->output().size(), kMaxReportBytes);
   EXPECT_EQ(ReasonOf(Run("flood-errors")), FailureReason::kOutputTooLarge);
+  EXPECT_EQ(process_->errors().size(), kMaxStderrBytes);
   EXPECT_EQ(ReasonOf(Run("gib-report")), FailureReason::kOutputTooLarge);
   EXPECT_TRUE(Run("ok").status);
+}
+
+TEST_F(Iperf3ProcessTest, ReportsTheFirstOfTwoCauses) {
+  EXPECT_EQ(ReasonOf(Run("flood-at-term", milliseconds(500))), FailureReason::kDeadline);
+}
+
+// Without its sandbox it can start processes. They do not outlive it.
+TEST_F(Iperf3ProcessTest, KillsTheWholeGroup) {
+  const UniqueFd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  constexpr unsigned kProcessGroup = 1U << 2U;  // PIDFD_SIGNAL_PROCESS_GROUP
+  if (::syscall(SYS_pidfd_send_signal, self.get(), 0, nullptr, kProcessGroup) != 0 &&
+      errno == EINVAL) {
+    GTEST_SKIP() << "this kernel signals no group by a pidfd";
+  }
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  EXPECT_EQ(Run("leave-child").status, 0);
+  process_->Reset();
+  int status = 0;
+  EXPECT_GT(::waitpid(-1, &status, 0), 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 TEST_F(Iperf3ProcessTest, TerminatesOnCancel) {
