@@ -267,6 +267,30 @@ TEST_F(ReportParserTest, DropsAJitterLongerThanTheTest) {
   EXPECT_FALSE(parse("1001").upload->jitter_seconds);  // of 1.0002 s
   EXPECT_EQ(parse("999.5").upload->jitter_seconds, 0.9995);
   EXPECT_EQ(parse("999.5").implausible_values, 0U);
+  // The receiver received for longer than the sender sent.
+  EXPECT_EQ(parse("1500,\"seconds\":2").upload->jitter_seconds, 1.5);
+}
+
+// iperf3 prints 0 for what the kernel does not tell it.
+TEST_F(ReportParserTest, TakesZeroOfAStreamForUnknown) {
+  const auto with = [](std::string text, const std::string& key, const std::string& value) {
+    const std::string member = "\"" + key + "\":\t";
+    return Replaced(std::move(text), member, member + value + ",\n\"x\":\t");
+  };
+  for (const auto& [key, member] :
+       {std::pair("max_snd_cwnd", &DirectionMeasurement::max_congestion_window_bytes),
+        {"max_rtt", &DirectionMeasurement::max_rtt_seconds},
+        {"min_rtt", &DirectionMeasurement::min_rtt_seconds},
+        {"mean_rtt", &DirectionMeasurement::mean_rtt_seconds}}) {
+    EXPECT_TRUE((Parse(tcp_)->upload.value().*member).has_value()) << key;
+    EXPECT_FALSE((Parse(with(tcp_, key, "0"))->upload.value().*member).has_value()) << key;
+  }
+  // The mean is over the streams that have one.
+  std::string two = ReadCorpus("3.12/tcp_P2");
+  for (const char* value : {"0", "300"}) {
+    two = Replaced(two, "\"mean_rtt\":\t31", std::string("\"mean_rtt\":\t") + value);
+  }
+  EXPECT_EQ(Parse(two, Protocol::kTcp, Direction::kUpload, 2)->upload->mean_rtt_seconds, 300e-6);
 }
 
 // The numbers are those of the servers' own reports of these tests.
@@ -339,6 +363,29 @@ TEST_F(ReportParserTest, ZeroPacketsMeanZeroLoss) {
   const auto measured = Parse(text, Protocol::kUdp).value().upload.value();
   EXPECT_EQ(measured.received_packets, 0);
   EXPECT_EQ(measured.lost_ratio, 0);
+}
+
+// CheckMeasurement rejects it.
+TEST_F(ReportParserTest, CountsNoPacketIfTheReceiverKnowsOfNone) {
+  const std::string sum = "\"sum_received\":\t{";
+  const auto measured =
+      Parse(Replaced(ReadCorpus("3.12/udp_10M"), sum, sum + "\"packets\":0,"), Protocol::kUdp)
+          ->upload.value();
+  EXPECT_GT(measured.received_bytes, 0);
+  EXPECT_EQ(measured.received_packets, 0);
+}
+
+// One sum up to 3.10: with few packets nobody knows whether all or none were lost.
+TEST_F(ReportParserTest, TakesNoJitterOfAtLeastFourPacketsForTheLossOfAll) {
+  const auto parse = [](const std::string& packets) {
+    const std::string sum = "\n\t\t\"sum\":\t{";
+    return Parse(Replaced(ReadCorpus("3.9/tbf_udp_allloss"), sum,
+                          sum + "\"packets\":" + packets + ","),
+                 Protocol::kUdp)
+        ->upload.value();
+  };
+  EXPECT_EQ(parse("4").lost_packets, 4);
+  EXPECT_FALSE(parse("3").lost_packets);
 }
 
 TEST_F(ReportParserTest, LacksPacketsWithoutTheirSize) {

@@ -22,6 +22,9 @@ TEST_F(UdpLossTest, TakesTheGapsThatAgreeWithTheBytes) {
   EXPECT_EQ(Lost(), 200);
   counts_.has_omit = true;
   EXPECT_EQ(Lost(), 200);
+  counts_.known = 1005;  // the two sides stop omitting at different moments
+  counts_.gaps = 215;
+  EXPECT_EQ(Lost(), 215);
 }
 
 TEST_F(UdpLossTest, CountsTheGapsThatAreNotPrinted) {
@@ -34,6 +37,8 @@ TEST_F(UdpLossTest, CountsTheGapsThatAreNotPrinted) {
 TEST_F(UdpLossTest, ComparesTheSidesWithoutKnownPackets) {
   counts_.known = std::nullopt;
   EXPECT_EQ(Lost(), 210);
+  counts_.received = 990;
+  EXPECT_EQ(Lost(), 10);
 }
 
 TEST_F(UdpLossTest, ComparesTheRatesIfGapsIncludeOmittedSeconds) {

@@ -77,6 +77,9 @@ TEST_F(VerdictTest, BelievesAnErrorOnlyInThePhaseOfIt) {
     EXPECT_EQ(reason(start, refused), FailureReason::kServerError) << start;
     EXPECT_EQ(reason(start, blocked), FailureReason::kServerError) << start;
   }
+  // The stream of the other direction is still being created.
+  expected_.test.direction = Direction::kBidirectional;
+  EXPECT_EQ(reason(kCreated, blocked), FailureReason::kUnreachable);
   // 3.9 to 3.11 print the error only on standard error.
   report_ = PaddedReport(R"({"start": {)" + std::string(kAgreed) + R"(}, "end": {}})");
   EXPECT_EQ(Reason(Exited(1), "iperf3: error - " + refused + "\n"), FailureReason::kServerError);
@@ -275,6 +278,14 @@ TEST_F(MeasurementCheckTest, ToleratesAPeersClock) {
   EXPECT_TRUE(Agrees());
   direction_.received_seconds = 12;
   EXPECT_FALSE(Agrees());
+  // A share of a long test.
+  expected_.period = seconds(1000);
+  expected_.run_time = seconds(1000);
+  direction_.sent_seconds = 1000;
+  direction_.received_seconds = 1010;
+  EXPECT_TRUE(Agrees());
+  direction_.received_seconds = 1012;
+  EXPECT_FALSE(Agrees());
 }
 
 TEST_F(MeasurementCheckTest, RejectsMoreReceivedThanSent) {
@@ -341,6 +352,8 @@ TEST_F(MeasurementCheckTest, RequiresTheServersResults) {
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
   is_download_ = true;
   direction_ = Direction(10, 0, 1e5);
+  EXPECT_EQ(Reason(), FailureReason::kBadOutput);
+  expected_.test.protocol = Protocol::kTcp;
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
   // A server whose clock is too coarse to see the processor time of a short test.
   direction_ = Direction(10, 1e5, 1e5);
