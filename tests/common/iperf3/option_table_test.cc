@@ -122,6 +122,22 @@ TEST(OptionTableTest, RefusesNumbersOutOfBounds) {
   }
 }
 
+// RFC 2474: cs is the upper three bits. RFC 2597: af adds a drop precedence in the next two.
+TEST(OptionTableTest, KnowsEveryDscpClass) {
+  const auto dscp = [](const std::string& name) {
+    TestOptions test;
+    EXPECT_TRUE(ParseOption(Row("dscp"), name, test)) << name;
+    return test.dscp;
+  };
+  for (std::uint32_t upper = 0; upper < 8; ++upper) {
+    EXPECT_EQ(dscp("cs" + std::to_string(upper)), upper << 3) << upper;
+    for (std::uint32_t drop = 1; upper >= 1 && upper <= 4 && drop <= 3; ++drop) {
+      EXPECT_EQ(dscp("af" + std::to_string(upper * 10 + drop)), upper << 3 | drop << 1) << upper;
+    }
+  }
+  EXPECT_EQ(dscp("ef"), 46U);
+}
+
 TEST(OptionTableTest, AppliesAFurtherUpperBound) {
   TestOptions test;
   EXPECT_TRUE(ParseOption(Row("parallel"), "8", test, 8));

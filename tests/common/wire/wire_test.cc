@@ -22,6 +22,7 @@ Job SampleJob() {
   job.test.bitrate_bits_per_second = 1'500'000;
   job.test.bind_address = ParseIpAddress("127.0.0.1");
   job.test.bind_device = "lo";
+  job.connect_timeout = milliseconds(1500);
   job.lock_key = kMaxLockKey;
   const Deadline now = Clock::now();
   job.times = {now,
@@ -29,7 +30,8 @@ Job SampleJob() {
                now + seconds(2),
                now + seconds(3),
                now + seconds(4),
-               now + seconds(5)};
+               now + seconds(5),
+               milliseconds(2500)};
   return job;
 }
 
@@ -59,7 +61,12 @@ void ExpectCarried(const Message& message) {
 TEST(WireTest, CarriesEveryCommandUnchanged) {
   const WorkerConfig config{.lock_name = "iperf3_exporter",
                             .lock_scope = LockScope::kBind,
-                            .iperf3_path = "/usr/bin/iperf3"};
+                            .iperf3_path = "/usr/bin/iperf3",
+                            .sandbox = SandboxMode::kDiagnose,
+                            .log_level = 3,
+                            .log_json = true,
+                            .index = 7,
+                            .known_iperf3 = Iperf3Description{.version = "3.12"}};
   EXPECT_EQ(std::get<WorkerConfig>(*wire::DecodeCommand(wire::Encode(config))), config);
   const Job job = SampleJob();
   EXPECT_EQ(std::get<Job>(*wire::DecodeCommand(wire::Encode(job))), job);
@@ -111,6 +118,9 @@ TEST(WireTest, RefusesNumbersOutOfRange) {
   wire::Finished finished = SampleMeasured();
   finished.result->upload->lost_ratio = 1.5;
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(finished)));
+  finished = SampleMeasured();
+  finished.result->local_cpu.total = kMaxCpuRatio * 1.01;
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(finished)));
   wire::Started started = SampleStarted();
   started.lock_wait = std::chrono::nanoseconds(-1);
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(started)));
@@ -121,12 +131,15 @@ TEST(WireTest, RefusesNumbersOutOfRange) {
   }
 }
 
-TEST(WireTest, RefusesUnknownReasons) {
+TEST(WireTest, RefusesUnknownReasonsAndStates) {
   const auto past = static_cast<FailureReason>(kFailureReasonNames.size());
   EXPECT_FALSE(
       wire::DecodeEvent(wire::Encode(wire::Finished{7, tl::unexpected(TestFailure{past, ""})})));
   const auto why = static_cast<wire::NotStarted::Why>(4);
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::NotStarted{7, why})));
+  WorkerReady ready;
+  ready.sandbox.iperf3.back() = static_cast<LayerState>(3);
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(ready)));
 }
 
 TEST(WireTest, RefusesUnprintableTextsOfTheSetUp) {
