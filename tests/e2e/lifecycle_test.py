@@ -410,21 +410,38 @@ class Pages(unittest.TestCase):
 
 
 class Manager:
-    """A service manager's notification socket."""
+    """A service manager's notification socket, in a directory or with an abstract name."""
+
+    def __init__(self, abstract=False):
+        self.abstract = abstract
 
     def __enter__(self):
         self.stack = contextlib.ExitStack()
         self.path = os.path.join(self.stack.enter_context(harness.temporary_directory()), "notify")
+        if self.abstract:
+            self.path = "@" + self.path
         self.socket = self.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        self.socket.bind(self.path)
+        self.socket.bind(self.address)
         self.socket.settimeout(harness.PATIENCE)
         return self
+
+    @property
+    def address(self):
+        return self.path.replace("@", "\0")
 
     def __exit__(self, *_):
         self.stack.close()
 
-    def exporter(self, *flags):
-        return Exporter(*flags, env={**os.environ, "NOTIFY_SOCKET": self.path})
+    def exporter(self, *flags, **variables):
+        return Exporter(*flags, env={**os.environ, "NOTIFY_SOCKET": self.path, **variables})
+
+    def fill(self):
+        """The socket takes nothing more until it is read."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    client.sendto(b"X_FULL=1", self.address)
 
     def await_message(self, wanted):
         while wanted not in self.socket.recv(4096).decode():
@@ -509,6 +526,34 @@ class Status(unittest.TestCase):
                 manager.await_message("STATUS=1 running, 0 waiting")
             first.close()
             manager.await_message("STATUS=0 running, 0 waiting")
+
+
+class UnreadNotifications(unittest.TestCase):
+    """The service manager does not read, so that its socket is full."""
+
+    def test_nobody_waits_for_the_manager(self):
+        with Manager() as manager:
+            manager.fill()
+            with manager.exporter() as exporter:
+                for _ in range(30):
+                    exporter.process.send_signal(signal.SIGHUP)
+                    self.assertEqual(exporter.get("/health").status, 200)
+                self.assertEqual(exporter.stop(), 0)
+
+    def test_what_was_lost_is_sent_again(self):
+        for abstract in (False, True):
+            with self.subTest(abstract=abstract), Manager(abstract) as manager:
+                manager.fill()
+                # The next notification of the watchdog is due in an hour.
+                with manager.exporter(WATCHDOG_USEC="7200000000") as exporter:
+                    self.assertEqual(exporter.get("/ready").status, 200)
+                    for message in ("READY=1", "STATUS=0 running, 0 waiting", "WATCHDOG=1"):
+                        manager.await_message(message)
+                    manager.fill()
+                    exporter.process.send_signal(signal.SIGHUP)
+                    self.assertEqual(exporter.get("/health").status, 200)
+                    for message in ("RELOADING=1", "READY=1"):
+                        manager.await_message(message)
 
 
 class Stop(unittest.TestCase):
