@@ -23,8 +23,8 @@ constexpr char kAlice[] = "192.0.2.1";
 constexpr char kBob[] = "198.51.100.1";
 
 // A resolver whose lookups of names that begin with "mute" hang until Release, and those that begin
-// with "fading" from the second on. Names that begin with "bad" do not exist. Shared with the
-// threads, which may outlive the test.
+// with "fading" from the second on. Names that begin with "bad" do not exist, those that begin with
+// "gone" only at first. Shared with the threads, which may outlive the test.
 class FakeResolver {
  public:
   Result<Resolved> Resolve(const std::string& target) {
@@ -34,7 +34,9 @@ class FakeResolver {
     if (target.starts_with("mute") || (target.starts_with("fading") && times > 1)) {
       changed_.wait(lock, [&] { return released_ || target == released_name_; });
     }
-    if (target.starts_with("bad")) return MakeError("no such name");
+    if (target.starts_with("bad") || (target.starts_with("gone") && times > 1)) {
+      return MakeError("no such name");
+    }
     return Resolved{.target = {*ParseIpAddress("192.0.2.1")}};
   }
   void Release(const std::string& target) {
@@ -147,6 +149,29 @@ TEST_F(NameLookupsTest, NamesThatWereResolvedBeforeComeFirst) {
   EXPECT_FALSE(answered_.contains(1000));
 }
 
+// Memory does not grow with the names that clients make up.
+TEST_F(NameLookupsTest, ForgetsKnownNamesWhenThereAreTooMany) {
+  constexpr int kRemembered = 4096;
+  constexpr int kAtOnce = 128;
+  const auto lookups = Lookups();
+  AskMany(*lookups, 1, 1, "good", kAlice, 1);
+  NameLookups::Id id = 2;
+  for (int asked = 0; asked <= kRemembered; asked += kAtOnce) {
+    AskMany(*lookups, id, kAtOnce, std::to_string(asked) + "-name", kBob, kAtOnce);
+    id += kAtOnce;
+    RunUntil([&] { return answered_.size() == id - 1; });
+  }
+  for (const std::string client : {"a", "b", "c"}) {
+    AskMany(*lookups, id, NameLookups::kMaxPerClient, "mute-" + client, client,
+            NameLookups::kMaxPerClient);
+    id += NameLookups::kMaxPerClient;
+  }
+  Ask(*lookups, id, "good0");  // as any new name, it waits for a thread
+  Ask(*lookups, id + 1, std::to_string(kRemembered) + "-name0");
+  RunUntil([&] { return answered_.contains(id + 1); });
+  EXPECT_FALSE(answered_.contains(id));
+}
+
 TEST_F(NameLookupsTest, OneClientCannotUseTheThreadsOfKnownNames) {
   const auto lookups = Lookups();
   AskMany(*lookups, 1, 1, "good", kAlice, 1);
@@ -160,14 +185,19 @@ TEST_F(NameLookupsTest, OneClientCannotUseTheThreadsOfKnownNames) {
 TEST_F(NameLookupsTest, NamesThatFailedComeLast) {
   const auto lookups = Lookups();
   Ask(*lookups, 1, "bad");
-  RunUntil([&] { return answered_.contains(1); });
+  Ask(*lookups, 2, "gone");
+  RunUntil([&] { return answered_.size() == 2; });
+  Ask(*lookups, 3, "gone");
+  RunUntil([&] { return answered_.contains(3); });
   AskMany(*lookups, 100, NameLookups::kMaxPerClient, "mute", kAlice, NameLookups::kMaxPerClient);
   Ask(*lookups, 200, "bad");
-  Ask(*lookups, 201, "new");
-  resolver_->Release("mute0");  // one thread for both
+  Ask(*lookups, 201, "gone");
+  Ask(*lookups, 202, "new");
+  resolver_->Release("mute0");  // one thread for all three
   RunUntil([&] { return answered_.contains(200) && answered_.contains(201); });
   const auto order = resolver_->Order();
-  EXPECT_LT(std::ranges::find(order, "new"), std::find(order.begin() + 1, order.end(), "bad"));
+  EXPECT_EQ(std::vector(order.end() - 3, order.end()),
+            (std::vector<std::string>{"new", "bad", "gone"}));
 }
 
 TEST_F(NameLookupsTest, ANameThatWaitsForOneClientBeginsForAnother) {

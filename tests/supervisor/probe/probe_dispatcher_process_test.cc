@@ -1,158 +1,18 @@
-// The dispatcher with a real pool of rogue workers, which answer at once: they misbehave at
-// 127.0.0.1 by their mode and behave at 127.0.0.2; a test of 127.0.0.3 never ends, one of 127.0.0.5
-// never starts.
+// Answers, waits, retries and hung workers.
 #include "supervisor/probe/probe_dispatcher.h"
 
-#include <event2/event.h>
-#include <gtest/gtest.h>
-
 #include <csignal>
-#include <fstream>
-#include <map>
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "supervisor/probe/probe_timing.h"
-#include "tests/helpers/rogue_worker_link.h"
+#include "tests/supervisor/probe/dispatcher_fixture.h"
 
 namespace iperf3_exporter {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-constexpr char kMisbehaves[] = "127.0.0.1";
-constexpr char kGood[] = "127.0.0.2";
-constexpr char kSilent[] = "127.0.0.3";
-constexpr char kHandedOver[] = "127.0.0.5";
-
-class ProbeDispatcherTest : public testing::Test {
- protected:
-  ProbeDispatcherTest() {
-    options_.max_queued = 100;
-    options_.lock_timeout = seconds(60);
-    options_.worker_count = 1;
-  }
-
-  // With the current options.
-  void StartWith(const std::string& mode, bool wait_until_idle = true) {
-    rogue_ = std::make_unique<RogueWorkerLink>(mode);
-    WorkerPool::Settings settings;
-    settings.path = rogue_->path();
-    settings.count = options_.worker_count;
-    pool_ = std::make_unique<WorkerPool>(
-        base_.get(), settings,
-        WorkerPool::Hooks{
-            .on_idle = [this] { dispatcher_->Dispatch(); },
-            .on_job_event = [this](const JobEvent& event) { dispatcher_->OnJobEvent(event); },
-            .on_restart = [this](WorkerRestart) { ++restarts_; },
-            .on_lock_gone = [this] { pool_->OnLockIntact(); }});
-    dispatcher_ = std::make_unique<ProbeDispatcher>(
-        base_.get(), options_, *pool_,
-        ProbeDispatcher::Hooks{
-            .on_change =
-                [this] {
-                  status_ = {dispatcher_->CountRunning(), dispatcher_->CountWaiting()};
-                },
-            .on_lock_wait = [this](nanoseconds wait) { lock_waits_.push_back(wait); },
-            .on_lock_timeout = [this] { ++lock_timeouts_; },
-            .on_lock_recovery = [] {}});
-    ASSERT_TRUE(pool_->Start());
-    if (wait_until_idle) {
-      LoopUntil([this] { return pool_->CountIn(WorkerState::kIdle) == options_.worker_count; });
-    }
-  }
-
-  ProbeDispatcher::Id Probe(const std::string& target, nanoseconds time = seconds(30)) {
-    ProbeRequest request;
-    request.target = target;
-    request.host = *ParseHost(target);
-    request.test.period_seconds = 1;
-    const Deadline now = Clock::now();
-    // `done` may be called before the id is known.
-    const auto answer = std::make_shared<std::optional<ProbeAnswer>>();
-    const auto id = dispatcher_->Start(request, now, now + time,
-                                       [answer](const ProbeAnswer& given) { *answer = given; });
-    answers_.emplace(id, answer);
-    return id;
-  }
-
-  const ProbeAnswer& AnswerOf(ProbeDispatcher::Id id) {
-    LoopUntil([&] { return IsAnswered(id); });
-    return **answers_.at(id);
-  }
-  [[nodiscard]] bool IsAnswered(ProbeDispatcher::Id id) const {
-    return answers_.at(id)->has_value();
-  }
-
-  static void ExpectSuccess(const ProbeAnswer& answer) {
-    ASSERT_TRUE(answer) << answer.error().text;
-    EXPECT_TRUE(answer->result);
-  }
-
-  static void ExpectFailed(const ProbeAnswer& answer, FailureReason reason) {
-    ASSERT_TRUE(answer) << answer.error().text;
-    ASSERT_FALSE(answer->result);
-    EXPECT_EQ(answer->result.error().reason, reason);
-  }
-
-  static void ExpectRefused(const ProbeAnswer& answer, RefusalReason reason,
-                            const std::string& words) {
-    ASSERT_FALSE(answer);
-    EXPECT_EQ(answer.error().reason, reason);
-    EXPECT_NE(answer.error().text.find(words), std::string::npos) << answer.error().text;
-  }
-
-  // Waits until that many tests run and that many probes wait.
-  void AwaitCounts(std::size_t running, std::size_t waiting) {
-    LoopUntil([&] {
-      return dispatcher_->CountRunning() == running && dispatcher_->CountWaiting() == waiting;
-    });
-    // The hook was called.
-    EXPECT_EQ(status_, std::pair(running, waiting));
-  }
-
-  // The worker processes.
-  std::vector<pid_t> Workers() {
-    std::ifstream file("/proc/thread-self/children");
-    std::vector<pid_t> pids;
-    for (pid_t pid = 0; file >> pid;) pids.push_back(pid);
-    return pids;
-  }
-
-  // A probe that failed once and pauses before its retry.
-  ProbeDispatcher::Id StartPausingProbe(nanoseconds time = seconds(30)) {
-    const ProbeDispatcher::Id id = Probe(kMisbehaves, time);
-    LoopUntil([this] { return dispatcher_->CountRunning() + dispatcher_->CountWaiting() == 0; });
-    EXPECT_FALSE(IsAnswered(id));
-    return id;
-  }
-
-  template <typename Condition>
-  void LoopUntil(Condition condition) {
-    const Deadline limit = Clock::now() + seconds(30);
-    Timer tick(base_.get(), [this] { ::event_base_loopbreak(base_.get()); });
-    while (!condition()) {
-      ASSERT_LT(Clock::now(), limit);
-      tick.Start(milliseconds(5));
-      ::event_base_dispatch(base_.get());
-    }
-  }
-
-  Options options_;
-  EventBase base_ = CreateEventBase();
-  std::unique_ptr<RogueWorkerLink> rogue_;
-  std::unique_ptr<WorkerPool> pool_;
-  std::unique_ptr<ProbeDispatcher> dispatcher_;
-  std::map<ProbeDispatcher::Id, std::shared_ptr<std::optional<ProbeAnswer>>> answers_;
-  int restarts_ = 0;
-  std::pair<std::size_t, std::size_t> status_;  // running and waiting, at the latest change
-  std::vector<nanoseconds> lock_waits_;
-  int lock_timeouts_ = 0;
-};
+class ProbeDispatcherTest : public DispatcherFixture {};
 
 TEST_F(ProbeDispatcherTest, AnswersWithTheMeasurement) {
   StartWith("busy");

@@ -158,6 +158,18 @@ TEST_F(ProbeProgressTest, RetriesABusyServerUntilNoTestFits) {
   EXPECT_GT(now, progress.last_start() - milliseconds(120));
 }
 
+TEST_F(ProbeProgressTest, RetriesABusyServerAfterTheLastRetryOfARefusal) {
+  ProbeProgress progress = Progress();
+  Fail(progress, FailureReason::kConnectionRefused);
+  ASSERT_TRUE(Next(progress, 1));
+  for (int retry = 0; retry < 3; ++retry) {
+    Fail(progress, FailureReason::kServerBusy);
+    EXPECT_TRUE(Next(progress, 1)) << retry;
+  }
+  Fail(progress, FailureReason::kConnectionRefused);
+  EXPECT_FALSE(Next(progress, 1));
+}
+
 TEST_F(ProbeProgressTest, DoesNotRetryWhatWillNotPass) {
   for (const FailureReason reason :
        {FailureReason::kServerError, FailureReason::kConnectTimeout, FailureReason::kNoResponse,
@@ -194,6 +206,15 @@ TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndRetriesFromTheFirst) {
   EXPECT_EQ(progress.BuildReport(Measurement{}, kStart).attempts, 3U);
 }
 
+TEST_F(ProbeProgressTest, UntriedAddressesShareTheTimeToConnect) {
+  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  const Deadline now = progress.last_start() - seconds(4);
+  EXPECT_EQ(progress.BuildJob(1, now).connect_timeout, seconds(2));
+  EndJob(progress, FailureReason::kConnectTimeout, now);
+  ASSERT_TRUE(Next(progress, 0, now));
+  EXPECT_EQ(progress.BuildJob(1, now).connect_timeout, seconds(4));
+}
+
 TEST_F(ProbeProgressTest, LocksTheTargetThatIsTried) {
   ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
   const auto key_of = [](const char* address) {
@@ -228,6 +249,18 @@ TEST_F(ProbeProgressTest, BindsAndLocksTheSourceOfTheAddressThatIsTried) {
   progress.BeginWait(kStart, LockScope::kBind, seconds(1));
   EXPECT_NE(progress.lock_key(), first);
   EXPECT_EQ(progress.BuildJob(1, kStart).test.bind_address, v4);
+}
+
+TEST_F(ProbeProgressTest, LocksTheSourceOnItsDevice) {
+  const auto key_on = [](const char* device) {
+    ProbeRequest request;
+    request.test.bind_device = device;
+    ProbeProgress progress = ProgressTo({PathTo("127.0.0.1")}, request);
+    progress.BeginWait(kStart, LockScope::kBind, seconds(1));
+    return progress.lock_key();
+  };
+  EXPECT_EQ(key_on("lo"), key_on(""));
+  EXPECT_NE(key_on("no-such-device"), key_on(""));
 }
 
 TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
