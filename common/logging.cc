@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <glog/logging.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,12 +10,12 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <climits>
 #include <cmath>
 #include <mutex>
 
 #include "common/quoted_text.h"
 #include "common/rfc3339.h"
+#include "common/stderr_output.h"
 #include "common/text.h"
 #include "common/unique_fd.h"
 
@@ -100,30 +99,11 @@ class Output {
     return std::move(line).Finish();
   }
 
-  // A pipe that is ready takes PIPE_BUF bytes at once and without mixing them with those of other
-  // processes. Almost every line is shorter.
   bool TryWrite(std::string line) {
     if (is_cut_) line.insert(0, 1, '\n');
-    std::string_view rest = line;
-    while (!rest.empty()) {
-      const ssize_t written = WriteIfReady(rest.substr(0, PIPE_BUF));
-      if (written <= 0) return false;
-      rest.remove_prefix(static_cast<std::size_t>(written));
-      is_cut_ = !rest.empty();
-    }
-    return true;
-  }
-
-  // The descriptor may be a blocking one (InitLogging).
-  static ssize_t WriteIfReady(std::string_view text) {
-    constexpr timespec kNow{};
-    ssize_t written = -1;
-    do {
-      pollfd ready{STDERR_FILENO, POLLOUT, 0};
-      if (::ppoll(&ready, 1, &kNow, nullptr) != 1) return -1;
-      written = ::write(STDERR_FILENO, text.data(), text.size());
-    } while (written < 0 && errno == EINTR);
-    return written;
+    const std::size_t written = WriteToStderr(line);
+    if (written != 0) is_cut_ = written != line.size();
+    return written == line.size();
   }
 
   std::mutex mutex_;

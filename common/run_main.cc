@@ -2,22 +2,33 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <exception>
+
+#include "common/stderr_output.h"
 
 namespace iperf3_exporter {
 namespace {
 
 const char* program_name = "";
 
+void Print(const char* what, const char* detail = "") {
+  std::array<char, 512> line;
+  const int length =
+      std::snprintf(line.data(), line.size(), "%.100s: %s%.300s\n", program_name, what, detail);
+  WriteToStderr({line.data(), static_cast<std::size_t>(std::max(length, 0))});
+}
+
 // Call it only while an exception is handled, or from the terminate handler.
 void PrintCurrentException() {
   try {
     throw;
   } catch (const std::exception& exception) {
-    std::fprintf(stderr, "%s: terminated by an exception: %s\n", program_name, exception.what());
+    Print("terminated by an exception: ", exception.what());
   } catch (...) {
-    std::fprintf(stderr, "%s: terminated by an exception\n", program_name);
+    Print("terminated by an exception");
   }
 }
 
@@ -25,7 +36,7 @@ void PrintCurrentException() {
   if (std::current_exception()) {
     PrintCurrentException();
   } else {
-    std::fprintf(stderr, "%s: terminated without an exception\n", program_name);
+    Print("terminated without an exception");
   }
   ::_exit(kExitException);
 }

@@ -7,6 +7,7 @@
 
 #include "common/logging.h"
 #include "common/run_main.h"
+#include "common/stderr_output.h"
 #include "supervisor/app/exporter.h"
 #include "supervisor/app/self_protection.h"
 #include "supervisor/auth/web_security.h"
@@ -21,7 +22,11 @@ constexpr int kExitMayPass = 1;
 constexpr int kExitNeedsOperator = 2;
 
 int Exit(const ExitRequest& request) {
-  std::fputs(request.text.c_str(), request.code != 0 ? stderr : stdout);
+  if (request.code != 0) {
+    WriteToStderr(request.text);
+  } else {
+    std::fputs(request.text.c_str(), stdout);
+  }
   return request.code;
 }
 

@@ -1,8 +1,7 @@
 #include <sys/socket.h>
 
-#include <cstdio>
-
 #include "common/run_main.h"
+#include "common/stderr_output.h"
 #include "worker/loop/worker_loop.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -26,7 +25,8 @@ bool IsLink(int fd) {
 
 int main() {
   if (!IsLink(kLinkFd)) {
-    std::fputs("iperf3_exporter_worker is started by iperf3_exporter, not manually\n", stderr);
+    iperf3_exporter::WriteToStderr(
+        "iperf3_exporter_worker is started by iperf3_exporter, not manually\n");
     return kExitUsage;
   }
   return iperf3_exporter::RunMain("iperf3_exporter_worker",

@@ -496,6 +496,21 @@ class UnreadLog(unittest.TestCase):
             self.assertEqual(exporter.stop(), 0)
         self.assertTrue(os.get_blocking(self.write_end), "other programs share its flags")
 
+    def test_a_failed_start_ends(self):
+        own = (f"--lock.name=e2e.unread.{os.getpid()}", "--web.listen-address=127.0.0.1:0")
+        cases = ((("--nonsense",), (), 2), (("--config.check", "--nonsense"), (), 1),
+                 (own, ("prlimit", "--nofile=600"), 2), (("--iperf3.path=/bin/true", *own), (), 2))
+        for flags, launcher, expected in cases:
+            with self.subTest(flags=flags, launcher=launcher):
+                process = start([*launcher, EXPORTER, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=self.write_end)
+                try:
+                    self.assertEqual(process.wait(harness.PATIENCE), expected)
+                finally:
+                    process.kill()
+                    process.wait()
+        self.assertTrue(os.get_blocking(self.write_end), "other programs share its flags")
+
     def test_its_reader_learns_how_many_lines_were_lost(self):
         with self.exporter(self.write_end) as exporter:
             lost = self.lost(exporter)
