@@ -12,6 +12,7 @@
 #include "common/iperf3/option_text.h"
 #include "common/lock/lock_files.h"
 #include "common/program_file.h"
+#include "common/quoted_text.h"
 #include "common/text.h"
 #include "common/user_name.h"
 #include "supervisor/config/flags.h"
@@ -29,11 +30,24 @@ constexpr std::array<std::string_view, 7> kFixedPaths = {
     "/", "/health", "/ready", "/lock-status", "/-/healthy", "/-/ready", "/-/reload",
 };
 
+constexpr std::size_t kMaxQuotedAddressBytes = 120;  // the longest path of a socket has 107
+
 void ReadListenAddresses(FlagValue& value, Options& options) {
   options.listen_addresses = value.texts();
-  for (const std::string& address : value.texts()) {
-    if (ParseListenAddress(address)) continue;
-    value.Refuse("an address such as :9579, 127.0.0.1:9579, [::1]:9579 or unix:/path", address);
+  std::vector<ListenAddress> earlier;
+  for (const std::string& text : value.texts()) {
+    auto address = ParseListenAddress(text);
+    if (!address) {
+      return value.Refuse("an address such as :9579, 127.0.0.1:9579, [::1]:9579 or unix:/path",
+                          text);
+    }
+    for (const ListenAddress& other : earlier) {
+      if (!Overlap(other, *address)) continue;
+      return value.Refuse("an address that does not overlap with the other one, " +
+                              QuoteText(other.text, kMaxQuotedAddressBytes),
+                          text);
+    }
+    earlier.push_back(std::move(*address));
   }
 }
 

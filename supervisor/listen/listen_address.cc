@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "common/net/ip_address.h"
 #include "common/text.h"
@@ -57,6 +59,22 @@ ListenAddress BuildIp(std::string_view text, const IpAddress& ip, in_port_t port
   return result;
 }
 
+// IPv4 and IPv6 keep the port in the same place.
+in_port_t PortOf(const ListenAddress& address) {
+  return reinterpret_cast<const sockaddr_in*>(&address.address)->sin_port;
+}
+
+bool IsAnyIpv4(const ListenAddress& address) {
+  const auto* in = reinterpret_cast<const sockaddr_in*>(&address.address);
+  return in->sin_family == AF_INET && in->sin_addr.s_addr == INADDR_ANY;
+}
+
+std::filesystem::path SocketFile(const ListenAddress& address) {
+  std::error_code error;
+  auto resolved = std::filesystem::weakly_canonical(address.UnixPath(), error);
+  return error ? std::filesystem::path(address.UnixPath()) : resolved;
+}
+
 }  // namespace
 
 std::string ListenAddress::UnixPath() const {
@@ -80,7 +98,15 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
   if (!port || !ip || ip->is_v6 != bracketed || host.find('\0') != std::string_view::npos) {
     return BadAddress(text);
   }
-  return BuildIp(text, *ip, static_cast<in_port_t>(*port));
+  return BuildIp(text, Unmapped(*ip), static_cast<in_port_t>(*port));
+}
+
+bool Overlap(const ListenAddress& a, const ListenAddress& b) {
+  if (a.IsUnix() || b.IsUnix()) return a.IsUnix() && b.IsUnix() && SocketFile(a) == SocketFile(b);
+  if (PortOf(a) == 0 || PortOf(a) != PortOf(b)) return false;
+  if (a.any_family || b.any_family) return true;
+  if (a.address.ss_family != b.address.ss_family) return false;
+  return IsAnyIpv4(a) || IsAnyIpv4(b) || std::memcmp(&a.address, &b.address, a.length) == 0;
 }
 
 }  // namespace iperf3_exporter

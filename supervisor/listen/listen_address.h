@@ -28,4 +28,7 @@ struct ListenAddress {
 // `unix:/path`. Resolves nothing but `localhost`. Pure. Port 0 lets the kernel choose.
 [[nodiscard]] Result<ListenAddress> ParseListenAddress(std::string_view text);
 
+// Whether the kernel refuses to listen on both. Follows the links in the paths of socket files.
+[[nodiscard]] bool Overlap(const ListenAddress& a, const ListenAddress& b);
+
 }  // namespace iperf3_exporter

@@ -340,6 +340,13 @@ TEST(OptionsTest, RefusesBadValues) {
   Refuses({"--lock.name=a\nb"}, "--lock.name: got \"a\\nb\", expected ");
 }
 
+TEST(OptionsTest, AddressesMustNotOverlap) {
+  Refuses({"--web.listen-address=[::1]:9579", "--web.listen-address=unix:/x",
+           "--web.listen-address=:9579"},
+          "--web.listen-address: got \":9579\", expected an address that does not overlap with the "
+          "other one, \"[::1]:9579\"");
+}
+
 TEST(OptionsTest, PathsMustDiffer) {
   Refuses({"--web.telemetry-path=/x", "--web.probe-path=/x"},
           "--web.probe-path: got \"/x\", expected a path that differs");
