@@ -19,8 +19,7 @@ class LimitedLog {
  public:
   static constexpr int kLinesPerSecond = 5;
 
-  // `message` must be of static storage.
-  LimitedLog(LogLevel level, const char* message) : level_(level), message_(message) {}
+  LimitedLog(LogLevel level, std::string message) : level_(level), message_(std::move(message)) {}
 
   // `reason` is one of a fixed set, never a client's text.
   void Add(std::string_view reason, const std::vector<LogField>& fields) {
@@ -51,7 +50,7 @@ class LimitedLog {
   };
 
   const LogLevel level_;
-  const char* const message_;
+  const std::string message_;
   std::map<std::string, State, std::less<>> reasons_;
 };
 

@@ -55,7 +55,7 @@ Status WebAccess::Apply(WebConfig config, ReloadTrigger trigger) {
   const std::string warning = WarningAbout(config);
   if (Status status = security_.Apply(std::move(config)); !status) return status;
   protections_ = protections;
-  if (!warning.empty()) Log(LogLevel::kWarn, "web configuration", {{"warning", warning}});
+  if (!warning.empty()) warnings_.Add("client_auth_type", {{"warning", warning}});
   if (!lost.empty()) {
     Log(LogLevel::kWarn, "protection switched off or weakened as requested", {{"what", lost}});
   }

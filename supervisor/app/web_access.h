@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/error.h"
+#include "common/limited_log.h"
 #include "supervisor/auth/web_security.h"
 #include "supervisor/config/reloadable_file.h"
 #include "supervisor/config/web_config.h"
@@ -39,6 +40,7 @@ class WebAccess {
 
   WebSecurity security_;
   Protections protections_{};  // of the configuration in use
+  LimitedLog warnings_{LogLevel::kWarn, "web configuration"};
   ReloadableFile file_;
   Timer next_check_;
 };

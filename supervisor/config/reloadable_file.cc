@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "common/logging.h"
-
 namespace iperf3_exporter {
 namespace {
 
@@ -12,8 +10,11 @@ constexpr int kMaxAttempts = 5;
 
 }  // namespace
 
-ReloadableFile::ReloadableFile(std::string name, Load load)
-    : name_(std::move(name)), load_(std::move(load)), last_reload_success_seconds_(UnixSeconds()) {}
+ReloadableFile::ReloadableFile(const std::string& name, Load load)
+    : load_(std::move(load)),
+      successes_(LogLevel::kInfo, name + " reloaded"),
+      failures_(LogLevel::kError, name + " not reloaded; the previous one stays in use"),
+      last_reload_success_seconds_(UnixSeconds()) {}
 
 Status ReloadableFile::LoadFirst(std::string path) {
   path_ = std::move(path);
@@ -46,7 +47,7 @@ Status ReloadableFile::Finish(WatchedFiles files, const Result<Apply>& loaded,
 Status ReloadableFile::Reload() {
   if (path_.empty()) return {};
   Status status = LoadNow();
-  LogOutcome(status);
+  LogOutcome(status, ReloadTrigger::kRequested);
   return status;
 }
 
@@ -64,16 +65,17 @@ std::chrono::milliseconds ReloadableFile::ReloadIfChanged(TimePoint now) {
     return kBetweenLooks;
   }
   if (now - first_look_->at < kBetweenLooks) return kBetweenLooks;
-  LogOutcome(Finish(std::move(files), loaded, ReloadTrigger::kFileChanged));
+  LogOutcome(Finish(std::move(files), loaded, ReloadTrigger::kFileChanged),
+             ReloadTrigger::kFileChanged);
   return kCheckInterval;
 }
 
-void ReloadableFile::LogOutcome(const Status& status) const {
+void ReloadableFile::LogOutcome(const Status& status, ReloadTrigger trigger) {
+  const char* reason = trigger == ReloadTrigger::kRequested ? "requested" : "file_changed";
   if (status) {
-    Log(LogLevel::kInfo, name_ + " reloaded", {{"file", path_}});
+    successes_.Add(reason, {{"file", path_}});
   } else {
-    Log(LogLevel::kError, name_ + " not reloaded; the previous one stays in use",
-        {{"file", path_}, {"reason", status.error().message}});
+    failures_.Add(reason, {{"file", path_}, {"detail", status.error().message}});
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/deadline.h"
 #include "common/error.h"
+#include "common/limited_log.h"
 #include "supervisor/config/watched_files.h"
 
 namespace iperf3_exporter {
@@ -33,12 +34,12 @@ class ReloadableFile {
   using Load = std::function<Result<Apply>(const std::string& path, WatchedFiles& files)>;
 
   // `name` is the file's name in log messages.
-  ReloadableFile(std::string name, Load load);
+  ReloadableFile(const std::string& name, Load load);
 
   // The first load; it logs nothing. Before it, a reload succeeds and does nothing.
   [[nodiscard]] Status LoadFirst(std::string path);
-  // Loads the file again and logs the outcome. Fails if the file is invalid, or if the files change
-  // during every attempt to read them.
+  // Loads the file again and logs the outcome, a few times a second at most. Fails if the file is
+  // invalid, or if the files change during every attempt to read them.
   [[nodiscard]] Status Reload();
   // Looks at the files at time `now`. Loads them again and logs the outcome if they differ from the
   // last load, successful or not, and a look at least kBetweenLooks earlier found the same. Costs
@@ -59,10 +60,12 @@ class ReloadableFile {
   // Applies what was read from `files`.
   [[nodiscard]] Status Finish(WatchedFiles files, const Result<Apply>& loaded,
                               ReloadTrigger trigger);
-  void LogOutcome(const Status& status) const;
+  void LogOutcome(const Status& status, ReloadTrigger trigger);
 
-  const std::string name_;
   const Load load_;
+  // Clients can request any number of reloads.
+  LimitedLog successes_;
+  LimitedLog failures_;
   std::string path_;
   WatchedFiles files_;
   std::optional<Look> first_look_;  // at files that differ from files_

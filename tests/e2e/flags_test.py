@@ -199,6 +199,29 @@ class Refusals(unittest.TestCase):
             self.assertGreater(int(counted[1]), 0)
 
 
+class Reloads(unittest.TestCase):
+    def test_lines_are_limited_and_a_failure_is_not_suppressed(self):
+        with harness.temporary_directory() as directory:
+            path = os.path.join(directory, "web.yml")
+
+            def write(text):
+                with open(path + ".new", "w", encoding="ascii") as file:
+                    file.write(text)
+                os.rename(path + ".new", path)
+
+            write("")
+            with Exporter(f"--web.config.file={path}") as exporter:
+                start = time.monotonic()
+                for _ in range(40):
+                    self.assertEqual(exporter.request("POST", "/-/reload").status, 200)
+                write("x: 1\n")
+                answer = exporter.request("POST", "/-/reload")
+                self.assertEqual(answer.status, 500)
+                exporter.wait_for_line('level=error msg="web configuration not reloaded.*" reason=requested .*detail=".*: unknown key')
+                seconds = int(time.monotonic() - start) + 1
+                self.assertIn(exporter.log.count('msg="web configuration reloaded"'), range(1, 5 * seconds + 1))
+
+
 class Files(unittest.TestCase):
     def test_nothing_is_written(self):
         with harness.temporary_directory() as folder:
