@@ -222,6 +222,27 @@ class Reloads(unittest.TestCase):
                 self.assertIn(exporter.log.count('msg="web configuration reloaded"'), range(1, 5 * seconds + 1))
 
 
+class Command(unittest.TestCase):
+    def test_the_log_at_debug_has_the_command_of_each_test(self):
+        with Exporter("--log.level=debug") as exporter, Iperf3Server() as server:
+            thread = threading.Thread(target=lambda: exporter.probe(
+                port=server.port, period="2s", bitrate="1M", reverse_mode="true", bind="127.0.0.1", dscp="ef"))
+            thread.start()
+            pid = wait_until(exporter.iperf3, "iperf3 runs")[0]
+            command = " ".join(word.decode() for word in harness.arguments_of(pid)[:-1])
+            thread.join()
+            line = exporter.wait_for_line(r'level=debug msg="test starts" target=127\.0\.0\.1 port=\d+ command="(.*)"')
+            self.assertEqual(line.group(1), command)
+            self.assertEqual(exporter.probe(port=free_port(), period="1s").status, 200)
+            self.assertEqual(exporter.log.count('msg="test starts"'), 2)
+
+    def test_it_is_not_logged_otherwise(self):
+        with Exporter() as exporter:
+            exporter.probe(port=free_port())
+            exporter.wait_for_line("probe failed")
+            self.assertNotIn("test starts", exporter.log)
+
+
 class Files(unittest.TestCase):
     def test_nothing_is_written(self):
         with harness.temporary_directory() as folder:

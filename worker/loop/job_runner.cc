@@ -3,7 +3,10 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "common/logging.h"
+#include "common/text.h"
 #include "worker/iperf3/iperf3_argv.h"
 #include "worker/iperf3/verdict.h"
 
@@ -66,12 +69,15 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
   }
   const auto period = FittingPeriod(job.test.period_seconds, job.times, Clock::now());
   if (!period) return wire::NotStarted{job.id, Why::kNoTime};
-  const auto started = process_.Start({
-      .argv = BuildIperf3Argv({.address = job.address,
+  auto argv = BuildIperf3Argv({.address = job.address,
                                .port = job.port,
                                .connect_timeout = job.connect_timeout,
                                .test = job.test},
-                              *period, capabilities_),
+                              *period, capabilities_);
+  Log(LogLevel::kDebug, "test starts",
+      {{"target", job.target}, {"port", job.port}, {"command", Join(argv, " ")}});
+  const auto started = process_.Start({
+      .argv = std::move(argv),
       .terminate_at = TerminateAt(job, *period, Clock::now()),
       .kill_at = job.times.kill_at,
       .cancel_fd = link_.cancel_fd(),
