@@ -22,8 +22,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How long running probes may continue after SIGTERM.
-constexpr seconds kDrainLimit{30};
+// How long running probes may continue after SIGTERM. The exporter ends within 30 s: three more are
+// for a worker that does not react to its cancel, for the last answers, and for WorkerPool::Stop.
+constexpr seconds kDrainLimit{27};
 // The time limit for the last answers to reach their scrapers.
 constexpr seconds kLastAnswersLimit{1};
 constexpr milliseconds kLastAnswersCheck{5};

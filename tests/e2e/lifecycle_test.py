@@ -617,6 +617,21 @@ class Stop(unittest.TestCase):
                 thread.join()
                 self.assertEqual(answers[0].status, 200)
 
+    def test_a_stopped_worker_does_not_delay_the_end(self):
+        with Exporter() as exporter, Iperf3Server() as server:
+            thread, answers = in_background(
+                lambda: exporter.probe(port=server.port, period="50s", bitrate="1M", scrape_timeout=60))
+            wait_until(exporter.iperf3, "the test runs")
+            children = children_of(exporter.pid)
+            for worker in exporter.workers():
+                os.kill(worker, signal.SIGSTOP)
+            began = time.monotonic()
+            self.assertEqual(exporter.stop(), 0)
+            self.assertLess(time.monotonic() - began, 30, "as the documents promise")
+            thread.join()
+            self.assertEqual(reason(answers[0].metrics()), "worker_lost")
+            self.assertEqual([child for child in children if os.path.exists(f"/proc/{child}")], [])
+
     def test_a_holder_table_without_its_holder_changes_nothing(self):
         """Every worker can write it, so that nothing is decided by it."""
         with Exporter() as exporter, Iperf3Server() as server:
