@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <utility>
 #include <variant>
 
 #include "common/logging.h"
@@ -10,9 +11,7 @@
 #include "common/stderr_output.h"
 #include "supervisor/app/exporter.h"
 #include "supervisor/app/self_protection.h"
-#include "supervisor/auth/web_security.h"
 #include "supervisor/config/options.h"
-#include "supervisor/config/web_config.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -20,6 +19,7 @@ namespace {
 // Why it cannot start: the service manager should try again, or the operator must act.
 constexpr int kExitMayPass = 1;
 constexpr int kExitNeedsOperator = 2;
+constexpr int kExitCheckFailed = 1;
 
 int Exit(const ExitRequest& request) {
   if (request.code != 0) {
@@ -35,19 +35,13 @@ int CannotStart(const Error& error) {
   return error.may_pass ? kExitMayPass : kExitNeedsOperator;
 }
 
-int CheckConfig(const Options& options) {
-  if (!options.web_config_file.empty()) {
-    WatchedFiles files;
-    const auto config = LoadWebConfig(options.web_config_file, files);
-    const Status status = config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
-    if (!status) return Exit({.code = 1, .text = status.error().message + "\n"});
-    const std::string warning = WarningAbout(*config);
-    if (!warning.empty()) std::fprintf(stderr, "%s\n", warning.c_str());
-  }
-  if (const Status status = Exporter::CheckLock(options); !status) {
-    return Exit({.code = 1, .text = status.error().message + "\n"});
-  }
-  return Exit({.code = 0, .text = "the configuration is good\n"});
+int CheckConfig(Options options) {
+  Status status = PrepareLimits(options);
+  if (status) status = Exporter(std::move(options)).Check();
+  if (!status) return Exit({.code = kExitCheckFailed, .text = status.error().message + "\n"});
+  return Exit({.code = 0,
+               .text = "the configuration is good (not checked: whether the addresses to listen on "
+                       "exist and their ports are free)\n"});
 }
 
 // A descriptor that we open must never become descriptor 0, 1 or 2.
@@ -66,14 +60,17 @@ int Main(int argc, const char* const* argv) {
   auto parsed = ParseOptions(argc, argv);
   const auto* request = std::get_if<ExitRequest>(&parsed);
   if (request != nullptr && request->code == 0) return Exit(*request);
+  const bool is_check = request != nullptr ? request->code == kExitCheckFailed
+                                           : std::get<Options>(parsed).config_check;
   // Before an error that only follows from this one.
   if (const Status status = CheckSystem(); !status) {
-    return Exit({.code = kExitNeedsOperator, .text = status.error().message + "\n"});
+    return Exit({.code = is_check ? kExitCheckFailed : kExitNeedsOperator,
+                 .text = status.error().message + "\n"});
   }
   if (request != nullptr) return Exit(*request);
   auto& options = std::get<Options>(parsed);
-  if (options.config_check) return CheckConfig(options);
   InitLogging("iperf3_exporter", options.log_level, options.log_format);
+  if (is_check) return CheckConfig(std::move(options));
   if (const Status status = PrepareLimits(options); !status) return CannotStart(status.error());
   Exporter exporter(std::move(options));
   if (const Status status = exporter.Start(); !status) return CannotStart(status.error());

@@ -98,17 +98,25 @@ Status HandleForeignFiles(const std::string& name, LockScope scope, ForeignFiles
   return {};
 }
 
-// Links a file only when it is complete. If Boost is killed while it creates one, a second name can
-// remain, which would hide the deletion of the first.
-Status CreateRegularFile(const std::string& path, std::span<const std::byte> content, off_t bytes) {
-  const UniqueFd fd(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, kMode));
+// A complete file that has no name yet. `path` is for error messages.
+Result<UniqueFd> CreateUnnamedFile(const std::string& path, std::span<const std::byte> content,
+                                   off_t bytes) {
+  UniqueFd fd(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, kMode));
   if (!fd) return ErrnoError("creating " + path);
   // open(2) applies the umask to the mode.
   if (::fchmod(fd.get(), kMode) != 0) return ErrnoError("mode of " + path);
   const ssize_t written = ::write(fd.get(), content.data(), content.size());
   if (written != static_cast<ssize_t>(content.size())) return ErrnoError("writing " + path);
   if (::ftruncate(fd.get(), bytes) != 0) return ErrnoError("size of " + path);
-  const std::string unnamed = "/proc/self/fd/" + std::to_string(fd.get());
+  return fd;
+}
+
+// Links a file only when it is complete. If Boost is killed while it creates one, a second name can
+// remain, which would hide the deletion of the first.
+Status CreateRegularFile(const std::string& path, std::span<const std::byte> content, off_t bytes) {
+  const auto fd = CreateUnnamedFile(path, content, bytes);
+  if (!fd) return tl::unexpected(fd.error());
+  const std::string unnamed = "/proc/self/fd/" + std::to_string(fd->get());
   if (::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0) {
     return ErrnoError("linking " + path);
   }
@@ -154,6 +162,21 @@ Status Ensure(LockFile file, const std::string& path) {
   return created ? MakeError(path + " keeps changing") : created;
 }
 
+// Fails as Ensure would, as far as that shows without changing a file.
+Status Check(LockFile file, const std::string& name, LockScope scope) {
+  const std::string path = LockFilePath(file, name, scope);
+  struct stat info = {};
+  const bool exists = ::lstat(path.c_str(), &info) == 0;
+  if (!exists && errno != ENOENT) return ErrnoError(path);
+  if (exists && info.st_uid == ::geteuid() && IsWellFormed(file, info)) {
+    return OpenLockFile(file, name, scope, O_RDWR).map([](const UniqueFd&) {});
+  }
+  if (exists && S_ISDIR(info.st_mode)) {
+    return MakeError(ErrnoText("replacing " + path, EISDIR));
+  }
+  return CreateUnnamedFile(path, {}, SizeOf(file)).map([](const UniqueFd&) {});
+}
+
 }  // namespace
 
 bool IsValidLockName(std::string_view name) {
@@ -182,7 +205,11 @@ Status CreateLockFiles(const std::string& name, LockScope scope) {
 }
 
 Status CheckLockFiles(const std::string& name, LockScope scope) {
-  return HandleForeignFiles(name, scope, ForeignFiles::kCheck);
+  Status status = HandleForeignFiles(name, scope, ForeignFiles::kCheck);
+  for (const LockFile file : kLockFiles) {
+    if (status) status = Check(file, name, scope);
+  }
+  return status;
 }
 
 void RemoveUnusedLockFiles(const std::string& name, LockScope scope) {

@@ -43,7 +43,7 @@ inline constexpr LockFile kLockFiles[] = {LockFile::kLock, LockFile::kWakeup, Lo
 // belongs to another user and stays; the message says what to do.
 [[nodiscard]] Status CreateLockFiles(const std::string& name, LockScope scope);
 
-// Fails as CreateLockFiles would because of another user's files. Changes nothing.
+// Fails as CreateLockFiles would, or if a file can't be opened. Changes nothing.
 [[nodiscard]] Status CheckLockFiles(const std::string& name, LockScope scope);
 
 // Removes the files of this user unless an exporter or a test uses them.

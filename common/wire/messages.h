@@ -47,7 +47,8 @@ namespace wire {
 
 // The set-up failed; the worker exits.
 struct SetUpFailed {
-  std::string why;  // printable ASCII
+  std::string why;        // printable ASCII
+  bool may_pass = false;  // Error::may_pass
 
   bool operator==(const SetUpFailed&) const = default;
 };

@@ -165,6 +165,7 @@ void Carry(Fields& fields, WorkerReady& ready) {
 
 void Carry(Fields& fields, SetUpFailed& failed) {
   CarryPrintable(fields, "why", failed.why, kMaxErrorTextBytes);
+  fields.Bool("may pass", failed.may_pass);
 }
 
 void Carry(Fields& fields, Started& started) {

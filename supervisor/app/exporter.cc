@@ -46,10 +46,11 @@ void LimitThreadStacks() {
 }
 
 WorkerPool::Settings PoolSettings(const Options& options) {
+  // The worker of a check runs no test, and the files of the lock may not exist.
   return {.path = options.worker_path,
-          .count = options.worker_count,
+          .count = options.config_check ? 1 : options.worker_count,
           .config = {.lock_name = options.lock_name,
-                     .lock_scope = options.lock_scope,
+                     .lock_scope = options.config_check ? LockScope::kNone : options.lock_scope,
                      .iperf3_path = options.iperf3_path,
                      .sandbox = options.sandbox,
                      .log_level = static_cast<std::uint8_t>(options.log_level),
@@ -119,17 +120,32 @@ Exporter::~Exporter() {
   RemoveUnusedLockFiles(options_.lock_name, options_.lock_scope);
 }
 
-Status Exporter::CheckLock(const Options& options) {
-  if (options.lock_scope == LockScope::kNone) return {};
-  return CheckLockFiles(options.lock_name, options.lock_scope);
-}
-
-Status Exporter::Start() {
+void Exporter::PrepareProcess() {
   LimitThreadStacks();
   ::signal(SIGPIPE, SIG_IGN);
   // Before a worker that could send it exists.
   IgnoreCancelSignal();
   layers_ = EnterSelfProtection();
+}
+
+Status Exporter::Check() {
+  PrepareProcess();
+  if (options_.lock_scope != LockScope::kNone) {
+    Status status = CheckLockFiles(options_.lock_name, options_.lock_scope);
+    if (!status) return status;
+  }
+  if (Status status = LoadWebConfig(); !status) return status;
+  if (!options_.systemd_socket) {
+    for (const std::string& text : options_.listen_addresses) {
+      Status status = ParseListenAddress(text).and_then(ListeningSocket::Check);
+      if (!status) return status;
+    }
+  }
+  return StartWorkers();
+}
+
+Status Exporter::Start() {
+  PrepareProcess();
   const auto watch = [this](int number, std::function<void()> callback) {
     signals_.push_back(std::make_unique<SignalWatch>(base_.get(), number, std::move(callback)));
   };
@@ -139,9 +155,7 @@ Status Exporter::Start() {
   if (Status status = CheckSystemdSockets(); !status) return status;
   if (Status status = PrepareLock(); !status) return status;
   endpoints_.AddRoutes();
-  if (!options_.web_config_file.empty()) {
-    if (Status status = web_access_.LoadConfig(options_.web_config_file); !status) return status;
-  }
+  if (Status status = LoadWebConfig(); !status) return status;
   if (Status status = Listen(); !status) return status;
   // Otherwise a signal has asked for the shutdown.
   if (state_ != LifecycleState::kStarting) return {};
@@ -153,7 +167,8 @@ Status Exporter::Start() {
 // Serves everything but probes while it waits.
 Status Exporter::StartWorkers() {
   if (Status status = pool_.Start(); !status) {
-    return MakeError("--worker.path: " + status.error().message);
+    status.error().message.insert(0, "--worker.path: ");
+    return status;
   }
   // Reading the command line and the configuration needs more memory than serving. Trimmed while
   // the worker starts.
@@ -164,8 +179,7 @@ Status Exporter::StartWorkers() {
     endpoints_.StartEarlyProbes();
     ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals
     Error error = *pool_.latest_error();
-    error.message =
-        "no worker can work with --iperf3.path=" + options_.iperf3_path + ": " + error.message;
+    error.message.insert(0, "no worker can work (--iperf3.path=" + options_.iperf3_path + "): ");
     return tl::unexpected(std::move(error));
   }
   return {};
@@ -201,6 +215,11 @@ Status Exporter::PrepareLock() {
   if (!monitor) return tl::unexpected(monitor.error());
   lock_monitor_ = std::move(*monitor);
   return {};
+}
+
+Status Exporter::LoadWebConfig() {
+  if (options_.web_config_file.empty()) return {};
+  return web_access_.LoadConfig(options_.web_config_file);
 }
 
 void Exporter::RunLoopWhileStarting(const std::function<bool()>& is_done) {

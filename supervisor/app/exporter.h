@@ -27,8 +27,10 @@ class Exporter {
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
-  // Whether the lock could be created. Creates nothing.
-  [[nodiscard]] static Status CheckLock(const Options& options);
+  // For --config.check: fails as Start would, as far as that shows without opening a port. Starts a
+  // worker, which runs iperf3 in its sandbox, and waits until it is ready. Creates no file of the
+  // lock and leaves nothing behind. Destroy this afterwards.
+  [[nodiscard]] Status Check();
 
   // Creates the lock, loads the web configuration, listens, starts the workers and waits until one
   // is ready, or until a signal asks for the shutdown, which is no error. After an error, destroy
@@ -39,8 +41,10 @@ class Exporter {
   void Run();
 
  private:
+  void PrepareProcess();
   [[nodiscard]] Status CheckSystemdSockets() const;
   [[nodiscard]] Status PrepareLock();
+  [[nodiscard]] Status LoadWebConfig();
   [[nodiscard]] Status StartWorkers();
   [[nodiscard]] Status Listen();
   // Tries several times, with growing pauses, if the failure may pass.

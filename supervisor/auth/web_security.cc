@@ -15,10 +15,6 @@ Result<std::shared_ptr<const TlsContext>> CreateTls(const WebConfig& config) {
 
 WebSecurity::WebSecurity(event_base* base) : authenticator_(base) {}
 
-Status WebSecurity::Check(const WebConfig& config) {
-  return CreateTls(config).map([](const auto&) {});
-}
-
 Status WebSecurity::Apply(WebConfig config) {
   auto tls = CreateTls(config);
   if (!tls) return tl::unexpected(tls.error());

@@ -30,8 +30,6 @@ class WebSecurity {
   // Until the first Apply: plain HTTP without authentication.
   explicit WebSecurity(event_base* base);
 
-  // Whether Apply would succeed.
-  [[nodiscard]] static Status Check(const WebConfig& config);
   // Applies `config`, as LoadWebConfig returned it; or returns an error and changes nothing.
   // Existing connections keep their TLS context.
   [[nodiscard]] Status Apply(WebConfig config);

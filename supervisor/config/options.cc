@@ -250,7 +250,8 @@ constexpr FlagRow kFlags[] = {
     {"Log", "log.format", kValue, "logfmt", "Format of the log lines on stderr: logfmt or json.",
      ReadChoice<kLogFormatNames, &Options::log_format>},
     {"Other", "config.check", kSwitch, "false",
-     "Check flags and files, report the first error, and exit: 0 good, 1 bad.",
+     "Check what a start needs (flags, limits, files, the lock, iperf3 in its sandbox), report the "
+     "first error, and exit: 0 good, 1 bad. Opens no port.",
      ReadSwitch<&Options::config_check>},
 };
 

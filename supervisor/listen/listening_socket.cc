@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <filesystem>
 #include <utility>
 
 namespace iperf3_exporter {
@@ -59,6 +60,8 @@ bool Bind(int fd, const ListenAddress& address) {
   return ::bind(fd, name, address.length) == 0;
 }
 
+std::string ErrorPrefix(const ListenAddress& address) { return "listen on " + address.text; }
+
 // The same port on all IPv4 addresses, for a kernel without IPv6.
 Result<ListeningSocket> OpenAnyIpv4(const ListenAddress& any) {
   const in_port_t port = reinterpret_cast<const sockaddr_in6*>(&any.address)->sin6_port;
@@ -68,8 +71,24 @@ Result<ListeningSocket> OpenAnyIpv4(const ListenAddress& any) {
 
 }  // namespace
 
+Status ListeningSocket::Check(const ListenAddress& address) {
+  if (!address.IsUnix()) return {};
+  struct stat status {};
+  if (::lstat(address.UnixPath().c_str(), &status) == 0 && !S_ISSOCK(status.st_mode)) {
+    return MakeError(ErrorPrefix(address) + ": the file exists and is not a socket");
+  }
+  // With a slash at the end, only a directory passes.
+  const std::string directory =
+      std::filesystem::path(address.UnixPath()).parent_path().string() + '/';
+  if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    return ErrnoError(ErrorPrefix(address));
+  }
+  return {};
+}
+
 Result<ListeningSocket> ListeningSocket::Open(const ListenAddress& address) {
-  const std::string what = "listen on " + address.text;
+  if (Status checked = Check(address); !checked) return tl::unexpected(checked.error());
+  const std::string what = ErrorPrefix(address);
   UniqueFd fd = MakeSocket(address.address.ss_family);
   if (!fd && errno == EAFNOSUPPORT && address.any_family) return OpenAnyIpv4(address);
   if (!fd) return ErrnoError(what);

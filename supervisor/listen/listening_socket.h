@@ -16,6 +16,9 @@ namespace iperf3_exporter {
 // file that Open created, unless it has been replaced since.
 class ListeningSocket {
  public:
+  // What of Open can fail without opening a socket: the directory of a socket file must exist and
+  // be writable, and the file must not be anything else.
+  [[nodiscard]] static Status Check(const ListenAddress& address);
   // An existing file is replaced only if it is a socket and nobody listens on it.
   [[nodiscard]] static Result<ListeningSocket> Open(const ListenAddress& address);
   // The number of sockets in LISTEN_FDS.

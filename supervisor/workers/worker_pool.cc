@@ -251,7 +251,7 @@ void WorkerPool::StartOthers() {
 
 bool WorkerPool::Handle(Worker& worker, wire::SetUpFailed& failed) {
   if (worker.state != WorkerState::kStarting) return false;
-  latest_error_ = Error{.message = failed.why};
+  latest_error_ = Error{.message = failed.why, .may_pass = failed.may_pass};
   Replace(worker, WorkerRestart::kNotReady, failed.why);
   // The lock's files may have been deleted: have them checked before the next attempt.
   if (latest_ready_) lock_gone_.Start(nanoseconds(0));
@@ -347,16 +347,18 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
   SweepOrphans();
   if (!latest_ready_ && !latest_error_) {
     // A worker that was killed, by us because it was slow or by the kernel for lack of memory, may
-    // work the next time.
+    // work the next time. We also kill one that breaks the protocol.
     latest_error_ = {.message = settings_.path + " was not ready (" + why + ", " + end +
                                 "): is it the worker program, --worker.path?",
-                     .may_pass = end.starts_with("signal")};
+                     .may_pass = reason != WorkerRestart::kProtocol && end.starts_with("signal")};
   }
   const bool has_new_lock = reason == WorkerRestart::kLockGone;
   if (has_new_lock || (was_ready && Clock::now() - worker.ready_since >= kHealthyAfter)) {
     worker.backoff = kFirstBackoff;
   }
-  Log(has_new_lock ? LogLevel::kInfo : LogLevel::kError, "worker replaced",
+  // Before a worker has been ready, whoever waits for one reports latest_error_.
+  const LogLevel level = latest_ready_ ? LogLevel::kError : LogLevel::kDebug;
+  Log(has_new_lock ? LogLevel::kInfo : level, "worker replaced",
       {{"worker", std::to_string(worker.index)},
        {"pid", std::to_string(pid)},
        {"reason", Name(reason)},

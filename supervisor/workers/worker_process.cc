@@ -82,7 +82,10 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Spawn(const std::string& p
   pid_t pid = -1;
   const int error =
       ::posix_spawn(&pid, path.c_str(), &settings.actions, &settings.attributes, argv, environment);
-  if (error != 0) return MakeError(ErrnoText("cannot start " + path, error));
+  if (error != 0) {
+    errno = error;
+    return ErrnoError("cannot start " + path);
+  }
   // Only we reap this pid, so it can't have been reused.
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {

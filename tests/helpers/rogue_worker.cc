@@ -183,6 +183,8 @@ class Rogue {
     if (mode_ == "crash_at_start") std::abort();
     if (mode_ == "silent_start") Silence();
     if (mode_ == "stopped_start") static_cast<void>(std::raise(SIGSTOP));
+    if (mode_ == "old_version")
+      return Send(WithByte(wire::Encode(Ready(mode_, config_)), 4, wire::kVersion + 1));
     if (mode_ == "unasked_result") Say(wire::Finished{});
     if (mode_ == "unasked_start") Say(wire::Started{.period_seconds = 1});
     if (mode_ == "cannot_work") return Say(wire::SetUpFailed{"no such iperf3"});

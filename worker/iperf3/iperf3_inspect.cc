@@ -31,10 +31,12 @@ tl::unexpected<Error> Fail(const char* option, const std::string& how) {
 
 Status Start(Iperf3Process& process, const char* option) {
   const Deadline end = Clock::now() + kInspectionTime;
-  const Status started =
+  Status started =
       process.Start({.argv = {"iperf3", option}, .terminate_at = end, .kill_at = end + kTermGrace});
-  if (started) return {};
-  return Fail(option, "can't be started: " + started.error().message);
+  if (!started) {
+    started.error().message.insert(0, "iperf3 " + std::string(option) + " can't be started: ");
+  }
+  return started;
 }
 
 // Returns the text that was printed, on whichever output.

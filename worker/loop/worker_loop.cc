@@ -41,7 +41,8 @@ class Worker {
                 config->log_json ? LogFormat::kJson : LogFormat::kLogfmt);
     const auto ready = SetUp(*config);
     if (!ready) {
-      static_cast<void>(link_.Send(wire::SetUpFailed{ToPrintable(ready.error().message)}));
+      static_cast<void>(link_.Send(
+          wire::SetUpFailed{ToPrintable(ready.error().message), ready.error().may_pass}));
       return kExitFailure;
     }
     if (const Status sent = link_.Send(*ready); !sent) return Fail(sent.error());

@@ -20,7 +20,7 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
 Result<OutputBuffer> OutputBuffer::Create(std::size_t capacity_bytes) {
   void* data = ::mmap(nullptr, capacity_bytes + kPaddingBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) return ErrnoError("output buffer: mmap");
+  if (data == MAP_FAILED) return ErrnoError("memory for the output of iperf3 (ulimit -v)");
   return OutputBuffer(static_cast<char*>(data), capacity_bytes);
 }
 

@@ -130,6 +130,27 @@ TEST_F(LockFilesTest, ReplacesItsOwnMalformedFiles) {
   }
 }
 
+TEST_F(LockFilesTest, TheCheckChangesNothing) {
+  for (const LockFile file : kLockFiles) {
+    const std::string path = Path(file);
+    const ino_t intact = InodeOf(path);
+    EXPECT_TRUE(CheckLockFiles(name_, kScope));
+    EXPECT_EQ(InodeOf(path), intact);
+    ASSERT_EQ(::chmod(path.c_str(), 0660), 0);
+    EXPECT_TRUE(CheckLockFiles(name_, kScope)) << "a start replaces it";
+    EXPECT_EQ(InodeOf(path), intact);
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    EXPECT_TRUE(CheckLockFiles(name_, kScope)) << "a start creates it";
+    EXPECT_EQ(InodeOf(path), 0U);
+    ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+    for (const Status& refused : {CheckLockFiles(name_, kScope), CreateLockFiles(name_, kScope)}) {
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().message, "replacing " + path + ": Is a directory");
+    }
+    ASSERT_EQ(::rmdir(path.c_str()), 0);
+  }
+}
+
 constexpr uid_t kStranger = 12345;
 
 TEST_F(LockFilesTest, RootReplacesAnotherUsersFilesThatNobodyUses) {

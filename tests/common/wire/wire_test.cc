@@ -80,7 +80,7 @@ TEST(WireTest, CarriesEveryEventUnchanged) {
   ready.iperf3.capabilities.udp_counters_64bit = true;
   ready.sandbox.iperf3[2] = LayerState::kMissing;
   ExpectCarried(ready);
-  ExpectCarried(wire::SetUpFailed{"no such iperf3"});
+  ExpectCarried(wire::SetUpFailed{"no such iperf3", true});
   ExpectCarried(SampleStarted());
   ExpectCarried(SampleMeasured());
   ExpectCarried(SampleFailed());

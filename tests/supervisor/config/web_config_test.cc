@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "supervisor/auth/web_security.h"
+#include "supervisor/loop/event_loop.h"
 #include "tests/test_paths.h"
 
 namespace iperf3_exporter {
@@ -42,11 +43,13 @@ WebConfig MustParse(const std::string& text) {
   return config.value_or(WebConfig());
 }
 
-// As --config.check does.
+// As a start does.
 Status Check(const std::string& file) {
   WatchedFiles files;
   const auto config = LoadWebConfig(file, files);
-  return config ? WebSecurity::Check(*config) : tl::unexpected(config.error());
+  if (!config) return tl::unexpected(config.error());
+  const EventBase base = CreateEventBase();
+  return WebSecurity(base.get()).Apply(*config);
 }
 
 // The first line of each file in bad/ is the expected error.
