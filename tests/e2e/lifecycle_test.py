@@ -469,8 +469,10 @@ class UnreadLog(unittest.TestCase):
         exporter.stderr = stderr
         exporter.wait_ready = False
         with exporter:
-            wait_until(lambda: os.path.exists(exporter.socket_path), "it listens")
-            wait_until(lambda: exporter.get("/ready").status == 200, "ready")
+            def is_ready():
+                with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # it does not listen yet
+                    return exporter.get("/ready").status == 200
+            wait_until(is_ready, "ready")
             exporter.wait_until_idle()
             yield exporter
 
