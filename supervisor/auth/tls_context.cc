@@ -87,41 +87,22 @@ Status UseKey(SSL_CTX* context, const TlsConfig& config) {
   return {};
 }
 
-// The default up to TLS 1.2: forward secret and authenticated.
-std::string DefaultCiphers(TlsVersion min_version) {
-  std::string list =
-      "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-      "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-      "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-  // TLS 1.0 and 1.1 have nothing better.
-  if (min_version < TlsVersion::kTls12) {
-    list +=
-        ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
-        ":ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";
-  }
-  return list;
-}
-
 Status UseVersionsAndCiphers(SSL_CTX* context, const TlsConfig& config) {
-  TlsVersion min_version = config.min_version;
-  if (config.only_tls13_ciphers) min_version = TlsVersion::kTls13;
-  if (min_version > config.max_version) {
+  const TlsChoices choices = config.Choices();
+  if (choices.min_version > config.max_version) {
     return TlsConfigError(config, config.ciphers_line,
                           "cipher_suites: there is none for max_version");
   }
-  SSL_CTX_set_min_proto_version(context, static_cast<int>(min_version));
+  SSL_CTX_set_min_proto_version(context, static_cast<int>(choices.min_version));
   SSL_CTX_set_max_proto_version(context, static_cast<int>(config.max_version));
 
-  std::string list =
-      config.ciphers.empty() ? DefaultCiphers(min_version) : Join(config.ciphers, ":");
+  std::string ciphers = Join(choices.ciphers, ":");
   // OpenSSL 3 allows TLS 1.0 and 1.1 only at level 0, because they sign with SHA-1.
-  if (min_version < TlsVersion::kTls12) list += ":@SECLEVEL=0";
-  if (SSL_CTX_set_cipher_list(context, list.c_str()) != 1) {
+  if (choices.min_version < TlsVersion::kTls12) ciphers += ":@SECLEVEL=0";
+  if (SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) {
     return TlsConfigError(config, config.ciphers_line, "cipher_suites: " + OpensslReason());
   }
-  const std::string curves =
-      config.curves.empty() ? "X25519:P-256:P-384:P-521" : Join(config.curves, ":");
-  if (SSL_CTX_set1_groups_list(context, curves.c_str()) != 1) {
+  if (SSL_CTX_set1_groups_list(context, Join(choices.curves, ":").c_str()) != 1) {
     return TlsConfigError(config, config.line, "curve_preferences: " + OpensslReason());
   }
   return {};

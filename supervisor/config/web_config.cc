@@ -196,11 +196,36 @@ Status ReadPem(const TlsConfig& tls, ConfigText& pem, const ConfigText& file, Wa
   return {};
 }
 
+// Whether `after` has a text that `before` lacks.
+bool HasMore(const std::vector<std::string>& after, const std::vector<std::string>& before) {
+  return std::ranges::any_of(after, [&before](const std::string& text) {
+    return std::ranges::find(before, text) == before.end();
+  });
+}
+
 }  // namespace
 
 bool TlsConfig::Enabled() const {
   return cert.given() || key.given() || client_ca.given() || cert_file.given() ||
          key_file.given() || client_ca_file.given() || client_auth_line > 0;
+}
+
+TlsChoices TlsConfig::Choices() const {
+  TlsChoices choices = {only_tls13_ciphers ? TlsVersion::kTls13 : min_version, ciphers, curves};
+  if (ciphers.empty()) {
+    // Forward secret and authenticated.
+    choices.ciphers = {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
+                       "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+                       "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"};
+    // TLS 1.0 and 1.1 have nothing better.
+    if (choices.min_version < TlsVersion::kTls12) {
+      choices.ciphers.insert(choices.ciphers.end(),
+                             {"ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
+                              "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA"});
+    }
+  }
+  if (curves.empty()) choices.curves = {"X25519", "P-256", "P-384", "P-521"};
+  return choices;
 }
 
 Result<WebConfig> ParseWebConfig(std::string_view text, const std::string& file) {
@@ -231,12 +256,15 @@ Protections ProtectionsOf(const WebConfig& config) {
   // The other types accept a client without a certificate.
   const bool verified = tls.client_auth == ClientAuth::kRequireAndVerify;
   const bool required = verified || tls.client_auth == ClientAuth::kRequireAny;
-  return {{{"TLS", tls.Enabled()},
-           {"client certificates", int{required} + int{verified}},
-           // Without it, every CA of the system is trusted.
-           {"client CA", verified && tls.client_ca.given()},
-           {"client_allowed_sans", tls.client_allowed_sans.has_value()},
-           {"basic authentication", !config.users.empty()}}};
+  Protections protections;
+  protections.levels = {{{"TLS", tls.Enabled()},
+                         {"client certificates", int{required} + int{verified}},
+                         // Without it, every CA of the system is trusted.
+                         {"client CA", verified && tls.client_ca.given()},
+                         {"client_allowed_sans", tls.client_allowed_sans.has_value()},
+                         {"basic authentication", !config.users.empty()}}};
+  if (tls.Enabled()) protections.tls = tls.Choices();
+  return protections;
 }
 
 std::string WarningAbout(const WebConfig& config) {
@@ -253,8 +281,13 @@ std::string WarningAbout(const WebConfig& config) {
 
 std::string LostProtections(const Protections& before, const Protections& after) {
   std::vector<std::string_view> lost;
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    if (after[i].second < before[i].second) lost.push_back(before[i].first);
+  for (std::size_t i = 0; i < before.levels.size(); ++i) {
+    if (after.levels[i].second < before.levels[i].second) lost.push_back(before.levels[i].first);
+  }
+  if (before.tls && after.tls) {
+    if (after.tls->min_version < before.tls->min_version) lost.emplace_back("minimum TLS version");
+    if (HasMore(after.tls->ciphers, before.tls->ciphers)) lost.emplace_back("cipher_suites");
+    if (HasMore(after.tls->curves, before.tls->curves)) lost.emplace_back("curve_preferences");
   }
   return Join(lost, ", ");
 }

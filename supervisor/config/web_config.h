@@ -34,6 +34,13 @@ enum class ClientAuth { kNone, kRequest, kRequireAny, kVerifyIfGiven, kRequireAn
 // With the numbers of the protocol, which OpenSSL uses too.
 enum class TlsVersion : int { kTls10 = 0x0301, kTls11 = 0x0302, kTls12 = 0x0303, kTls13 = 0x0304 };
 
+// What a TLS client may choose; OpenSSL's names.
+struct TlsChoices {
+  TlsVersion min_version;
+  std::vector<std::string> ciphers;  // up to TLS 1.2
+  std::vector<std::string> curves;
+};
+
 struct TlsConfig {
   std::string config_file;  // for messages
   int line = 0;
@@ -62,6 +69,9 @@ struct TlsConfig {
 
   // Whether the section asks for TLS, by the toolkit's rules; otherwise the server speaks HTTP.
   [[nodiscard]] bool Enabled() const;
+
+  // With the defaults for what the section does not say.
+  [[nodiscard]] TlsChoices Choices() const;
 };
 
 struct WebConfig {
@@ -72,14 +82,21 @@ struct WebConfig {
   int rate_burst = 0;
 };
 
-// What restricts access, and how strictly; 0: not at all. `config` is as LoadWebConfig returned it.
-using Protections = std::array<std::pair<std::string_view, int>, 5>;
+// What restricts access.
+struct Protections {
+  // How strictly; 0: not at all.
+  std::array<std::pair<std::string_view, int>, 5> levels{};
+  std::optional<TlsChoices> tls;
+};
+
+// `config` is as LoadWebConfig returned it.
 [[nodiscard]] Protections ProtectionsOf(const WebConfig& config);
 
 // What is allowed in `config` but probably a mistake; empty: nothing.
 [[nodiscard]] std::string WarningAbout(const WebConfig& config);
 
-// The names, separated by ", ", of what restricts access less in `after` than in `before`.
+// The names, separated by ", ", of what restricts access less in `after` than in `before`. Ciphers
+// and curves do if one was added, since which of two is weaker is a matter of opinion.
 [[nodiscard]] std::string LostProtections(const Protections& before, const Protections& after);
 
 // `text` is the content of `file`, whose name is used in errors and for relative paths. Pure.

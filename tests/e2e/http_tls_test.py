@@ -474,6 +474,21 @@ class UnfinishedFileTest(unittest.TestCase):
                 wait_until(lambda: door.log().count("would switch off or weaken client certificates") > before, "refused")
                 self.assertEqual(0, curl(door)[0])
 
+    def test_tls_allows_no_more_than_before(self):
+        for key, what in (("min_version: TLS13", "minimum TLS version"),
+                          ("cipher_suites: [TLS_AES_256_GCM_SHA384]", "minimum TLS version"),
+                          ("cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]", "cipher_suites"),
+                          ("curve_preferences: [CurveP521]", "curve_preferences")):
+            client = ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256", "-groups", "P-256")
+            with self.subTest(key), FrontDoor(config=config(key)) as door:
+                self.assertIsNone(negotiated(door, *client))
+                door.write("web.yml", config())
+                refused = f'it would switch off or weaken {what}; only SIGHUP'
+                wait_until(lambda: refused in door.log() or negotiated(door, *client), "the change is noticed")
+                self.assertIsNone(negotiated(door, *client))
+                door.signal(signal.SIGHUP)
+                wait_until(lambda: negotiated(door, *client), "applied as requested")
+
     def test_a_request_takes_protection_away(self):
         self.save("# nothing\n")
         self.door.signal(signal.SIGHUP)

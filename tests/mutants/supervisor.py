@@ -149,7 +149,7 @@ MUTANTS = [
     (CONFIG + "reloadable_file.cc", "if (!first_look_ || first_look_->files != files) {", "if (!first_look_) {", ["reloadable_file_test"]),
     (CONFIG + "reloadable_file.cc", "  last_reload_successful_ = status.has_value();", "  last_reload_successful_ = loaded.has_value();", ["reloadable_file_test:ReloadableFileTest.RetriesAFailureOnlyAfterAChange"]),
     (CONFIG + "watched_files.cc", "if (text.size() > kMaxConfigBytes) {", "if (text.size() >= kMaxConfigBytes) {", ["watched_files_test"]),
-    (CONFIG + "web_config.cc", "if (after[i].second < before[i].second)", "if (after[i].second == 0 && before[i].second != 0)", ["web_config_test"]),
+    (CONFIG + "web_config.cc", "if (after.levels[i].second < before.levels[i].second)", "if (after.levels[i].second == 0 && before.levels[i].second != 0)", ["web_config_test"]),
     (CONFIG + "web_config.cc", "const bool required = verified || tls.client_auth == ClientAuth::kRequireAny;", "const bool required = tls.client_auth != ClientAuth::kNone;",
      ["web_config_test"]),
     (CONFIG + "options.cc", "if (!IsValidLockName(value.text()) || !IsAlnum(value.text().front())) {", "if (!IsValidLockName(value.text())) {", ["options_test"]),

@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "common/text.h"
 #include "supervisor/auth/web_security.h"
 #include "supervisor/loop/event_loop.h"
 #include "tests/test_paths.h"
@@ -168,27 +170,62 @@ TEST(WebConfigTest, NamesWhatRestrictsAccessLess) {
             "client certificates");
 }
 
+TEST(WebConfigTest, NamesWhatTlsAllowsInAddition) {
+  const auto lost = [](const std::string& before, const std::string& after) {
+    const auto protections = [](const std::string& keys) {
+      return ProtectionsOf(MustParse("tls_server_config: {cert: c, key: k, " + keys + "}"));
+    };
+    return LostProtections(protections(before), protections(after));
+  };
+  const std::string cbc = "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA]";
+  const std::string gcm = "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]";
+  EXPECT_EQ(lost("min_version: TLS13", ""), "minimum TLS version");
+  EXPECT_EQ(lost("", "min_version: TLS11"), "minimum TLS version, cipher_suites");
+  EXPECT_EQ(lost("cipher_suites: [TLS_AES_256_GCM_SHA384]", ""), "minimum TLS version");
+  EXPECT_EQ(lost("", "min_version: TLS13"), "");
+  EXPECT_EQ(lost(gcm, ""), "cipher_suites");
+  EXPECT_EQ(lost("", gcm), "");
+  EXPECT_EQ(lost("", cbc), "cipher_suites");
+  EXPECT_EQ(lost(gcm, cbc), "cipher_suites");
+  EXPECT_EQ(lost("curve_preferences: [CurveP521]", ""), "curve_preferences");
+  EXPECT_EQ(lost("curve_preferences: [CurveP521]", "curve_preferences: [X25519, CurveP521]"),
+            "curve_preferences");
+  EXPECT_EQ(lost("curve_preferences: [X25519, CurveP521]", "curve_preferences: [CurveP521]"), "");
+  EXPECT_EQ(lost("", "curve_preferences: [CurveP256]"), "");
+  // Plain HTTP restricts nothing.
+  const Protections tls10 =
+      ProtectionsOf(MustParse("tls_server_config: {cert: c, key: k, min_version: TLS10}"));
+  EXPECT_EQ(LostProtections(ProtectionsOf({}), tls10), "");
+  EXPECT_EQ(LostProtections(tls10, ProtectionsOf({})), "TLS");
+}
+
 // Each prefix is what a reader may find of a file that is being saved.
 TEST(WebConfigTest, EveryPrefixThatLacksAProtectionIsNoticed) {
-  const std::string text =
-      "tls_server_config:\n"
-      "  cert: c\n"
-      "  key: k\n"
-      "  client_auth_type: RequireAndVerifyClientCert\n"
-      "  client_ca: c\n"
-      "  client_allowed_sans: [a]\n"
+  const std::string users =
       "basic_auth_users:\n"
-      "  alice: $2b$10$abcdefghijklmnopqrstuuqflPDzB6gcMhKa1rZqKiun2YGL5sa2u";
-  const Protections all = ProtectionsOf(MustParse(text));
-  for (const auto& [name, strictness] : all) EXPECT_GT(strictness, 0) << name;
+      "  alice: $2b$10$abcdefghijklmnopqrstuuqflPDzB6gcMhKa1rZqKiun2YGL5sa2u\n";
+  std::vector<std::string> keys = {"  cert: c\n  key: k\n",
+                                   "  client_auth_type: RequireAndVerifyClientCert\n",
+                                   "  client_ca: c\n",
+                                   "  client_allowed_sans: [a]\n",
+                                   "  min_version: TLS13\n",
+                                   "  cipher_suites:\n  - TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384\n",
+                                   "  curve_preferences:\n  - CurveP521\n"};
   int accepted = 0;
-  for (std::size_t size = 0; size < text.size(); ++size) {
-    const auto config = ParseWebConfig(text.substr(0, size), "web.yml");
-    if (!config) continue;
-    ++accepted;
-    EXPECT_NE(LostProtections(all, ProtectionsOf(*config)), "") << text.substr(0, size);
+  // Each key is the last one once.
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    std::rotate(keys.begin(), keys.begin() + 1, keys.end());
+    const std::string text = users + "tls_server_config:\n" + Join(keys, "");
+    const Protections all = ProtectionsOf(MustParse(text));
+    for (const auto& [name, level] : all.levels) EXPECT_GT(level, 0) << name;
+    for (std::size_t size = 0; size < text.size() - 1; ++size) {  // without the last line feed
+      const auto config = ParseWebConfig(text.substr(0, size), "web.yml");
+      if (!config) continue;
+      ++accepted;
+      EXPECT_NE(LostProtections(all, ProtectionsOf(*config)), "") << text.substr(0, size);
+    }
   }
-  EXPECT_GE(accepted, 8);
+  EXPECT_GE(accepted, 50);
 }
 
 TEST(WebConfigTest, RecognizesBcryptHashes) {
