@@ -34,6 +34,7 @@ DEFECTS = "common/iperf3/defects.cc"
 WORKER_LOOP = "worker_loop_process_test"
 CORPUS = "report_corpus_process_test"
 HOSTILE = "hostile_iperf3_sandbox_test"
+HOSTILE_FILES = "hostile_files_sandbox_test"
 HOSTILE_WORKER = "hostile_worker_sandbox_test"
 SOCKETS = "hostile_sockets_sandbox_test"
 GREEDY = "greedy_iperf3_sandbox_test"
@@ -177,9 +178,9 @@ MUTANTS = [
     (TABLE, "{\"exit\", kAllowed, kAllowed,", "{\"exit\", kAllowed, kDenied,", [HOSTILE]),
     (TABLE, "Allow(Is(3, MREMAP_MAYMOVE))", "Allow(Masked(3, MREMAP_MAYMOVE, MREMAP_MAYMOVE))", [HOSTILE]),
     (TABLE, "{\"clone\", kStartThreadsAndIperf3, kStartThreads,", "{\"clone\", kStartThreadsAndIperf3, kStartThreadsAndIperf3,", [HOSTILE]),
-    (TABLE, "{\"unlinkat\", kAllowed, kUnlinkFile,", "{\"unlinkat\", kUnlinkFile, kUnlinkFile,", [HOSTILE]),
+    (TABLE, "{\"unlinkat\", kAllowed, kUnlinkFile,", "{\"unlinkat\", kUnlinkFile, kUnlinkFile,", [HOSTILE_FILES]),
     (TABLE, "Masked(kFlags, O_ACCMODE | O_CREAT | O_EXCL, O_RDWR | O_CREAT | O_EXCL)",
-     "Masked(kFlags, O_ACCMODE | O_CREAT, O_RDWR | O_CREAT)", [HOSTILE + ":*SystemCallFilters*"]),
+     "Masked(kFlags, O_ACCMODE | O_CREAT, O_RDWR | O_CREAT)", [HOSTILE_FILES + ":*SystemCallFilters*"]),
     (TABLE, "Allow(AtMost(1, STDERR_FILENO))", "Allow(AtMost(1, kProgramFd))",
      [HOSTILE_WORKER + ":*DuplicateTheLock*"]),
     (TABLE, "Allow(AtLeast(0, kLowestMapAddress), Masked(2, PROT_EXEC, 0))", "Allow(Masked(2, PROT_EXEC, 0))",
@@ -189,13 +190,13 @@ MUTANTS = [
     (TABLE, "Allow(IsInt(0, PRIO_PROCESS), IsInt(1, 0))", "Allow(IsInt(0, PRIO_PROCESS))",
      [HOSTILE_WORKER + ":*OtherProcesses*"]),
     (TABLE, "{\"getdents64\", kAllowed, kDenied,", "{\"getdents64\", kAllowed, kAllowed,",
-     [HOSTILE + ":*SystemCallFilters*"]),
+     [HOSTILE_FILES + ":*SystemCallFilters*"]),
     (TABLE, "{\"restart_syscall\", kAllowed, kAllowed,", "{\"restart_syscall\", kAllowed, kDenied,",
      [HABITS + ":*Habits*"]),
     (TABLE, "{\"readv\", kAllowed, kAllowed,", "{\"readv\", kAllowed, kDenied,", [HABITS + ":*Habits*"]),
     (OPTIONS, "SocketOption{IPPROTO_TCP, TCP_CONGESTION, OptionUse::kBoth,", "SocketOption{IPPROTO_TCP, TCP_CONGESTION, OptionUse::kSet,",
      [SOCKETS + ":*Options*"]),
-    (TEMPORARY, "directory_ && TryLock(directory_.get()) && ::fstat", "directory_ && ::fstat", [HOSTILE]),
+    (TEMPORARY, "directory_ && TryLock(directory_.get()) && ::fstat", "directory_ && ::fstat", [HOSTILE_FILES]),
     (TEMPORARY, "kMountInodes = \"640\"", "kMountInodes = \"256\"", [GREEDY]),
     (TEMPORARY, "owner == user || (user == 0 && is_of_worker)", "owner == user || user == 0 || is_of_worker", ["temporary_directory_test"]),
     (TEMPORARY, "O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC", "O_RDONLY | O_DIRECTORY | O_CLOEXEC",
@@ -204,13 +205,13 @@ MUTANTS = [
      ["temporary_directory_test"]),
     (TEMPORARY, "for (const bool wants_noexec : {true, false})", "for (const bool wants_noexec : {false, true})",
      ["temporary_directory_test"]),
-    (SANDBOX, "parent_path(), FileAccess::kRemoveDirectory)", "parent_path(), FileAccess::kTemporaryFiles)", [HOSTILE]),
+    (SANDBOX, "parent_path(), FileAccess::kRemoveDirectory)", "parent_path(), FileAccess::kTemporaryFiles)", [HOSTILE_FILES]),
     (SANDBOX, ".binds_device = true, .multipath_tcp = true", ".binds_device = true, .multipath_tcp = false", [SOCKETS]),
     (SANDBOX, "::fstat(STDERR_FILENO, &log) != 0 || S_ISREG(log.st_mode)", "::fstat(STDERR_FILENO, &log) != 0 || !S_ISREG(log.st_mode)",
      ["worker_sandbox_test"]),
     (SANDBOX, "F_DUPFD_CLOEXEC, kProgramFd", "F_DUPFD, kProgramFd", ["worker_sandbox_test:*VisibleFromOutside*"]),
     (SANDBOX, "\"/etc/localtime\", \"/dev/urandom\",", "\"/etc/localtime\", \"/dev\",",
-     [HOSTILE + ":*CannotAccessFiles*"]),
+     [HOSTILE_FILES + ":*CannotAccessFiles*"]),
     (SANDBOX, "max_tasks_ = TasksOfOwnUser() + kTasksOfSharedUser;", "max_tasks_ = kTasksOfSharedUser;",
      ["worker_sandbox_test:*VisibleFromOutside*"]),
     (WIRE, "for (auto* time : {&program.modified_ns, &program.changed_ns})", "for (auto* time : {&program.modified_ns})",
