@@ -32,6 +32,7 @@ OPTION_TEXT = "common/iperf3/option_text.cc"
 DEFECTS = "common/iperf3/defects.cc"
 
 WORKER_LOOP = "worker_loop_process_test"
+LIFETIME = "worker_lifetime_process_test"
 CORPUS = "report_corpus_process_test"
 HOSTILE = "hostile_iperf3_sandbox_test"
 HOSTILE_FILES = "hostile_files_sandbox_test"
@@ -94,7 +95,7 @@ MUTANTS = [
     (ARGV, "capabilities.udp_counters_64bit && test.protocol == Protocol::kUdp",
      "capabilities.udp_counters_64bit || test.protocol == Protocol::kUdp", ["iperf3_argv_test"]),
     (INSPECT, "length == 0 || text[0] != '3'", "length == 0 || text[0] < '3'", ["iperf3_inspect_test"]),
-    (INSPECT, "text += process.errors();", "text += process.output();", [WORKER_LOOP + ":*WhySetUpFailed*"]),
+    (INSPECT, "text += process.errors();", "text += process.output();", [LIFETIME + ":*WhySetUpFailed*"]),
     (PROGRAM, "status.st_uid != 0 && status.st_uid != ::geteuid()", "status.st_uid != 0 && status.st_uid == ::geteuid()",
      ["iperf3_executable_test"]),
     (PROGRAM, "(status.st_mode & (S_IWGRP | S_IWOTH)) != 0", "(status.st_mode & (S_IWGRP & S_IWOTH)) != 0",
@@ -132,17 +133,17 @@ MUTANTS = [
      [WORKER_LOOP + ":*ServersPause*"]),
     (LOOP, "::setsid() < 0 && ::getsid(0)", "::setsid() < 0 || ::getsid(0)", ["e2e.probe_test:GoodProbes.test_tcp_upload"]),
     (LOOP, "      process_->Reset();\n      // Last,", "      // Last,", ["e2e.hostile_test"]),
-    (LOOP, "  std::signal(SIGHUP, SIG_IGN);\n", "", [WORKER_LOOP + ":*IgnoresSignals*"]),
+    (LOOP, "  std::signal(SIGHUP, SIG_IGN);\n", "", [LIFETIME + ":*IgnoresSignals*"]),
     (LOOP, "known && known->program == *program", "known && known->program.bytes == program->bytes", [WORKER_LOOP + ":*InspectsIperf3*"]),
     (LOOP, "::fcntl(link_fd, F_SETFD, FD_CLOEXEC) == 0", "::fcntl(link_fd, F_SETFD, 0) == 0",
      ["worker_sandbox_test:*VisibleFromOutside*"]),
     (LOOP, "static_cast<unsigned>(link_fd) + 1, UINT_MAX", "static_cast<unsigned>(link_fd) + 2, UINT_MAX",
-     [WORKER_LOOP + ":*OtherDescriptors*"]),
-    (LOOP, "  IgnoreCancelSignal();\n", "", [WORKER_LOOP + ":*CancelsThreads*"]),
+     [LIFETIME + ":*OtherDescriptors*"]),
+    (LOOP, "  IgnoreCancelSignal();\n", "", [LIFETIME + ":*CancelsThreads*"]),
     (DEATH, "g_parent == 0 || ::getppid() != g_parent", "g_parent != 0 || ::getppid() != g_parent",
-     [WORKER_LOOP + ":*IgnoresSignals*"]),
+     [LIFETIME + ":*IgnoresSignals*"]),
     (DEATH, "(parent.pid == 0 || g_parent == parent.pid)", "(parent.pid != 0 || g_parent == parent.pid)",
-     [WORKER_LOOP + ":*NotTheSupervisor*"]),
+     [LIFETIME + ":*NotTheSupervisor*"]),
     (DIAGNOSIS, "response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;", "response.flags = 0;",
      [HOSTILE + ":*Diagnosing*"]),
     (DIAGNOSIS, "known[number] = true;", "known[number] = false;", [HOSTILE + ":*Diagnosing*"]),
