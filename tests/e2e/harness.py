@@ -521,7 +521,7 @@ class FakePeer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: select() on what __exit__ has closed
             self.serve(connection)
 
     def __exit__(self, *_):

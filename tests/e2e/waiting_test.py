@@ -31,8 +31,21 @@ def timed(call):
     return call(), time.monotonic() - began
 
 
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 def relay(connection, port):
-    """Joins `connection` to that port until either end closes; so attempts can be counted."""
+    """Joins `connection` to that port until either end closes; so attempts can be counted. If the server refuses or
+    resets its connection, as it does for a moment after a test, `connection` is reset."""
+    try:
+        join(connection, port)
+    except OSError:
+        reset(connection)
+
+
+def join(connection, port):
     with socket.create_connection(("127.0.0.1", port)) as server:
         ends = {connection: server, server: connection}
         while True:
@@ -220,10 +233,6 @@ class HangingNames(Directory):
 
 class Retries(unittest.TestCase):
     def test_a_server_that_is_freed_is_found_again(self):
-        # Seen once under load, cause unknown: the attempt after the busy ones got no answer until the deadline.
-        self.assertTrue(any(self.finds_a_server_that_is_freed() for _ in range(3)))
-
-    def finds_a_server_that_is_freed(self):
         with Exporter("--probe.retries=50") as exporter, Iperf3Server() as server, \
                 FakePeer(lambda connection: relay(connection, server.port)) as peer:
             other = harness.start([IPERF3, "-c", "127.0.0.1", "-p", str(server.port), "-t", "60",
@@ -241,8 +250,8 @@ class Retries(unittest.TestCase):
                 other.stdout.close()
             thread.join()
             samples = answers[0].metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, answers[0].text + exporter.log)
             self.assertGreaterEqual(value(samples, "iperf3_probe_attempts"), 2)
-            return value(samples, "iperf3_up") == 1
 
     def test_what_cannot_pass_is_tried_once(self):
         def speak_http(connection):
@@ -293,11 +302,10 @@ class Retries(unittest.TestCase):
         self.check_silent_retry(lambda connection: connection.sendall(BUSY))
 
     def test_a_reset_before_the_test_is_as_busy(self):
-        def reset(connection):
+        def reset_after_cookie(connection):
             connection.recv(37)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.close()
-        self.check_silent_retry(reset)
+            reset(connection)
+        self.check_silent_retry(reset_after_cookie)
 
     def test_two_tests_of_one_server_leave_it_a_pause(self):
         times = []
