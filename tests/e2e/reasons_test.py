@@ -17,20 +17,39 @@ from waiting_test import NamingExporter
 FREE, BLOCKED_HERE, REJECTED, CLOSED = 5201, 5202, 5203, 5204
 # A port for each probe, because its test occupies the server.
 BLOCKED_THERE, SILENT = range(5210, 5214), range(5220, 5222)
+# The test begins, but its data do not pass: iperf3's own messages are shorter than 1000 bytes.
+DATA_DROPPED_HERE, DATA_REJECTED_HERE, DATA_DROPPED_THERE, DATA_REJECTED_THERE = (
+    range(first, first + 5) for first in (5230, 5240, 5250, 5260))
 OWN_PORT = 17001  # taken, TCP and UDP
 AT_ONCE = 16      # probes
+
+
+def data_rules(end, ports, verdict):
+    return f"meta length > 1000 meta l4proto {{ tcp, udp }} th {end} {ports.start}-{ports.stop} {verdict}"
+
 
 HERE = f"""
 table inet t {{ chain out {{ type filter hook output priority 0;
   udp dport {BLOCKED_HERE} drop
   tcp dport {BLOCKED_HERE} ip saddr 10.98.1.4 drop
   ip daddr 10.98.1.3 udp dport {FREE} drop
+  {data_rules("dport", DATA_DROPPED_HERE, "drop")}
+  {data_rules("dport", DATA_REJECTED_HERE, "reject")}
+}}
+chain in {{ type filter hook input priority 0;
+  {data_rules("sport", DATA_DROPPED_HERE, "drop")}
+  {data_rules("sport", DATA_REJECTED_HERE, "reject")}
 }}
 }}"""
 THERE = f"""
 table inet t {{ chain in {{ type filter hook input priority 0;
   udp dport {BLOCKED_THERE.start}-{BLOCKED_THERE.stop} drop
   udp dport {REJECTED} reject
+  {data_rules("dport", DATA_DROPPED_THERE, "drop")}
+  {data_rules("dport", DATA_REJECTED_THERE, "reject")}
+}}
+chain out {{ type filter hook output priority 0;
+  {data_rules("sport", DATA_DROPPED_THERE, "drop")}
 }}
 }}"""
 
@@ -60,6 +79,8 @@ class Namespaces:
                 self._run("ip", "netns", "add", name)
                 self.stack.callback(self._run, "ip", "netns", "delete", name)
                 self._run("ip", "-n", name, "link", "set", "lo", "up")
+                # Otherwise one probe's rejected packets leave none for another.
+                self._run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0")
             self._run("ip", "-n", self.near, "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", self.far)
             for name, device, hosts in ((self.near, "near", (1, 4)), (self.far, "far", (2, 3))):
                 for host in hosts:
@@ -73,7 +94,8 @@ class Namespaces:
                 subprocess.run(["ip", "netns", "exec", name, "nft", "-f", "-"], input=rules.encode(), check=True)
             self._hold(self.near, "10.98.1.1", OWN_PORT)
             self._hold(self.far, *(word for port in SILENT for word in ("10.98.1.2", port)))
-            for port in (FREE, BLOCKED_HERE, REJECTED, *BLOCKED_THERE):
+            for port in (FREE, BLOCKED_HERE, REJECTED, *BLOCKED_THERE, *DATA_DROPPED_HERE, *DATA_REJECTED_HERE,
+                         *DATA_DROPPED_THERE, *DATA_REJECTED_THERE):
                 self.stack.enter_context(Iperf3Server(prefix=("ip", "netns", "exec", self.far), address="0.0.0.0", port=port))
             self.stack = self.stack.pop_all()
         return self
@@ -112,8 +134,21 @@ def routes():
             for protocol, options in (("TCP", {}), ("UDP", {"udp_mode": "true"}))}
 
 
+UDP, DOWNLOAD, BOTH = {"udp_mode": "true"}, {"reverse_mode": "true"}, {"bidirectional": "true"}
+DATA_MODES = {"TCP": {}, "TCP download": DOWNLOAD, "TCP both": BOTH, "UDP": UDP, "UDP both": {**UDP, **BOTH}}
+# The reason in each of these modes; None: up, as with the loss of all UDP packets. A server that can't send UDP ends the test.
+DATA_CASES = {
+    "dropped here": (DATA_DROPPED_HERE, ("no_data",) * 5),
+    "rejected here": (DATA_REJECTED_HERE, ("no_data",) * 5),
+    "dropped there": (DATA_DROPPED_THERE, ("no_data", "no_data", "no_data", None, "server_error")),
+    "rejected there": (DATA_REJECTED_THERE, ("no_data", None, "no_data", "no_data", "no_data")),
+}
+
 CASES = {
     **routes(),
+    **{f"data {what}, {mode}": (expected, {"port": port, **DATA_MODES[mode]})
+       for what, (ports, reasons) in DATA_CASES.items()
+       for mode, port, expected in zip(DATA_MODES, ports, reasons)},
     "own firewall, UDP": ("unreachable", {"port": BLOCKED_HERE, "udp_mode": "true"}),
     "own firewall, TCP": ("connect_timeout", {"port": BLOCKED_HERE, "bind_address": "10.98.1.4"}),
     "UDP rejected": ("connection_refused", {"port": REJECTED, "udp_mode": "true"}),
@@ -147,7 +182,8 @@ class Reasons(unittest.TestCase):
                 with self.subTest(name):
                     self.assertEqual(answer.status, 200, answer.text)
                     samples = answer.metrics()
-                    self.assertEqual((value(samples, "iperf3_up"), reason(samples)), (0, expected), self.exporter.log)
+                    self.assertEqual((value(samples, "iperf3_up"), reason(samples)), (int(expected is None), expected),
+                                     self.exporter.log)
 
     def test_the_next_address_is_tried_behind_the_own_firewall(self):
         self.assertEqual(self.exporter.addresses("two.test"), ["10.98.1.3", "10.98.1.2"])
@@ -164,6 +200,7 @@ class WordOfTheServer(unittest.TestCase):
     # The server can as well refuse to connect, reset the connection or be busy.
     OWN_CHOICE = {"server_error", "server_busy", "connection_refused", "connect_timeout", "unreachable"}
     AUTHENTICATION = "access_denied"
+    NOTHING_RECEIVED = "no_data"  # or report this in its results
     NUMBERS = [*range(1, 31), *range(100, 160), *range(200, 215), 301, -1]
     ERRNOS = (0, 1, 11, 98, 99, 104, 110, 111)
     MODES = ({}, {"udp_mode": "true"})
@@ -188,6 +225,8 @@ class WordOfTheServer(unittest.TestCase):
                 with self.subTest(case):
                     if case[0] == "cookie":
                         self.assertIn(got, self.OWN_CHOICE | {self.AUTHENTICATION})
+                    elif case[0] == "start" and "udp_mode" in case[3]:
+                        self.assertIn(got, ("server_error", self.NOTHING_RECEIVED))
                     elif got != self.AUTHENTICATION:
                         self.assertEqual(got, "server_error")
 

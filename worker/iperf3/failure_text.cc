@@ -87,6 +87,10 @@ constexpr std::array kConnectPrefixes = {
     ConnectPrefix{"unable to read from stream socket", TestPhase::kCreatingStreams},
 };
 
+// In a running test only UDP packets are refused so: by a firewall or a route of this host, or by
+// an ICMP message of the server's host. The server could as well report that it received nothing.
+constexpr std::string_view kSendPrefix = "unable to write to stream socket: ";
+
 constexpr std::array<std::string_view, 3> kTimeoutTexts = {
     "Connection timed out", "Operation now in progress", "Resource temporarily unavailable"};
 
@@ -94,6 +98,10 @@ constexpr std::string_view kOwnPrefix = "iperf3: ";
 constexpr std::string_view kErrorPrefix = "error - ";
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+bool SendsUdp(const TestOptions& test) {
+  return test.protocol == Protocol::kUdp && test.direction != Direction::kDownload;
+}
 
 // strerror(3) follows the prefix. Any other error than those below means that this host does not
 // send to the target: EINVAL (blackhole route, link-local address without a zone, loopback as the
@@ -122,6 +130,9 @@ FailureReason ReasonOfText(std::string_view text, const TestOptions& test, TestP
   }
   for (const ConnectPrefix& prefix : kConnectPrefixes) {
     if (phase == prefix.phase && text.starts_with(prefix.text)) return ReasonOfConnect(text, phase);
+  }
+  if (phase == TestPhase::kRunning && SendsUdp(test) && text.starts_with(kSendPrefix)) {
+    return FailureReason::kNoData;
   }
   return FailureReason::kServerError;
 }

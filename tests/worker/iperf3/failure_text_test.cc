@@ -56,6 +56,20 @@ TEST(FailureTextTest, ClassifiesFailedStreams) {
             FailureReason::kServerError);
 }
 
+TEST(FailureTextTest, TreatsUdpPacketsThatAreRefusedAsNoData) {
+  const auto reason = [](const std::string& error, Protocol protocol, Direction direction) {
+    return Reason("unable to write to stream socket: " + error, TestPhase::kRunning,
+                  {.protocol = protocol, .direction = direction});
+  };
+  for (const char* error : {"Operation not permitted", "Connection refused", "No route to host"}) {
+    for (const Direction direction : {Direction::kUpload, Direction::kBidirectional}) {
+      EXPECT_EQ(reason(error, Protocol::kUdp, direction), FailureReason::kNoData) << error;
+      EXPECT_EQ(reason(error, Protocol::kTcp, direction), FailureReason::kServerError) << error;
+    }
+    EXPECT_EQ(reason(error, Protocol::kUdp, Direction::kDownload), FailureReason::kServerError);
+  }
+}
+
 TEST(FailureTextTest, TreatsAResetBeforeTheParametersAsABusyServer) {
   for (const char* text : {"the server is busy running a test. try again later",
                            "unable to send control message: Connection reset by peer",
