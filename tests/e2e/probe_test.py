@@ -139,6 +139,23 @@ class GoodProbes(unittest.TestCase):
                 # 0.2 s of data. The period is a second.
                 self.assertLess(value(samples, "iperf3_sent_seconds", **direction), 0.9)
 
+    def test_too_few_bytes_to_measure_are_no_false_result(self):
+        """An iperf3 up to 3.15 may end its test before the receiver has read anything."""
+        udp, both = {"udp_mode": "1"}, {"bidirectional": "1"}
+        for mode in ({}, both, {"parallel": "4"}, udp, {**udp, **both}):
+            for _ in range(5):
+                with self.subTest(mode):
+                    answer = self.exporter.probe(port=self.server.port, period="1s", bytes="2K", bitrate="1M", **mode)
+                    samples = answer.metrics()
+                    if value(samples, "iperf3_up") == 1:
+                        received = [count for (name, _), count in samples.items() if name == "iperf3_received_bytes"]
+                        self.assertNotIn(0, received, answer.text)
+                    else:
+                        self.assertEqual(reason(samples), "no_data", answer.text + self.exporter.log)
+                        self.exporter.wait_for_line("reason=no_data .*too soon to measure")
+        for mode in ({}, udp):
+            self.probe(bytes="2K", bitrate="1M", reverse_mode="1", **mode)
+
     def test_the_port_may_stand_in_the_target(self):
         answer = self.exporter.get(f"/probe?target=127.0.0.1:{self.server.port}&period=1&bitrate=1M")
         self.assertEqual(value(answer.metrics(), "iperf3_up", target="127.0.0.1", port=str(self.server.port)), 1,

@@ -28,6 +28,9 @@ constexpr double kUncountedBlocks = 2;
 constexpr std::uint64_t kDefaultBlockBytes = 128 << 10;
 // Longer than the exchange of the results takes on any path.
 constexpr std::chrono::seconds kMaxResponseTime{3};
+// A test with a number of bytes may end sooner, with all its data still on its way: iperf3 up to
+// 3.15 ends it as soon as the socket has taken the data, and the server then reads no more.
+constexpr double kMinCountedSeconds = 0.2;
 // A network may deliver a UDP packet twice.
 constexpr double kMaxUdpCopies = 2;
 
@@ -87,9 +90,9 @@ bool LacksServerResults(const Measurement& measurement) {
   return server_bytes == 0 && measurement.remote_cpu.total == 0;
 }
 
-bool ReceivedNothing(const DirectionMeasurement& direction, Protocol protocol) {
+bool ReceivedNothing(const DirectionMeasurement& direction, Protocol protocol, bool is_short) {
   if (direction.received_bytes != 0) return false;
-  return protocol == Protocol::kTcp || direction.sent_bytes == 0;
+  return protocol == Protocol::kTcp || direction.sent_bytes == 0 || is_short;
 }
 
 std::string KilledText(int signal_number, std::string_view error_line) {
@@ -150,9 +153,8 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
   const auto& download = measurement.download;
   // By this host's own clock: no peer can make iperf3 omit it from a real test. For a test that
   // never began, iperf3 prints 0 or the host's uptime.
-  if (!(upload ? upload->sent_seconds : download->received_seconds)) {
-    return bad_output("the report lacks the length of the test");
-  }
+  const auto seconds = upload ? upload->sent_seconds : download->received_seconds;
+  if (!seconds) return bad_output("the report lacks the length of the test");
   for (const auto& direction : {upload, download}) {
     if (!direction) continue;
     if (auto contradiction = CheckDirection(*direction, expected)) {
@@ -161,11 +163,14 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
   }
   if (LacksServerResults(measurement)) return bad_output("the server did not send its results");
   const Protocol protocol = expected.test.protocol;
-  if (upload && ReceivedNothing(*upload, protocol)) {
-    return TestFailure{FailureReason::kNoData, "the server received nothing"};
+  const bool is_short = *seconds < kMinCountedSeconds;
+  const std::string why =
+      is_short ? Format(": the test ended after %.2g s, too soon to measure", *seconds) : "";
+  if (upload && ReceivedNothing(*upload, protocol, is_short)) {
+    return TestFailure{FailureReason::kNoData, "the server received nothing" + why};
   }
-  if (download && ReceivedNothing(*download, protocol)) {
-    return TestFailure{FailureReason::kNoData, "nothing was received from the server"};
+  if (download && ReceivedNothing(*download, protocol, is_short)) {
+    return TestFailure{FailureReason::kNoData, "nothing was received from the server" + why};
   }
   return std::nullopt;
 }

@@ -25,9 +25,8 @@ struct RunFacts {
 // never ran, and a path can drop everything that was sent.
 //  - kBadOutput: the length of the test is missing, a number contradicts `expected` or another
 //    number, or the server did not send its results.
-//  - kNoData: nothing was received in a direction. With UDP only if nothing was sent either,
-//  because
-//    the loss of every packet is a result.
+//  - kNoData: nothing was received in a direction. The loss of every UDP packet is a result, unless
+//    the test was so short that they may all still have been on their way.
 // The detail is a sentence for the log. Pure.
 [[nodiscard]] std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
                                                           const RunFacts& expected);

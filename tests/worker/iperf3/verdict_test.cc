@@ -342,6 +342,31 @@ TEST_F(MeasurementCheckTest, AcceptsTheLossOfAllUdpPackets) {
   EXPECT_EQ(Reason(), FailureReason::kNoData);
 }
 
+// A few bytes: the server may end the test before it has read them.
+TEST_F(MeasurementCheckTest, DoesNotTakeAShortTestForTheLossOfAllPackets) {
+  expected_.test.protocol = Protocol::kUdp;
+  expected_.test.bytes = 1000;
+  direction_ = Direction(0.19, 1448, 0);
+  EXPECT_EQ(Reason(), FailureReason::kNoData);
+  direction_ = Direction(0.21, 1448, 0);
+  EXPECT_EQ(Reason(), std::nullopt);
+  direction_ = Direction(0.001, 2896, 1448);
+  EXPECT_EQ(Reason(), std::nullopt);
+}
+
+TEST_F(MeasurementCheckTest, SaysThatATestWasTooShort) {
+  const auto detail = [this](double sent_seconds) {
+    Measurement measurement;
+    measurement.remote_cpu.total = remote_cpu_;
+    measurement.upload = Direction(sent_seconds, 1e6, 0);
+    return CheckMeasurement(measurement, expected_)->detail;
+  };
+  EXPECT_EQ(detail(10), "the server received nothing");
+  expected_.test.bytes = 1000;
+  EXPECT_EQ(detail(0.0012),
+            "the server received nothing: the test ended after 0.0012 s, too soon to measure");
+}
+
 // DISPLAY_RESULTS where EXCHANGE_RESULTS was due: iperf3 prints zeros for what the server has not
 // told.
 TEST_F(MeasurementCheckTest, RequiresTheServersResults) {
