@@ -85,6 +85,8 @@ MUTANTS = [
     (VERDICT, "kMaxShareOfRunTime = 1.01;", "kMaxShareOfRunTime = 1.001;", ["verdict_test"]),
     (VERDICT, "measurement.upload->received_bytes : measurement.download->sent_bytes",
      "measurement.upload->received_bytes : measurement.download->received_bytes", ["verdict_test"]),
+    (VERDICT, "direction.sent_bytes == 0 || is_short", "direction.sent_bytes == 0", ["verdict_test"]),
+    (TEXT, "phase == TestPhase::kRunning && SendsUdp(test)", "phase == TestPhase::kRunning", ["failure_text_test"]),
     (TEXT, "TestPhase::kConnecting ? FailureReason::kConnectTimeout", "TestPhase::kCreatingStreams ? FailureReason::kConnectTimeout",
      ["failure_text_test"]),
     (TEXT, "phase == prefix.phase && text.starts_with", "phase >= prefix.phase && text.starts_with", ["failure_text_test"]),
