@@ -32,7 +32,7 @@ MOMENTS = {"cookie": PARAM_EXCHANGE, "parameters": CREATE_STREAMS, "streams": TE
            RUNNING: None, "end": EXCHANGE_RESULTS, RESULTS: None, "display": DISPLAY_RESULTS}
 
 SEND_INTERVAL = 0.05   # seconds between two writes of a sending server
-SEND_BYTES = 1448      # in each of them; a datagram has the size that the client asks for
+SEND_BYTES = 4096      # in each of them; a datagram has the size that the client asks for
 FAULT_AFTER = 0.2      # seconds into the test: the moment RUNNING
 
 
@@ -46,6 +46,7 @@ class Departure:
     sends: bool = True       # data, where the server is a sender
     reads: bool = True       # data, where it is a receiver
     zeros: bool = False      # sends datagrams of zeros
+    ends: bool = False       # the test by itself, at the moment RUNNING, as if the client had ended it
 
 
 @dataclasses.dataclass
@@ -56,20 +57,28 @@ class Session:
     running_seconds: float = 0.0  # from TEST_RUNNING to the client's TEST_END
     sent_bytes: int = 0
     received_bytes: int = 0
+    listed_streams: int = 0      # in the results of the server
     got_results: bool = False    # the client sent its own
     done: bool = False           # the client said IPERF_DONE
 
     def period(self):
         return self.parameters.get("time", 0)
 
+    def has_length(self):
+        asked_bytes = self.parameters.get("num", 0)
+        if not asked_bytes:
+            return self.running_seconds >= 0.95 * self.period()
+        moved = self.sent_bytes + self.received_bytes
+        return moved >= asked_bytes / 2 or moved == 0  # the rest may be on its way, and all packets of UDP lost
+
     def test_took_place(self):
-        """A test of the length that was asked for, data in each direction, results from both sides. All of an upload
-        by UDP may be lost."""
+        """A test of the length that was asked for, data in each direction, results of all streams from both sides. All
+        of an upload by UDP may be lost."""
         both = self.parameters.get("bidirectional")
         uploads = both or not self.parameters.get("reverse")
         downloads = both or self.parameters.get("reverse")
         has_upload = self.received_bytes > 0 or self.parameters.get("udp", False)
-        return (self.running_seconds >= 0.95 * self.period() and self.got_results
+        return (self.has_length() and self.got_results and self.listed_streams >= self.streams
                 and (not uploads or has_upload) and (not downloads or self.sent_bytes > 0))
 
 
@@ -257,6 +266,9 @@ class _Conversation:
                     if not self._receive(key.fileobj):
                         selector.unregister(key.fileobj)
                 now = time.monotonic()
+                if self.departure.ends and now >= departs_at:
+                    self.session.running_seconds = now - began
+                    return
                 if not departed and now >= departs_at:
                     departed = True
                     self._depart(RUNNING)
@@ -299,6 +311,8 @@ class _Conversation:
         results = self._results()
         if self.departure.results is not None:
             results = self.departure.results(results)
+        if isinstance(results, dict):
+            self.session.listed_streams = len(results.get("streams", []))
         text = results if isinstance(results, bytes) else json.dumps(results).encode()
         self.control.sendall(struct.pack("!I", len(text)) + text)
 

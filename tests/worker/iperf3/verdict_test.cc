@@ -201,7 +201,8 @@ class MeasurementCheckTest : public testing::Test {
  protected:
   static DirectionMeasurement Direction(double time, double sent, double received) {
     DirectionMeasurement direction;
-    direction.sent_seconds = direction.received_seconds = time;
+    direction.sent_seconds = time;
+    direction.received_seconds = time + 1e-5;
     direction.sent_bytes = sent;
     direction.received_bytes = received;
     return direction;
@@ -299,9 +300,38 @@ TEST_F(MeasurementCheckTest, RejectsMoreReceivedThanSent) {
   EXPECT_FALSE(Agrees());
   expected_.test.length_bytes = 1'000'000;
   EXPECT_TRUE(Agrees());
-  direction_.received_bytes = 3e9;
+}
+
+TEST_F(MeasurementCheckTest, RejectsBytesThatNobodySent) {
+  direction_ = Direction(10, 0, 1);
   EXPECT_FALSE(Agrees());
-  expected_.test.omit_seconds = 1;
+}
+
+// What was in flight when the server stopped omitting was sent before, in the omitted seconds.
+TEST_F(MeasurementCheckTest, BoundsWhatWasSentInTheOmittedSeconds) {
+  expected_.test.omit_seconds = 2;
+  direction_ = Direction(10, 1e9, 1.2e9);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(10, 1e9, 1.3e9);
+  EXPECT_FALSE(Agrees());
+  direction_ = Direction(10, 1, 33e6);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(10, 125e3, 1e12);
+  EXPECT_FALSE(Agrees());
+  expected_.test.protocol = Protocol::kUdp;
+  EXPECT_FALSE(Agrees());
+}
+
+// A server that asks for the results before the bytes were sent.
+TEST_F(MeasurementCheckTest, RequiresTheBytesThatWereAskedFor) {
+  expected_.test.bytes = 1'000'000;
+  direction_ = Direction(3, 1e6, 5e5);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(3, 999'999, 999'999);
+  EXPECT_FALSE(Agrees());
+  is_download_ = true;
+  EXPECT_FALSE(Agrees());
+  direction_.received_bytes = 1e6;
   EXPECT_TRUE(Agrees());
 }
 
@@ -382,6 +412,17 @@ TEST_F(MeasurementCheckTest, RequiresTheServersResults) {
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
   // A server whose clock is too coarse to see the processor time of a short test.
   direction_ = Direction(10, 1e5, 1e5);
+  EXPECT_EQ(Reason(), std::nullopt);
+}
+
+// Results that list no stream: iperf3 prints its own seconds as the server's.
+TEST_F(MeasurementCheckTest, RequiresTheResultsOfTheServersStreams) {
+  expected_.test.protocol = Protocol::kUdp;
+  direction_ = Direction(10, 1e6, 0);
+  EXPECT_EQ(Reason(), std::nullopt);
+  direction_.received_seconds = 10;
+  EXPECT_EQ(Reason(), FailureReason::kBadOutput);
+  direction_.received_bytes = 1e6;
   EXPECT_EQ(Reason(), std::nullopt);
 }
 
