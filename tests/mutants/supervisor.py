@@ -21,7 +21,7 @@ MUTANTS = [
      ["host_lock_test:HostLockTest.NoticesADeletedLockOrTable"]),
     (LOCK + "host_lock.cc", "const bool has_exporter = static_cast<std::uint32_t>(::getppid()) == self_.exporter_pid;",
      "const bool has_exporter = self_.exporter_pid != 0;", ["lock_process_test:LockProcessTest.DeathOfTheHoldersExporterIsARecovery"]),
-    (LOCK + "host_lock.cc", "::clock_gettime(CLOCK_REALTIME, &now);", "::clock_gettime(CLOCK_MONOTONIC, &now);", ["lock_monitor_test"]),
+    (LOCK + "host_lock.cc", "nanoseconds(Clock::now().time_since_epoch()).count();", "1;", ["lock_monitor_test"]),
     (LOCK + "host_lock.cc", "if (!TryLock(lease_.get(), offset, F_RDLCK)) return tl::unexpected(AcquireError::kLockGone);",
      "if (IsLocked(lease_.get(), offset)) return tl::unexpected(AcquireError::kLockGone);", ["host_lock_test:HostLockTest.WaitsForTheLeaseOfADeadHolder"]),
     (LOCK + "host_lock.cc", "  if (limits.cancel_fd >= 0 && WaitUntilReadable(limits.cancel_fd, nanoseconds::zero())) {",
