@@ -373,6 +373,21 @@ class ServiceTest(unittest.TestCase):
         self.machine.run("systemctl", "stop", UNIT)
         self.assert_nothing_runs()
 
+    def nice_of(self, pid):
+        text = self.machine.path(f"/proc/{pid}/stat").read_text()
+        return int(text.rpartition(")")[2].split()[16])
+
+    def test_19_iperf3_runs_below_its_worker(self):
+        self.restart("--worker.count=1")
+        answers = []
+        thread = self.start_long_probe(answers, "3s")
+        worker, iperf3 = *self.processes("/iperf3_exporter_worker"), *self.processes(" -J")
+        self.assertEqual(self.nice_of(worker) + 5, self.nice_of(iperf3))
+        thread.join()
+        self.assertEqual(200, answers[0][0])
+        self.machine.run("systemctl", "stop", UNIT)
+        self.assert_nothing_runs()
+
     def test_20_removal_leaves_nothing(self):
         self.set_args("")
         self.machine.run("systemctl", "enable", "--now", UNIT)
