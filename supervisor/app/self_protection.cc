@@ -13,8 +13,31 @@
 namespace iperf3_exporter {
 namespace {
 
-// The longest block of a stream (iperf3 -l), which is a file.
-constexpr rlim_t kMinFileBytes = rlim_t{1} << 20U;
+struct MinLimit {
+  __rlimit_resource resource;
+  rlim_t bytes;
+  const char* what;
+  const char* reason;  // and how to raise it
+};
+
+constexpr MinLimit kMinLimits[] = {
+    // The longest block of a stream (iperf3 -l), which is a file.
+    {RLIMIT_FSIZE, rlim_t{1} << 20U, "a file",
+     "for the buffer of a stream (ulimit -f, LimitFSIZE=)"},
+    // Workers set the same for iperf3. With much less, they crash at their start.
+    {RLIMIT_STACK, rlim_t{1} << 20U, "a stack", "(ulimit -s, LimitSTACK=)"},
+};
+
+Status CheckMinLimits() {
+  for (const MinLimit& min : kMinLimits) {
+    rlimit limit = {};
+    if (::getrlimit(min.resource, &limit) != 0 || limit.rlim_cur >= min.bytes) continue;
+    return MakeError("this process may have " + std::string(min.what) + " of at most " +
+                     std::to_string(limit.rlim_cur) + " bytes, and iperf3 needs " +
+                     std::to_string(min.bytes) + " " + min.reason);
+  }
+  return {};
+}
 
 // Listeners, the loop, the lock and files, with a margin; a socket for each name lookup; a socket
 // and a pidfd for each worker.
@@ -50,13 +73,7 @@ Status CheckSystem() {
 Status PrepareLimits(const Options& options) {
   // A log file that reaches the limit must not end the process: its lines are lost instead.
   std::signal(SIGXFSZ, SIG_IGN);
-  rlimit file_size = {};
-  if (::getrlimit(RLIMIT_FSIZE, &file_size) == 0 && file_size.rlim_cur < kMinFileBytes) {
-    return MakeError("this process may write files of at most " +
-                     std::to_string(file_size.rlim_cur) + " bytes, and iperf3 needs " +
-                     std::to_string(kMinFileBytes) +
-                     " for the buffer of a stream (ulimit -f, LimitFSIZE=)");
-  }
+  if (Status status = CheckMinLimits(); !status) return status;
   const auto descriptors = RaiseToHardLimit(RLIMIT_NOFILE);
   if (!descriptors) return tl::unexpected(descriptors.error());
   const std::size_t own = OwnDescriptors(options);

@@ -95,6 +95,8 @@ class WrongStarts(unittest.TestCase):
         "descriptors of the exporter": Case((), "ulimit -n", ("prlimit", "--nofile=600")),
         "descriptors of a worker": Case((), "ulimit -Hn", ("prlimit", "--nofile=900")),
         "files": Case((), "ulimit -f", ("prlimit", "--fsize=0")),
+        "stack": Case((), "ulimit -s", ("prlimit", "--stack=65536")),
+        "address space": Case((), "ulimit -v", ("prlimit", f"--as={64 << 20}")),
         "processes": Case((), "Resource temporarily unavailable", ("prlimit", "--nproc=1", *AS_ORDINARY_USER), status=1),
         "no /proc": Case((), "/proc", in_own_mounts("umount -l /proc")),
         "no /dev/null": Case((), "/dev/null", in_own_mounts("mount -t tmpfs none /dev")),

@@ -20,7 +20,10 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
 Result<OutputBuffer> OutputBuffer::Create(std::size_t capacity_bytes) {
   void* data = ::mmap(nullptr, capacity_bytes + kPaddingBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) return ErrnoError("memory for the output of iperf3 (ulimit -v)");
+  // It takes no memory yet, only address space: a limit that does not go away.
+  if (data == MAP_FAILED) {
+    return MakeError(ErrnoText("memory for the output of iperf3 (ulimit -v)", errno));
+  }
   return OutputBuffer(static_cast<char*>(data), capacity_bytes);
 }
 
