@@ -59,9 +59,17 @@ int Main(int argc, const char* const* argv) {
   OpenStandardDescriptors();
   auto parsed = ParseOptions(argc, argv);
   const auto* request = std::get_if<ExitRequest>(&parsed);
+// A parent may have blocked them. SIGTERM must end this process.
+void UnblockSignals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
   if (request != nullptr && request->code == 0) return Exit(*request);
   const bool is_check = request != nullptr ? request->code == kExitCheckFailed
                                            : std::get<Options>(parsed).config_check;
+  UnblockSignals();
   // Before an error that only follows from this one.
   if (const Status status = CheckSystem(); !status) {
     return Exit({.code = is_check ? kExitCheckFailed : kExitNeedsOperator,

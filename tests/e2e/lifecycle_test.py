@@ -138,6 +138,14 @@ class Start(unittest.TestCase):
         self.assertEqual(len(result.stderr.splitlines()), 1)
         self.assertIn("--web.systemd-socket", result.stderr)
 
+    def test_signals_that_a_parent_has_blocked_are_handled(self):
+        exporter = Exporter()
+        exporter.launcher = [sys.executable, "-c", "import os, signal, sys\n"
+                             "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
+                             "os.execv(sys.argv[1], sys.argv[1:])"]
+        with exporter:
+            self.assertEqual(exporter.stop(), 0)
+
     def test_sighup_does_not_end_a_start(self):
         read_end, write_end = full_pipe()
         self.addCleanup(os.close, read_end)
