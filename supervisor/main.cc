@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "common/logging.h"
+#include "common/quoted_text.h"
 #include "common/run_main.h"
 #include "common/stderr_output.h"
 #include "supervisor/app/exporter.h"
@@ -38,7 +39,12 @@ int CannotStart(const Error& error) {
 int CheckConfig(Options options) {
   Status status = PrepareLimits(options);
   if (status) status = Exporter(std::move(options)).Check();
-  if (!status) return Exit({.code = kExitCheckFailed, .text = status.error().message + "\n"});
+  if (!status) {
+    // As in the log, a name or a text of a file must not be able to add lines.
+    const std::string& message = status.error().message;
+    const std::string line = IsPlainText(message) ? message : QuoteText(message, kMaxLogValueBytes);
+    return Exit({.code = kExitCheckFailed, .text = line + "\n"});
+  }
   return Exit({.code = 0,
                .text = "the configuration is good (not checked: whether the addresses to listen on "
                        "exist and their ports are free)\n"});
@@ -53,12 +59,6 @@ void OpenStandardDescriptors() {
   if (fd >= 0) ::close(fd);
 }
 
-int Main(int argc, const char* const* argv) {
-  // Until the exporter has read its files it has nothing to reload; SIGHUP must not end it.
-  std::signal(SIGHUP, SIG_IGN);
-  OpenStandardDescriptors();
-  auto parsed = ParseOptions(argc, argv);
-  const auto* request = std::get_if<ExitRequest>(&parsed);
 // A parent may have blocked them. SIGTERM must end this process.
 void UnblockSignals() {
   sigset_t none;
@@ -66,10 +66,16 @@ void UnblockSignals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+int Main(int argc, const char* const* argv) {
+  // Until the exporter has read its files it has nothing to reload; SIGHUP must not end it.
+  std::signal(SIGHUP, SIG_IGN);
+  UnblockSignals();
+  OpenStandardDescriptors();
+  auto parsed = ParseOptions(argc, argv);
+  const auto* request = std::get_if<ExitRequest>(&parsed);
   if (request != nullptr && request->code == 0) return Exit(*request);
   const bool is_check = request != nullptr ? request->code == kExitCheckFailed
                                            : std::get<Options>(parsed).config_check;
-  UnblockSignals();
   // Before an error that only follows from this one.
   if (const Status status = CheckSystem(); !status) {
     return Exit({.code = is_check ? kExitCheckFailed : kExitNeedsOperator,

@@ -51,6 +51,7 @@ class WrongStarts(unittest.TestCase):
     FILES = {
         "missing file": Case(("--web.config.file={d}/missing.yml",), "missing.yml"),
         "no YAML": Case(("--web.config.file={d}/broken.yml",), "broken.yml:"),
+        "control characters": Case(("--web.config.file={d}/control.yml",), "control.yml"),
         "bad hash": Case(("--web.config.file={d}/hash.yml",), "hash.yml:2:"),
         "no certificate": Case(("--web.config.file={d}/certificate.yml",), "none.crt"),
         "directory": Case(("--web.config.file={d}",), "not a file"),
@@ -123,7 +124,7 @@ class WrongStarts(unittest.TestCase):
         files = {"broken.yml": "tls_server_config: [\n", "secret.yml": "",
                  "hash.yml": "basic_auth_users:\n  user: password\n",
                  "certificate.yml": "tls_server_config:\n  cert_file: none.crt\n  key_file: none.key\n",
-                 "script": "#!/bin/sh\n"}
+                 "script": "#!/bin/sh\n", "control.yml": "a: \0\n"}
         for name, text in files.items():
             with open(self.path(name), "w", encoding="ascii") as file:
                 file.write(text)
