@@ -183,6 +183,7 @@ TEST_F(HostLockTest, WaitsForTheLeaseOfADeadHolder) {
             AcquireError::kTimeout);
   EXPECT_TRUE(next->Acquire(kKey + 1, kNobody, Past(), -1)) << "another key";
   iperf3.Reset();
+  EXPECT_TRUE(Open()->Acquire(kKey, kNobody, Past(), -1)) << "who gave up left the key to others";
   EXPECT_TRUE(next->Acquire(kKey, kNobody, Past(), -1));
 }
 

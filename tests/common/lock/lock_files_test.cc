@@ -2,14 +2,19 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/interprocess/sync/named_mutex.hpp>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <set>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "common/lock/record_lock.h"
 #include "tests/common/lock/lock_fixture.h"
@@ -115,10 +120,10 @@ TEST_F(LockFilesTest, ReplacesItsOwnMalformedFiles) {
     ASSERT_EQ(::link(path.c_str(), second.c_str()), 0);
     expect_replacement(file, "second name");
     ::unlink(second.c_str());
-    ASSERT_EQ(::unlink(path.c_str()), 0);
-    ASSERT_EQ(::symlink("/etc/passwd", path.c_str()), 0);
-    expect_replacement(file, "symbolic link");
-    EXPECT_NE(InodeOf("/etc/passwd"), 0U);
+    ASSERT_EQ(::rename(path.c_str(), second.c_str()), 0);
+    ASSERT_EQ(::symlink(second.c_str(), path.c_str()), 0);
+    expect_replacement(file, "symbolic link to such a file");
+    EXPECT_EQ(::unlink(second.c_str()), 0) << "what it led to is gone";
     if (file == LockFile::kLock) continue;
     ASSERT_EQ(::unlink(path.c_str()), 0);
     ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
@@ -233,6 +238,58 @@ TEST_F(LockFilesTest, OpensOnlyWhatExists) {
   const auto lock = HostLock::Open(name_, LockScope::kHost);
   ASSERT_FALSE(lock);
   EXPECT_THAT(lock.error().message, HasSubstr("No such file"));
+}
+
+// Reads one buffer of inotify(7) events about `path`. Waits for the first.
+std::vector<std::string> NamesInEvents(const UniqueFd& events) {
+  alignas(inotify_event) std::array<char, 4096> buffer{};
+  const ssize_t got = ::read(events.get(), buffer.data(), buffer.size());
+  std::vector<std::string> names;
+  for (ssize_t at = 0; at < got;) {
+    const auto* event =
+        reinterpret_cast<const inotify_event*>(&buffer[static_cast<std::size_t>(at)]);
+    names.emplace_back(event->len > 0 ? event->name : "");
+    at += static_cast<ssize_t>(sizeof *event + event->len);
+  }
+  return names;
+}
+
+UniqueFd Watch(const std::string& path, std::uint32_t what) {
+  UniqueFd events(::inotify_init1(IN_CLOEXEC));
+  EXPECT_GE(::inotify_add_watch(events.get(), path.c_str(), what), 0);
+  return events;
+}
+
+TEST_F(LockFilesTest, TheLockFileIsRemovedLast) {
+  const UniqueFd removals = Watch("/dev/shm", IN_DELETE);
+  RemoveUnusedLockFiles(name_, kScope);
+  std::vector<std::string> removed;
+  while (removed.size() < std::size(kLockFiles)) {
+    for (const std::string& name : NamesInEvents(removals)) {
+      if (name.find(name_) != std::string::npos) removed.push_back("/dev/shm/" + name);
+    }
+  }
+  EXPECT_EQ(removed.back(), Path(LockFile::kLock));
+}
+
+TEST_F(LockFilesTest, WaitsForTheEndOfARemoval) {
+  // It waits for 20 ms, and this thread may be late on a busy machine.
+  constexpr int kMaxRounds = 50;
+  bool created = false;
+  for (int round = 0; round < kMaxRounds && !created; ++round) {
+    ASSERT_TRUE(CreateLockFiles(name_, kScope));
+    auto remover = OpenLockFile(LockFile::kLock, name_, kScope, O_RDWR);
+    ASSERT_TRUE(remover && TryLockAll(remover->get()));
+    const UniqueFd attempts = Watch(Path(LockFile::kLock), IN_CLOSE);
+    std::thread creator([&] { created = LockMonitor::Create(name_, kScope).has_value(); });
+    NamesInEvents(attempts);  // the first attempt has failed
+    for (const LockFile file : {LockFile::kWakeup, LockFile::kHolders, LockFile::kLock}) {
+      ::unlink(Path(file).c_str());
+    }
+    remover->Reset();
+    creator.join();
+  }
+  EXPECT_TRUE(created);
 }
 
 // Whatever a worker that was taken over does to the lock by its descriptors.

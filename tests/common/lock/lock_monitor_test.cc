@@ -86,6 +86,33 @@ TEST_F(LockMonitorTest, DropsDeadHolders) {
   EXPECT_TRUE(monitor.Read().holders.empty());
 }
 
+TEST_F(LockMonitorTest, ANewHolderReplacesADeadOneInAFullTable) {
+  const LockMonitor monitor = OpenMonitor();
+  for (LockKey i = 0; i < kHolderCells; ++i) {
+    const auto dying = Open();
+    Abandon(*dying->Acquire(kKey + i, {.target = "old", .port = 1}, Past(), -1));
+  }
+  const auto lock = Open();
+  const auto held = lock->Acquire(kKey + kHolderCells, {.target = "new", .port = 1}, Past(), -1);
+  const auto holder = OnlyHolder(monitor);
+  ASSERT_TRUE(holder);
+  EXPECT_EQ(holder->target, "new");
+}
+
+TEST_F(LockMonitorTest, TellsItsOwnWorkersFromThoseOfAnotherPidNamespace) {
+  const LockMonitor monitor = OpenMonitor();
+  const UniqueFd holder = HoldSilently();
+  HolderRecord record{.since_ns = 77,
+                      .pid_namespace = OwnPidNamespace(),
+                      .exporter_pid = static_cast<std::uint32_t>(::getpid()),
+                      .port = 1};
+  Forge(record);
+  EXPECT_TRUE(OnlyHolder(monitor)->ours);
+  record.pid_namespace += 1;  // another container, where our pid is another process
+  Forge(record);
+  EXPECT_FALSE(OnlyHolder(monitor)->ours);
+}
+
 TEST_F(LockMonitorTest, ShowsHoldersWithoutARecord) {
   const LockMonitor monitor = OpenMonitor();
   const UniqueFd holder = HoldSilently();
