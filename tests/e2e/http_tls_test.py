@@ -98,6 +98,24 @@ class TlsTest(unittest.TestCase):
                             got = curl(door, f"--tlsv{version}", "--tls-max", version, *client_arguments(client))
                             self.assertEqual(status, got[0], got[1])
 
+    def test_a_weak_client_certificate_is_refused(self):
+        text = config("client_auth_type: RequireAndVerifyClientCert", f"client_ca_file: {CERTIFICATES.path('ca.pem')}")
+        with FrontDoor(config=text) as door:
+            for name, expected in (("right", [200]), ("weak", [])):
+                for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                    context = ssl.create_default_context(cafile=CERTIFICATES.path("ca.pem"))
+                    context.maximum_version = version
+                    context.set_ciphers("ALL:@SECLEVEL=0")  # this client would send it
+                    context.load_cert_chain(CERTIFICATES.path(name + ".pem"), CERTIFICATES.path(name + ".key"))
+                    with self.subTest(name, version=version):
+                        self.assertEqual(expected, statuses(exchange_tls(door, context)))
+
+    def test_an_intermediate_certificate_is_sent(self):
+        text = CERTIFICATES.text("chained.pem") + CERTIFICATES.text("intermediate.pem")
+        files = {"chain.pem": text, "chain.key": CERTIFICATES.text("chained.key")}
+        with FrontDoor(config="tls_server_config: {cert_file: chain.pem, key_file: chain.key}\n", files=files) as door:
+            self.assertEqual((200, ""), curl(door))
+
     def test_a_refused_client_sees_why(self):
         text = config("client_auth_type: RequireAndVerifyClientCert", f"client_ca_file: {CERTIFICATES.path('ca.pem')}")
         # In TLS 1.2 there is no alert of its own for a missing certificate.
@@ -306,6 +324,16 @@ class TlsTest(unittest.TestCase):
 def tls(door):
     context = ssl.create_default_context(cafile=CERTIFICATES.path("ca.pem"))
     return context.wrap_socket(door.connect(), server_hostname="localhost", suppress_ragged_eofs=False)
+
+
+def exchange_tls(door, context):
+    """The answer to a request; empty if the handshake is refused, then or later."""
+    try:
+        with context.wrap_socket(door.connect(), server_hostname="localhost") as client:
+            client.sendall(request("/metrics", "Connection: close"))
+            return read_to_end(client)
+    except (ssl.SSLError, ConnectionError):
+        return b""
 
 
 def read_tls_to_end(client):

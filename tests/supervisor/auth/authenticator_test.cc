@@ -49,20 +49,29 @@ class AuthenticatorTest : public ::testing::Test {
       ASSERT_EQ(outcomes_.back(), std::nullopt) << i;
     }
   }
-  [[nodiscard]] std::ptrdiff_t CountBusy() const {
-    return std::ranges::count(outcomes_, AuthOutcome::kBusy);
-  }
-  void RunUntilAllAreAnswered() {
+  template <typename Condition>
+  void RunUntil(Condition condition) {
     const Deadline deadline = Clock::now() + std::chrono::seconds(60);
-    const auto all_answered = [this] {
-      return std::all_of(outcomes_.begin(), outcomes_.end(),
-                         [](const auto& outcome) { return outcome.has_value(); });
-    };
-    while (!all_answered()) {
+    while (!condition()) {
       ASSERT_LT(Clock::now(), deadline);
       event_base_loop(base_, EVLOOP_ONCE | EVLOOP_NONBLOCK);
       std::this_thread::yield();
     }
+  }
+  // Of the checks from `first` to before `last`.
+  [[nodiscard]] std::size_t CountAnswered(std::size_t first, std::size_t last) const {
+    std::size_t count = 0;
+    for (std::size_t i = first; i < last; ++i) count += outcomes_[i] ? 1 : 0;
+    return count;
+  }
+  [[nodiscard]] std::ptrdiff_t CountBusy() const {
+    return std::ranges::count(outcomes_, AuthOutcome::kBusy);
+  }
+  void RunUntilAllAreAnswered() {
+    RunUntil([this] {
+      return std::all_of(outcomes_.begin(), outcomes_.end(),
+                         [](const auto& outcome) { return outcome.has_value(); });
+    });
   }
 
   event_base* base_ = event_base_new();
@@ -148,6 +157,47 @@ TEST_F(AuthenticatorTest, ServesNamesInTurn) {
   }
   EXPECT_EQ(outcomes_[alice], AuthOutcome::kAccepted);
   EXPECT_GT(std::count(outcomes_.begin(), outcomes_.end(), std::nullopt), 20);
+}
+
+// Those that came first are in later rounds by now.
+TEST_F(AuthenticatorTest, ANewClientTakesTurnsWithThoseThatWait) {
+  constexpr std::size_t kEach = Authenticator::kMaxWaitingPerName / 2;
+  for (std::size_t i = 0; i < kEach; ++i) Ask("alice", "first " + std::to_string(i));
+  RunUntil([&] { return CountAnswered(0, kEach) >= 4; });
+  for (std::size_t i = 0; i < kEach; ++i) {
+    Ask("alice", "second " + std::to_string(i), nullptr, "198.51.100.1");
+  }
+  RunUntil([&] { return CountAnswered(0, kEach) == kEach; });
+  EXPECT_LT(CountAnswered(kEach, 2 * kEach), 6U);
+  RunUntilAllAreAnswered();
+}
+
+TEST_F(AuthenticatorTest, AnExpensiveHashDelaysNoOtherUser) {
+  const std::string costs_a_second = "$2b$14$" + std::string(53, 'a');
+  authenticator_.SetUsers({{"alice", kSecretHash}, {"bob", costs_a_second}});
+  Ask("bob", "wrong");
+  Ask("alice", "secret");
+  RunUntil([&] { return outcomes_[1].has_value(); });
+  EXPECT_EQ(outcomes_[1], AuthOutcome::kAccepted);
+  EXPECT_EQ(outcomes_[0], std::nullopt);
+}
+
+TEST_F(AuthenticatorTest, ForgetsWrongPasswordsWhenThereAreTooMany) {
+  constexpr std::size_t kRemembered = 1024;
+  const auto is_remembered = [this](std::size_t i) {
+    Ask("user " + std::to_string(i), "wrong");
+    return outcomes_.back().has_value();
+  };
+  std::size_t asked = 0;
+  const auto ask_many = [&] {
+    for (std::size_t i = 0; i < Authenticator::kMaxWaiting; ++i) is_remembered(asked++);
+    RunUntilAllAreAnswered();
+  };
+  ask_many();
+  EXPECT_TRUE(is_remembered(0));
+  while (asked <= kRemembered) ask_many();
+  EXPECT_FALSE(is_remembered(0));
+  EXPECT_TRUE(is_remembered(asked - 1));
 }
 
 TEST_F(AuthenticatorTest, DropsARandomCheckWhenTooManyWait) {

@@ -21,6 +21,13 @@ TEST(RateLimiterTest, AllowsABurstThenOnePerInterval) {
   EXPECT_FALSE(limiter.Take(start + std::chrono::hours(1)));
 }
 
+TEST(RateLimiterTest, KnowsItsValues) {
+  const RateLimiter limiter(milliseconds(10), 2);
+  EXPECT_TRUE(limiter.Is(milliseconds(10), 2));
+  EXPECT_FALSE(limiter.Is(milliseconds(10), 3));
+  EXPECT_FALSE(limiter.Is(milliseconds(20), 2));
+}
+
 TEST(RateLimiterTest, DoesNotLimitWithIntervalZero) {
   RateLimiter limiter(std::chrono::nanoseconds(0), 0);
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.Take(Clock::time_point()));
