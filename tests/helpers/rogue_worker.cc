@@ -123,6 +123,8 @@ wire::Frame BadEnd(const std::string& mode, const Job& job) {
     end.job_id += 1;
   } else if (mode == "other_direction") {
     measurement.download = measurement.upload;
+  } else if (mode == "no_direction") {
+    measurement.upload.reset();
   } else {
     return {};
   }
@@ -213,6 +215,7 @@ class Rogue {
     last_ = good;
     Say(Lie(mode_, job));
     if (mode_ == "twice") Say(good);
+    if (mode_ == "last_words") std::exit(0);
   }
 
   static bool SendBad(const wire::Frame& frame) {

@@ -2,7 +2,9 @@
 #include "supervisor/workers/orphan_reaper.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +50,23 @@ TEST(OrphanReaperTest, KillsEveryGenerationOfOrphans) {
   StartChain(3);
   reaper.SweepAll(Clock::now() + seconds(30));
   EXPECT_TRUE(HasNoChildren());
+}
+
+// As with a kernel that does not list the children of a process.
+TEST(OrphanReaperTest, FindsOrphansAmongAllProcesses) {
+  if (::unshare(CLONE_NEWNS) != 0) GTEST_SKIP() << "needs root to hide files of /proc";
+  ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  ASSERT_EQ(::mount("none", "/proc/self/task", "tmpfs", 0, nullptr), 0);
+  ASSERT_NE(::access("/proc/thread-self/children", F_OK), 0);
+  const pid_t inherited = StartChain(0);
+  OrphanReaper reaper;
+  StartChain(3);
+  reaper.SweepAll(Clock::now() + seconds(30));
+  EXPECT_TRUE(Lives(inherited));
+  End(inherited);
+  EXPECT_TRUE(HasNoChildren());
+  EXPECT_EQ(::umount2("/proc/self/task", MNT_DETACH), 0);
+  reaper.SweepAll(Clock::now() + seconds(30));  // what a failure has left
 }
 
 TEST(OrphanReaperTest, LeavesWorkersAlone) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -108,6 +109,13 @@ class WorkerPoolTest : public testing::Test {
   // Hands the job to an idle worker with a time limit.
   [[nodiscard]] bool TryRun(const Job& job, std::chrono::nanoseconds time = seconds(90)) {
     return pool_->TryRun(job, Clock::now() + time);
+  }
+
+  // The process of the only worker.
+  static pid_t OnlyWorker() {
+    pid_t pid = 0;
+    std::ifstream("/proc/thread-self/children") >> pid;
+    return pid;
   }
 
   // Runs one job on the first idle worker and returns its result.
@@ -224,6 +232,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, WorkerPoolBreachTest,
                                          Breach{"endless_text", WorkerRestart::kProtocol},
                                          Breach{"other_job", WorkerRestart::kProtocol},
                                          Breach{"other_direction", WorkerRestart::kProtocol},
+                                         Breach{"no_direction", WorkerRestart::kProtocol},
                                          Breach{"ready_again", WorkerRestart::kProtocol},
                                          Breach{"cannot_work_after_all", WorkerRestart::kProtocol},
                                          Breach{"started_twice", WorkerRestart::kProtocol},
@@ -242,6 +251,19 @@ INSTANTIATE_TEST_SUITE_P(Modes, WorkerPoolBreachTest,
                                          Breach{"close_and_live", WorkerRestart::kCrashed},
                                          Breach{"crash", WorkerRestart::kCrashed}),
                          [](const auto& breach) { return std::string(breach.param.mode); });
+
+TEST_F(WorkerPoolTest, AResultCountsIfItsWorkerDiedAfterwards) {
+  StartPool("last_words", 1);
+  AwaitIdle(1);
+  const Job job = MakeJob();
+  ASSERT_TRUE(TryRun(job));
+  // All its messages are there before the first is read.
+  siginfo_t info = {};
+  ASSERT_EQ(::waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
+  LoopUntil([&] { return IsOver(job.id); });
+  EXPECT_TRUE(results_[job.id]);
+  EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kCrashed});
+}
 
 TEST_F(WorkerPoolTest, ASecondAnswerIsABreach) {
   StartPool("twice", 1);
@@ -350,6 +372,18 @@ TEST_F(WorkerPoolTest, ReplacesAWorkerThatDiesAtStartWithBackoff) {
   EXPECT_FALSE(pool_->AnyAlive());
 }
 
+TEST_F(WorkerPoolTest, ReplacesAWorkerThatDiesSoonAfterItsStartWithBackoff) {
+  StartPool("good", 1);
+  const Deadline start = Clock::now();
+  for (int death = 1; death <= 4; ++death) {
+    AwaitIdle(1);
+    ASSERT_EQ(::kill(OnlyWorker(), SIGKILL), 0);
+    LoopUntil([this] { return !restarts_.empty(); });
+  }
+  // Back-off of 100, 200 and 400 ms between the first and the fourth.
+  EXPECT_GE(Clock::now() - start, milliseconds(700));
+}
+
 TEST_F(WorkerPoolTest, RefusesAJobWithoutAnIdleWorker) {
   StartPool("good", 1);
   AwaitIdle(1);
@@ -413,6 +447,10 @@ TEST_F(WorkerPoolTest, ANewLockReplacesIdleWorkersNowAndBusyOnesLater) {
   LoopUntil([&] { return IsOver(job.id); });
   EXPECT_TRUE(results_[job.id]);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>(2, WorkerRestart::kLockGone));
+  // Their replacements have the new lock.
+  AwaitIdle(2);
+  EXPECT_TRUE(RunJob(MakeJob(kGood)));
+  EXPECT_TRUE(restarts_.empty());
 }
 
 TEST_F(WorkerPoolTest, AFalseReportOfALostLockBreaksTheProtocol) {
