@@ -1,5 +1,6 @@
 #include "supervisor/config/watched_files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -22,6 +23,26 @@ class WatchedFilesTest : public testing::Test {
     std::filesystem::rename(Path("new"), Path(name));
   }
 
+  [[nodiscard]] struct stat StatusOf(const char* name) const {
+    struct stat status {};
+    EXPECT_EQ(::stat(Path(name).c_str(), &status), 0);
+    return status;
+  }
+  // In place, and sets the time of modification back as `cp -p` and `rsync --times` do. The
+  // kernel's clock of such times has to tick before it shows.
+  void RewriteInThePast(const char* name, const std::string& text) const {
+    const struct stat before = StatusOf(name);
+    const timespec times[] = {before.st_atim, before.st_mtim};
+    struct stat now = before;
+    while (now.st_ctim.tv_sec == before.st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == before.st_ctim.tv_nsec) {
+      Write(name, text);
+      ASSERT_EQ(::utimensat(AT_FDCWD, Path(name).c_str(), times, 0), 0);
+      now = StatusOf(name);
+    }
+    ASSERT_EQ(now.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+  }
+
   const TemporaryDirectory directory_;
 };
 
@@ -37,6 +58,7 @@ TEST_F(WatchedFilesTest, DetectsEveryKindOfChange) {
   };
   EXPECT_TRUE(changed_by([this] { Write("a", "12"); }));
   EXPECT_TRUE(changed_by([this] { Replace("a", "34"); }));
+  EXPECT_TRUE(changed_by([this] { RewriteInThePast("a", "56"); }));
   EXPECT_TRUE(changed_by([this] { Write("b", "appeared"); }));
   EXPECT_TRUE(changed_by([this] { std::filesystem::remove(Path("a")); }));
   EXPECT_FALSE(changed_by([] {}));

@@ -199,6 +199,25 @@ TEST(WebConfigTest, NamesWhatTlsAllowsInAddition) {
   EXPECT_EQ(LostProtections(tls10, ProtectionsOf({})), "TLS");
 }
 
+TEST(WebConfigTest, WarnsThatEveryCaOfTheSystemIsTrusted) {
+  const auto warning = [](const std::string& keys) {
+    return WarningAbout(
+        MustParse("tls_server_config:\n  cert: c\n  key: k\n  client_auth_type: " + keys + '\n'));
+  };
+  for (const char* type : {"VerifyClientCertIfGiven", "RequireAndVerifyClientCert"}) {
+    EXPECT_EQ(warning(type),
+              "/etc/web.yml:4: client_auth_type without client_ca_file accepts the certificates of "
+              "every CA that this system trusts");
+    for (const char* key : {"client_ca: c", "client_ca_file: c"}) {
+      EXPECT_EQ(warning(type + std::string("\n  ") + key), "") << key;
+    }
+  }
+  EXPECT_EQ(warning("RequireAndVerifyClientCert\n  client_allowed_sans: [a]"), "");
+  for (const char* type : {"NoClientCert", "RequestClientCert", "RequireAnyClientCert"}) {
+    EXPECT_EQ(warning(type), "") << type;
+  }
+}
+
 // Each prefix is what a reader may find of a file that is being saved.
 TEST(WebConfigTest, EveryPrefixThatLacksAProtectionIsNoticed) {
   const std::string users =

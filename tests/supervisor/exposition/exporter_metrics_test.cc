@@ -106,16 +106,19 @@ TEST(ExporterMetricsTest, CountsEvents) {
   metrics.OnReport(Success(milliseconds(1500), 3));
   metrics.OnCancelled(milliseconds(500));
   metrics.OnReport(Failure(FailureReason::kServerBusy, seconds(2)));
+  // Their durations are not those of a probe.
   metrics.OnRefusal(RefusalReason::kBadRequest, seconds(9));
+  metrics.OnRefusal(RefusalReason::kForbidden, seconds(9));
+  metrics.OnRefusal(RefusalReason::kDraining, seconds(1));
   metrics.OnLockWait(milliseconds(30));
   metrics.OnLockTimeout();
   metrics.OnLockRecovery();
   metrics.OnWorkerRestart(WorkerRestart::kProtocol);
   for (const ExpositionFormat format : {ExpositionFormat::kText, ExpositionFormat::kOpenMetrics}) {
     const std::string page = Page(metrics, format);
-    EXPECT_EQ(Value(page, "iperf3_exporter_duration_seconds_count"), "3");
-    EXPECT_EQ(Value(page, "iperf3_exporter_duration_seconds_sum"), "4");
-    EXPECT_EQ(Value(page, "iperf3_exporter_errors_total"), "2");
+    EXPECT_EQ(Value(page, "iperf3_exporter_duration_seconds_count"), "4");
+    EXPECT_EQ(Value(page, "iperf3_exporter_duration_seconds_sum"), "5");
+    EXPECT_EQ(Value(page, "iperf3_exporter_errors_total"), "4");
     EXPECT_EQ(Value(page, "iperf3_exporter_probes_total{result=\"success\"}"), "1");
     EXPECT_EQ(Value(page, "iperf3_exporter_probes_total{result=\"cancelled\"}"), "1");
     EXPECT_EQ(Value(page, "iperf3_exporter_probes_total{result=\"bad_request\"}"), "1");
@@ -255,6 +258,15 @@ TEST(ExporterMetricsTest, ExportsTheProcessMetrics) {
   const UniqueFd one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const UniqueFd two(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(number("process_open_fds"), before + 2);
+}
+
+TEST(ExporterMetricsTest, ReadsTheProcessMetricsAgainSoon) {
+  ExporterMetrics metrics;
+  const auto open_fds = [&metrics] { return Value(Page(metrics), "process_open_fds"); };
+  const std::string before = open_fds();
+  const UniqueFd one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Deadline limit = Clock::now() + seconds(10);
+  while (open_fds() == before) ASSERT_LT(Clock::now(), limit);
 }
 
 }  // namespace

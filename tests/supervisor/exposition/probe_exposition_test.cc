@@ -143,6 +143,15 @@ TEST(ProbeExpositionTest, LeavesOutUnknownValues) {
                                           "iperf3_test_period_seconds", "iperf3_up"));
 }
 
+TEST(ProbeExpositionTest, LeavesOutADirectionWithoutMeasurement) {
+  ProbeReport report = SampleReport(Protocol::kTcp, Direction::kBidirectional);
+  report.result->download.reset();
+  const std::string page = Page(report);
+  EXPECT_EQ(Value(page, "iperf3_sent_bytes", ",direction=\"upload\""), "3145728000");
+  EXPECT_THAT(page, Not(HasSubstr("direction=\"download\"")));
+  EXPECT_EQ(Value(page, "iperf3_bandwidth_download_mbps"), "");
+}
+
 TEST(ProbeExpositionTest, ExportsEveryFailureReason) {
   for (std::size_t i = 0; i < kFailureReasonNames.size(); ++i) {
     ProbeReport report = SampleFailure(Protocol::kTcp, Direction::kUpload);

@@ -13,6 +13,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using testing::Pair;
 
 class HttpServerTest : public LoopTest {
@@ -50,8 +51,11 @@ class HttpServerTest : public LoopTest {
   }
   // A connection that has the response to a request for `path`.
   TestClient ConnectAndGet(const std::string& path, const std::string& expected) {
+    return ConnectAndSend(Get(path), expected);
+  }
+  TestClient ConnectAndSend(const std::string& request, const std::string& expected) {
     TestClient client = Connect();
-    client.Send(Get(path));
+    client.Send(request);
     EXPECT_TRUE(RunUntil([&] {
       client.Read();
       return client.Has(expected);
@@ -93,6 +97,34 @@ TEST_F(HttpServerTest, AnswersByRoute) {
   EXPECT_THAT(server_->statistics().requests,
               ElementsAre(Pair(Pair("/", 200), 1), Pair(Pair("/slow", 405), 1),
                           Pair(Pair("other", 404), 1)));
+}
+
+TEST_F(HttpServerTest, CountsRequestsThatExceedALimit) {
+  Start(10);
+  const std::string too_long(HttpLimits().max_header_bytes, 'x');
+  ConnectAndSend("BAD\r\n\r\n", "HTTP/1.1 400 ");
+  EXPECT_EQ(server_->statistics().connections_rejected, 0U);
+  ConnectAndSend(Get("/", "A: " + too_long + "\r\n"), "HTTP/1.1 431 ");
+  EXPECT_EQ(server_->statistics().connections_rejected, 1U);
+  ConnectAndSend(Get('/' + too_long), "HTTP/1.1 414 ");
+  EXPECT_EQ(server_->statistics().connections_rejected, 2U);
+  ConnectAndSend("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n",
+                 "HTTP/1.1 413 ");
+  EXPECT_EQ(server_->statistics().connections_rejected, 3U);
+}
+
+// Otherwise a cache would send a compressed page to everybody.
+TEST_F(HttpServerTest, LargePagesVaryByEncoding) {
+  Start(10);
+  server_->AddRoute({.path = "/large", .handler = [](const auto& exchange) {
+                       exchange->Reply({.body = std::string(5000, 'x') + "end"});
+                     }});
+  constexpr char kVary[] = "\r\nVary: Accept-Encoding\r\n";
+  EXPECT_THAT(ConnectAndGet("/large", "xend").received(), HasSubstr(kVary));
+  EXPECT_THAT(ConnectAndSend(Get("/large", "Accept-Encoding: gzip\r\n"), "Content-Encoding: gzip")
+                  .received(),
+              HasSubstr(kVary));
+  EXPECT_THAT(ConnectAndGet("/", "page\n").received(), Not(HasSubstr("Vary")));
 }
 
 TEST_F(HttpServerTest, ConnectionsOfOneIterationCountAgainstTheLimit) {

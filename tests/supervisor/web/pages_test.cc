@@ -164,5 +164,19 @@ TEST(PagesTest, LandingPageEscapesForeignValues) {
             std::string::npos);
 }
 
+TEST(PagesTest, LandingPageShowsTheSandboxOfBothProcesses) {
+  Options options;
+  options.telemetry_path = "/metrics";
+  options.probe_path = "/probe";
+  SandboxReport sandbox;
+  const auto seccomp = static_cast<std::size_t>(SandboxLayer::kSeccomp);
+  sandbox.worker[seccomp] = LayerState::kEnabled;
+  sandbox.iperf3[seccomp] = LayerState::kMissing;
+  const std::string page = BuildLandingPage(options, "3.12", &sandbox);
+  EXPECT_NE(page.find("<th>layer</th><th>worker</th><th>iperf3</th>"), std::string::npos);
+  EXPECT_NE(page.find("<td>seccomp</td><td>enabled</td><td>missing</td>"), std::string::npos);
+  EXPECT_EQ(BuildLandingPage(options, "3.12", nullptr).find("<table>"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace iperf3_exporter
