@@ -1,14 +1,20 @@
 #include "common/logging.h"
 
+#include <fcntl.h>
 #include <glog/logging.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
+#include <climits>
 #include <functional>
 #include <limits>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "common/unique_fd.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -108,6 +114,67 @@ TEST(LoggingTest, DoesNotMixLinesOfThreads) {
     EXPECT_THAT(text.substr(at, end - at), MatchesRegex("ts=[^ ]* level=info msg=m k=value"));
   }
   EXPECT_EQ(lines, 400u);
+}
+
+// Replaces stderr by a pipe of two blocks, which is a blocking one, as one of another user's is.
+class PipeAsStderr {
+ public:
+  PipeAsStderr() {
+    InitLogging("logging_test", LogLevel::kInfo, LogFormat::kLogfmt);
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    reader_.Reset(ends[0]);
+    const UniqueFd writer(ends[1]);
+    EXPECT_EQ(::fcntl(writer.get(), F_SETPIPE_SZ, 2 * PIPE_BUF), 2 * PIPE_BUF);
+    ::dup2(writer.get(), STDERR_FILENO);
+  }
+  ~PipeAsStderr() { ::dup2(saved_.get(), STDERR_FILENO); }
+  PipeAsStderr(const PipeAsStderr&) = delete;
+  PipeAsStderr& operator=(const PipeAsStderr&) = delete;
+
+  static void Fill(int blocks) {
+    const std::string text(static_cast<std::size_t>(blocks) * PIPE_BUF, 'x');
+    EXPECT_EQ(::write(STDERR_FILENO, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  // What is in it now; not nothing.
+  [[nodiscard]] std::string Read() const {
+    std::string text(2 * PIPE_BUF, '\0');
+    const ssize_t got = ::read(reader_.get(), text.data(), text.size());
+    text.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+    return text;
+  }
+
+ private:
+  const UniqueFd saved_{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)};
+  UniqueFd reader_;
+};
+
+constexpr char kOneLostThenNext[] =
+    "ts=[^ ]* level=warn msg=\"log lines lost[^\"]*\" lines=1\nts=[^ ]* level=info msg=next\n";
+
+TEST(LoggingTest, LosesALineRatherThanWait) {
+  const PipeAsStderr pipe;
+  pipe.Fill(2);
+  const std::uint64_t lost = CountLostLogLines();
+  ::alarm(60);  // ends this program if it waits
+  Log(LogLevel::kInfo, "lost");
+  ::alarm(0);
+  EXPECT_EQ(CountLostLogLines(), lost + 1);
+  static_cast<void>(pipe.Read());
+  Log(LogLevel::kInfo, "next");
+  EXPECT_THAT(pipe.Read(), MatchesRegex(kOneLostThenNext));
+}
+
+TEST(LoggingTest, BeginsANewLineAfterOneThatWasCut) {
+  const PipeAsStderr pipe;
+  pipe.Fill(1);
+  const std::string v(kMaxLogValueBytes, 'v');
+  Log(LogLevel::kInfo, "cut", {{"a", v}, {"b", v}, {"c", v}, {"d", v}});
+  const std::string block = pipe.Read().substr(PIPE_BUF);
+  EXPECT_EQ(block.size(), std::size_t{PIPE_BUF});
+  EXPECT_THAT(block, EndsWith("vvv"));
+  Log(LogLevel::kInfo, "next");
+  EXPECT_THAT(pipe.Read(), MatchesRegex(std::string("\n") + kOneLostThenNext));
 }
 
 }  // namespace

@@ -266,4 +266,9 @@ MUTANTS = [
      ["pages_test"]),
     ("common/error.cc", "case EADDRNOTAVAIL:  // the network may still be coming up", "case ETIMEDOUT:  // the network may still be coming up",
      ["listening_socket_test:ListeningSocketTest.AnAddressThatTheHostLacksMayComeLater"]),
+    ("common/logging.cc", "if (is_cut_) line.insert(0, 1, '\\n');", "if (is_cut_ && line.empty()) line.insert(0, 1, '\\n');",
+     ["logging_test:LoggingTest.BeginsANewLineAfterOneThatWasCut"]),
+    ("common/logging.cc", "if (::ppoll(&ready, 1, &kNow, nullptr) != 1) return -1;", "if (::ppoll(&ready, 1, &kNow, nullptr) < 0) return -1;",
+     ["logging_test:LoggingTest.LosesALineRatherThanWait"]),
+    ("common/limited_log.h", "std::exchange(state.suppressed, 0)", "state.suppressed", ["limited_log_test"]),
 ]
