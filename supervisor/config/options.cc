@@ -67,17 +67,30 @@ void ReadProbePath(FlagValue& value, Options& options) {
   }
 }
 
+// "a file that user iperf3-exporter (998) can read"
+std::string FileThatThisUserCan(const std::string& verb) {
+  return "a file that " + UserText(::geteuid()) + " can " + verb;
+}
+
 void ReadWebConfigFile(FlagValue& value, Options& options) {
   options.web_config_file = value.text();
   if (value.text().empty() || ::access(value.text().c_str(), R_OK) == 0) return;
   const int error_number = errno;
-  value.Refuse(ErrnoText("a file that " + UserText(::getuid()) + " can read", error_number));
+  value.Refuse(ErrnoText(FileThatThisUserCan("read"), error_number));
 }
 
 void CheckProgram(FlagValue& value, const std::string& path, const char* expected) {
   if (!path.starts_with('/') || path.size() > kMaxPathBytes) return value.Refuse(expected);
-  if (std::string missing = ExpectedProgram(path); !missing.empty()) {
-    value.Refuse(std::move(missing));
+  const auto program = OpenProgram(path);
+  const int error_number = errno;
+  if (program) return;
+  switch (program.error()) {
+    case ProgramError::kNotReadable:
+      return value.Refuse(ErrnoText(FileThatThisUserCan("read"), error_number));
+    case ProgramError::kNotExecutable:
+      return value.Refuse(FileThatThisUserCan("execute"));
+    case ProgramError::kNotElf:
+      return value.Refuse("an ELF program, not a script");
   }
 }
 

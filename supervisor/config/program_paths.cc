@@ -39,18 +39,4 @@ std::string FindWorker() {
   return {};
 }
 
-std::string ExpectedProgram(const std::string& path) {
-  const auto program = OpenProgram(path);
-  if (program) return {};
-  switch (program.error()) {
-    case ProgramError::kNotReadable:
-      return "a file that exists and can be read";
-    case ProgramError::kNotExecutable:
-      return "an executable file";
-    case ProgramError::kNotElf:
-      break;
-  }
-  return "an ELF program, not a script";
-}
-
 }  // namespace iperf3_exporter

@@ -12,7 +12,4 @@ namespace iperf3_exporter {
 // The worker program: beside this program, else in the libexec directory; empty if in neither.
 [[nodiscard]] std::string FindWorker();
 
-// Empty if `path` is an executable program; otherwise what was expected instead.
-[[nodiscard]] std::string ExpectedProgram(const std::string& path);
-
 }  // namespace iperf3_exporter

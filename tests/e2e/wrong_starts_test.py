@@ -55,7 +55,8 @@ class WrongStarts(unittest.TestCase):
         "bad hash": Case(("--web.config.file={d}/hash.yml",), "hash.yml:2:"),
         "no certificate": Case(("--web.config.file={d}/certificate.yml",), "none.crt"),
         "directory": Case(("--web.config.file={d}",), "not a file"),
-        "unreadable": Case(("--web.config.file={d}/secret.yml",), f"user {ORDINARY_USER}", AS_ORDINARY_USER),
+        "unreadable": Case(("--web.config.file={d}/secret.yml",), f"user {ORDINARY_USER} can read: Permission denied",
+                           AS_ORDINARY_USER),
         "no directory of the socket": Case(("--web.listen-address=unix:{d}/missing/web.sock",), "missing/web.sock"),
         "directory of the socket is a file": Case(("--web.listen-address=unix:{d}/broken.yml/web.sock",), "web.sock"),
         "directory of the socket is not writable": Case(("--web.listen-address=unix:{d}/web.sock",),
@@ -65,11 +66,17 @@ class WrongStarts(unittest.TestCase):
     PROGRAMS = {
         "no iperf3": Case(("--iperf3.path={d}/missing",), "--iperf3.path"),
         "iperf3 is a script": Case(("--iperf3.path={d}/script",), "not a script"),
-        "iperf3 is not executable": Case(("--iperf3.path={d}/broken.yml",), "executable"),
+        "iperf3 is not executable": Case(("--iperf3.path={d}/broken.yml",), "can execute"),
+        "iperf3 is unreadable": Case(("--iperf3.path={d}/closed/iperf3",),
+                                     f"user {ORDINARY_USER} can read: Permission denied", AS_ORDINARY_USER),
         "iperf3 is another program": Case(("--iperf3.path=/bin/true",), "--iperf3.path"),
         "iperf3 is an endless program": Case(("--iperf3.path=/usr/bin/yes",), "--iperf3.path"),
         "iperf3 can be replaced": Case(("--iperf3.path={d}/loose",), "writable by group or others"),
         "no worker": Case(("--worker.path={d}/missing",), "--worker.path"),
+        "worker is unreadable": Case(("--worker.path={d}/closed/iperf3",),
+                                     f"user {ORDINARY_USER} can read: Permission denied", AS_ORDINARY_USER),
+        "worker is not executable": Case(("--worker.path={d}/broken.yml",), f"user {ORDINARY_USER} can execute",
+                                         AS_ORDINARY_USER),
         "worker is a script": Case(("--worker.path={d}/script",), "not a script"),
         "worker is another program": Case(("--worker.path=/bin/true",), "--worker.path"),
         "worker fails": Case(("--worker.path=/bin/false",), "--worker.path"),
@@ -132,6 +139,8 @@ class WrongStarts(unittest.TestCase):
         os.chmod(self.path("script"), 0o755)
         shutil.copy(harness.IPERF3, self.path("loose"))
         os.chmod(self.path("loose"), 0o775)
+        os.mkdir(self.path("closed"), 0o700)
+        shutil.copy(harness.IPERF3, self.path("closed/iperf3"))
         for mode in ("old_version", "unasked_result", "crash_at_start"):
             os.symlink(ROGUE_WORKER, self.path(f"rogue_worker_{mode}"))
         # An ordinary user may not be able to read the directory of the checkout.

@@ -410,10 +410,9 @@ TEST_F(OptionsProgramTest, FindsIperf3OnPath) {
 TEST_F(OptionsProgramTest, SaysWhyAProgramCannotBeExecuted) {
   EXPECT_THAT(Exited({"--iperf3.path=" + (directory_ / "script")}).text,
               EndsWith("expected an ELF program, not a script\n"));
-  EXPECT_THAT(Exited({"--worker.path=" + (directory_ / "plain")}).text,
-              EndsWith("expected an executable file\n"));
+  EXPECT_THAT(Exited({"--worker.path=" + (directory_ / "plain")}).text, EndsWith(" can execute\n"));
   EXPECT_THAT(Exited({"--worker.path=" + (directory_ / "none")}).text,
-              EndsWith("expected a file that exists and can be read\n"));
+              EndsWith(" can read: No such file or directory\n"));
   EXPECT_EQ(Accepted({"--worker.path=" + (directory_ / "elf")}).worker_path, directory_ / "elf");
 }
 
