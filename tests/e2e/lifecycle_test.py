@@ -472,8 +472,8 @@ class UnreadLog(unittest.TestCase):
             self.addCleanup(os.close, end)
 
     @contextlib.contextmanager
-    def exporter(self, stderr, *flags):
-        exporter = harness.ExporterElsewhere([], self.directory, *flags)
+    def exporter(self, stderr, *flags, launcher=()):
+        exporter = harness.ExporterElsewhere(list(launcher), self.directory, *flags)
         exporter.stderr = stderr
         exporter.wait_ready = False
         with exporter:
@@ -538,6 +538,24 @@ class UnreadLog(unittest.TestCase):
         with open("/dev/full", "wb") as full, self.exporter(full) as exporter:
             self.assertGreater(self.lost(exporter), 0)
             self.assertEqual(exporter.stop(), 0)
+
+    def test_a_log_file_that_reached_its_limit_is_no_obstacle(self):
+        limit = 1 << 20
+        with open(os.path.join(self.directory, "log"), "ab") as log:
+            log.truncate(limit)
+            with self.exporter(log, launcher=("prlimit", f"--fsize={limit}")) as exporter:
+                self.assertGreater(self.lost(exporter), 0)
+                self.assertEqual(exporter.stop(), 0)
+
+
+class Watchdog(unittest.TestCase):
+    def test_the_manager_hears_from_it_within_each_timeout(self):
+        timeout = 4
+        with Manager() as manager, manager.exporter(WATCHDOG_USEC=str(timeout * 1_000_000)):
+            manager.await_message("WATCHDOG=1")
+            heard = time.monotonic()
+            manager.await_message("WATCHDOG=1")
+            self.assertLess(time.monotonic() - heard, timeout)
 
 
 class Status(unittest.TestCase):

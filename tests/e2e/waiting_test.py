@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import unittest
+from http.client import HTTPConnection
 
 import harness
 from harness import (IPERF3, SLOW_HASH, Exporter, ExporterElsewhere, FakePeer, Iperf3Server, UnixConnection, free_port, in_background,
@@ -229,6 +230,31 @@ class HangingNames(Directory):
         self.assert_up("known.test")
         self.assertLess(len(os.listdir(tasks)), 2 * self.THREADS_OF_ONE_CLIENT)
         self.assertEqual(self.exporter.stop(), 0)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "a resolv.conf of its own needs root")
+class HangingNamesOfOneClient(Directory):
+    def test_leave_threads_to_the_names_of_another(self):
+        # Of this test alone, because a port of an address is bound once.
+        name_server = f"127.53.{os.getpid() // 256 % 256}.{os.getpid() % 256}"
+        mute = self.stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        mute.bind((name_server, 53))
+        exporter = self.stack.enter_context(
+            NamingExporter(self.directory, "127.0.0.1 new.test\n", "--web.listen-address=127.0.0.1:0",
+                           name_server=name_server))
+        port = int(exporter.wait_for_line(r"listening.*address=\"?127[^ ]*:(\d+)").group(1))
+        scrapers = 30
+        for number in range(scrapers):
+            scraper = self.stack.enter_context(
+                contextlib.closing(HTTPConnection("127.0.0.1", port, source_address=("127.0.0.2", 0))))
+            scraper.request("GET", f"/probe?target=mute{number}.test",
+                            headers={"X-Prometheus-Scrape-Timeout-Seconds": "60"})
+        wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_http_connections") > scrapers,
+                   "all have asked")
+        other = HTTPConnection("127.0.0.1", port, timeout=harness.PATIENCE)
+        self.stack.enter_context(contextlib.closing(other))
+        other.request("GET", f"/probe?target=new.test&port={free_port()}", headers={"X-Prometheus-Scrape-Timeout-Seconds": "9"})
+        self.assertEqual(reason(harness.Answer(other.getresponse()).metrics()), "connection_refused")
 
 
 class Retries(unittest.TestCase):

@@ -271,4 +271,19 @@ MUTANTS = [
     ("common/logging.cc", "if (::ppoll(&ready, 1, &kNow, nullptr) != 1) return -1;", "if (::ppoll(&ready, 1, &kNow, nullptr) < 0) return -1;",
      ["logging_test:LoggingTest.LosesALineRatherThanWait"]),
     ("common/limited_log.h", "std::exchange(state.suppressed, 0)", "state.suppressed", ["limited_log_test"]),
+    (APP + "endpoints.cc", "request->client = ClientNetwork(exchange->peer());", "request->client = ClientNetwork(request->target);",
+     ["e2e.waiting_test:HangingNamesOfOneClient"]),
+    (APP + "service_manager.cc", "std::chrono::microseconds(timeout_microseconds / 2);", "std::chrono::microseconds(timeout_microseconds * 2);",
+     ["e2e.lifecycle_test:Watchdog"]),
+    (APP + "self_protection.cc", "std::signal(SIGXFSZ, SIG_IGN);", "std::signal(SIGXFSZ, SIG_DFL);", ["e2e.lifecycle_test:UnreadLog"]),
+    (APP + "exporter.cc", "constexpr seconds kDrainLimit{27};", "constexpr seconds kDrainLimit{2700};",
+     ["e2e.lifecycle_test:Stop.test_a_stopped_worker_does_not_delay_the_end"]),
+]
+
+# What no test can notice, as (file, text, replacement, why).
+EQUIVALENT = [
+    (LOCK + "host_lock.cc", "constexpr nanoseconds kTurnstilePoll = milliseconds(4);", "constexpr nanoseconds kTurnstilePoll = milliseconds(800);",
+     "only how soon a third waiter learns of a free key, so only a timed test could notice it"),
+    (WORKERS + "worker_pool.cc", "constexpr seconds kMaxBackoff{30};", "constexpr seconds kMaxBackoff{30'000};",
+     "the pause before the tenth restart in a row, so only a test of a minute and a half could notice it"),
 ]
