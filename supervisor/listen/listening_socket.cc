@@ -53,11 +53,11 @@ bool Bind(int fd, const ListenAddress& address) {
   const auto* name = reinterpret_cast<const sockaddr*>(&address.address);
   if (::bind(fd, name, address.length) == 0) return true;
   if (errno != EADDRINUSE || !address.IsUnix()) return false;
-  if (!IsStaleSocketFile(address) || ::unlink(address.UnixPath().c_str()) != 0) {
+  if (!IsStaleSocketFile(address)) {
     errno = EADDRINUSE;
     return false;
   }
-  return ::bind(fd, name, address.length) == 0;
+  return ::unlink(address.UnixPath().c_str()) == 0 && ::bind(fd, name, address.length) == 0;
 }
 
 std::string ErrorPrefix(const ListenAddress& address) { return "listen on " + address.text; }
@@ -74,12 +74,17 @@ Result<ListeningSocket> OpenAnyIpv4(const ListenAddress& any) {
 Status ListeningSocket::Check(const ListenAddress& address) {
   if (!address.IsUnix()) return {};
   struct stat status {};
-  if (::lstat(address.UnixPath().c_str(), &status) == 0 && !S_ISSOCK(status.st_mode)) {
+  const std::string path = address.UnixPath();
+  const bool exists = ::lstat(path.c_str(), &status) == 0;
+  if (exists && !S_ISSOCK(status.st_mode)) {
     return MakeError(ErrorPrefix(address) + ": the file exists and is not a socket");
   }
+  // Without this right, connect(2) would not tell whether anybody listens on it.
+  if (exists && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) {
+    return ErrnoError(ErrorPrefix(address));
+  }
   // With a slash at the end, only a directory passes.
-  const std::string directory =
-      std::filesystem::path(address.UnixPath()).parent_path().string() + '/';
+  const std::string directory = std::filesystem::path(path).parent_path().string() + '/';
   if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
     return ErrnoError(ErrorPrefix(address));
   }

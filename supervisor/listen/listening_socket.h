@@ -17,7 +17,7 @@ namespace iperf3_exporter {
 class ListeningSocket {
  public:
   // What of Open can fail without opening a socket: the directory of a socket file must exist and
-  // be writable, and the file must not be anything else.
+  // be writable. A file that exists must be a socket that this user may use.
   [[nodiscard]] static Status Check(const ListenAddress& address);
   // An existing file is replaced only if it is a socket and nobody listens on it.
   [[nodiscard]] static Result<ListeningSocket> Open(const ListenAddress& address);

@@ -4,6 +4,7 @@ behind, and --config.check gives the same answer without a start."""
 import glob
 import os
 import shutil
+import socket
 import subprocess
 import unittest
 from dataclasses import dataclass
@@ -61,6 +62,11 @@ class WrongStarts(unittest.TestCase):
         "directory of the socket is a file": Case(("--web.listen-address=unix:{d}/broken.yml/web.sock",), "web.sock"),
         "directory of the socket is not writable": Case(("--web.listen-address=unix:{d}/web.sock",),
                                                         "web.sock: Permission denied", AS_ORDINARY_USER),
+        "socket of another user": Case(("--web.listen-address=unix:{d}/shared/web.sock",),
+                                       "web.sock: Permission denied", AS_ORDINARY_USER),
+        "socket of another user, who alone may delete it": Case(("--web.listen-address=unix:{d}/shared/open.sock",),
+                                                                "open.sock: Operation not permitted", AS_ORDINARY_USER,
+                                                                check_sees_it=False),
         "socket is a file": Case(("--web.listen-address=unix:{d}/broken.yml",), "not a socket"),
     }
     PROGRAMS = {
@@ -141,6 +147,12 @@ class WrongStarts(unittest.TestCase):
         os.chmod(self.path("loose"), 0o775)
         os.mkdir(self.path("closed"), 0o700)
         shutil.copy(harness.IPERF3, self.path("closed/iperf3"))
+        os.mkdir(self.path("shared"))
+        os.chmod(self.path("shared"), 0o1777)
+        for name, mode in (("web.sock", 0o755), ("open.sock", 0o777)):
+            with socket.socket(socket.AF_UNIX) as stale:  # whoever made it has ended
+                stale.bind(self.path("shared/" + name))
+            os.chmod(self.path("shared/" + name), mode)
         for mode in ("old_version", "unasked_result", "crash_at_start"):
             os.symlink(ROGUE_WORKER, self.path(f"rogue_worker_{mode}"))
         # An ordinary user may not be able to read the directory of the checkout.
