@@ -264,8 +264,8 @@ class ListenTest(unittest.TestCase):
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(live)
                 listener.listen()
-                for path in (live, file):
-                    with self.assertRaisesRegex(AssertionError, "Address already in use"):
+                for path, words in ((live, "Address already in use"), (file, "is not a socket")):
+                    with self.assertRaisesRegex(AssertionError, words):
                         FrontDoor(listen=(f"unix:{path}",))
                     self.assertTrue(os.path.exists(path))
 
