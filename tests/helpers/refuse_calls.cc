@@ -23,6 +23,7 @@ struct NamedCall {
 
 // Landlock's numbers are the same on every architecture.
 constexpr NamedCall kCalls[] = {
+    {"fsopen", SYS_fsopen},
     {"seccomp", SYS_seccomp},
     {"landlock_restrict_self", 446},
 };
