@@ -84,7 +84,7 @@ test-loss: ## compare UDP loss with what was dropped, between the iperf3 of Debi
 	cmake --build --preset dev -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
 	ctest --preset dev -L loss
 
-test-mutants: ## break the code in one place at a time and expect a test to fail (over an hour); MUTANTS=part of a file's name
+test-mutants: ## break the code in one place at a time and expect a test to fail (over an hour); MUTANTS=part of a file's path
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
 	tests/mutants/run.py $(MUTANTS)
 

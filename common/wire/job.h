@@ -38,7 +38,7 @@ struct Job {
   IpAddress address;   // the address that iperf3 connects to
   std::uint16_t port = 5201;
   TestOptions test;
-  std::chrono::milliseconds connect_timeout{5000};  // iperf3's --connect-timeout
+  std::chrono::milliseconds connect_timeout{5000};  // iperf3's --connect-timeout, at most
   LockKey lock_key = kNoLock;                       // kNoLock if the scope is `none`
   JobTimes times;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Breaks the code in one place at a time and expects a test to fail: `make test-mutants [MUTANTS=part of a file's name]`.
+"""Breaks the code in one place at a time and expects a test to fail: `make test-mutants [MUTANTS=part of a file's path]`.
 
 Works on a copy of the tree in build/mutants. Exit status 1 if a mutant survives, does not compile, or if its text is
 not found exactly once."""
@@ -7,6 +7,7 @@ not found exactly once."""
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -16,24 +17,30 @@ import worker
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TREE = ROOT / "build/mutants"
 BIN = TREE / "build/dev/bin"
-# What process and end-to-end tests start, and what of it is built from the sources that are broken.
+# The programs that process tests and end-to-end tests start, and that contain the broken sources.
 PROGRAMS = ("iperf3_exporter", "iperf3_exporter_worker", "http_fixture", "rogue_worker")
 # A mutant that makes a test hang counts as killed.
 TEST_SECONDS = 300
 
 
 def copy_tree():
-    """Copies every file that git knows. Leaves alone those that are the same, so that they are not compiled again."""
-    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
-    for name in filter(None, names.split("\0")):
+    """Makes the copy equal to every file that git knows. Leaves alone those that are the same, so that they are not
+    compiled again."""
+    listing = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+    names = {name for name in listing.split("\0") if name and (ROOT / name).is_file()}
+    for name in names:
         source, copy = ROOT / name, TREE / name
-        if source.is_file() and not (copy.is_file() and copy.read_bytes() == source.read_bytes()):
+        if not (copy.is_file() and copy.read_bytes() == source.read_bytes()):
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, copy)
+    for path in TREE.rglob("*"):
+        name = path.relative_to(TREE)
+        if path.is_file() and name.parts[0] != "build" and str(name) not in names:
+            path.unlink()
 
 
 def build(targets):
-    """Whether these targets could be built in the copy; all of them if there are none."""
+    """Whether these targets could be built in the copy; an empty list means everything."""
     target = ["--target", *targets] if targets else []
     return subprocess.run(["cmake", "--build", "--preset", "dev", *target], cwd=TREE, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, check=False).returncode == 0
@@ -63,7 +70,7 @@ def passes(test):
         try:
             return running.wait(TEST_SECONDS) == 0
         except subprocess.TimeoutExpired:
-            os.killpg(running.pid, 9)
+            os.killpg(running.pid, signal.SIGKILL)
             return False
 
 
@@ -86,6 +93,8 @@ def fate(mutant):
 def main():
     part = sys.argv[1] if len(sys.argv) > 1 else ""
     mutants = [mutant for mutant in worker.MUTANTS + supervisor.MUTANTS if part in mutant[0]]
+    if not mutants:
+        sys.exit(f"no file with mutants has {part!r} in its path")
     copy_tree()
     subprocess.run(["cmake", "--preset", "dev"], cwd=TREE, check=True, stdout=subprocess.DEVNULL)
     if not build([]):

@@ -74,7 +74,8 @@ constexpr std::array kOptionTexts = {
     OptionText{": Protocol not available", kUsesMptcp},
 };
 
-// iperf3's own words about a connection, each in the one phase in which they can't be the server's.
+// iperf3's own words about a connection, each in the one phase in which the server can't forge
+// them, or could as well cause them.
 struct ConnectPrefix {
   std::string_view text;
   TestPhase phase;
@@ -87,8 +88,9 @@ constexpr std::array kConnectPrefixes = {
     ConnectPrefix{"unable to read from stream socket", TestPhase::kCreatingStreams},
 };
 
-// In a running test only UDP packets are refused so: by a firewall or a route of this host, or by
-// an ICMP message of the server's host. The server could as well report that it received nothing.
+// In a running test only a UDP send fails so: by a firewall or a route of this host, or an ICMP
+// message of the server's host. The server can forge this text, which makes no_data of a
+// server_error.
 constexpr std::string_view kSendPrefix = "unable to write to stream socket: ";
 
 constexpr std::array<std::string_view, 3> kTimeoutTexts = {
@@ -120,7 +122,7 @@ FailureReason ReasonOfConnect(std::string_view text, TestPhase phase) {
 }  // namespace
 
 FailureReason ReasonOfText(std::string_view text, const TestOptions& test, TestPhase phase) {
-  phase = std::max(phase, TestPhase::kConnecting);  // without a report
+  phase = std::max(phase, TestPhase::kConnecting);  // kUnknown: no report, or none in JSON
   for (const KnownText& known : kKnownTexts) {
     if (phase <= known.last_phase && Has(text, known.part)) return known.reason;
   }

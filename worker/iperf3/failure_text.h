@@ -12,7 +12,7 @@ namespace iperf3_exporter {
 
 // `text`: the report's `error` or the result of ExtractErrorLine, of a test with these options that
 // ended in `phase`. Returns kServerError if the text is unknown, or if the server may have sent it
-// (test_phase.h).
+// (test_phase.h); only kNoData of a UDP test can be the server's invention.
 [[nodiscard]] FailureReason ReasonOfText(std::string_view text, const TestOptions& test,
                                          TestPhase phase);
 

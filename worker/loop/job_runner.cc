@@ -22,6 +22,15 @@ Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now)
   return std::min(job.times.terminate_at, now + test + job.times.bytes_overhead);
 }
 
+// The wait for the lock may have used up the time that the supervisor gave for connecting. iperf3
+// must notice that it can't connect before it is terminated: then it counts as connected.
+std::chrono::milliseconds ConnectTimeout(const Job& job, Deadline terminate_at, Deadline now) {
+  constexpr std::chrono::milliseconds kMinConnectTimeout{100};
+  const Deadline end = std::min(job.times.start_by, terminate_at - std::chrono::seconds(1));
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - now);
+  return std::min(job.connect_timeout, std::max(left, kMinConnectTimeout));
+}
+
 // Returns false if the job is cancelled first.
 bool WaitUntil(Deadline time, int cancel_fd) {
   pollfd cancel{cancel_fd, POLLIN, 0};
@@ -67,18 +76,20 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
   if (!WaitUntil(job.times.not_before, link_.cancel_fd())) {
     return wire::NotStarted{job.id, Why::kCancelled};
   }
-  const auto period = FittingPeriod(job.test.period_seconds, job.times, Clock::now());
+  const TimePoint now = Clock::now();
+  const auto period = FittingPeriod(job.test.period_seconds, job.times, now);
   if (!period) return wire::NotStarted{job.id, Why::kNoTime};
+  const Deadline terminate_at = TerminateAt(job, *period, now);
   auto argv = BuildIperf3Argv({.address = job.address,
                                .port = job.port,
-                               .connect_timeout = job.connect_timeout,
+                               .connect_timeout = ConnectTimeout(job, terminate_at, now),
                                .test = job.test},
                               *period, capabilities_);
   Log(LogLevel::kDebug, "test starts",
       {{"target", job.target}, {"port", job.port}, {"command", Join(argv, " ")}});
   const auto started = process_.Start({
       .argv = std::move(argv),
-      .terminate_at = TerminateAt(job, *period, Clock::now()),
+      .terminate_at = terminate_at,
       .kill_at = job.times.kill_at,
       .cancel_fd = link_.cancel_fd(),
       .lease_fd = lock.lease_fd(),

@@ -7,6 +7,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "common/lock/record_lock.h"
 #include "tests/worker/loop/worker_loop_fixture.h"
@@ -109,7 +111,7 @@ TEST_F(WorkerLoopTest, CancelEndsTheServersPause) {
 TEST_F(WorkerLoopTest, TerminatesTheTestAtTheDeadline) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  const JobEnd end = worker.Run(MakeJob("hang", milliseconds(1700)));
+  const JobEnd end = worker.Run(MakeJob("hang", milliseconds(2500)));
   ASSERT_FALSE(end.Succeeded());
   EXPECT_EQ(end.reason(), FailureReason::kDeadline);
   const JobEnd next = worker.Run(MakeJob("ok"));
@@ -135,7 +137,7 @@ TEST_F(WorkerLoopTest, TerminatesATestOfBytesAfterItsPeriod) {
 TEST_F(WorkerLoopTest, AnswersWithinTheDeadlineIfIperf3IgnoresSigterm) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  const Deadline deadline = Clock::now() + milliseconds(1700);
+  const Deadline deadline = Clock::now() + milliseconds(2500);
   const JobEnd end = worker.Run(MakeJob("ignore-term", TimeLeft(deadline)));
   EXPECT_LE(Clock::now(), deadline);
   EXPECT_EQ(end.reason(), FailureReason::kDeadline);
@@ -266,6 +268,38 @@ TEST_F(WorkerLoopTest, RealIperf3IsTerminatedAtTheDeadlineIfThePeerIsSilent) {
   Job job = MakeJob("", seconds(5));
   job.port = ntohs(address.sin_port);
   EXPECT_EQ(worker.Run(job).reason(), FailureReason::kNoResponse);
+}
+
+// The wait for the lock has used up the time for connecting; the host does not answer.
+TEST_F(WorkerLoopTest, RealIperf3StopsConnectingBeforeItIsTerminated) {
+  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener.get(), 0), 0);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  // With its queue full the kernel drops every SYN.
+  std::vector<UniqueFd> queued;
+  for (int i = 0; i < 4; ++i) {
+    queued.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    (void)::connect(queued.back().get(), reinterpret_cast<sockaddr*>(&address), size);
+  }
+
+  config_.iperf3_path = "/usr/bin/iperf3";
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  Job job = MakeJob("", seconds(5));
+  job.port = ntohs(address.sin_port);
+  job.connect_timeout = seconds(60);
+  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kConnectTimeout);
+  Job bytes = MakeJob("", seconds(60));
+  bytes.port = job.port;
+  bytes.connect_timeout = seconds(60);
+  bytes.test.bytes = 1;
+  bytes.times.bytes_overhead = seconds(1);
+  EXPECT_EQ(worker.Run(bytes).reason(), FailureReason::kConnectTimeout);
 }
 
 TEST_F(WorkerLoopTest, RealIperf3ReportsConnectionRefused) {
