@@ -9,7 +9,7 @@
 namespace iperf3_exporter {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 struct Embedding {
   std::string_view pattern;        // of the IPv6 address
