@@ -23,6 +23,8 @@ from harness import (EXPORTER, SLOW_HASH, Exporter, Iperf3Server, children_of, f
                      start, value, wait_until)
 from scraper import Scraper
 
+BEFORE_THE_TEST_ENDS = 10  # seconds, of a test of 20 s
+
 
 def resources(exporter):
     """Descriptors, processes and threads of the exporter and its workers."""
@@ -713,10 +715,10 @@ class Stop(unittest.TestCase):
             exporter.process.send_signal(signal.SIGTERM)
             exporter.wait_for_line("shutting down")
             exporter.process.send_signal(signal.SIGTERM)
-            exporter.process.wait(5)
+            exporter.process.wait(harness.PATIENCE)
             thread.join()
             wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children),
-                       "no child is left", 2)
+                       "no child is left", BEFORE_THE_TEST_ENDS)
 
     @staticmethod
     def swallow(exporter, server):
@@ -735,7 +737,7 @@ class Crashes(unittest.TestCase):
             first.process.kill()
             first.process.wait()
             wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children),
-                       "workers and iperf3 are gone", 2)
+                       "workers and iperf3 are gone", BEFORE_THE_TEST_ENDS)
             thread.join()
             with Exporter(lock_name=first.lock_name) as second:
                 # A server whose client was killed may be busy for a moment.
@@ -765,11 +767,11 @@ class Crashes(unittest.TestCase):
             thread.join()
             samples = answers[0].metrics()
             self.assertEqual(reason(samples), "worker_lost")
-            wait_until(lambda: not os.path.exists(f"/proc/{tested}"), "iperf3 is gone", 2)
+            wait_until(lambda: not os.path.exists(f"/proc/{tested}"), "iperf3 is gone", BEFORE_THE_TEST_ENDS)
             wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_workers",
                                      state="idle") == 4, "the worker is replaced")
             status = lambda: json.loads(exporter.get("/lock-status").text)["is_locked"]
-            wait_until(lambda: not status(), "the lock is free", 2)
+            wait_until(lambda: not status(), "the lock is free", BEFORE_THE_TEST_ENDS)
             wait_until(lambda: value(exporter.probe(port=server.port, period="1s", bitrate="1M")
                                      .metrics(), "iperf3_up") == 1, "the next probe runs")
 

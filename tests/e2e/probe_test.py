@@ -365,8 +365,8 @@ class DelayingRelay(FakePeer):
 
 class FarPath(unittest.TestCase):
     def test_a_period_leaves_time_for_the_round_trips(self):
-        """3.5 s are left for 3 s: enough nearby, but not over a path of 150 ms."""
-        with Exporter() as exporter, Iperf3Server() as server, DelayingRelay(server.port, 0.15) as relay:
+        """3.5 s are left for 3 s: enough nearby, but not over a path of 100 ms."""
+        with Exporter() as exporter, Iperf3Server() as server, DelayingRelay(server.port, 0.1) as relay:
             answer = exporter.probe(port=relay.port, period="3s", bitrate="1M", scrape_timeout=4)
             samples = answer.metrics()
             self.assertEqual(value(samples, "iperf3_up"), 1, answer.text + exporter.log)

@@ -215,8 +215,7 @@ class KeepsTheLock(RogueTest):
             samples = exporter.probe(port=server.port, period="1s", scrape_timeout=2).metrics()
             self.assertEqual(reason(samples), "worker_lost")
             # The other one is a rogue too, but was given nothing to do.
-            wait_until(lambda: not json.loads(exporter.get("/lock-status").text)["is_locked"], "the lock is free",
-                       patience=2)
+            wait_until(lambda: not json.loads(exporter.get("/lock-status").text)["is_locked"], "the lock is free")
             crew.wait_until_idle()
             self.assertEqual(sorted(crew.workers().values()), [WORKER, ROGUE])
             for pid, program in crew.workers().items():
