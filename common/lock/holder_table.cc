@@ -10,6 +10,14 @@ namespace iperf3_exporter {
 
 static_assert(std::is_trivially_copyable_v<HolderRecord>);
 static_assert(std::has_unique_object_representations_v<HolderRecord>);  // no padding
+// Layout version 2. Whoever changes these numbers changes the version in the file's name, too.
+static_assert(kHolderTableBytes == std::size_t{256} * 312);
+static_assert(offsetof(HolderRecord, key) == 8 && offsetof(HolderRecord, since_ns) == 16 &&
+              offsetof(HolderRecord, pid_namespace) == 24 &&
+              offsetof(HolderRecord, exporter_pid) == 32 &&
+              offsetof(HolderRecord, worker_pid) == 36 && offsetof(HolderRecord, port) == 40 &&
+              offsetof(HolderRecord, target_bytes) == 44 &&
+              offsetof(HolderRecord, recoveries) == 48 && offsetof(HolderRecord, target) == 56);
 
 std::uint64_t ChecksumOf(const HolderRecord& record) {
   const auto* bytes = reinterpret_cast<const char*>(&record);
