@@ -413,6 +413,9 @@ TEST_F(MeasurementCheckTest, RequiresTheServersResults) {
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
   expected_.test.protocol = Protocol::kTcp;
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
+  // It sends them: what is missing is the data.
+  direction_ = Direction(10, 1e6, 0);
+  EXPECT_EQ(Reason(), FailureReason::kNoData);
   // A server whose clock is too coarse to see the processor time of a short test.
   direction_ = Direction(10, 1e5, 1e5);
   EXPECT_EQ(Reason(), std::nullopt);
