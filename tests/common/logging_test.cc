@@ -138,7 +138,7 @@ class PipeAsStderr {
   }
   // What is in it now; not nothing.
   [[nodiscard]] std::string Read() const {
-    std::string text(2 * PIPE_BUF, '\0');
+    std::string text(std::size_t{2} * PIPE_BUF, '\0');
     const ssize_t got = ::read(reader_.get(), text.data(), text.size());
     text.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
     return text;
