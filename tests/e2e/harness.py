@@ -28,7 +28,8 @@ IPERF3 = os.environ.get("EXPORTER_IPERF3") or shutil.which("iperf3")
 # Extra flags for every exporter, such as --sandbox=require.
 EXTRA_FLAGS = os.environ.get("EXPORTER_EXTRA_FLAGS", "").split()
 PATIENCE = 30.0  # seconds until a wait on something that must happen is a failure
-# bcrypt of "secret" at a cost that takes about a second.
+# bcrypt of "secret", at costs that take about a quarter of a second and a second.
+HASH = "$2b$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
 
 

@@ -19,7 +19,7 @@ import time
 import unittest
 
 import harness
-from harness import (EXPORTER, SLOW_HASH, Exporter, Iperf3Server, children_of, free_port, in_background, reason, smaps,
+from harness import (EXPORTER, HASH, Exporter, Iperf3Server, children_of, free_port, in_background, reason, smaps,
                      start, value, wait_until)
 from scraper import Scraper
 
@@ -635,7 +635,7 @@ class Stop(unittest.TestCase):
         with harness.temporary_directory() as directory:
             config = os.path.join(directory, "web.yml")
             with open(config, "w", encoding="ascii") as file:
-                file.write(f"basic_auth_users:\n  scraper: {SLOW_HASH}\n")
+                file.write(f"basic_auth_users:\n  scraper: {HASH}\n")
             with Exporter(f"--web.config.file={config}") as exporter:
                 user = base64.b64encode(b"scraper:secret").decode()
                 tasks = f"/proc/{exporter.pid}/task"

@@ -3,7 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
+
+#include "tests/test_paths.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -85,6 +90,20 @@ TEST(WireTest, CarriesEveryEventUnchanged) {
   ExpectCarried(SampleMeasured());
   ExpectCarried(SampleFailed());
   ExpectCarried(wire::NotStarted{.job_id = 7, .why = wire::NotStarted::Why::kNoTime});
+}
+
+// Otherwise the fuzzer begins with bytes that are refused at the header.
+TEST(WireTest, DecodesTheSeedsOfItsFuzzer) {
+  int seeds = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(SourceFile("tests/fuzz/corpus/wire_fuzzer"))) {
+    std::ifstream in(entry.path(), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    const wire::Bytes frame = std::as_bytes(std::span(bytes));
+    EXPECT_TRUE(wire::DecodeCommand(frame) || wire::DecodeEvent(frame)) << entry.path();
+    ++seeds;
+  }
+  EXPECT_GE(seeds, 10);
 }
 
 TEST(WireTest, RefusesEveryTruncationAndExtension) {
