@@ -47,9 +47,9 @@ LANDLOCK_TEST = "landlock_sandbox_test"
 MUTANTS = [
     (UDP, "std::round(sent * received_seconds / sent_seconds)", "std::round(sent * sent_seconds / received_seconds)",
      ["udp_loss_test"]),
-    (UDP, "return counts.sent * std::max(kMaxTailShare,", "return counts.received * std::max(kMaxTailShare,",
+    (UDP, "return counts.sent * std::max(kMaxInFlightShare,", "return counts.received * std::max(kMaxInFlightShare,",
      ["udp_loss_test"]),
-    (UDP, "*counts.known <= counts.sent + MaxTail(counts)", "*counts.known <= counts.sent - MaxTail(counts)",
+    (UDP, "*counts.known <= counts.sent + MaxPacketsInFlight(counts)", "*counts.known <= counts.sent - MaxPacketsInFlight(counts)",
      ["udp_loss_test"]),
     (UDP, "known.value_or(sent) - received", "known.value_or(received) - received", ["udp_loss_test"]),
     (BUILDER, "if (!seconds || !bytes) bits_per_second = std::nullopt;",

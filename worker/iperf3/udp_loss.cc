@@ -6,27 +6,30 @@
 namespace iperf3_exporter {
 namespace {
 
-// What can be on its way when the test ends: a share of the packets, and a time.
-constexpr double kMaxTailShare = 0.01;
-constexpr double kMaxTailSeconds = 0.2;
+// Packets that are in flight when the test ends are not lost. 0.2 s is more than a packet takes on
+// a long path with full queues. In a test of more than 20 s the limit is 1 %: a smaller difference
+// between what the two sides count is not called loss.
+constexpr double kMaxInFlightShare = 0.01;
+constexpr double kMaxInFlightSeconds = 0.2;
 
-double MaxTail(const UdpCounts& counts) {
-  const double longer = std::max(0.0, counts.sent_seconds - counts.received_seconds);
-  return counts.sent * std::max(kMaxTailShare, (kMaxTailSeconds + longer) / counts.sent_seconds);
+double MaxPacketsInFlight(const UdpCounts& counts) {
+  const double sender_extra_seconds = std::max(0.0, counts.sent_seconds - counts.received_seconds);
+  return counts.sent * std::max(kMaxInFlightShare,
+                                (kMaxInFlightSeconds + sender_extra_seconds) / counts.sent_seconds);
 }
 
-// Whether the gaps are those of the measured time. If no omitted packet arrived, gaps that include
-// the omitted ones agree with the bytes received too, but not with what was sent.
-bool AreGapsOfTheTest(const UdpCounts& counts) {
+// Whether the gaps are known, agree with the bytes received and exclude the omitted packets. If
+// every omitted packet was lost, the gaps include them and still agree with the bytes received.
+// Then `known` exceeds what was sent.
+bool GapsExcludeOmitted(const UdpCounts& counts) {
   if (!counts.known || !counts.gaps) return false;
   if (*counts.known - *counts.gaps != counts.received) return false;
-  return !counts.has_omit || *counts.known <= counts.sent + MaxTail(counts);
+  return !counts.has_omit || *counts.known <= counts.sent + MaxPacketsInFlight(counts);
 }
 
-// Loss before the last packet that arrived.
-double CountGaps(const UdpCounts& counts) {
+double CountLossBeforeLastPacket(const UdpCounts& counts) {
   const auto& [sent, received, sent_seconds, received_seconds, known, gaps, has_omit] = counts;
-  if (AreGapsOfTheTest(counts)) return *gaps;
+  if (GapsExcludeOmitted(counts)) return *gaps;
   if (!has_omit) return known.value_or(sent) - received;
   const double lost = std::round(sent * received_seconds / sent_seconds) - received;
   return gaps ? std::min(lost, *gaps) : lost;
@@ -36,8 +39,8 @@ double CountGaps(const UdpCounts& counts) {
 
 double CountLostPackets(const UdpCounts& counts) {
   const double missing = counts.sent - counts.received;
-  const double lost = CountGaps(counts);
-  return std::clamp(missing - lost > MaxTail(counts) ? missing : lost, 0.0, counts.sent);
+  const double lost = CountLossBeforeLastPacket(counts);
+  return std::clamp(missing - lost > MaxPacketsInFlight(counts) ? missing : lost, 0.0, counts.sent);
 }
 
 }  // namespace iperf3_exporter

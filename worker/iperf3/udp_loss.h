@@ -8,7 +8,7 @@ namespace iperf3_exporter {
 
 // One direction of a test, over all its streams.
 struct UdpCounts {
-  // In packets, but counted by bytes, which every version counts right.
+  // In packets, but counted by bytes, which every version counts correctly.
   double sent = 0;
   double received = 0;
   double sent_seconds = 0;  // above 0
@@ -27,10 +27,10 @@ struct UdpCounts {
 //  - with omit what the rates of both sides differ by, because with a side up to 3.13 the gaps
 //    include those of the omitted seconds. (Rates, because the two sides stop omitting at different
 //    moments.)
-// A receiver notices a gap only when a later packet arrives. So if more is missing at the end than
-// can have been on its way, everything that was not received is lost: more than 1 % of what was
-// sent, and more than was sent in 0.2 s and in the time by which the sender sent longer than the
-// receiver received. (A sending server hears of the end one way later.)
+// A receiver notices a gap only when a later packet arrives. So everything that was not received is
+// lost if more is missing at the end than can have been in flight: more than 1 % of what was sent,
+// and more than was sent in 0.2 s plus the time by which the sender sent longer than the receiver
+// received. (A sending server learns of the end half a round trip later.)
 [[nodiscard]] double CountLostPackets(const UdpCounts& counts);
 
 }  // namespace iperf3_exporter
