@@ -147,7 +147,7 @@ constexpr ProbeRow kProbeRows[] = {
      [](const ProbeReport& report) { return ToSeconds(report.duration); }},
     {"iperf3_lock_wait_seconds", "Time that the probe waited for the lock.",
      [](const ProbeReport& report) { return ToSeconds(report.lock_wait); }},
-    {"iperf3_probe_attempts", "Tests that were started for this probe.",
+    {"iperf3_probe_attempts", "Tests that were tried for this probe.",
      [](const ProbeReport& report) -> double { return report.attempts; }},
 };
 
