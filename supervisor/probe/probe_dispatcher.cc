@@ -163,7 +163,7 @@ void ProbeDispatcher::Dispatch() {
 void ProbeDispatcher::Run(Probe& probe) {
   ProbeProgress& progress = probe.progress;
   const TimePoint now = Clock::now();
-  const Job job = progress.BuildJob(probe.id, now, pauses_.NextStart(progress.server_key()));
+  const Job job = progress.BuildJob(probe.id, now, pauses_.EarliestStart(progress.HashServer()));
   if (!pool_.TryRun(job, WorkerKillTime(progress.deadline()))) {
     // The worker died while idle: the probe returns to its place.
     queue_.Finish(progress.lock_key());
@@ -256,7 +256,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
 
 void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   LeaveWorker(probe);
-  pauses_.OnTestEnded(probe.progress.server_key(), Clock::now());
+  pauses_.OnTestEnded(probe.progress.HashServer(), Clock::now());
   probe.progress.OnFinished(finished.result);
   if (!probe.done) {
     Forget(probe.id);
@@ -268,7 +268,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   Dispatch();
 }
 
-// The lock's files were deleted, and have been created again.
+// The lock's files were deleted, and the exporter has tried to create them again.
 void ProbeDispatcher::OnLockGone(Probe& probe) {
   if (draining_) {
     AnswerWithoutTest(probe, RefusalReason::kDraining);

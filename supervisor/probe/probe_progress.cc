@@ -16,9 +16,10 @@ bool MayTryNextAddress(FailureReason reason) {
          reason == FailureReason::kConnectTimeout || reason == FailureReason::kNoResponse;
 }
 
-// A pause before a retry is shortened so that the last test still fits, but not below the first
-// pause's half.
+// A pause before a retry is shortened so that the last test still fits, but not below half of the
+// first pause. If less time is left, there is no retry.
 constexpr std::chrono::milliseconds kMinRetryDelay = kFirstRetryDelay / 2;
+// From the end of such a pause to the last start: to acquire a free lock and hand the job over.
 constexpr std::chrono::milliseconds kLastRetryMargin{20};
 
 }  // namespace
@@ -29,7 +30,7 @@ ProbeProgress::ProbeProgress(ProbeRequest request, TimePoint received, Deadline 
       deadline_(deadline),
       last_start_(LastStart(request_.test, deadline)) {}
 
-LockKey ProbeProgress::KeyIn(LockScope scope) const {
+LockKey ProbeProgress::LockKeyFor(LockScope scope) const {
   const TargetPath& path = paths_[next_path_];
   switch (scope) {
     case LockScope::kHost:
@@ -48,7 +49,7 @@ LockKey ProbeProgress::KeyIn(LockScope scope) const {
 }
 
 void ProbeProgress::BeginWait(TimePoint now, LockScope scope, nanoseconds lock_timeout) {
-  lock_key_ = KeyIn(scope);
+  lock_key_ = LockKeyFor(scope);
   queued_ = now;
   const nanoseconds budget = std::max(nanoseconds::zero(), lock_timeout - lock_wait_);
   queue_deadline_ = std::min(last_start_, now + budget);
@@ -59,8 +60,9 @@ std::string ProbeProgress::LockTimeoutText(nanoseconds lock_timeout) const {
   if (queue_deadline_ < last_start_) {
     return text + " (--lock.timeout=" + FormatGoDuration(lock_timeout) + ")";
   }
-  return text + ": the scrape timeout leaves less than the " +
-         FormatGoDuration(deadline_ - last_start_) + " that the test needs";
+  return text + ": the test needs at least " + FormatGoDuration(deadline_ - last_start_) +
+         " before the probe's deadline (scrape timeout or --probe.default-timeout, "
+         "--iperf3.timeout)";
 }
 
 Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now, Deadline not_before) {
@@ -108,8 +110,8 @@ std::optional<nanoseconds> ProbeProgress::NextTry(TimePoint now, std::uint32_t r
     return nanoseconds::zero();
   }
   const bool is_busy = reason == FailureReason::kServerBusy;
-  if (is_busy && !std::exchange(retried_at_once_, true)) {
-    const nanoseconds delay = ImmediateRetryDelay(random);
+  if (is_busy && !std::exchange(first_busy_retry_done_, true)) {
+    const nanoseconds delay = FirstBusyRetryDelay(random);
     if (now + delay < last_start_) return delay;
   }
   if (!is_busy && reason != FailureReason::kConnectionRefused) return std::nullopt;

@@ -55,14 +55,14 @@ class ProbeProgress {
 
   // After a failed test: selects the path of the next test and returns how long to pause before it;
   // zero: the next address, at once. Empty if the failure is final or no time is left. A busy
-  // server is tried once more in any case; then, if `retries` is not 0, until no time is left. A
-  // server that refuses the connection is tried again `retries` times.
+  // server is tried once more if time is left; then, if `retries` is not 0, until no time is left.
+  // A server that refuses the connection is tried again `retries` times.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> NextTry(TimePoint now,
                                                                 std::uint32_t retries,
                                                                 std::minstd_rand& random);
 
-  // The server of the path to be tried: its address and port.
-  [[nodiscard]] LockKey server_key() const { return KeyIn(LockScope::kTarget); }
+  // A hash of the address and port of the path to be tried: the server.
+  [[nodiscard]] LockKey HashServer() const { return LockKeyFor(LockScope::kTarget); }
 
   // Of the last test that was tried and failed.
   [[nodiscard]] const std::optional<TestFailure>& last_failure() const { return last_failure_; }
@@ -70,7 +70,7 @@ class ProbeProgress {
   [[nodiscard]] ProbeReport BuildReport(TestResult result, TimePoint now) const;
 
  private:
-  [[nodiscard]] LockKey KeyIn(LockScope scope) const;
+  [[nodiscard]] LockKey LockKeyFor(LockScope scope) const;
 
   ProbeRequest request_;
   TimePoint received_;
@@ -86,7 +86,7 @@ class ProbeProgress {
   bool started_ = false;              // the latest job
   std::uint32_t period_seconds_ = 0;  // of the last test that was tried
   std::uint32_t attempts_ = 0;
-  bool retried_at_once_ = false;  // a busy server
+  bool first_busy_retry_done_ = false;
   std::uint32_t busy_retries_ = 0;
   std::uint32_t retries_ = 0;  // of a server that refused the connection
   std::optional<TestFailure> last_failure_;

@@ -14,14 +14,14 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-// Between SIGKILL and the deadline: the result travels from the worker to the scraper. A busy machine
-// may need tens of milliseconds for each of the three processes on the way.
-constexpr milliseconds kAnswerTime{130};
-// Between SIGTERM and SIGKILL: iperf3 tells its server that it leaves, which frees the server.
-constexpr milliseconds kLeaveTime{70};
+// Between SIGKILL and the deadline: the result travels from the worker to the scraper. A busy
+// machine may need tens of milliseconds for each of the three processes on the way.
+constexpr milliseconds kResponseTime{130};
+// Between SIGTERM and SIGKILL: iperf3 notifies its server (CLIENT_TERMINATE), which frees it.
+constexpr milliseconds kTerminationTime{70};
 // Starting iperf3.
 constexpr milliseconds kStartTime{50};
-static_assert(kStartTime + kAnswerTime + kLeaveTime < kMinTestOverhead);
+static_assert(kStartTime + kResponseTime + kTerminationTime < kMinTestOverhead);
 
 // A test that ends by its bytes may exceed its period by this much.
 constexpr milliseconds kBytesOverhead{1000};
@@ -63,7 +63,7 @@ Deadline LastStart(const TestOptions& test, Deadline deadline) {
 }
 
 milliseconds TestOverhead(const TestOptions& test) {
-  return CountRoundTrips(test) * kAssumedRoundTrip + kStartTime + kLeaveTime + kAnswerTime;
+  return CountRoundTrips(test) * kAssumedRoundTrip + kStartTime + kTerminationTime + kResponseTime;
 }
 
 JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock_by) {
@@ -71,8 +71,8 @@ JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock
           .not_before = {},
           .start_by = LastStart(test, deadline),
           .end_by = deadline - (seconds(test.omit_seconds) + TestOverhead(test)),
-          .terminate_at = deadline - kAnswerTime - kLeaveTime,
-          .kill_at = deadline - kAnswerTime,
+          .terminate_at = deadline - kResponseTime - kTerminationTime,
+          .kill_at = deadline - kResponseTime,
           .bytes_overhead = kBytesOverhead};
 }
 
@@ -85,7 +85,7 @@ milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t untrie
 
 Deadline WorkerKillTime(Deadline deadline_or_cancel) { return deadline_or_cancel + kWorkerGrace; }
 
-nanoseconds ImmediateRetryDelay(std::minstd_rand& random) {
+nanoseconds FirstBusyRetryDelay(std::minstd_rand& random) {
   const nanoseconds pause = kServerPause;
   return nanoseconds(
       std::uniform_int_distribution<nanoseconds::rep>(pause.count(), 2 * pause.count())(random));

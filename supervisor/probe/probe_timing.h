@@ -1,11 +1,14 @@
-// The times of a probe, from its request to the moment at which its worker is killed; JobTimes has
-// those of its job. Nothing here reads a clock.
+// The times of a probe, from its request to the moment at which its worker is killed. Nothing here
+// reads a clock. Each with the member of JobTimes or the function that has it:
 //
 //   received            the request was read
-//   start_by            one second of test no longer fits: a waiting probe gives up
+//   not_before          the pause of the server after its last test is over
+//   lock_by             the wait for the lock ends
+//   start_by, LastStart the last moment at which one second of test still fits
+//   end_by              the latest end of the period, unless it is cut to one second
 //   terminate_at        iperf3 gets SIGTERM
 //   kill_at             iperf3 gets SIGKILL
-//   deadline            the scraper has its answer, whatever the worker does
+//   ProbeDeadline       the scraper has its response, whatever the worker does
 //   WorkerKillTime      a worker that has not ended the job is killed
 #pragma once
 
@@ -32,7 +35,8 @@ inline constexpr std::chrono::milliseconds kAssumedRoundTrip{150};
 // `terminate_at` to the deadline.
 [[nodiscard]] std::chrono::milliseconds TestOverhead(const TestOptions& test);
 
-// A test of one second may have less: enough for round trips of 20 ms.
+// A test of one second may have less: enough for round trips of about 20 ms (18 ms with
+// bidirectional TCP).
 inline constexpr std::chrono::milliseconds kMinTestOverhead{400};
 
 // The longest wait of a probe while no worker is alive: enough for one ordinary restart, not for a
@@ -53,25 +57,25 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 // The last moment at which one second of this test still fits.
 [[nodiscard]] Deadline LastStart(const TestOptions& test, Deadline deadline);
 
-// The times of a job of that probe whose wait for the lock ends at `lock_by`.
+// The times of a job whose wait for the lock ends at `lock_by`. Leaves `not_before` unset.
 [[nodiscard]] JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock_by);
 
 // How long iperf3 may take to connect: the time until `start_by` divided by the number of untried
-// addresses (not 0), but 0.1 to 5 s.
+// addresses (not 0), clamped to 0.1 to 5 s.
 [[nodiscard]] std::chrono::milliseconds ConnectTimeout(TimePoint now, Deadline start_by,
                                                        std::size_t untried_addresses);
 
-// When a worker that has not ended its job is killed: some time after the probe's deadline, or
-// after its job was cancelled.
+// When a worker that has not ended its job is killed: 1 s after the probe's deadline, or after its
+// job was cancelled.
 [[nodiscard]] Deadline WorkerKillTime(Deadline deadline_or_cancel);
 
 // Between two tests of one server: iperf3 3.16 to 3.20 closes its listening socket after a test and
-// opens it again.
+// opens it again. It resets a connection that arrives just then (busy), and refuses one that
+// arrives a moment later (connection_refused).
 inline constexpr std::chrono::milliseconds kServerPause{50};
 
-// The pause before the retry that a probe whose server was busy has in any case: kServerPause to
-// twice as much.
-[[nodiscard]] std::chrono::nanoseconds ImmediateRetryDelay(std::minstd_rand& random);
+// The pause before the one retry that every busy server gets: kServerPause to twice as much.
+[[nodiscard]] std::chrono::nanoseconds FirstBusyRetryDelay(std::minstd_rand& random);
 
 // Doubled with each retry, up to the fifth.
 inline constexpr std::chrono::milliseconds kFirstRetryDelay{200};

@@ -11,14 +11,14 @@ namespace iperf3_exporter {
 
 class ServerPauses {
  public:
-  // `server` is ProbeProgress::server_key. Forgets the servers whose pause is over.
+  // `server` is ProbeProgress::HashServer. Forgets the servers whose pause is over.
   void OnTestEnded(LockKey server, TimePoint now) {
     std::erase_if(ends_, [now](const auto& entry) { return entry.second + kServerPause <= now; });
     ends_[server] = now;
   }
 
-  // A test of `server` starts no earlier.
-  [[nodiscard]] Deadline NextStart(LockKey server) const {
+  // The earliest start of the next test of `server`; the epoch if it may start at once.
+  [[nodiscard]] Deadline EarliestStart(LockKey server) const {
     const auto found = ends_.find(server);
     return found == ends_.end() ? Deadline() : found->second + kServerPause;
   }

@@ -159,12 +159,12 @@ TEST_F(ProbeDispatcherTest, CountsALockTimeoutAndItsWait) {
   EXPECT_GE(lock_waits_[0], milliseconds(200));
 }
 
-TEST_F(ProbeDispatcherTest, SaysThatTheScrapeTimeoutEndedTheWaitForTheLock) {
+TEST_F(ProbeDispatcherTest, SaysThatTheDeadlineEndedTheWaitForTheLock) {
   StartWith("busy");
   Probe(kSilent);
   ExpectRefused(AnswerOf(Probe(kGood, milliseconds(2300))), RefusalReason::kLockTimeout,
-                "the lock was not acquired in time: the scrape timeout leaves less than the 1.4s "
-                "that the test needs");
+                "the lock was not acquired in time: the test needs at least 1.4s before the "
+                "probe's deadline (scrape timeout or --probe.default-timeout, --iperf3.timeout)");
   EXPECT_EQ(lock_timeouts_, 1);
 }
 

@@ -187,10 +187,10 @@ TEST_F(ProbeProgressTest, DoesNotRetryWhatWillNotPass) {
 TEST_F(ProbeProgressTest, AServerIsAnAddressAndAPort) {
   ProbeRequest other_port;
   other_port.port = 5202;
-  const LockKey key = ProgressTo({PathTo("192.0.2.1")}).server_key();
-  EXPECT_EQ(ProgressTo({PathTo("::ffff:192.0.2.1")}).server_key(), key);
-  EXPECT_NE(ProgressTo({PathTo("192.0.2.2")}).server_key(), key);
-  EXPECT_NE(ProgressTo({PathTo("192.0.2.1")}, other_port).server_key(), key);
+  const LockKey key = ProgressTo({PathTo("192.0.2.1")}).HashServer();
+  EXPECT_EQ(ProgressTo({PathTo("::ffff:192.0.2.1")}).HashServer(), key);
+  EXPECT_NE(ProgressTo({PathTo("192.0.2.2")}).HashServer(), key);
+  EXPECT_NE(ProgressTo({PathTo("192.0.2.1")}, other_port).HashServer(), key);
 }
 
 TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndRetriesFromTheFirst) {

@@ -124,10 +124,10 @@ std::pair<nanoseconds, nanoseconds> Extremes(std::uint32_t retries_done) {
   return {shortest, longest};
 }
 
-TEST(RetryDelayTest, LeavesTheServerAPauseBeforeTheImmediateRetry) {
+TEST(RetryDelayTest, LeavesTheServerAPauseBeforeTheFirstBusyRetry) {
   std::minstd_rand random(1);
   for (int i = 0; i < 1000; ++i) {
-    const nanoseconds delay = ImmediateRetryDelay(random);
+    const nanoseconds delay = FirstBusyRetryDelay(random);
     EXPECT_GE(delay, milliseconds(50));
     EXPECT_LE(delay, milliseconds(100));
   }

@@ -12,14 +12,14 @@ TEST(ServerPausesTest, LeavesEachServerAPauseAfterItsLastTest) {
   constexpr LockKey kOther = 2;
   const TimePoint end{std::chrono::seconds(1000)};
   ServerPauses pauses;
-  EXPECT_EQ(pauses.NextStart(kServer), Deadline());
+  EXPECT_EQ(pauses.EarliestStart(kServer), Deadline());
   pauses.OnTestEnded(kServer, end);
-  EXPECT_EQ(pauses.NextStart(kServer), end + milliseconds(50));
-  EXPECT_EQ(pauses.NextStart(kOther), Deadline());
+  EXPECT_EQ(pauses.EarliestStart(kServer), end + milliseconds(50));
+  EXPECT_EQ(pauses.EarliestStart(kOther), Deadline());
   pauses.OnTestEnded(kOther, end + milliseconds(49));
-  EXPECT_EQ(pauses.NextStart(kServer), end + milliseconds(50));
+  EXPECT_EQ(pauses.EarliestStart(kServer), end + milliseconds(50));
   pauses.OnTestEnded(kOther, end + milliseconds(50));
-  EXPECT_EQ(pauses.NextStart(kServer), Deadline());
+  EXPECT_EQ(pauses.EarliestStart(kServer), Deadline());
 }
 
 }  // namespace
