@@ -13,6 +13,7 @@
 
 #include "common/lock/holder_table.h"
 #include "common/lock/record_lock.h"
+#include "common/quoted_text.h"
 #include "common/text.h"
 #include "common/user_name.h"
 
@@ -53,25 +54,33 @@ std::optional<ForeignFile> FindForeignFile(const std::string& name, LockScope sc
   return std::nullopt;
 }
 
-// The lock file with all its bytes taken; empty if somebody uses it. An exporter that starts
-// meanwhile waits for its removal.
-UniqueFd ClaimLockFile(const std::string& path) {
+enum class ClaimError : std::uint8_t {
+  kInUse,
+  kUnavailable,  // missing, replaced in the meantime, or it can't be opened
+};
+
+// Returns the lock file, write-locked as a whole. Until it is closed, no exporter uses the files:
+// one that starts meanwhile retries until they are gone.
+tl::expected<UniqueFd, ClaimError> ClaimLockFile(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  const bool claimed = fd && TryLockAll(fd.get()) && PathRefersTo(path, fd.get());
-  return claimed ? std::move(fd) : UniqueFd();
+  if (!fd) return tl::unexpected(ClaimError::kUnavailable);
+  if (!TryLockAll(fd.get())) return tl::unexpected(ClaimError::kInUse);
+  if (!PathRefersTo(path, fd.get())) return tl::unexpected(ClaimError::kUnavailable);
+  return fd;
 }
 
-// The lock file last: whoever sees it can't use it before it is gone.
+// The lock file goes last: until then the caller's claim, if it has one, keeps other exporters out.
 void RemoveFiles(const std::string& name, LockScope scope) {
   for (const LockFile file : {LockFile::kWakeup, LockFile::kHolders, LockFile::kLock}) {
     ::unlink(LockFilePath(file, name, scope).c_str());
   }
 }
 
-std::string RemovalCommand(const std::string& name, LockScope scope) {
+std::string RemovalAdvice(const std::string& name, LockScope scope) {
   std::string command = "rm -f";
   for (const LockFile file : kLockFiles) command += ' ' + LockFilePath(file, name, scope);
-  return command;
+  return ": if no exporter of that user runs, delete the lock's files (" + command +
+         "), otherwise use another --lock.name";
 }
 
 enum class ForeignFiles : std::uint8_t { kCheck, kRemove };
@@ -81,17 +90,18 @@ Status HandleForeignFiles(const std::string& name, LockScope scope, ForeignFiles
   if (!foreign) return {};
   Error error = ForeignFileError(foreign->path, foreign->owner).value();
   if (::geteuid() != 0) {
-    error.message += ": if no exporter of that user runs, delete the lock's files (" +
-                     RemovalCommand(name, scope) + "), otherwise use another --lock.name";
+    error.message += RemovalAdvice(name, scope);
     return tl::unexpected(std::move(error));
   }
   const std::string path = LockFilePath(LockFile::kLock, name, scope);
   struct stat info = {};
-  // Only a FIFO can be in use as a lock.
+  // Only a FIFO can be in use as a lock, so anything else needs no claim.
   const bool may_be_used = ::lstat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
-  const UniqueFd claim = may_be_used ? ClaimLockFile(path) : UniqueFd();
-  if (may_be_used && !claim) {
-    error.message += ": an exporter of that user is running, so use another --lock.name";
+  const auto claim = may_be_used ? ClaimLockFile(path) : UniqueFd();
+  if (!claim) {
+    error.message += claim.error() == ClaimError::kInUse
+                         ? ": an exporter of that user is running, so use another --lock.name"
+                         : RemovalAdvice(name, scope);
     return tl::unexpected(std::move(error));
   }
   if (action == ForeignFiles::kRemove) RemoveFiles(name, scope);
@@ -111,9 +121,9 @@ Result<UniqueFd> CreateUnnamedFile(const std::string& path, std::span<const std:
   return fd;
 }
 
-// Links a file only when it is complete. If Boost is killed while it creates one, a second name can
-// remain, which would hide the deletion of the first.
-Status CreateRegularFile(const std::string& path, std::span<const std::byte> content, off_t bytes) {
+// Links a file only when it is complete. Boost links a temporary file. Killed in between, it leaves
+// a second link, and a deleted file would still look linked (IsLinked).
+Status MakeRegularFile(const std::string& path, std::span<const std::byte> content, off_t bytes) {
   const auto fd = CreateUnnamedFile(path, content, bytes);
   if (!fd) return tl::unexpected(fd.error());
   const std::string unnamed = "/proc/self/fd/" + std::to_string(fd->get());
@@ -124,35 +134,36 @@ Status CreateRegularFile(const std::string& path, std::span<const std::byte> con
 }
 
 // What glibc's sem_open writes into a new file: an unlocked process-shared semaphore.
-Status CreateMutex(const std::string& path) {
+Status MakeMutex(const std::string& path) {
   sem_t semaphore = {};
   if (::sem_init(&semaphore, 1, 1) != 0) return ErrnoError("sem_init");
-  return CreateRegularFile(path, std::as_bytes(std::span(&semaphore, 1)), sizeof semaphore);
+  return MakeRegularFile(path, std::as_bytes(std::span(&semaphore, 1)), sizeof semaphore);
 }
 
-Status CreateFifo(const std::string& path) {
+Status MakeFifo(const std::string& path) {
   if (::mkfifo(path.c_str(), kMode) != 0) return ErrnoError("creating " + path);
   // mkfifo(3) applies the umask to the mode.
   if (::chmod(path.c_str(), kMode) != 0) return ErrnoError("mode of " + path);
   return {};
 }
 
-Status Create(LockFile file, const std::string& path) {
-  if (file == LockFile::kLock) return CreateFifo(path);
-  if (file == LockFile::kWakeup) return CreateMutex(path);
-  return CreateRegularFile(path, {}, SizeOf(file));
+Status MakeFile(LockFile file, const std::string& path) {
+  if (file == LockFile::kLock) return MakeFifo(path);
+  if (file == LockFile::kWakeup) return MakeMutex(path);
+  return MakeRegularFile(path, {}, SizeOf(file));
 }
 
 // Another supervisor may create, replace or delete the same file at the same time, and the users of
-// a deleted file notice that. So this checks again after each step, a limited number of times.
-Status Ensure(LockFile file, const std::string& path) {
+// a deleted file notice that. So this checks again after each step. Supervisors do so only when
+// they start, end or repair the lock: after ten rounds something else must be changing the file.
+Status EnsureFile(LockFile file, const std::string& path) {
   constexpr int kRounds = 10;
   Status created;
   for (int round = 0; round < kRounds; ++round) {
     struct stat info = {};
     if (::lstat(path.c_str(), &info) != 0) {
       if (errno != ENOENT) return ErrnoError(path);
-      created = Create(file, path);
+      created = MakeFile(file, path);
       continue;
     }
     if (info.st_uid != ::geteuid()) return ForeignFileError(path, info.st_uid);
@@ -162,8 +173,8 @@ Status Ensure(LockFile file, const std::string& path) {
   return created ? MakeError(path + " keeps changing") : created;
 }
 
-// Fails as Ensure would, as far as that shows without changing a file.
-Status Check(LockFile file, const std::string& name, LockScope scope) {
+// Fails as EnsureFile would, as far as that shows without changing a file.
+Status CheckFile(LockFile file, const std::string& name, LockScope scope) {
   const std::string path = LockFilePath(file, name, scope);
   struct stat info = {};
   const bool exists = ::lstat(path.c_str(), &info) == 0;
@@ -194,12 +205,14 @@ std::string LockFilePath(LockFile file, const std::string& name, LockScope scope
 }
 
 Status CreateLockFiles(const std::string& name, LockScope scope) {
-  if (!IsValidLockName(name)) return MakeError("not a name for a lock");
+  if (!IsValidLockName(name)) {
+    return MakeError("not a valid lock name: " + QuoteText(name, kMaxLockNameBytes));
+  }
   if (Status status = HandleForeignFiles(name, scope, ForeignFiles::kRemove); !status) {
     return status;
   }
   for (const LockFile file : kLockFiles) {
-    if (Status status = Ensure(file, LockFilePath(file, name, scope)); !status) return status;
+    if (Status status = EnsureFile(file, LockFilePath(file, name, scope)); !status) return status;
   }
   return {};
 }
@@ -207,14 +220,14 @@ Status CreateLockFiles(const std::string& name, LockScope scope) {
 Status CheckLockFiles(const std::string& name, LockScope scope) {
   Status status = HandleForeignFiles(name, scope, ForeignFiles::kCheck);
   for (const LockFile file : kLockFiles) {
-    if (status) status = Check(file, name, scope);
+    if (status) status = CheckFile(file, name, scope);
   }
   return status;
 }
 
 void RemoveUnusedLockFiles(const std::string& name, LockScope scope) {
   if (FindForeignFile(name, scope)) return;
-  const UniqueFd claim = ClaimLockFile(LockFilePath(LockFile::kLock, name, scope));
+  const auto claim = ClaimLockFile(LockFilePath(LockFile::kLock, name, scope));
   if (claim) RemoveFiles(name, scope);
 }
 
@@ -227,8 +240,9 @@ Result<UniqueFd> OpenLockFile(LockFile file, const std::string& name, LockScope 
   struct stat info = {};
   if (::fstat(fd.get(), &info) != 0) return ErrnoError(path);
   if (info.st_uid != ::geteuid()) return ForeignFileError(path, info.st_uid);
-  if (!IsWellFormed(file, info))
-    return MakeError(path + " has another type, mode, size or number of hard links");
+  if (!IsWellFormed(file, info)) {
+    return MakeError(path + " has an unexpected type, mode, size or number of hard links");
+  }
   if (fd.get() >= lowest_fd) return fd;
   UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, lowest_fd));
   if (!moved) return ErrnoError("descriptor of " + path);

@@ -11,8 +11,8 @@
 // names share a file.
 //
 // Every exporter that uses the files has a read lock on one byte of the lock file (LockMonitor).
-// Whoever wants to remove the files of a lock that nobody uses first takes all bytes of it, and
-// removes the lock file last. So the files of a running exporter stay.
+// Whoever wants to remove the files of a lock that nobody uses first write-locks the lock file as a
+// whole, and removes it last. So the files of a running exporter stay.
 #pragma once
 
 #include <cstdint>
@@ -40,13 +40,15 @@ inline constexpr LockFile kLockFiles[] = {LockFile::kLock, LockFile::kWakeup, Lo
 // another mode, type or size, or more than one hard link. root also replaces files of another user
 // if no exporter uses them. If the process is killed during the call, the next call creates or
 // replaces what is missing or incomplete. Several supervisors may call it at once. Fails if a file
-// belongs to another user and stays; the message says what to do.
+// belongs to another user and stays; the message says what to do, unless the file appeared during
+// the call. Fails too if a file can't be created or replaced.
 [[nodiscard]] Status CreateLockFiles(const std::string& name, LockScope scope);
 
 // Fails as CreateLockFiles would, or if a file can't be opened. Changes nothing.
 [[nodiscard]] Status CheckLockFiles(const std::string& name, LockScope scope);
 
-// Removes the files of this user unless an exporter or a test uses them.
+// Removes the files of this user unless an exporter or a test uses them. Without the lock file that
+// can't be told, and the others stay.
 void RemoveUnusedLockFiles(const std::string& name, LockScope scope);
 
 // Opens a file with O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK, as a descriptor not below `lowest_fd`.

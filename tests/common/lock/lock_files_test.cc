@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -24,6 +26,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class LockFilesTest : public LockFixture {};
 
@@ -45,6 +48,9 @@ TEST_F(LockFilesTest, AcceptsOnlyTheDocumentedCharacters) {
   EXPECT_FALSE(IsValidLockName(std::string(kMaxLockNameBytes + 1, 'x')));
   for (const char* bad : {"a/b", "a@b", "a b", "\xc3\xa4", "a\n", "sem.a"})
     EXPECT_FALSE(IsValidLockName(bad));
+  const Status refused = CreateLockFiles("a\n", kScope);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "not a valid lock name: \"a\\n\"");
 }
 
 TEST_F(LockFilesTest, NamesAreDistinct) {
@@ -186,6 +192,36 @@ TEST_F(LockFilesTest, RootLeavesAnotherUsersFilesThatAreInUse) {
     }
     EXPECT_EQ(InodeOf(Path(file)), inode);
     ASSERT_EQ(::chown(Path(file).c_str(), 0, 0), 0);
+  }
+}
+
+// While it exists, this process can't open files of mode 0600 of another user, as root in a
+// container without CAP_DAC_OVERRIDE.
+class WithoutDacOverride {
+ public:
+  WithoutDacOverride() {
+    EXPECT_EQ(::syscall(SYS_capget, &header_, capabilities_.data()), 0);
+    auto reduced = capabilities_;
+    reduced[CAP_TO_INDEX(CAP_DAC_OVERRIDE)].effective &= ~CAP_TO_MASK(CAP_DAC_OVERRIDE);
+    EXPECT_EQ(::syscall(SYS_capset, &header_, reduced.data()), 0);
+  }
+  ~WithoutDacOverride() { EXPECT_EQ(::syscall(SYS_capset, &header_, capabilities_.data()), 0); }
+  WithoutDacOverride(const WithoutDacOverride&) = delete;
+  WithoutDacOverride& operator=(const WithoutDacOverride&) = delete;
+
+ private:
+  __user_cap_header_struct header_{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> capabilities_{};
+};
+
+TEST_F(LockFilesTest, RootDoesNotClaimToKnowTheUseOfWhatItCannotOpen) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
+  ASSERT_EQ(::chown(Path(LockFile::kLock).c_str(), kStranger, 0), 0);
+  const WithoutDacOverride capabilities;
+  for (const Status& refused : {CheckLockFiles(name_, kScope), CreateLockFiles(name_, kScope)}) {
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message,
+                AllOf(HasSubstr("if no exporter of that user runs"), Not(HasSubstr("is running"))));
   }
 }
 
