@@ -23,11 +23,11 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // How long running probes may continue after SIGTERM. The exporter ends within 30 s: three more are
-// for a worker that does not react to its cancel, for the last answers, and for WorkerPool::Stop.
+// for a worker that does not react to its cancel, for the last responses, and for WorkerPool::Stop.
 constexpr seconds kDrainLimit{27};
-// The time limit for the last answers to reach their scrapers.
-constexpr seconds kLastAnswersLimit{1};
-constexpr milliseconds kLastAnswersCheck{5};
+// The time limit for the last responses to reach their scrapers.
+constexpr seconds kLastResponsesLimit{1};
+constexpr milliseconds kLastResponsesCheck{5};
 
 // Between attempts to listen on a port that is still in use, or on an address that the network does
 // not have yet. In all shorter than the unit's TimeoutStartSec=.
@@ -71,7 +71,8 @@ void LogSandbox(const LayerStates& supervisor, const SandboxReport& report) {
                                  LayersIn(LayerState::kMissing, report.worker),
                                  LayersIn(LayerState::kMissing, report.iperf3)};
   if (std::ranges::all_of(missing, &std::string::empty)) {
-    return Log(LogLevel::kInfo, "sandbox: complete", {{"unavailable_here", unavailable}});
+    return Log(LogLevel::kInfo, "sandbox: every available layer is enabled",
+               {{"unavailable_here", unavailable}});
   }
   Log(LogLevel::kWarn, "sandbox: incomplete",
       {{"missing_in_supervisor", missing[0]},
@@ -111,7 +112,7 @@ Exporter::Exporter(Options options)
                   .web_config = web_access_.config_file(),
                   .reload = [this] { return ReloadWebConfig(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
-      last_answers_check_(base_.get(), [this] { AwaitLastAnswers(); }) {}
+      last_responses_check_(base_.get(), [this] { AwaitLastResponses(); }) {}
 
 Exporter::~Exporter() {
   pool_.Stop();
@@ -123,7 +124,7 @@ Exporter::~Exporter() {
 void Exporter::PrepareProcess() {
   LimitThreadStacks();
   ::signal(SIGPIPE, SIG_IGN);
-  // Before a worker that could send it exists.
+  // The cancel signal can arrive as soon as a worker exists.
   IgnoreCancelSignal();
   layers_ = EnterSelfProtection();
 }
@@ -157,14 +158,14 @@ Status Exporter::Start() {
   endpoints_.AddRoutes();
   if (Status status = LoadWebConfig(); !status) return status;
   if (Status status = Listen(); !status) return status;
-  // Otherwise a signal has asked for the shutdown.
+  // A signal has asked for the shutdown.
   if (state_ != LifecycleState::kStarting) return {};
   if (Status status = StartWorkers(); !status) return status;
   if (state_ == LifecycleState::kStarting) BecomeReady();
   return {};
 }
 
-// Serves everything but probes while it waits.
+// While it waits, an exporter that listens already serves everything but probes.
 Status Exporter::StartWorkers() {
   if (Status status = pool_.Start(); !status) {
     status.error().message.insert(0, "--worker.path: ");
@@ -179,7 +180,8 @@ Status Exporter::StartWorkers() {
     endpoints_.StartEarlyProbes();
     ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals
     Error error = *pool_.latest_error();
-    error.message.insert(0, "no worker can work (--iperf3.path=" + options_.iperf3_path + "): ");
+    error.message.insert(
+        0, "no worker became ready with --iperf3.path=" + options_.iperf3_path + ": ");
     return tl::unexpected(std::move(error));
   }
   return {};
@@ -192,7 +194,7 @@ void Exporter::BecomeReady() {
   LogSandbox(layers_, worker.sandbox);
   if (options_.target_policy.IsOpen()) {
     Log(LogLevel::kWarn,
-        "every target is allowed: who reaches this exporter can make this host send traffic "
+        "every target is allowed: whoever can reach this exporter can make this host send traffic "
         "anywhere; --probe.allow-target and --probe.deny-target restrict it");
   }
   Log(LogLevel::kInfo, "ready",
@@ -201,7 +203,7 @@ void Exporter::BecomeReady() {
   endpoints_.StartEarlyProbes();
 }
 
-// systemd starts the service again for as long as a client of its socket waits.
+// Otherwise nobody would accept the connections, and systemd would start the service in a loop.
 Status Exporter::CheckSystemdSockets() const {
   if (options_.systemd_socket || ListeningSocket::CountFromSystemd() <= 0) return {};
   return MakeError(
@@ -265,13 +267,17 @@ Status Exporter::Listen() {
 void Exporter::RepairLock() {
   if (!lock_monitor_ || !lock_monitor_->NeedsRepair()) return pool_.OnLockIntact();
   Log(LogLevel::kError,
-      "the lock was deleted under us and is created again; a test that still "
-      "runs under the deleted one may overlap with the next",
+      "the lock's files were deleted or changed while in use; a test that still runs with the old "
+      "ones may overlap with the next",
       {{"name", options_.lock_name}});
-  if (const Status status = PrepareLock(); !status) {
+  if (const Status status = PrepareLock(); status) {
+    Log(LogLevel::kInfo, "created the lock again", {{"name", options_.lock_name}});
+  } else {
     Log(LogLevel::kError, "cannot create the lock", {{"detail", status.error().message}});
   }
-  pool_.OnLockRecreated();
+  // Also after a failure: no worker can use the old files. The replacements fail to start without
+  // new ones, and each failure leads here again, after the back-off of the workers.
+  pool_.OnLockChanged();
 }
 
 Status Exporter::ReloadWebConfig() {
@@ -288,13 +294,12 @@ std::string Exporter::StatusText() const {
 
 void Exporter::Run() {
   if (!ended_) ::event_base_dispatch(base_.get());
-  service_manager_.NotifyStopping();
   pool_.Stop();
 }
 
 void Exporter::Shutdown() {
   if (state_ == LifecycleState::kDraining) {
-    Log(LogLevel::kWarn, "ending at once");
+    Log(LogLevel::kWarn, "second signal: stopping immediately");
     EndLoop();
     return;
   }
@@ -307,22 +312,22 @@ void Exporter::Shutdown() {
   drain_limit_.Start(kDrainLimit);
   drain_deadline_ = Clock::now() + kDrainLimit;
   dispatcher_.Drain([this] {
-    last_answers_deadline_ = Clock::now() + kLastAnswersLimit;
+    last_responses_deadline_ = Clock::now() + kLastResponsesLimit;
     // Not at once: a request may have arrived that the loop has not read yet.
-    last_answers_check_.Start(kLastAnswersCheck);
+    last_responses_check_.Start(kLastResponsesCheck);
   });
 }
 
-void Exporter::AwaitLastAnswers() {
+void Exporter::AwaitLastResponses() {
   const TimePoint now = Clock::now();
-  // The check of a password may take seconds. Then its answer gets the time to be sent.
+  // The check of a password may take seconds. Its response then gets its own second.
   if (server_.AwaitsReply() && now < drain_deadline_) {
-    last_answers_deadline_ = now + kLastAnswersLimit;
+    last_responses_deadline_ = now + kLastResponsesLimit;
   }
-  if (server_.PendingRequests() == 0 || now >= last_answers_deadline_) {
+  if (server_.PendingRequests() == 0 || now >= last_responses_deadline_) {
     EndLoop();
   } else {
-    last_answers_check_.Start(kLastAnswersCheck);
+    last_responses_check_.Start(kLastResponsesCheck);
   }
 }
 

@@ -59,7 +59,7 @@ class Exporter {
   [[nodiscard]] std::string StatusText() const;
 
   void Shutdown();
-  void AwaitLastAnswers();
+  void AwaitLastResponses();
   void EndLoop();
 
   Options options_;
@@ -75,9 +75,9 @@ class Exporter {
   LayerStates layers_{};  // the supervisor's own
   Endpoints endpoints_;
   Timer drain_limit_;
-  Timer last_answers_check_;
+  Timer last_responses_check_;
   Deadline drain_deadline_;
-  Deadline last_answers_deadline_;
+  Deadline last_responses_deadline_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
   bool ended_ = false;
 };

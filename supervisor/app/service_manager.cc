@@ -33,7 +33,8 @@ UniqueFd ConnectToManager() {
   return fd;
 }
 
-// Returns false if `message` has to be sent again later. A manager that is gone gets nothing.
+// Returns false if `message` has to be sent again later. Other errors drop the message: the manager
+// is gone.
 bool TrySend(int fd, std::string_view message) {
   const auto sent = ::send(fd, message.data(), message.size(), MSG_NOSIGNAL);
   return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS);
@@ -62,7 +63,7 @@ void ServiceManager::NotifyReady() {
 void ServiceManager::NotifyReloading() {
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch());
-  // Type=notify-reload needs MONOTONIC_USEC (systemd 253).
+  // For units with Type=notify-reload, which needs MONOTONIC_USEC (systemd 253).
   states_due_ = {"RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.count())};
   Send();
 }

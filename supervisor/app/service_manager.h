@@ -1,6 +1,7 @@
 // Notifications for systemd, by the protocol of sd_notify(3) but never blocking: a manager that
 // does not read must not stop the event loop. What does not fit into its socket is sent again
-// later. Without NOTIFY_SOCKET nothing is sent. Loop thread only.
+// later. A newer state of the lifecycle (reloading, stopping) replaces those not yet sent. Without
+// NOTIFY_SOCKET nothing is sent. Loop thread only.
 #pragma once
 
 #include <deque>

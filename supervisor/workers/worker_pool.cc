@@ -139,12 +139,12 @@ void WorkerPool::Cancel(std::uint64_t job_id, Deadline worker_kill_at) {
   }
 }
 
-void WorkerPool::OnLockRecreated() {
+void WorkerPool::OnLockChanged() {
   for (const auto& worker : workers_) {
     if (worker->state == WorkerState::kBusy) {
       worker->has_old_lock = true;
     } else if (worker->state != WorkerState::kDown) {
-      Replace(*worker, WorkerRestart::kLockGone, "the lock's files were created again");
+      Replace(*worker, WorkerRestart::kLockGone, "the lock's files were deleted or changed");
     }
   }
   for (const auto& worker : workers_) {
@@ -304,7 +304,7 @@ void WorkerPool::EndJob(Worker& worker, const JobEvent& event) {
   worker.state = WorkerState::kIdle;
   worker.reports_lock_gone = false;
   if (worker.has_old_lock) {
-    Replace(worker, WorkerRestart::kLockGone, "the lock's files were created again");
+    Replace(worker, WorkerRestart::kLockGone, "the lock's files were deleted or changed");
   } else if (!worker.started && std::holds_alternative<wire::Finished>(event)) {
     Replace(worker, WorkerRestart::kNotReady, iperf3_error_);
   }

@@ -49,7 +49,7 @@ class WorkerPool {
     std::function<void(const JobEvent&)> on_job_event;
     std::function<void(WorkerRestart)> on_restart;
     // A worker reports that the lock's files are gone. The owner checks that and calls
-    // OnLockRecreated or OnLockIntact; until then that worker's job has not ended.
+    // OnLockChanged or OnLockIntact; until then that worker's job has not ended.
     std::function<void()> on_lock_gone;
   };
 
@@ -70,8 +70,9 @@ class WorkerPool {
   // `worker_kill_at` is killed.
   void Cancel(std::uint64_t job_id, Deadline worker_kill_at);
 
-  // The lock's files were created again: replaces every worker, busy ones after their job.
-  void OnLockRecreated();
+  // The lock's files were deleted or changed, and perhaps created again: replaces every worker,
+  // busy ones after their job.
+  void OnLockChanged();
   // The lock's files exist: a worker that reported otherwise broke the protocol.
   void OnLockIntact();
 

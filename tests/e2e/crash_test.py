@@ -248,7 +248,7 @@ class Deletion(unittest.TestCase):
             wait_until(second.iperf3, "the second tests")
             self.assertLess(time.monotonic() - began, MOVE_SECONDS)
             self.assertTrue(can_act(old), "it was not disturbed")
-            self.assertEqual(len(re.findall("deleted under us", second.log)), 1, second.log)
+            self.assertEqual(len(re.findall("changed while in use", second.log)), 1, second.log)
             for thread in threads:
                 thread.join()
             # From the end of that test on there is one lock for both again.

@@ -278,7 +278,7 @@ class Start(unittest.TestCase):
             for flags, access, warnings in cases:
                 with self.subTest(flags), Exporter(*flags) as exporter:
                     self.assertRegex(exporter.log, f"msg=listening .* {access}\n")
-                    self.assertEqual(exporter.log.count("sandbox"), exporter.log.count('msg="sandbox: complete"'))
+                    self.assertEqual(exporter.log.count("sandbox"), exporter.log.count('msg="sandbox: every available'))
                     self.assertEqual(exporter.log.count("level=warn msg=\"every target is allowed"), warnings)
 
     def test_room_is_kept_for_workers_whatever_the_scope(self):

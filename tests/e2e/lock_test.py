@@ -161,7 +161,7 @@ class Recovery(unittest.TestCase):
                 os.unlink(path)
             self.assertEqual(reason(exporter.probe(port=port, period="1s").metrics()),
                              "connection_refused", exporter.log)
-            exporter.wait_for_line("deleted under us")
+            exporter.wait_for_line("changed while in use")
             for path in (f"sem.{exporter.lock_name}@host", f"{exporter.lock_name}@host"):
                 self.assertTrue(os.path.exists(f"/dev/shm/{path}"), path)
 
@@ -172,7 +172,26 @@ class Recovery(unittest.TestCase):
             for path in glob.glob(f"/dev/shm/*{exporter.lock_name}*"):
                 os.unlink(path)
             os.kill(worker, signal.SIGKILL)
-            exporter.wait_for_line("deleted under us")
+            exporter.wait_for_line("changed while in use")
+            wait_until(lambda: exporter.get("/health").status == 200, exporter.log)
+            self.assertEqual(reason(exporter.probe(port=free_port(), period="1s").metrics()),
+                             "connection_refused", exporter.log)
+
+    def test_a_lock_that_cannot_be_created_is_not_said_to_exist(self):
+        with Exporter("--worker.count=1") as exporter:
+            worker, = exporter.workers()
+            obstacle = f"/dev/shm/{exporter.lock_name}@host"
+            os.kill(worker, signal.SIGSTOP)
+            for path in glob.glob(f"/dev/shm/*{exporter.lock_name}*"):
+                os.unlink(path)
+            os.mkdir(obstacle)
+            try:
+                os.kill(worker, signal.SIGKILL)
+                exporter.wait_for_line("cannot create the lock.*Is a directory")
+                self.assertNotRegex(exporter.log, "created( the lock)? again")
+            finally:
+                os.rmdir(obstacle)
+            exporter.wait_for_line("created the lock again")
             wait_until(lambda: exporter.get("/health").status == 200, exporter.log)
             self.assertEqual(reason(exporter.probe(port=free_port(), period="1s").metrics()),
                              "connection_refused", exporter.log)

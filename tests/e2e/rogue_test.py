@@ -200,7 +200,7 @@ class Liar(RogueTest):
             crew.use(WORKER)
             self.assertEqual(reason(crew.exporter.probe(period="1s").metrics()), "worker_lost")
             self.assertEqual(crew.restarts(), {"protocol": 1})
-            self.assertNotIn("deleted under us", crew.exporter.log)
+            self.assertNotIn("changed while in use", crew.exporter.log)
             crew.wait_until_idle()
             samples = crew.exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
             self.assertEqual(value(samples, "iperf3_up"), 1, crew.exporter.log)

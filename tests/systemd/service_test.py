@@ -105,7 +105,7 @@ class ServiceTest(unittest.TestCase):
         self.assertEqual((200, "active"), (self.machine.get("/ready")[0], self.show("ActiveState")), self.journal())
         self.assertNotEqual("", self.show("StatusText"))
         self.assert_probes()
-        self.assertIn('msg="sandbox: complete"', self.journal())
+        self.assertIn('msg="sandbox: every available layer is enabled"', self.journal())
         self.assertNotIn("could execute code", self.journal(), "NoExecPaths= of the unit")
 
     def test_03_is_not_ready_without_a_worker(self):

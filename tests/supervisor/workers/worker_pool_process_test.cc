@@ -67,7 +67,7 @@ class WorkerPoolTest : public testing::Test {
   void OnLockGone() {
     ++lock_gone_reports_;
     if (lock_gone_) {
-      pool_->OnLockRecreated();
+      pool_->OnLockChanged();
       lock_gone_ = false;
     } else {
       pool_->OnLockIntact();
@@ -439,7 +439,7 @@ TEST_F(WorkerPoolTest, ANewLockReplacesIdleWorkersNowAndBusyOnesLater) {
   AwaitIdle(2);
   const Job job = MakeJob(kGoodAfterCancel);
   ASSERT_TRUE(TryRun(job));
-  pool_->OnLockRecreated();
+  pool_->OnLockChanged();
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>{WorkerRestart::kLockGone});
   EXPECT_EQ(pool_->CountIn(WorkerState::kBusy), 1U);
   EXPECT_EQ(pool_->CountIn(WorkerState::kDown), 0U);
