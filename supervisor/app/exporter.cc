@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -30,7 +31,8 @@ constexpr seconds kLastResponsesLimit{1};
 constexpr milliseconds kLastResponsesCheck{5};
 
 // Between attempts to listen on a port that is still in use, or on an address that the network does
-// not have yet. In all shorter than the unit's TimeoutStartSec=.
+// not have yet, of all addresses together. With the start of a worker (5 s) shorter than the unit's
+// TimeoutStartSec=.
 constexpr seconds kListenPauses[] = {seconds(1), seconds(2), seconds(4), seconds(8)};
 
 // getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
@@ -230,10 +232,12 @@ void Exporter::RunLoopWhileStarting(const std::function<bool()>& is_done) {
   }
 }
 
-Status Exporter::ListenOn(const ListenAddress& address) {
-  for (const seconds pause : kListenPauses) {
+Status Exporter::ListenOn(const ListenAddress& address, std::span<const seconds>& pauses) {
+  for (;;) {
     Status status = server_.Listen(address);
-    if (status || !status.error().may_pass) return status;
+    if (status || !status.error().may_pass || pauses.empty()) return status;
+    const seconds pause = pauses.front();
+    pauses = pauses.subspan(1);
     Log(LogLevel::kWarn, "cannot listen yet",
         {{"detail", status.error().message}, {"next_attempt_seconds", pause.count()}});
     bool is_over = false;
@@ -242,17 +246,17 @@ Status Exporter::ListenOn(const ListenAddress& address) {
     RunLoopWhileStarting([&is_over] { return is_over; });
     if (state_ != LifecycleState::kStarting) return {};
   }
-  return server_.Listen(address);
 }
 
 Status Exporter::Listen() {
   if (options_.systemd_socket) {
     if (Status status = server_.AdoptSystemdSockets(); !status) return status;
   } else {
+    std::span<const seconds> pauses = kListenPauses;
     for (const std::string& text : options_.listen_addresses) {
       const auto address = ParseListenAddress(text);
       if (!address) return tl::unexpected(address.error());
-      if (Status status = ListenOn(*address); !status) return status;
+      if (Status status = ListenOn(*address, pauses); !status) return status;
     }
   }
   for (const std::string& address : server_.ListeningOn()) {

@@ -2,8 +2,10 @@
 // start to shutdown. One per process.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "common/error.h"
@@ -47,8 +49,9 @@ class Exporter {
   [[nodiscard]] Status LoadWebConfig();
   [[nodiscard]] Status StartWorkers();
   [[nodiscard]] Status Listen();
-  // Tries several times, with growing pauses, if the failure may pass.
-  [[nodiscard]] Status ListenOn(const ListenAddress& address);
+  // Tries again if the failure may pass. Takes the pauses in between from the front of `pauses`.
+  [[nodiscard]] Status ListenOn(const ListenAddress& address,
+                                std::span<const std::chrono::seconds>& pauses);
   // Returns when `is_done`, or when a signal has asked for the shutdown.
   void RunLoopWhileStarting(const std::function<bool()>& is_done);
   void BecomeReady();

@@ -98,6 +98,19 @@ class Start(unittest.TestCase):
             exporter.wait_until_ready()
             self.assertEqual(exporter.get("/ready").status, 200)
 
+    def test_all_addresses_share_the_pauses(self):
+        with contextlib.ExitStack() as stack:
+            taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+            addresses = ["127.0.0.1:%d" % each.getsockname()[1] for each in taken]
+            exporter = stack.enter_context(Exporter(*(f"--web.listen-address={address}" for address in addresses),
+                                                    wait_ready=False))
+            for address, each in zip(addresses, taken):
+                exporter.wait_for_line(f"cannot listen yet.*{address}:")
+                each.close()
+            exporter.wait_until_ready()
+            pauses = [int(pause) for pause in re.findall(r"next_attempt_seconds=(\d+)", exporter.log)]
+            self.assertEqual(pauses, sorted(set(pauses)), "growing over both")
+
     def test_sigterm_ends_the_wait_for_a_port(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
