@@ -11,8 +11,8 @@ namespace iperf3_exporter {
 
 enum class FailureReason : std::uint8_t {
   kResolve,            // the name does not resolve to a usable address
-  kConnectionRefused,  // nothing listens on the port
-  kUnreachable,        // no route, a firewall of this host, network or host down
+  kConnectionRefused,  // nothing listens on the port, or a firewall rejects the connection
+  kUnreachable,        // no route, host down, or a firewall or router answered with an ICMP error
   kConnectTimeout,     // the connection attempt was not answered
   kServerBusy,         // the server is running another test
   kAccessDenied,       // authentication failed
