@@ -77,7 +77,9 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Spawn(const std::string& p
   settings.UseSocket(pair->second.get());
   settings.ResetSignals();
   std::string name = path;
-  char* const argv[] = {name.data(), nullptr};
+  // An exporter that is given as the worker by mistake refuses this flag, rather than serve.
+  std::string flag = "--worker";
+  char* const argv[] = {name.data(), flag.data(), nullptr};
   char* const environment[] = {nullptr};
   pid_t pid = -1;
   const int error =

@@ -195,6 +195,12 @@ class WrongStarts(unittest.TestCase):
                 self.assertEqual((status, len(lines)), (1, 1), lines)
                 self.assertIn(words, lines[0])
 
+    def test_an_exporter_as_the_worker_does_not_serve(self):
+        status, lines = self.run_case(Case((f"--worker.path={EXPORTER}",), ""))
+        self.assertEqual(status, 2, lines)
+        self.assertIn('unknown flag "--worker"', lines[0])  # the exporter that was started says so itself
+        self.assertIn("--worker.path", lines[1])
+
     def test_flags(self):
         self.check(self.FLAGS)
 

@@ -50,12 +50,13 @@ std::string ShortInterval(std::uint32_t period_seconds) {
   return std::to_string(tenths / kTenths) + '.' + std::to_string(tenths % kTenths);
 }
 
+constexpr std::uint64_t kDefaultBlockBytes = 128U << 10U;
+
 // The length of a write of TCP at a low bitrate, nullopt if iperf3's own will do. iperf3 writes a
 // whole block whenever it is behind its bitrate, so a test exceeds it by up to one block: with the
 // default of 128 KiB ten times at 100 kbit/s in a second.
 std::optional<std::uint64_t> ShortBlockBytes(const TestOptions& test) {
   constexpr std::uint64_t kBlocksPerSecond = 20;
-  constexpr std::uint64_t kDefaultBlockBytes = 128U << 10U;
   const std::uint64_t bytes_per_second = test.bitrate_bits_per_second.value_or(0) / 8;
   const std::uint64_t bytes = std::max<std::uint64_t>(1, bytes_per_second / kBlocksPerSecond);
   const bool is_limited = test.bitrate_bits_per_second.value_or(0) != 0;
@@ -64,6 +65,10 @@ std::optional<std::uint64_t> ShortBlockBytes(const TestOptions& test) {
 }
 
 }  // namespace
+
+std::uint64_t BlockBytes(const TestOptions& test) {
+  return test.length_bytes.value_or(ShortBlockBytes(test).value_or(kDefaultBlockBytes));
+}
 
 std::uint32_t IntervalSeconds(std::uint32_t period_seconds) {
   const std::uint32_t seconds = (period_seconds + kMaxIntervals - 1) / kMaxIntervals;

@@ -18,6 +18,9 @@ inline constexpr std::uint32_t kMaxIntervals = 60;
 inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
 [[nodiscard]] std::uint32_t IntervalSeconds(std::uint32_t period_seconds);
 
+// The bytes of each write of a TCP test, or 128 KiB with UDP.
+[[nodiscard]] std::uint64_t BlockBytes(const TestOptions& test);
+
 struct Iperf3Command {
   IpAddress address;  // to connect to
   std::uint16_t port = 5201;

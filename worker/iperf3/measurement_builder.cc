@@ -89,6 +89,7 @@ void BuildPackets(Plausible& plausible, const DirectionSums& sums, Number block_
   if (!to.sent_packets || !to.received_packets) return;
   if (to.sent_packets > 0 && to.received_packets == 0) return SetTotalLoss(to);
   if (!(to.sent_seconds > 0) || !(to.received_seconds > 0)) return;
+  if (to.sent_seconds < kMaxInFlightSeconds && *to.received_packets < *to.sent_packets) return;
   to.lost_packets = CountLostPackets({.sent = *to.sent_packets,
                                       .received = *to.received_packets,
                                       .sent_seconds = *to.sent_seconds,

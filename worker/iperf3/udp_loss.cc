@@ -6,11 +6,9 @@
 namespace iperf3_exporter {
 namespace {
 
-// Packets that are in flight when the test ends are not lost. 0.2 s is more than a packet takes on
-// a long path with full queues. In a test of more than 20 s the limit is 1 %: a smaller difference
-// between what the two sides count is not called loss.
+// Packets that are in flight when the test ends are not lost. In a test of more than 20 s the limit
+// is 1 %: a smaller difference between what the two sides count is not called loss.
 constexpr double kMaxInFlightShare = 0.01;
-constexpr double kMaxInFlightSeconds = 0.2;
 
 double MaxPacketsInFlight(const UdpCounts& counts) {
   const double sender_extra_seconds = std::max(0.0, counts.sent_seconds - counts.received_seconds);

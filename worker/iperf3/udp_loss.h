@@ -6,12 +6,17 @@
 
 namespace iperf3_exporter {
 
+// More than a packet takes on a long path with full queues. What arrives in a shorter test says
+// nothing about the rest. Only a number of bytes makes a test so short: iperf3 up to 3.15 ends it
+// as soon as the socket has taken the data.
+inline constexpr double kMaxInFlightSeconds = 0.2;
+
 // One direction of a test, over all its streams.
 struct UdpCounts {
   // In packets, but counted by bytes, which every version counts correctly.
   double sent = 0;
   double received = 0;
-  double sent_seconds = 0;  // above 0
+  double sent_seconds = 0;  // at least kMaxInFlightSeconds
   double received_seconds = 0;
   // The receiver's numbers as iperf3 printed them: how many packets it knows of by their sequence
   // numbers, and the gaps in these.

@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "worker/iperf3/failure_text.h"
+#include "worker/iperf3/iperf3_argv.h"
+#include "worker/iperf3/udp_loss.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -21,17 +23,18 @@ using Seconds = std::chrono::duration<double>;
 constexpr double kMinShareOfPeriod = 0.9;
 // A peer's clock may run fast; kClockSlack allows for a step.
 constexpr double kMaxShareOfRunTime = 1.01;
-constexpr Seconds kClockSlack{1};
+constexpr Seconds kClockSlack{0.2};
+// With a number of bytes the period says nothing. The two sides' seconds differ by what the path
+// delays the first and the last of the data.
+constexpr double kMinShareOfOwnSeconds = 0.5;
+constexpr double kMaxShiftSeconds = 0.05;
 
 // A sender since 3.16 does not count the block that each stream writes while the test ends. One
 // block was observed.
 constexpr double kUncountedBlocks = 2;
-constexpr std::uint64_t kDefaultBlockBytes = 128 << 10;
+constexpr std::uint64_t kMinBlockBytes = 16 << 10;  // shorter ones are written several at a time
 // Longer than the exchange of the results takes on any path.
 constexpr std::chrono::seconds kMaxResponseTime{3};
-// A test with a number of bytes may end sooner, with all its data still on its way: iperf3 up to
-// 3.15 ends it as soon as the socket has taken the data, and the server then reads no more.
-constexpr double kMinCountedSeconds = 0.2;
 // A network may deliver a UDP packet twice.
 constexpr double kMaxUdpCopies = 2;
 // Of one stream, at both ends: more than the largest buffers that Linux 6.18 chooses by itself, 4
@@ -45,12 +48,17 @@ std::string Format(const char* format, Arguments... arguments) {
   return text;
 }
 
-std::optional<std::string> CheckSeconds(double seconds, const RunFacts& expected) {
+std::optional<std::string> CheckSeconds(double seconds, double own_seconds,
+                                        const RunFacts& expected) {
   const double period = Seconds(expected.period).count();
-  const double min = expected.test.bytes ? 0 : kMinShareOfPeriod * period;
+  const double min = expected.test.bytes ? kMinShareOfOwnSeconds * own_seconds - kMaxShiftSeconds
+                                         : kMinShareOfPeriod * period;
   const Seconds run_time = expected.run_time;
   const double max = (kMaxShareOfRunTime * run_time + kClockSlack).count();
   if (seconds > 0 && seconds >= min && seconds <= max) return std::nullopt;
+  if (expected.test.bytes && seconds < min) {
+    return Format("the report says %g s for one side and %g s for the other", own_seconds, seconds);
+  }
   return Format("the report says %g s for a period of %g s, and iperf3 ran for %g s", seconds,
                 period, run_time.count());
 }
@@ -60,14 +68,19 @@ std::optional<std::string> CheckSeconds(double seconds, const RunFacts& expected
 // their way, in buffers or, on a path with a larger buffer, as many as were sent in that time.
 double MaxReceivedBytes(double sent, const RunFacts& run) {
   const TestOptions& test = run.test;
-  const std::uint64_t block = std::max(test.length_bytes.value_or(0), kDefaultBlockBytes);
+  const std::uint64_t block = std::max(BlockBytes(test), kMinBlockBytes);
   double max = test.protocol == Protocol::kUdp
                    ? kMaxUdpCopies * sent
                    : sent + kUncountedBlocks * static_cast<double>(block * test.parallel);
   if (test.omit_seconds != 0) {
     max *= 1 + test.omit_seconds / Seconds(run.period).count();
     const double window = 2 * static_cast<double>(test.window_bytes.value_or(0));
-    max += (kMaxBufferedBytes + window) * test.parallel;
+    double buffered = kMaxBufferedBytes + window;
+    if (test.bitrate_bits_per_second.value_or(0) != 0) {
+      const double bytes_per_second = static_cast<double>(*test.bitrate_bits_per_second) / 8;
+      buffered = std::min(buffered, bytes_per_second * test.omit_seconds);
+    }
+    max += buffered * test.parallel;
   }
   return max;
 }
@@ -87,11 +100,12 @@ std::optional<std::string> CheckBytes(const DirectionMeasurement& direction, con
   return std::nullopt;
 }
 
-std::optional<std::string> CheckDirection(const DirectionMeasurement& direction,
+// `own_seconds`: by this host's clock.
+std::optional<std::string> CheckDirection(const DirectionMeasurement& direction, double own_seconds,
                                           const RunFacts& expected) {
   for (const auto& seconds : {direction.sent_seconds, direction.received_seconds}) {
     if (!seconds) continue;
-    if (auto contradiction = CheckSeconds(*seconds, expected)) return contradiction;
+    if (auto contradiction = CheckSeconds(*seconds, own_seconds, expected)) return contradiction;
   }
   return CheckBytes(direction, expected);
 }
@@ -108,16 +122,24 @@ bool LacksServerResults(const Measurement& measurement) {
          std::abs(*upload->sent_seconds - *upload->received_seconds) < kPrintedResolution / 2;
 }
 
+// What this host itself sent or received, the larger of both directions.
+double OwnBytes(const Measurement& measurement) {
+  const auto& upload = measurement.upload;
+  const auto& download = measurement.download;
+  return std::max(upload ? upload->sent_bytes.value_or(0) : 0,
+                  download ? download->received_bytes.value_or(0) : 0);
+}
+
 // iperf3 ends a test of a number of bytes when this host has sent or received as many, in either
-// direction.
-std::optional<std::string> CheckAmount(const Measurement& measurement, const TestOptions& test) {
+// direction. Received ones of the omitted seconds count too, although the report lacks them: as
+// many as the rate would be, or twice as many if a path first lets a burst through.
+std::optional<std::string> CheckAmount(const Measurement& measurement, double own_seconds,
+                                       const TestOptions& test) {
   if (!test.bytes) return std::nullopt;
-  std::optional<double> max;
-  for (const auto& direction : {measurement.upload, measurement.download}) {
-    if (direction) max = std::max({max, direction->sent_bytes, direction->received_bytes});
-  }
-  if (max >= static_cast<double>(*test.bytes)) return std::nullopt;
-  return Format("the report counts %.0f bytes of the %.0f that end the test", max.value_or(0),
+  const double own_bytes = OwnBytes(measurement);
+  const double omitted = 2 * own_bytes / own_seconds * test.omit_seconds;
+  if (own_bytes + omitted >= static_cast<double>(*test.bytes)) return std::nullopt;
+  return Format("the report counts %.0f bytes of the %.0f that end the test", own_bytes,
                 static_cast<double>(*test.bytes));
 }
 
@@ -195,15 +217,18 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
   const auto seconds = upload ? upload->sent_seconds : download->received_seconds;
   if (!seconds) return bad_output("the report lacks the length of the test");
   if (LacksServerResults(measurement)) return bad_output("the server did not send its results");
+  if (expected.test.bytes && expected.test.omit_seconds != 0 && OwnBytes(measurement) == 0) {
+    return TestFailure{FailureReason::kNoData, "all bytes were transferred in the omitted seconds"};
+  }
   for (const auto& direction : {upload, download}) {
     if (!direction) continue;
-    if (auto contradiction = CheckDirection(*direction, expected)) {
+    if (auto contradiction = CheckDirection(*direction, *seconds, expected)) {
       return bad_output(std::move(*contradiction));
     }
   }
-  if (auto too_few = CheckAmount(measurement, expected.test)) return bad_output(*too_few);
+  if (auto too_few = CheckAmount(measurement, *seconds, expected.test)) return bad_output(*too_few);
   const Protocol protocol = expected.test.protocol;
-  const bool is_short = *seconds < kMinCountedSeconds;
+  const bool is_short = *seconds < kMaxInFlightSeconds;
   const std::string why =
       is_short ? Format(": the test ended after %.2g s, too soon to measure", *seconds) : "";
   if (upload && ReceivedNothing(*upload, protocol, is_short)) {

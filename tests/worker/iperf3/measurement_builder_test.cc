@@ -152,6 +152,19 @@ TEST_F(MeasurementBuilderTest, LossIsRelativeToThePacketsKnownToTheReceiver) {
   EXPECT_DOUBLE_EQ(measured.lost_ratio.value(), 1887.0 / 2497);
 }
 
+// Of so short a test everything may still be in flight.
+TEST_F(MeasurementBuilderTest, LeavesOutTheLossOfAShortTest) {
+  std::string text = ReadCorpus("3.12/udp_bytes");  // 0.08 s, all four packets received
+  EXPECT_EQ(Parse(text, Protocol::kUdp)->upload->lost_packets, 0);
+  const std::size_t received = text.rfind("\"bytes\":\t131072");
+  text.replace(received, std::string("\"bytes\":\t131072").size(), "\"bytes\":\t032768");
+  text.replace(text.find("032768"), 6, " 32768");
+  const auto measured = Parse(text, Protocol::kUdp)->upload.value();
+  EXPECT_EQ(measured.received_packets, 1);
+  EXPECT_EQ(measured.lost_packets, std::nullopt);
+  EXPECT_EQ(measured.lost_ratio, std::nullopt);
+}
+
 TEST_F(MeasurementBuilderTest, ZeroPacketsMeanZeroLoss) {
   const std::string zeros = "\"bytes\":0,\"packets\":0,\"lost_packets\":0,";
   const std::string text =

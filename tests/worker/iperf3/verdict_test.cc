@@ -276,9 +276,9 @@ TEST_F(MeasurementCheckTest, RequiresThePeriodUnlessTheTestEndsByBytes) {
 }
 
 TEST_F(MeasurementCheckTest, ToleratesAPeersClock) {
-  direction_.received_seconds = 11;
+  direction_.received_seconds = 10.3;
   EXPECT_TRUE(Agrees());
-  direction_.received_seconds = 12;
+  direction_.received_seconds = 10.5;
   EXPECT_FALSE(Agrees());
   // A share of a long test.
   expected_.period = seconds(1000);
@@ -334,8 +334,57 @@ TEST_F(MeasurementCheckTest, RequiresTheBytesThatWereAskedFor) {
   EXPECT_FALSE(Agrees());
   is_download_ = true;
   EXPECT_FALSE(Agrees());
+  direction_.sent_bytes = 1e6;  // by the server's own word
+  EXPECT_FALSE(Agrees());
   direction_.received_bytes = 1e6;
   EXPECT_TRUE(Agrees());
+}
+
+// Received bytes of the omitted seconds count, but are not reported.
+TEST_F(MeasurementCheckTest, EstimatesTheBytesOfTheOmittedSeconds) {
+  expected_.test.bytes = 10'000'000;
+  expected_.test.omit_seconds = 2;
+  is_download_ = true;
+  direction_ = Direction(2, 5e6, 5e6);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(2, 3e6, 3e6);
+  EXPECT_FALSE(Agrees());
+  direction_ = Direction(2, 5e6, 0);
+  EXPECT_EQ(Reason(), FailureReason::kNoData);
+}
+
+// The other side of a short test was measured for about as long.
+TEST_F(MeasurementCheckTest, ComparesTheSecondsOfATestOfBytes) {
+  expected_.test.bytes = 1;
+  direction_ = Direction(0.4, 1e6, 1e6);
+  direction_.received_seconds = 0.16;
+  EXPECT_TRUE(Agrees());
+  direction_.received_seconds = 0.14;
+  EXPECT_FALSE(Agrees());
+  is_download_ = true;
+  direction_ = Direction(0.4, 1e6, 1e6);
+  direction_.sent_seconds = 0.14;
+  EXPECT_FALSE(Agrees());
+  direction_ = Direction(0.001, 1e6, 1e6);
+  EXPECT_TRUE(Agrees());
+}
+
+TEST_F(MeasurementCheckTest, ABitrateBoundsWhatWasSentInTheOmittedSeconds) {
+  expected_.test.omit_seconds = 1;
+  expected_.test.bitrate_bits_per_second = 1'000'000;
+  direction_ = Direction(10, 125e4, 150e4);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(10, 125e4, 160e4);
+  EXPECT_FALSE(Agrees());
+}
+
+TEST_F(MeasurementCheckTest, ALowBitrateHasShortBlocks) {
+  expected_.test.bitrate_bits_per_second = 64'000;
+  expected_.test.parallel = 32;
+  direction_ = Direction(10, 256e3, 1.3e6);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(10, 256e3, 1.4e6);
+  EXPECT_FALSE(Agrees());
 }
 
 TEST_F(MeasurementCheckTest, ToleratesDuplicateUdpPackets) {
