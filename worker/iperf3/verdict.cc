@@ -23,7 +23,7 @@ using Seconds = std::chrono::duration<double>;
 constexpr double kMinShareOfPeriod = 0.9;
 // A peer's clock may run fast; kClockSlack allows for a step.
 constexpr double kMaxShareOfRunTime = 1.01;
-constexpr Seconds kClockSlack{0.2};
+constexpr Seconds kClockSlack{1};
 // With a number of bytes the period says nothing. The two sides' seconds differ by what the path
 // delays the first and the last of the data.
 constexpr double kMinShareOfOwnSeconds = 0.5;
