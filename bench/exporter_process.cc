@@ -11,11 +11,21 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "bench/measure.h"
 
 namespace iperf3_exporter::bench {
 namespace {
+
+// Ends what still runs when Die exits.
+struct RunningChildren {
+  ~RunningChildren() {
+    for (const pid_t pid : pids) ::kill(pid, SIGTERM);
+  }
+  std::set<pid_t> pids;
+};
+RunningChildren g_children;
 
 int PortIn(const std::string& log) {
   constexpr std::string_view kBefore = "address=127.0.0.1:";
@@ -66,11 +76,13 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv, int output_fd) 
   if (::posix_spawnp(&pid_, pointers[0], &actions, nullptr, pointers.data(), environ) != 0) {
     Die("cannot start " + argv[0]);
   }
+  g_children.pids.insert(pid_);
   ::posix_spawn_file_actions_destroy(&actions);
 }
 
 ChildProcess::~ChildProcess() {
   if (pid_ < 0) return;
+  g_children.pids.erase(pid_);
   ::kill(pid_, SIGTERM);
   ::waitpid(pid_, nullptr, 0);
 }
