@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <utility>
 
 #include "bench/measure.h"
 
@@ -107,7 +108,7 @@ std::string ChildProcess::ReadToEnd() {
   }
   int status = 0;
   ::waitpid(pid_, &status, 0);
-  pid_ = -1;
+  g_children.pids.erase(std::exchange(pid_, -1));
   if (status != 0) Die("a program failed:\n" + text);
   return text;
 }
