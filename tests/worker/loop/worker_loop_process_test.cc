@@ -251,16 +251,23 @@ TEST_F(WorkerLoopTest, RestoresDefaultSignalsForIperf3) {
   EXPECT_EQ(worker.AwaitEnd().reason(), FailureReason::kCancelled);
 }
 
-// The peer accepts and says nothing: --connect-timeout does not cover that.
-TEST_F(WorkerLoopTest, RealIperf3IsTerminatedAtTheDeadlineIfThePeerIsSilent) {
-  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = {};
+// On a free port of loopback, which it stores in `address`.
+UniqueFd Listen(int backlog, sockaddr_in& address) {
+  UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-  ASSERT_EQ(::listen(listener.get(), 8), 0);
-  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(::bind(listener.get(), name, size), 0);
+  EXPECT_EQ(::listen(listener.get(), backlog), 0);
+  EXPECT_EQ(::getsockname(listener.get(), name, &size), 0);
+  return listener;
+}
+
+// The peer accepts and says nothing: --connect-timeout does not cover that.
+TEST_F(WorkerLoopTest, RealIperf3IsTerminatedAtTheDeadlineIfThePeerIsSilent) {
+  sockaddr_in address = {};
+  const UniqueFd listener = Listen(8, address);
 
   config_.iperf3_path = "/usr/bin/iperf3";
   WorkerUnderTest worker;
@@ -272,19 +279,13 @@ TEST_F(WorkerLoopTest, RealIperf3IsTerminatedAtTheDeadlineIfThePeerIsSilent) {
 
 // The wait for the lock has used up the time for connecting; the host does not answer.
 TEST_F(WorkerLoopTest, RealIperf3StopsConnectingBeforeItIsTerminated) {
-  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-  ASSERT_EQ(::listen(listener.get(), 0), 0);
-  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const UniqueFd listener = Listen(0, address);
   // With its queue full the kernel drops every SYN.
   std::vector<UniqueFd> queued;
   for (int i = 0; i < 4; ++i) {
     queued.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    (void)::connect(queued.back().get(), reinterpret_cast<sockaddr*>(&address), size);
+    (void)::connect(queued.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
   }
 
   config_.iperf3_path = "/usr/bin/iperf3";
