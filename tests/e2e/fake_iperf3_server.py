@@ -31,8 +31,9 @@ RUNNING, RESULTS = "running", "results"
 MOMENTS = {"cookie": PARAM_EXCHANGE, "parameters": CREATE_STREAMS, "streams": TEST_START, "start": TEST_RUNNING,
            RUNNING: None, "end": EXCHANGE_RESULTS, RESULTS: None, "display": DISPLAY_RESULTS}
 
-SEND_INTERVAL = 0.05   # seconds between two writes of a sending server
-SEND_BYTES = 4096      # in each of them; a datagram has the size that the client asks for
+# Seconds between two writes of a sending server. Each is a whole block, as iperf3 writes them: a client up to 3.15
+# waits for the rest of one that has begun, even after the test.
+SEND_INTERVAL = 0.05
 FAULT_AFTER = 0.2      # seconds into the test: the moment RUNNING
 
 
@@ -293,7 +294,7 @@ class _Conversation:
         return bool(data) or source is self.server.udp
 
     def _send_bytes(self):
-        return self.session.parameters["len"] if self._is_udp() else SEND_BYTES
+        return self.session.parameters["len"]
 
     def _send(self):
         self.packets += 1
