@@ -6,7 +6,8 @@ BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-
 	libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
 RUN_PACKAGES := iperf3 curl
 BENCH_PACKAGES := libbenchmark-dev zlib1g-dev nlohmann-json3-dev iperf3 python3
-TEST_PACKAGES := ccache zlib1g-dev libgtest-dev libgmock-dev python3 python3-yaml curl openssl iperf3 procps iproute2 \
+# The preset dev builds the benchmarks too.
+TEST_PACKAGES := $(BENCH_PACKAGES) ccache libgtest-dev libgmock-dev python3-yaml curl openssl procps iproute2 \
 	nftables prometheus slowhttptest wrk sslscan systemd lintian dpkg-dev file man-db shellcheck
 SYSTEMD_PACKAGES := debootstrap systemd-container util-linux dpkg-dev file python3
 CONTAINER_PACKAGES := debootstrap buildah podman python3
@@ -50,7 +51,7 @@ build: ## build the release programs in build/release/bin
 	$(BUILD_RELEASE)
 
 test: ## build and run every test that needs no container and no other iperf3
-	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
+	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS)
 	ctest --preset dev -j $(TEST_JOBS) -LE "systemd|container|loss"
@@ -85,7 +86,7 @@ test-loss: ## compare UDP loss with what was dropped, between the iperf3 of Debi
 	ctest --preset dev -L loss
 
 test-mutants: ## break the code in one place at a time and expect a test to fail (over an hour); MUTANTS=part of a file's path
-	@$(NEED) "build and test" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES)
+	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	tests/mutants/run.py $(MUTANTS)
 
 bench: ## run the benchmarks (five minutes), compare with the record; JSON in build/bench/
@@ -101,13 +102,13 @@ style: ## check the format of the C++ code, and the shell scripts
 	shellcheck -S warning -s bash docs/completion/iperf3_exporter.bash
 
 lint: style ## run style, clang's warnings and clang-tidy over all sources (over twenty minutes)
-	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
+	@$(NEED) "lint" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	cmake --preset tidy
 	cmake --build --preset tidy -j $(JOBS)
 	$(CLANG_TIDY) '$(CURDIR)/(common|worker|supervisor|bench|tests)/.*' 2>/dev/null
 
 lint-changed: style ## run style, and clang-tidy over sources changed since the last tag or in the last day
-	@$(NEED) "lint" $(BUILD_PACKAGES) $(BENCH_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
+	@$(NEED) "lint" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES)
 	cmake --preset tidy
 	@set -e; files=$$(.ci/changed-sources); failed=0; \
 	  echo "clang-tidy over $$(echo $$files | wc -w) files; tests without the static analyzer, which takes two thirds of the time"; \
