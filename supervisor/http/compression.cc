@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "common/deleter.h"
 #include "common/text.h"
 
 namespace iperf3_exporter {
@@ -16,12 +17,6 @@ bool IsRefused(std::string_view parameters) {
   const std::string_view weight = Trim(parameters.substr(q + 2));
   return !weight.empty() && weight.find_first_not_of("0.") == std::string_view::npos;
 }
-
-struct CompressorDeleter {
-  void operator()(libdeflate_compressor* compressor) const {
-    libdeflate_free_compressor(compressor);
-  }
-};
 
 // Metrics shrink to a fifth at any level; the first takes half the time of the default.
 constexpr int kLevel = 1;
@@ -42,8 +37,8 @@ bool AcceptsGzip(std::string_view accept_encoding) {
 }
 
 std::optional<std::string> Gzip(std::string_view text) {
-  static const std::unique_ptr<libdeflate_compressor, CompressorDeleter> compressor(
-      libdeflate_alloc_compressor(kLevel));
+  static const std::unique_ptr<libdeflate_compressor, Deleter<libdeflate_free_compressor>>
+      compressor(libdeflate_alloc_compressor(kLevel));
   if (!compressor) return std::nullopt;
   // libdeflate returns 0 if the result does not fit.
   std::string packed(text.size(), '\0');

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "common/deadline.h"
+#include "common/deleter.h"
 #include "common/unique_fd.h"
 #include "supervisor/http/http_response.h"
 #include "supervisor/http/http_types.h"
@@ -64,10 +65,7 @@ class HttpConnection {
     kWriting,    // the kernel does not have the whole response yet
     kLingering   // after the last response: the client has to close
   };
-  struct BuffereventDeleter {
-    void operator()(bufferevent* bev) const { bufferevent_free(bev); }
-  };
-  using Bufferevent = std::unique_ptr<bufferevent, BuffereventDeleter>;
+  using Bufferevent = std::unique_ptr<bufferevent, Deleter<bufferevent_free>>;
 
   HttpConnection(HttpContext* context, Bufferevent bev, std::string peer);
 

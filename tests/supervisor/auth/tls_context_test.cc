@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "common/deleter.h"
 #include "tests/test_paths.h"
 
 namespace iperf3_exporter {
@@ -18,13 +19,6 @@ ConfigText Read(const std::string& name) {
   return {*files.Read(Pem(name)), 1, name};
 }
 
-template <auto kFree>
-struct Deleter {
-  template <typename T>
-  void operator()(T* handle) const {
-    kFree(handle);
-  }
-};
 using Session = std::unique_ptr<SSL, Deleter<SSL_free>>;
 
 // A client with the certificate `name`.pem, or none if it is empty.

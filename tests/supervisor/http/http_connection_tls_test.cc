@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <openssl/ssl.h>
 
+#include "common/deleter.h"
 #include "supervisor/auth/tls_context.h"
 #include "supervisor/config/web_config.h"
 #include "tests/supervisor/http/connection_fixture.h"
@@ -43,14 +44,6 @@ class TlsClient {
   }
 
  private:
-  template <auto kFree>
-  struct Deleter {
-    template <typename T>
-    void operator()(T* handle) const {
-      kFree(handle);
-    }
-  };
-
   static void OnEvent(bufferevent*, short what, void* self) {
     if ((what & BEV_EVENT_EOF) != 0) static_cast<TlsClient*>(self)->ended_ = true;
   }
