@@ -32,6 +32,9 @@ struct JobTimes {
   bool operator==(const JobTimes&) const = default;
 };
 
+// Of iperf3's --connect-timeout, however little time is left.
+inline constexpr std::chrono::milliseconds kMinConnectTimeout{100};
+
 struct Job {
   std::uint64_t id = 0;
   std::string target;  // as requested; for the lock's holder table only

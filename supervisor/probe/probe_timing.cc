@@ -33,7 +33,6 @@ constexpr seconds kWorkerGrace{1};
 // A silent host does not hold the lock for a whole scrape. The first SYN and two retransmissions
 // (after 1 and 3 s) fit.
 constexpr milliseconds kMaxConnectTimeout{5000};
-constexpr milliseconds kMinConnectTimeout{100};
 
 }  // namespace
 

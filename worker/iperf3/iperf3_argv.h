@@ -18,7 +18,7 @@ inline constexpr std::uint32_t kMaxIntervals = 60;
 inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
 [[nodiscard]] std::uint32_t IntervalSeconds(std::uint32_t period_seconds);
 
-// The bytes of each write of a TCP test, or 128 KiB with UDP.
+// The bytes of each write of a TCP test.
 [[nodiscard]] std::uint64_t BlockBytes(const TestOptions& test);
 
 struct Iperf3Command {

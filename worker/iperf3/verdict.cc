@@ -64,8 +64,8 @@ std::optional<std::string> CheckSeconds(double seconds, double own_seconds,
 }
 
 // The maximum that a receiver can have received of `sent` bytes. The two sides stop omitting at
-// different moments, so the receiver may count bytes of the omitted seconds: those that were on
-// their way, in buffers or, on a path with a larger buffer, as many as were sent in that time.
+// different moments, so the receiver may count bytes of the omitted seconds: at most as many as
+// were sent in that time at the measured rate, and what the buffers of both ends hold.
 double MaxReceivedBytes(double sent, const RunFacts& run) {
   const TestOptions& test = run.test;
   const std::uint64_t block = std::max(BlockBytes(test), kMinBlockBytes);

@@ -25,7 +25,6 @@ Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now)
 // The wait for the lock may have used up the time that the supervisor gave for connecting. iperf3
 // must notice that it can't connect before it is terminated: then it counts as connected.
 std::chrono::milliseconds ConnectTimeout(const Job& job, Deadline terminate_at, Deadline now) {
-  constexpr std::chrono::milliseconds kMinConnectTimeout{100};
   const Deadline end = std::min(job.times.start_by, terminate_at - std::chrono::seconds(1));
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - now);
   return std::min(job.connect_timeout, std::max(left, kMinConnectTimeout));
