@@ -73,7 +73,8 @@ inline constexpr double kMaxCount = 9223372036854774784.0;
 inline constexpr double kMaxSeconds = 2 * 86400.0;      // twice iperf3's longest test
 inline constexpr double kMaxRttSeconds = 4294.967296;   // 32 bits of microseconds in iperf3
 inline constexpr double kMaxBitsPerSecond = kMaxCount;  // far above any link
-inline constexpr double kMaxCpuRatio = 130.0;           // 128 streams, one thread each, and main
+// 128 streams in each direction, one thread each, and the main thread; with a margin.
+inline constexpr double kMaxCpuRatio = 260.0;
 
 inline constexpr std::array<DirectionField, 16> kDirectionFields = {{
     {&DirectionMeasurement::sent_seconds, kMaxSeconds},
