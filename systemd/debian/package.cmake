@@ -31,7 +31,7 @@ set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "Runs an iperf3 test for each scrape of /probe and answers with what iperf3
 measured: bandwidth per direction, retransmits, round-trip time, jitter and
-loss. Tests on one host never overlap, even with several exporters.
+loss. By default tests on one host never overlap, even with several exporters.
 
 iperf3 and the parser of its report run in sandboxed worker processes.")
 # dpkg-shlibdeps finds the libraries. The others: iperf3 runs the tests, systemd-sysusers creates the user, userdel
