@@ -46,8 +46,8 @@ int CheckConfig(Options options) {
     return Exit({.code = kExitCheckFailed, .text = line + "\n"});
   }
   return Exit({.code = 0,
-               .text = "the configuration is good (not checked: whether the addresses to listen on "
-                       "exist and their ports are free)\n"});
+               .text = "the configuration is valid (not checked: addresses, ports, systemd's "
+                       "sockets, restrictions of the unit)\n"});
 }
 
 // A descriptor that we open must never become descriptor 0, 1 or 2.

@@ -179,7 +179,8 @@ using enum FlagKind;
 // --helpfull and so on) are unknown flags to the user.
 constexpr FlagRow kFlags[] = {
     {"Web", "web.listen-address", kRepeated, ":9579",
-     "Address to listen on: HOST:PORT, :PORT or unix:/path. Repeatable.", ReadListenAddresses},
+     "Address to listen on: ADDRESS:PORT, [IPV6]:PORT, :PORT or unix:/path. Repeatable.",
+     ReadListenAddresses},
     {"Web", "web.telemetry-path", kValue, "/metrics", "Path of the exporter's own metrics.",
      [](FlagValue& value, Options& options) { options.telemetry_path = ReadPath(value); }},
     {"Web", "web.probe-path", kValue, "/probe", "Path of the probes.", ReadProbePath},
@@ -196,7 +197,7 @@ constexpr FlagRow kFlags[] = {
     {"iperf3", "iperf3.path", kValue, "iperf3",
      "The iperf3 program: found on PATH at start, or an absolute path.", ReadIperf3Path},
     {"iperf3", "iperf3.timeout", kValue, "",
-     "Upper limit of one probe. Unset: no limit beyond the scrape's own.", ReadIperf3Timeout},
+     "Upper limit of one probe. Unset or 0: no limit beyond the scrape's own.", ReadIperf3Timeout},
     {"Probe", "probe.timeout-offset", kValue, "500ms",
      "Subtracted from the scrape timeout so that the response arrives in time.",
      ReadDuration<0, &Options::probe_times, &ProbeTimes::offset>},
@@ -224,9 +225,8 @@ constexpr FlagRow kFlags[] = {
      "Allow only these ports or ranges. Repeatable. Unset: all.",
      ReadRules<&TargetPolicy::AddPort>},
     {"Probe", "probe.retries", kValue, "0",
-     "Maximum number of retries, 0 to 100, within the deadline, if the server refuses the "
-     "connection. Unless 0, a busy server is tried again as long as the deadline allows one more "
-     "test.",
+     "How often a refused connection is retried, 0 to 100, within the deadline. Unless 0, a busy "
+     "server is also retried until the deadline leaves no time for a test.",
      ReadCount<0, 100, &Options::probe_retries>},
     {"Probe", "probe.failure-values", kValue, "zero",
      "zero: a failed probe exports the Go exporter's names with 0; absent: only iperf3_up 0 and "
@@ -264,7 +264,7 @@ constexpr FlagRow kFlags[] = {
      ReadChoice<kLogFormatNames, &Options::log_format>},
     {"Other", "config.check", kSwitch, "false",
      "Check what a start needs (flags, limits, files, the lock, iperf3 in its sandbox), report the "
-     "first error, and exit: 0 good, 1 bad. Opens no port.",
+     "first error, and exit: 0 valid, 1 invalid. Opens no port.",
      ReadSwitch<&Options::config_check>},
 };
 

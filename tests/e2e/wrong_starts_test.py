@@ -250,7 +250,7 @@ class GoodCheck(unittest.TestCase):
     def check(self, *flags):
         result = subprocess.run([EXPORTER, "--config.check", *flags], capture_output=True, text=True, timeout=60)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        self.assertIn("the configuration is good", result.stdout)
+        self.assertIn("the configuration is valid", result.stdout)
         self.assertIn("not checked", result.stdout)
 
     def test_it_creates_no_lock(self):
