@@ -1,4 +1,4 @@
-// Standard error, whose reader nobody may wait for: it may be a pipe that is full and not read.
+// Writes to standard error without waiting for its reader: it may be a full pipe that nobody reads.
 #pragma once
 
 #include <cstddef>
@@ -6,8 +6,9 @@
 
 namespace iperf3_exporter {
 
-// Writes what standard error takes now, and returns the number of bytes. Neither allocates nor
-// waits, whether the descriptor is blocking or not.
+// Writes as much as standard error accepts at once, and returns the number of bytes. Does not
+// allocate. Does not block, unless the descriptor is blocking and another process fills it at the
+// same moment.
 std::size_t WriteToStderr(std::string_view text);
 
 }  // namespace iperf3_exporter

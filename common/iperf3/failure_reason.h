@@ -14,20 +14,20 @@ enum class FailureReason : std::uint8_t {
   kConnectionRefused,  // nothing listens on the port, or a firewall rejects the connection
   kUnreachable,        // no route, host down, or a firewall or router answered with an ICMP error
   kConnectTimeout,     // the connection attempt was not answered
-  kServerBusy,         // the server is running another test
-  kAccessDenied,       // authentication failed
+  kServerBusy,         // it runs another test, or reset the connection before the test
+  kAccessDenied,       // the server requires authentication
   kServerError,        // any other error of the server, or of iperf3 about it
-  kDeadline,           // the time was too short for the period
+  kDeadline,           // too little time for queue, lock and period, or for the `bytes`
   kCancelled,          // the scraper disconnected, or the exporter is stopping
-  kBadOutput,          // no valid report, or one without the requested sums
+  kBadOutput,          // no valid report, or one that contradicts the test that ran
   kOutputTooLarge,     // more output than the largest report
   kExec,               // iperf3 could not be started
   kKilled,             // a signal that we did not send killed iperf3
   kSandboxViolation,   // the system call filter killed iperf3
   kWorkerLost,         // the worker died, hung or broke the protocol
-  kInvalidOption,      // iperf3 or this host rejected an option
+  kInvalidOption,      // iperf3, this host or the server refused an option
   kNoData,             // the receiver received nothing of what was sent
-  kNoResponse,         // connected, but the server did not answer
+  kNoResponse,         // connected, but the server did not answer, or did not end the test
 };
 
 inline constexpr std::array<std::string_view, 18> kFailureReasonNames = {

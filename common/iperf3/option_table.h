@@ -124,7 +124,8 @@ inline constexpr std::array kTestOptions = {
     TestOption{"congestion", "-C", "--congestion",
                NameOption{&TestOptions::congestion, "_-", true,
                           "the name of a congestion control algorithm such as cubic"}},
-    // The upper six bits of the type of service byte (RFC 2474). Every iperf3 has -S.
+    // The upper six bits of the type of service byte (RFC 2474), passed as -S. The help lists
+    // --dscp.
     TestOption{"dscp", "-S", "--dscp",
                NumberOption{&TestOptions::dscp, NumberForm::kDscp, {0, 63}}},
     TestOption{

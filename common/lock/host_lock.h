@@ -14,9 +14,8 @@
 //   A stopped waiter in the turnstile blocks the others; the supervisor kills a worker that is past
 //   its deadline.
 // - A waiter notices within 20 ms that the lock's file was deleted. That the holder table was
-// deleted
-//   is noticed only when the lock is acquired. A test under the deleted file continues and may
-//   overlap with one under the new file. That can't be prevented.
+//   deleted is noticed only when the lock is acquired. A test under the deleted file continues and
+//   may overlap with one under the new file. That can't be prevented.
 //
 // A release posts one wakeup (wakeup.h), which all keys share. A waiter that is woken while its own
 // key is still held posts it again, once, and stays away from it for a millisecond, so that another

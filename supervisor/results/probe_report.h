@@ -20,7 +20,7 @@ struct ProbeReport {
   std::uint16_t port = 0;
   TestOptions test;  // as run; the period is 0 if iperf3 was never started
   std::uint32_t requested_period_seconds = 0;
-  std::uint32_t attempts = 0;            // tests that were started
+  std::uint32_t attempts = 0;            // tests that were tried, even if iperf3 did not start
   std::chrono::nanoseconds duration{0};  // from the request to the response
   std::chrono::nanoseconds lock_wait{0};
   TestResult result;
