@@ -1,13 +1,16 @@
 # A thin wrapper around CMake and CTest. Every target installs the missing Debian packages that it needs (as root or
 # with sudo) and lists them.
 
-BUILD_PACKAGES := g++ cmake ninja-build pkg-config git ca-certificates libevent-dev libboost-dev \
-	nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev libyaml-cpp-dev libssl-dev libdeflate-dev \
-	libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
+BUILD_TOOLS := cmake ninja-build pkg-config git ca-certificates
+BUILD_LIBRARIES := libevent-dev libboost-dev nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev \
+	libyaml-cpp-dev libssl-dev libdeflate-dev libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
+BENCH_LIBRARIES := libbenchmark-dev zlib1g-dev
+TEST_LIBRARIES := libgtest-dev libgmock-dev
+BUILD_PACKAGES := g++ $(BUILD_TOOLS) $(BUILD_LIBRARIES)
 RUN_PACKAGES := iperf3 curl
-BENCH_PACKAGES := libbenchmark-dev zlib1g-dev nlohmann-json3-dev iperf3 python3
+BENCH_PACKAGES := $(BENCH_LIBRARIES) iperf3 python3
 # The preset dev builds the benchmarks too.
-TEST_PACKAGES := $(BENCH_PACKAGES) ccache libgtest-dev libgmock-dev python3-yaml curl openssl procps iproute2 \
+TEST_PACKAGES := $(BENCH_PACKAGES) $(TEST_LIBRARIES) ccache python3-yaml curl openssl procps iproute2 \
 	nftables prometheus slowhttptest wrk sslscan systemd lintian dpkg-dev file man-db shellcheck
 SYSTEMD_PACKAGES := debootstrap systemd-container util-linux dpkg-dev file python3
 CONTAINER_PACKAGES := debootstrap buildah podman python3
@@ -25,6 +28,17 @@ SECONDS ?= 300
 NEED := .ci/install-packages
 CONFIGURE_RELEASE := cmake --preset release -DEXPORTER_BENCH=OFF
 BUILD_RELEASE := .ci/progress cmake --build --preset release -j $(JOBS)
+
+# The architecture of the package, by Debian's name. Another one than this system's is cross-built, with the preset of
+# that name.
+NATIVE_ARCH := $(shell dpkg --print-architecture 2>/dev/null)
+ARCH := $(NATIVE_ARCH)
+CROSS_ARCH := $(filter-out $(NATIVE_ARCH),$(ARCH))
+CROSS_COMPILER_amd64 := g++-x86-64-linux-gnu
+CROSS_COMPILER_arm64 := g++-aarch64-linux-gnu
+CROSS_COMPILER = $(or $(CROSS_COMPILER_$(CROSS_ARCH)),$(error ARCH must be amd64 or arm64))
+PACKAGE_ARCH := $(or $(CROSS_ARCH),$(NATIVE_ARCH))
+PACKAGE_PRESET := $(or $(CROSS_ARCH),release)
 CLANG_TIDY := run-clang-tidy -quiet -p build/tidy -j $(JOBS)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
@@ -142,14 +156,19 @@ install: ## install to PREFIX (/usr/local), in DESTDIR if set
 	DESTDIR=$(DESTDIR) cmake --install build/release --strip
 
 package-needs:
+ifeq ($(CROSS_ARCH),)
 	@$(NEED) "build the package" $(BUILD_PACKAGES) dpkg-dev file
+else
+	@$(NEED) "build the package of $(CROSS_ARCH)" $(CROSS_COMPILER) $(BUILD_TOOLS) dpkg-dev file
+	.ci/cross-sysroot $(CROSS_ARCH) $(BUILD_LIBRARIES) $(BENCH_LIBRARIES) $(TEST_LIBRARIES) iperf3
+endif
 
-package: package-needs ## build the Debian package in build/package/
-	$(CONFIGURE_RELEASE) -DCMAKE_INSTALL_PREFIX=/usr -UEXPORTER_UNIT_DIR \
+package: package-needs ## build the Debian package in build/package/; ARCH=arm64 or ARCH=amd64: of that architecture
+	cmake --preset $(PACKAGE_PRESET) -DEXPORTER_BENCH=OFF -DCMAKE_INSTALL_PREFIX=/usr -UEXPORTER_UNIT_DIR \
 	  $(if $(REVISION),-DEXPORTER_REVISION=$(REVISION),-UEXPORTER_REVISION)
-	$(BUILD_RELEASE)
-	rm -f build/package/*.deb
-	cpack -G DEB --config build/release/CPackConfig.cmake -B build/package
+	.ci/progress cmake --build --preset $(PACKAGE_PRESET) -j $(JOBS)
+	rm -f build/package/*_$(PACKAGE_ARCH).deb
+	DEB_HOST_ARCH=$(PACKAGE_ARCH) cpack -G DEB --config build/$(PACKAGE_PRESET)/CPackConfig.cmake -B build/package
 
 clean: ## remove all build output
 	rm -rf build

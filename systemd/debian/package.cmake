@@ -37,6 +37,10 @@ iperf3 and the parser of its report run in sandboxed worker processes.")
 # dpkg-shlibdeps finds the libraries. The others: iperf3 runs the tests, systemd-sysusers creates the user, userdel
 # removes it.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+if(CMAKE_CROSSCOMPILING)
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE ${CROSS_ARCH})
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_SYSROOT}/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE})
+endif()
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
     "iperf3, systemd | systemd-standalone-sysusers | systemd-sysusers, init-system-helpers (>= 1.54), passwd")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import threading
 import unittest
 
@@ -40,7 +41,9 @@ class ServiceTest(unittest.TestCase):
     def setUpClass(cls):
         if os.getuid() != 0:
             raise unittest.SkipTest("needs root")
-        packages = sorted(PACKAGE_FOLDER.glob("iperf3-exporter_*.deb"), key=lambda path: path.stat().st_mtime)
+        # Another architecture's package may be there too.
+        architecture = subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
+        packages = sorted(PACKAGE_FOLDER.glob(f"*_{architecture}.deb"), key=lambda path: path.stat().st_mtime)
         if not packages:
             raise RuntimeError("no package in build/package: make package")
         cls.machine = Machine()
