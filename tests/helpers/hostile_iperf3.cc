@@ -82,6 +82,7 @@ bool GrowDownToExecPath() {
   }
   return true;
 }
+#ifdef __x86_64__
 bool MapVdsoToExecPath() {
   return Call(SYS_arch_prctl, 0x2003 /* ARCH_MAP_VDSO_64 */, kExecPathAddress) >= 0;
 }
@@ -90,6 +91,14 @@ bool AskShadowStack() { return Call(SYS_arch_prctl, 0x5005, Address(g_answer)) =
 bool AskCet() { return Call(SYS_arch_prctl, 0x3001, Address(g_answer)) == 0; }
 
 bool Fork() { return Call(SYS_fork) >= 0; }
+bool OldCall() {
+  // The 32-bit system call table, if the kernel has one.
+  long result = 20;  // getpid there
+  asm volatile("int $0x80" : "+a"(result) : : "memory");
+  return result > 0;
+}
+bool X32Call() { return Call(0x40000000L | SYS_getpid) > 0; }
+#endif
 bool Vfork() {
   const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): the attack
   if (pid == 0) ::_exit(0);
@@ -214,13 +223,6 @@ bool Seccomp() { return Call(SYS_seccomp, 1, 0, 0) == 0; }
 bool Landlock() { return Call(SYS_landlock_create_ruleset, 0, 0, 1) >= 0; }
 bool Personality() { return Call(SYS_personality, 0x0400000) >= 0; }
 bool Reboot() { return Call(SYS_reboot, 0, 0, 0, 0) == 0; }
-bool OldCall() {
-  // The 32-bit system call table, if the kernel has one.
-  long result = 20;  // getpid there
-  asm volatile("int $0x80" : "+a"(result) : : "memory");
-  return result > 0;
-}
-bool X32Call() { return Call(0x40000000L | SYS_getpid) > 0; }
 bool Uname() {
   utsname name = {};
   return ::uname(&name) == 0;
@@ -244,10 +246,14 @@ constexpr Attempt kAttempts[] = {
     {"remap-path", RemapToExecPath},
     {"grow-to-path", GrowDownToExecPath},
     {"map-zero", MapFromZero},
+#ifdef __x86_64__
     {"map-vdso", MapVdsoToExecPath},
     {"ask-shadow", AskShadowStack},
     {"ask-cet", AskCet},
     {"fork", Fork},
+    {"int80", OldCall},
+    {"x32", X32Call},
+#endif
     {"vfork", Vfork},
     {"clone", CloneProcess},
     {"clone-vfork", CloneVfork},
@@ -299,8 +305,6 @@ constexpr Attempt kAttempts[] = {
     {"landlock", Landlock},
     {"personality", Personality},
     {"reboot", Reboot},
-    {"int80", OldCall},
-    {"x32", X32Call},
     {"uname", Uname},
     {"wait", Wait},
     {"", Succeed},

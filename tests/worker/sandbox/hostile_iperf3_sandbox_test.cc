@@ -18,10 +18,14 @@ constexpr Attack kAttacks[] = {
     {"remap-path", kKilled},
     {"grow-to-path", kKilled},
     {"map-zero", kKilled},
+#ifdef __x86_64__
     {"map-vdso", kKilled},
     {"ask-shadow", "refused: EINVAL"},
     {"ask-cet", "refused: EINVAL"},
     {"fork", kKilled},
+    {"int80", kKilled},
+    {"x32", kKilled},
+#endif
     {"vfork", kKilled},
     {"clone", kKilled},
     {"clone-vfork", kKilled},
@@ -73,8 +77,6 @@ constexpr Attack kAttacks[] = {
     {"landlock", kKilled},
     {"personality", kKilled},
     {"reboot", kKilled},
-    {"int80", kKilled},
-    {"x32", kKilled},
     {"uname", kAllowed},
 };
 

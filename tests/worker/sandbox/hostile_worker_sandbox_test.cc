@@ -14,6 +14,7 @@
 
 #include <cerrno>
 
+#include "tests/helpers/stand_in.h"
 #include "tests/worker/sandbox/confined_worker.h"
 #include "worker/sandbox/landlock.h"
 #include "worker/sandbox/seccomp_filter.h"
@@ -26,7 +27,7 @@ class HostileWorkerTest : public ConfinedWorkerTest {};
 // Data to write.
 char g_page[4096];
 
-constexpr char kLibrary[] = "/lib64/ld-linux-x86-64.so.2";
+using stand_in::kLibrary;
 
 TEST_F(HostileWorkerTest, CannotTruncateTheLock) {
   AttackEachLockFd([](int fd) { return ::ftruncate(fd, 0) == 0; });
