@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "common/go_duration.h"
 #include "common/iperf3/defects.h"
 #include "common/iperf3/option_text.h"
 #include "common/quoted_text.h"
@@ -128,13 +129,31 @@ class RequestReader {
     }
   }
 
+  struct Limit {
+    std::uint64_t max = UINT64_MAX;
+    std::string flag;  // for a refusal
+  };
+
+  Limit LimitOf(std::string_view option) const {
+    if (option == "period") {
+      return {static_cast<std::uint64_t>(limits_.max_period.count()),
+              " (--probe.max-period=" + FormatGoDuration(limits_.max_period) + ")"};
+    }
+    if (option == "parallel") {
+      return {limits_.max_parallel,
+              " (--probe.max-parallel=" + std::to_string(limits_.max_parallel) + ")"};
+    }
+    return {};
+  }
+
   void ReadOption(const TestOption& option) {
     const std::string_view value = Value(option.name);
-    std::uint64_t max = UINT64_MAX;
-    if (option.name == "period") max = static_cast<std::uint64_t>(limits_.max_period.count());
-    if (option.name == "parallel") max = limits_.max_parallel;
-    if (const Status status = ParseOption(option, value, test(), max); !status) {
-      return Refuse(option.name, status.error().message, value);
+    const Limit limit = LimitOf(option.name);
+    if (const Status status = ParseOption(option, value, test(), limit.max); !status) {
+      // A value that is accepted without the limit is refused because of the flag.
+      const bool is_beyond_limit = ParseOption(option, value, test()).has_value();
+      return Refuse(option.name, status.error().message + (is_beyond_limit ? limit.flag : ""),
+                    value);
     }
     if (IsSet(option, test())) RequireSupport(option, option.name, value);
   }

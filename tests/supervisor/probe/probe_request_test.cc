@@ -218,6 +218,22 @@ TEST(ProbeRequestTest, Bitrate) {
   }
 }
 
+TEST(ProbeRequestTest, ARefusalBecauseOfALimitNamesItsFlag) {
+  const ProbeLimits limits{.max_period = seconds(90), .max_parallel = 8};
+  const auto text = [&limits](const std::string& query) {
+    return RefusalText("target=h&" + query, limits);
+  };
+  const std::string period =
+      "'period' parameter must be a duration such as 10s or 1m30s, from 0 to 1m30s, or whole "
+      "seconds";
+  EXPECT_EQ(text("period=2m"), period + " (--probe.max-period=1m30s), got \"2m\"");
+  EXPECT_EQ(text("period=x"), period + ", got \"x\"");
+  EXPECT_EQ(text("period=25h"), period + ", got \"25h\"");
+  const std::string parallel = "'parallel' parameter must be an integer from 1 to 8";
+  EXPECT_EQ(text("parallel=9"), parallel + " (--probe.max-parallel=8), got \"9\"");
+  EXPECT_EQ(text("parallel=129"), parallel + ", got \"129\"");
+}
+
 TEST(ProbeRequestTest, TheBitrateLimitCountsAllStreams) {
   ProbeLimits limits;
   limits.max_bitrate_bits_per_second = 100'000'000;
