@@ -104,6 +104,10 @@ Result<ListeningSocket> ListeningSocket::Open(const ListenAddress& address) {
   SetInheritedOptions(fd.get());
   if (!Bind(fd.get(), address)) {
     if (errno == EADDRNOTAVAIL && address.any_family) return OpenAnyIpv4(address);
+    if (errno == EACCES && !address.IsUnix()) {
+      return MakeError(ErrnoText(what, errno) +
+                       "; a port below 1024 needs a socket unit or CAP_NET_BIND_SERVICE");
+    }
     return ErrnoError(what);
   }
   ListeningSocket result(std::move(fd));

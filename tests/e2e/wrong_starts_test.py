@@ -119,7 +119,8 @@ class WrongStarts(unittest.TestCase):
     }
     UNSEEN_BY_THE_CHECK = {
         "no socket of systemd": Case(("--web.systemd-socket",), "LISTEN_FDS", check_sees_it=False),
-        "port below 1024": Case(("--web.listen-address=127.0.0.1:1",), "Permission denied", AS_ORDINARY_USER,
+        "port below 1024": Case(("--web.listen-address=127.0.0.1:1",),
+                                "Permission denied; a port below 1024 needs a socket unit", AS_ORDINARY_USER,
                                 check_sees_it=False),
     }
 
