@@ -84,8 +84,9 @@ void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
   std::vector<LogField> fields;
   if (!refusal.target.empty()) fields.emplace_back("target", refusal.target);
   if (refusal.port != 0) fields.emplace_back("port", refusal.port);
-  fields.insert(fields.end(),
-                {{"peer", exchange.peer()}, {"status", response.code}, {"text", refusal.text}});
+  fields.insert(fields.end(), {{"peer", exchange.peer()}, {"status", response.code}});
+  if (!refusal.detail.empty()) fields.emplace_back("detail", refusal.detail);
+  fields.emplace_back("text", refusal.text);
   refusals_.Add(kRefusalReasonNames[static_cast<std::size_t>(refusal.reason)], fields);
   exchange.Reply(response);
   context_.metrics.OnRefusal(refusal.reason, Clock::now() - exchange.received_at());
@@ -113,7 +114,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
                                    worker->iperf3.capabilities, worker->iperf3.version);
   if (!request) return Refuse(*exchange, request.error());
   request->client = ClientNetwork(exchange->peer());
-  WarnAboutIgnoredParameters(request->ignored_parameters, exchange->peer());
+  WarnAboutIgnoredParameters(*request, exchange->peer());
   const ProbeDispatcher::Id id = context_.dispatcher.Start(
       std::move(*request), received, deadline,
       [this, exchange](const ProbeAnswer& answer) { Answer(*exchange, answer); });
@@ -150,12 +151,12 @@ void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {
   context_.metrics.OnReport(*answer);
 }
 
-void Endpoints::WarnAboutIgnoredParameters(const std::vector<std::string>& names,
-                                           const std::string& peer) {
-  for (const std::string& name : names) {
+void Endpoints::WarnAboutIgnoredParameters(const ProbeRequest& request, const std::string& peer) {
+  for (const std::string& name : request.ignored_parameters) {
     if (warned_parameters_.size() == kMaxWarnedParameters) return;
     if (!warned_parameters_.insert(name.substr(0, kMaxQuotedValueBytes)).second) continue;
-    Log(LogLevel::kWarn, "parameter ignored", {{"parameter", name}, {"peer", peer}});
+    Log(LogLevel::kWarn, "unknown parameter ignored",
+        {{"parameter", name}, {"target", request.target}, {"port", request.port}, {"peer", peer}});
   }
 }
 

@@ -57,7 +57,7 @@ class Endpoints {
   void AddPage(const std::string& path, std::function<HttpResponse()> page);
 
   // Logs each name once, up to a maximum number of names. Names with the same start count as one.
-  void WarnAboutIgnoredParameters(const std::vector<std::string>& names, const std::string& peer);
+  void WarnAboutIgnoredParameters(const ProbeRequest& request, const std::string& peer);
 
   void OnProbe(const std::shared_ptr<HttpExchange>& exchange);
   // Keeps the probe until StartEarlyProbes. Refuses it at its deadline, and at once if as many

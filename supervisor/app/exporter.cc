@@ -68,19 +68,19 @@ std::string LayersIn(LayerState state, const LayerStates& states) {
 }
 
 void LogSandbox(const LayerStates& supervisor, const SandboxReport& report) {
-  const std::string unavailable = LayersIn(LayerState::kNotOffered, report.worker);
+  const std::string not_offered = LayersIn(LayerState::kNotOffered, report.worker);
   const std::string missing[] = {LayersIn(LayerState::kMissing, supervisor),
                                  LayersIn(LayerState::kMissing, report.worker),
                                  LayersIn(LayerState::kMissing, report.iperf3)};
   if (std::ranges::all_of(missing, &std::string::empty)) {
     return Log(LogLevel::kInfo, "sandbox: every available layer is enabled",
-               {{"unavailable_here", unavailable}});
+               {{"not_offered", not_offered}});
   }
   Log(LogLevel::kWarn, "sandbox: incomplete",
       {{"missing_in_supervisor", missing[0]},
        {"missing_in_worker", missing[1]},
        {"missing_in_iperf3", missing[2]},
-       {"unavailable_here", unavailable}});
+       {"not_offered", not_offered}});
 }
 
 }  // namespace

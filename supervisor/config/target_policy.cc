@@ -91,9 +91,12 @@ Status TargetPolicy::AddNetwork(const IpAddress& address, const std::string& rul
   if (!number) {
     return MakeError("a prefix length from 0 to " + std::to_string(bits) + " after the /");
   }
-  Network network{address, static_cast<unsigned>(*number)};
-  if (Prefix(address, network.prefix_bits) != address.bytes) {
-    return MakeError("an address without bits set after its prefix");
+  Network network{address, static_cast<unsigned>(*number), rule};
+  IpAddress first = address;
+  first.bytes = Prefix(address, network.prefix_bits);
+  if (first != address) {
+    return MakeError("an address without bits set after its prefix, such as " + ToString(first) +
+                     rule.substr(slash));
   }
   // Addresses are compared unmapped. A prefix shorter than the mapped one was refused above.
   network.address = Unmapped(address);
@@ -122,19 +125,22 @@ bool TargetPolicy::AllowsName(const Host& host) const {
   });
 }
 
-bool TargetPolicy::Contains(const Networks& networks, const IpAddress& address) {
+const TargetPolicy::Network* TargetPolicy::Find(const Networks& networks,
+                                                const IpAddress& address) {
   const IpAddress plain = Unmapped(address);
-  return std::ranges::any_of(networks, [&](const Network& network) {
+  const auto found = std::ranges::find_if(networks, [&](const Network& network) {
     return network.address.is_v6 == plain.is_v6 &&
            network.address.bytes == Prefix(plain, network.prefix_bits);
   });
+  return found == networks.end() ? nullptr : &*found;
 }
 
-bool TargetPolicy::IsInDeniedNetwork(const IpAddress& address) const {
-  return Contains(denied_, address) ||
-         std::ranges::any_of(EmbeddedIpv4(address), [this](const IpAddress& embedded) {
-           return Contains(denied_, embedded);
-         });
+const TargetPolicy::Network* TargetPolicy::FindDenied(const IpAddress& address) const {
+  if (const Network* network = Find(denied_, address)) return network;
+  for (const IpAddress& embedded : EmbeddedIpv4(address)) {
+    if (const Network* network = Find(denied_, embedded)) return network;
+  }
+  return nullptr;
 }
 
 bool TargetPolicy::Denies(const IpAddress& address) const {
@@ -166,6 +172,20 @@ std::string TargetPolicy::ForbiddenText(const Host& host,
            " means this host and is denied whenever --probe.deny-target is set";
   }
   return not_allowed + "--probe.deny-target denies " + subject;
+}
+
+std::string TargetPolicy::ForbiddenDetail(const Host& host,
+                                          const std::vector<IpAddress>& addresses) const {
+  const auto numeric = NumericAddress(host);
+  std::string detail;
+  for (const IpAddress& address : numeric ? std::vector{*numeric} : addresses) {
+    const Network* network = FindDenied(address);
+    detail += (detail.empty() ? "" : ", ") + ToString(address) +
+              (network != nullptr ? " is denied by --probe.deny-target=" + network->rule
+               : Denies(address)  ? " means this host and is denied with any --probe.deny-target"
+                                  : " is not in --probe.allow-target");
+  }
+  return detail;
 }
 
 std::string TargetPolicy::ForbiddenPortText(std::uint16_t port) {

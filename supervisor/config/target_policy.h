@@ -42,6 +42,10 @@ class TargetPolicy {
   [[nodiscard]] std::string ForbiddenText(const Host& host,
                                           const std::vector<IpAddress>& addresses) const;
 
+  // The same for the log: each address with the rule that denies it. Empty if there is no address.
+  [[nodiscard]] std::string ForbiddenDetail(const Host& host,
+                                            const std::vector<IpAddress>& addresses) const;
+
   [[nodiscard]] static std::string ForbiddenPortText(std::uint16_t port);
 
   // Neither an allow-list nor a deny-list restricts the targets.
@@ -51,15 +55,23 @@ class TargetPolicy {
   struct Network {
     IpAddress address;
     unsigned prefix_bits = 0;
+    std::string rule;  // as given
   };
 
   using Networks = std::vector<Network>;
 
   [[nodiscard]] static Status AddNetwork(const IpAddress& address, const std::string& rule,
                                          Networks& networks);
-  [[nodiscard]] static bool Contains(const Networks& networks, const IpAddress& address);
+  // The first network that contains the address; nullptr if none does.
+  [[nodiscard]] static const Network* Find(const Networks& networks, const IpAddress& address);
+  [[nodiscard]] static bool Contains(const Networks& networks, const IpAddress& address) {
+    return Find(networks, address) != nullptr;
+  }
   // Also by an IPv4 address inside an IPv6 address (embedded_ipv4.h).
-  [[nodiscard]] bool IsInDeniedNetwork(const IpAddress& address) const;
+  [[nodiscard]] const Network* FindDenied(const IpAddress& address) const;
+  [[nodiscard]] bool IsInDeniedNetwork(const IpAddress& address) const {
+    return FindDenied(address) != nullptr;
+  }
   // The unspecified address reaches this host by any of its addresses, so it is denied as soon as
   // anything is.
   [[nodiscard]] bool Denies(const IpAddress& address) const;

@@ -72,7 +72,9 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
   } else if (!options_.target_policy.AllowsPort(asked.port)) {
     Refuse(probe, RefusalReason::kForbidden, TargetPolicy::ForbiddenPortText(asked.port));
   } else if (!options_.target_policy.MayAllow(asked.host)) {
-    Refuse(probe, RefusalReason::kForbidden, options_.target_policy.ForbiddenText(asked.host, {}));
+    const TargetPolicy& policy = options_.target_policy;
+    Refuse(probe, RefusalReason::kForbidden, policy.ForbiddenText(asked.host, {}),
+           policy.ForbiddenDetail(asked.host, {}));
   } else if (!pool_.AnyAlive() && pool_.latest_error()) {
     // A replacement would fail for the same reason.
     AnswerWithoutTest(probe, RefusalReason::kNoWorker);
@@ -121,7 +123,8 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   Probe& probe = *probes_.at(id);
   if (!resolved) return AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
   if (resolved->target.empty()) {
-    return Refuse(probe, RefusalReason::kForbidden, resolved->forbidden);
+    return Refuse(probe, RefusalReason::kForbidden, resolved->forbidden,
+                  resolved->forbidden_detail);
   }
   std::vector<TargetPath> paths = BuildPaths(*resolved);
   if (paths.empty()) {
@@ -367,9 +370,11 @@ void ProbeDispatcher::AnswerWithoutTest(Probe& probe, RefusalReason reason) {
   }
 }
 
-void ProbeDispatcher::Refuse(Probe& probe, RefusalReason reason, std::string text) {
+void ProbeDispatcher::Refuse(Probe& probe, RefusalReason reason, std::string text,
+                             std::string detail) {
   const ProbeRequest& request = probe.progress.request();
-  Finish(probe, tl::unexpected(Refusal{reason, std::move(text), request.target, request.port}));
+  Finish(probe, tl::unexpected(Refusal{reason, std::move(text), request.target, request.port,
+                                       std::move(detail)}));
 }
 
 void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {

@@ -119,7 +119,7 @@ class ProbeDispatcher {
   void AnswerFailed(Probe& probe, const TestFailure& failure);
   // With the failed test if one was tried, otherwise with 503.
   void AnswerWithoutTest(Probe& probe, RefusalReason reason);
-  void Refuse(Probe& probe, RefusalReason reason, std::string text);
+  void Refuse(Probe& probe, RefusalReason reason, std::string text, std::string detail = {});
   void Finish(Probe& probe, const ProbeAnswer& answer);
   void Forget(Id id);
 

@@ -104,7 +104,10 @@ Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bin
   std::ranges::copy_if(
       *addresses, std::back_inserter(resolved.target),
       [&](const IpAddress& address) { return policy.AllowsTarget(target, address); });
-  if (resolved.target.empty()) resolved.forbidden = policy.ForbiddenText(target, *addresses);
+  if (resolved.target.empty()) {
+    resolved.forbidden = policy.ForbiddenText(target, *addresses);
+    resolved.forbidden_detail = policy.ForbiddenDetail(target, *addresses);
+  }
   if (!bind || resolved.target.empty()) return resolved;
   auto sources = ResolveHost(*bind, version);
   if (!sources) return tl::unexpected(sources.error());

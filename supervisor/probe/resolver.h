@@ -22,7 +22,9 @@ namespace iperf3_exporter {
 struct Resolved {
   std::vector<IpAddress> target;  // only allowed addresses; empty if none is allowed
   std::vector<IpAddress> bind;    // empty: the request names no source
-  std::string forbidden;          // for the client, if no address is allowed
+  // If no address is allowed: for the client and for the log.
+  std::string forbidden;
+  std::string forbidden_detail;
 };
 
 [[nodiscard]] bool NeedsLookup(const Host& target, const std::optional<Host>& bind);

@@ -47,6 +47,7 @@ struct Refusal {
   std::string text;        // one line for the client
   std::string target;      // as requested; empty: unknown
   std::uint16_t port = 0;  // 0: unknown
+  std::string detail;      // for the log only; may be empty
 };
 
 [[nodiscard]] inline std::string QueueFullText(std::size_t max_queued) {

@@ -69,8 +69,9 @@ class Bounds(unittest.TestCase):
                 self.assertEqual((answer.status, reason(answer.metrics())), (200, "connection_refused"))
 
     def test_most_of_period_streams_and_bitrate(self):
-        bounds = {"period": ("--probe.max-period=2s", "2s", "3s", "'period' parameter must be "),
-                  "parallel": ("--probe.max-parallel=2", "2", "3", "'parallel' parameter must be "),
+        bounds = {"period": ("--probe.max-period=2s", "2s", "3s", "'period' parameter must be a duration such as 10s or 1m30s, "
+                             "from 0 to 2s, or whole seconds (--probe.max-period=2s), "),
+                  "parallel": ("--probe.max-parallel=2", "2", "3", "'parallel' parameter must be an integer from 1 to 2 (--probe.max-parallel=2), "),
                   "bitrate": ("--probe.max-bitrate=1M", "1M", "1001K",
                               "'bitrate' parameter must be at most 1M (--probe.max-bitrate=1M), ")}
         port = free_port()
@@ -142,8 +143,9 @@ class Log(unittest.TestCase):
         messages = [entry["msg"] for entry in entries]
         self.assertGreaterEqual(len([m for m in messages if m.startswith("DIAGNOSING")]), 4)
         self.assertIn("shutting down", messages)
-        named = [(entry["parameter"], entry["level"]) for entry in entries if entry["msg"] == "parameter ignored"]
-        self.assertEqual(named, [('unknown "\\é', "warn")])
+        named = [(entry["parameter"], entry["target"], entry["level"]) for entry in entries
+                 if entry["msg"] == "unknown parameter ignored"]
+        self.assertEqual(named, [('unknown "\\é', "127.0.0.1", "warn")])
 
     def test_a_client_cannot_flood_the_log_with_names(self):
         with Exporter() as exporter:
@@ -177,6 +179,13 @@ class Refusals(unittest.TestCase):
                 self.assertRegex(line, rf'reason={name} {re.escape(target)}peer=127\.0\.0\.1:\d+ '
                                        rf'status={answer.status} ')
                 self.assertTrue(line.endswith('text="' + answer.text.strip().replace('"', r'\"') + '"'), line)
+
+    def test_only_the_log_names_the_address_and_the_rule(self):
+        with Exporter("--probe.deny-target=127.0.0.0/8") as exporter:
+            answer = exporter.probe(target="localhost", ip_version="4")
+            self.assertEqual((answer.status, answer.text),
+                             (403, "the target is not allowed: --probe.deny-target denies the address of localhost\n"))
+            exporter.wait_for_line('target=localhost .* detail="127.0.0.1 is denied by --probe.deny-target=127.0.0.0/8"')
 
     def test_the_log_of_a_bad_request_has_what_was_valid(self):
         for query, fields in (("port=7&period=x", "target=192.0.2.1 port=7 "), ("port=x", "target=192.0.2.1 ")):

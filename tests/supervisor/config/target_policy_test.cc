@@ -191,6 +191,31 @@ TEST(TargetPolicyTest, SaysWhyTheUnspecifiedAddressIsDenied) {
             plain + "--probe.deny-target denies 0.0.0.0");
 }
 
+TEST(TargetPolicyTest, TheLogNamesTheAddressesAndTheirRules) {
+  const TargetPolicy policy = Denying({"10.0.0.0/8", "2001:db8::/32"}, {"192.0.2.0/24"});
+  const auto address = [](const char* text) { return *ParseIpAddress(text); };
+  const Host name = *ParseHost("a.example");
+  EXPECT_EQ(policy.ForbiddenDetail(*ParseHost("10.1.2.3"), {}),
+            "10.1.2.3 is denied by --probe.deny-target=10.0.0.0/8");
+  EXPECT_EQ(policy.ForbiddenDetail(*ParseHost("64:ff9b::10.1.2.3"), {}),
+            "64:ff9b::a01:203 is denied by --probe.deny-target=10.0.0.0/8");
+  EXPECT_EQ(policy.ForbiddenDetail(name, {address("2001:db8::1"), address("::1")}),
+            "2001:db8::1 is denied by --probe.deny-target=2001:db8::/32, "
+            "::1 is not in --probe.allow-target");
+  EXPECT_EQ(policy.ForbiddenDetail(name, {address("0.0.0.0")}),
+            "0.0.0.0 means this host and is denied with any --probe.deny-target");
+  EXPECT_EQ(policy.ForbiddenDetail(name, {}), "");
+}
+
+TEST(TargetPolicyTest, SuggestsTheNetworkOfAnAddress) {
+  const auto expected = [](const std::string& rule) {
+    return TargetPolicy().AddTarget(rule).error().message;
+  };
+  const std::string start = "an address without bits set after its prefix, such as ";
+  EXPECT_EQ(expected("10.0.0.1/8"), start + "10.0.0.0/8");
+  EXPECT_EQ(expected("2001:db8::1/64"), start + "2001:db8::/64");
+}
+
 TEST(TargetPolicyTest, DeniesOnlyAddresses) {
   for (const std::string rule :
        {"", "10.0.0.1/8", "10.0.0.0/33", "host", "*.example", "fe80::1%lo", "10.0.0.300"}) {
