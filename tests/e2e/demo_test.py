@@ -36,9 +36,10 @@ def before_exec():
 
 class Demo(unittest.TestCase):
     def run_demo(self, folder, number):
-        """Starts it and sends that signal once it has said all; (exit status, what it said, its children)."""
+        """Starts it and sends its group that signal once it has said all; (exit status, what it said, its children)."""
         with subprocess.Popen([DEMO, folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, preexec_fn=before_exec) as demo:
+                              stderr=subprocess.STDOUT, text=True, preexec_fn=before_exec,
+                              start_new_session=True) as demo:
             try:
                 said = []
                 for line in demo.stdout:
@@ -49,7 +50,7 @@ class Demo(unittest.TestCase):
                 # Objects of the usual name would keep out a service that runs as another user.
                 lock = f"/dev/shm/*iperf3_exporter_demo.{demo.pid}*"
                 self.assertNotEqual(glob.glob(lock), [], "a lock of its own")
-                demo.send_signal(number)
+                os.killpg(demo.pid, number)  # as a terminal does
                 said += demo.stdout.readlines()
                 status = demo.wait(harness.PATIENCE)
             finally:
@@ -66,6 +67,8 @@ class Demo(unittest.TestCase):
                 self.assertEqual(status, 0, said)
                 self.assertNotRegex(said, ":(5201|9579)\\b")
                 self.assertIn("Stopping.", said)
+                self.assertNotIn("second signal", said)
+                self.assertIn("One-second test: curl 'http://127.0.0.1:", said)
                 # The server, the exporter and its four workers.
                 self.assertGreaterEqual(len(children), 6, children)
                 metrics = parse_metrics("\n".join(line for line in said.splitlines() if line.startswith("iperf3_")))
@@ -89,6 +92,19 @@ class Progress(unittest.TestCase):
             progress.stdin.close()
             progress.stdout.read()  # ends when nobody writes any more
             self.assertEqual(progress.wait(harness.PATIENCE), 3)
+
+    def test_output_and_status_are_passed_on(self):
+        result = subprocess.run([CI / "progress", "sh", "-c", r"printf 'a\\b\n  c \n\nd'; exit 3"], capture_output=True, text=True,
+                                timeout=harness.PATIENCE, check=False)
+        self.assertEqual((result.returncode, result.stdout), (3, "a\\b\n  c \n\nd"))
+
+    def test_a_line_is_kept_whole_over_a_pause(self):
+        with subprocess.Popen([CI / "progress", "sh", "-c", "printf a; read -r line; echo b"], text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, env={**os.environ, "PROGRESS_SECONDS": "0.1"}) as progress:
+            self.assertRegex(progress.stdout.readline(), r"^Still building after \d+ s")
+            progress.stdin.write("\n")
+            progress.stdin.close()
+            self.assertEqual(progress.stdout.read().splitlines()[-1], "ab")
 
 
 if __name__ == "__main__":
