@@ -27,7 +27,6 @@ struct WorkerConfig {
   SandboxMode sandbox = SandboxMode::kRequire;
   std::uint8_t log_level = 1;  // 0 debug, 1 info, 2 warn, 3 error
   bool log_json = false;
-  std::uint32_t index = 0;  // of the worker, from 0
   // From a worker that inspected iperf3 at its start, before any test. Without it, or if the
   // program has changed since, the worker inspects iperf3 itself.
   std::optional<Iperf3Description> known_iperf3;

@@ -149,7 +149,6 @@ void Carry(Fields& fields, WorkerConfig& config) {
   fields.Enum("sandbox mode", config.sandbox, SandboxMode::kDiagnose);
   fields.Number("log level", config.log_level, 0, 3);
   fields.Bool("log format", config.log_json);
-  fields.Number("index", config.index);
   fields.Optional("known iperf3", config.known_iperf3,
                   [&](Iperf3Description& iperf3) { Carry(fields, iperf3); });
 }

@@ -93,7 +93,6 @@ Status WorkerPool::Spawn(Worker& worker) {
   auto process = WorkerProcess::Spawn(settings_.path);
   if (!process) return tl::unexpected(process.error());
   WorkerConfig config = settings_.config;
-  config.index = worker.index;
   worker.runs_iperf3 = !latest_ready_ || !iperf3_error_.empty();
   if (!worker.runs_iperf3) config.known_iperf3 = latest_ready_->iperf3;
   if (const Status sent = SendFrame((*process)->socket(), wire::Encode(config)); !sent) {

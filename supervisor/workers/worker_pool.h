@@ -39,7 +39,7 @@ class WorkerPool {
   struct Settings {
     std::string path;
     std::uint32_t count = 4;
-    WorkerConfig config;  // its index is set for each worker
+    WorkerConfig config;
   };
 
   // Called from the loop as the last step of a callback. They may call any method of the pool,

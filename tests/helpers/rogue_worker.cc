@@ -70,7 +70,7 @@ WorkerReady Ready(const std::string& mode, const WorkerConfig& config) {
   WorkerReady ready{.iperf3 = {.version = "3.12"}};
   ready.sandbox.worker.fill(LayerState::kEnabled);
   ready.sandbox.iperf3.fill(LayerState::kEnabled);
-  if (mode == "weak_second" && config.index == 1) {
+  if (mode == "weak_second" && config.known_iperf3) {
     ready.sandbox.iperf3[static_cast<std::size_t>(SandboxLayer::kSeccomp)] = LayerState::kMissing;
   }
   if ((mode == "echo_known" || mode == "cannot_start") && config.known_iperf3) {
@@ -257,15 +257,16 @@ class Rogue {
   std::optional<wire::Finished> last_;
 };
 
-// Does not consume the message: this process may become the real worker.
-std::uint32_t PeekIndex() {
+// Only the first worker of an exporter has to inspect iperf3. Does not consume the message: this
+// process may become the real worker.
+bool IsFirstWorker() {
   wire::Frame frame(wire::kMaxFrameBytes);
   const ssize_t got = ::recv(kSocketFd, frame.data(), frame.size(), MSG_PEEK);
-  if (got <= 0) return 0;
+  if (got <= 0) return true;
   frame.resize(static_cast<std::size_t>(got));
   const auto command = wire::DecodeCommand(frame);
   const auto* config = command ? std::get_if<WorkerConfig>(&*command) : nullptr;
-  return config == nullptr ? 0 : config->index;
+  return config == nullptr || !config->known_iperf3;
 }
 
 int BecomeRealWorker() {
@@ -281,7 +282,7 @@ int BecomeRealWorker() {
 int main(int /*argc*/, char** argv) {
   using namespace iperf3_exporter;
   const std::string name = argv[0];
-  if (name.find("second_rogue") != std::string::npos && PeekIndex() != 1) return BecomeRealWorker();
+  if (name.find("second_rogue") != std::string::npos && IsFirstWorker()) return BecomeRealWorker();
   const std::size_t at = name.rfind("rogue_worker_");
   return Rogue(at == std::string::npos ? "good" : name.substr(at + std::strlen("rogue_worker_")))
       .Run();

@@ -62,7 +62,6 @@ class Worker {
     const auto program = OpenIperf3(config.iperf3_path);
     if (!program) return tl::unexpected(program.error());
     auto sandbox = EnterWorkerSandbox({.mode = config.sandbox,
-                                       .worker_index = config.index,
                                        .is_first = !config.known_iperf3,
                                        .link_fd = link_.fd(),
                                        .program_fd = program->get()});

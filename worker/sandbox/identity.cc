@@ -3,12 +3,17 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <string>
+#include <utility>
 
 namespace iperf3_exporter {
 namespace {
@@ -32,6 +37,30 @@ Status EmptyBoundingSet() {
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return ErrnoError("capability bounds");
   }
   return {};
+}
+
+struct ReservedUser {
+  uid_t uid;
+  UniqueFd reservation;  // empty if no user can be reserved
+};
+
+// Reserves a user by binding its abstract socket name. That is atomic, leaves nothing behind, and
+// holds between all exporters of a network namespace.
+ReservedUser ReserveUser() {
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  for (uid_t uid = kFirstWorkerUid; uid < kFirstWorkerUid + kWorkerUids; ++uid) {
+    const std::string name = "iperf3_exporter.user." + std::to_string(uid);
+    sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = {}};
+    name.copy(address.sun_path + 1, sizeof(address.sun_path) - 1);  // abstract: after a null byte
+    const std::size_t length = offsetof(sockaddr_un, sun_path) + 1 + name.size();
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+               static_cast<socklen_t>(length)) == 0) {
+      return {uid, std::move(socket)};
+    }
+    if (errno != EADDRINUSE) break;
+  }
+  // At least the workers of one exporter, which are started together, differ.
+  return {kFirstWorkerUid + static_cast<uid_t>(::getpid()) % kWorkerUids, UniqueFd()};
 }
 
 // Returns kNotOffered if `uid`, as a group, is not mapped in our user namespace (a container that
@@ -69,7 +98,7 @@ Status DropCapabilities() {
 
 }  // namespace
 
-Result<IdentityStates> DropIdentity(std::uint32_t worker_index) {
+Result<IdentityStates> DropIdentity() {
   const auto initial = ReadCapabilities();
   if (!initial) return tl::unexpected(initial.error());
   IdentityStates states;
@@ -79,9 +108,11 @@ Result<IdentityStates> DropIdentity(std::uint32_t worker_index) {
     }
   }
   if (::geteuid() == 0 && Has(*initial, CAP_SETUID) && Has(*initial, CAP_SETGID)) {
-    const auto changed = ChangeUser(kFirstWorkerUid + worker_index % kWorkerUids);
+    ReservedUser user = ReserveUser();
+    const auto changed = ChangeUser(user.uid);
     if (!changed) return tl::unexpected(changed.error());
     states.user = *changed;
+    states.user_reservation = std::move(user.reservation);
   }
   if (const Status dropped = DropCapabilities(); !dropped) return tl::unexpected(dropped.error());
   states.capabilities = LayerState::kEnabled;

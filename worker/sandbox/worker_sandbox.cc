@@ -164,12 +164,13 @@ class Steps {
   }
 
   Status DropUserAndCapabilities() {
-    const auto states = DropIdentity(request_.worker_index);
+    auto states = DropIdentity();
     if (!states) return tl::unexpected(states.error());
     for (LayerStates* process : {&report_.worker, &report_.iperf3}) {
       At(*process, SandboxLayer::kUser) = states->user;
       At(*process, SandboxLayer::kCapabilities) = states->capabilities;
     }
+    user_reservation_ = std::move(states->user_reservation);
     return {};
   }
 
@@ -305,12 +306,14 @@ class Steps {
                           .max_tasks = max_tasks_,
                           .diagnoses = diagnoses() && iperf3_filter_,
                           .filter = std::move(iperf3_filter_)});
-    return WorkerSandbox{report_, std::move(program_), std::move(*temporary_), std::move(iperf3)};
+    return WorkerSandbox{report_, std::move(program_), std::move(user_reservation_),
+                         std::move(*temporary_), std::move(iperf3)};
   }
 
   const WorkerSandboxRequest& request_;
   SandboxReport report_;
   UniqueFd program_;
+  UniqueFd user_reservation_;
   std::string program_directory_;
   std::optional<TemporaryDirectory> temporary_;
   int landlock_abi_ = 0;

@@ -1,8 +1,6 @@
 // The worker's own confinement, and the preparation of iperf3's. The process must exit if it fails.
 #pragma once
 
-#include <cstdint>
-
 #include "common/error.h"
 #include "common/sandbox_layer.h"
 #include "common/unique_fd.h"
@@ -13,7 +11,6 @@ namespace iperf3_exporter {
 
 struct WorkerSandboxRequest {
   SandboxMode mode = SandboxMode::kRequire;
-  std::uint32_t worker_index = 0;
   bool is_first = true;  // logs what is the same for all workers
   int link_fd = -1;      // borrowed: its peer is the supervisor
   int program_fd = -1;   // of iperf3; borrowed: the sandbox keeps a copy as kProgramFd
@@ -21,7 +18,8 @@ struct WorkerSandboxRequest {
 
 struct WorkerSandbox {
   SandboxReport report;
-  UniqueFd program;  // of iperf3, as kProgramFd
+  UniqueFd program;           // of iperf3, as kProgramFd
+  UniqueFd user_reservation;  // see IdentityStates
   TemporaryDirectory temporary;
   Iperf3Sandbox iperf3;
 };

@@ -70,7 +70,6 @@ TEST(WireTest, CarriesEveryCommandUnchanged) {
                             .sandbox = SandboxMode::kDiagnose,
                             .log_level = 3,
                             .log_json = true,
-                            .index = 7,
                             .known_iperf3 = Iperf3Description{.version = "3.12"}};
   EXPECT_EQ(std::get<WorkerConfig>(*wire::DecodeCommand(wire::Encode(config))), config);
   const Job job = SampleJob();
@@ -124,7 +123,7 @@ TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
   EXPECT_FALSE(wire::DecodeCommand(frame));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(SampleJob())));
   frame[4] = std::byte{wire::kVersion + 1};
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 4, not 3");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 5, not 4");
 }
 
 TEST(WireTest, RefusesNumbersOutOfRange) {

@@ -117,10 +117,8 @@ class ConfinedWorkerTest : public ::testing::Test {
     const auto host_lock = HostLock::Open(name_, LockScope::kHost, kLowestLockFd);
     const auto program = OpenIperf3(BuiltProgram("fake_iperf3"));
     if (!host_lock || !program) return kNoSandbox;
-    const auto sandbox = EnterWorkerSandbox({.mode = SandboxMode::kRequire,
-                                             .worker_index = 0,
-                                             .link_fd = link_fd,
-                                             .program_fd = program->get()});
+    const auto sandbox = EnterWorkerSandbox(
+        {.mode = SandboxMode::kRequire, .link_fd = link_fd, .program_fd = program->get()});
     if (!sandbox) return kNoSandbox;
     const int end = attack();
     ::_exit(end);

@@ -22,10 +22,9 @@ class WorkerSandboxTest : public ConfinedIperf3Test {
  protected:
   WorkerSandboxTest() : ConfinedIperf3Test("hostile_iperf3") {}
 
-  // A user of its own where the worker may change it.
-  [[nodiscard]] uid_t ExpectedUser() const {
-    const bool changes = GetParam().user == 0 && GetParam().prefix.empty();
-    return changes ? kFirstWorkerUid : GetParam().user;
+  // Whether the worker may change to a user of its own.
+  [[nodiscard]] bool ChangesUser() const {
+    return GetParam().user == 0 && GetParam().prefix.empty();
   }
 
   static std::string Status(pid_t pid, const char* name) {
@@ -46,8 +45,14 @@ class WorkerSandboxTest : public ConfinedIperf3Test {
       EXPECT_EQ(Status(pid, "CapBnd"), none);
     }
     // Real, effective, saved, and of file systems.
-    std::string users = std::to_string(ExpectedUser());
-    for (int i = 1; i < 4; ++i) users += ' ' + std::to_string(ExpectedUser());
+    const auto user = ChangesUser() ? std::stoul(Status(pid, "Uid"))
+                                    : static_cast<unsigned long>(GetParam().user);
+    if (ChangesUser()) {
+      EXPECT_GE(user, kFirstWorkerUid);
+      EXPECT_LT(user, kFirstWorkerUid + kWorkerUids);
+    }
+    std::string users = std::to_string(user);
+    for (int i = 1; i < 4; ++i) users += ' ' + std::to_string(user);
     for (const char* ids : {"Uid", "Gid"}) {
       EXPECT_EQ(Status(pid, ids), users) << ids;
     }
@@ -80,9 +85,8 @@ TEST_P(WorkerSandboxTest, ReportsEachOfferedLayerAsEnabled) {
         SandboxLayer::kSeccomp, SandboxLayer::kCapabilities}) {
     EXPECT_EQ(StateOf(ready_, layer), LayerState::kEnabled) << Name(layer);
   }
-  const bool changed = ExpectedUser() != GetParam().user;
   EXPECT_EQ(StateOf(ready_, SandboxLayer::kUser),
-            changed ? LayerState::kEnabled : LayerState::kNotOffered);
+            ChangesUser() ? LayerState::kEnabled : LayerState::kNotOffered);
   EXPECT_EQ(StateOf(ready_, SandboxLayer::kLandlock),
             LandlockAbi() > 0 ? LayerState::kEnabled : LayerState::kNotOffered);
 }
@@ -105,7 +109,7 @@ TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
   }
   ExpectLimit(worker, "Max open files", kProgramFd, "files");
   ExpectLimit(iperf3, "Max open files", kIperf3Descriptors, "files");
-  if (ExpectedUser() == kFirstWorkerUid) {
+  if (ChangesUser()) {
     ExpectLimit(worker, "Max processes", kTasks, "processes");
     ExpectLimit(iperf3, "Max processes", kTasks, "processes");
     // Each worker has a user of its own.
