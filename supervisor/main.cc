@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <utility>
@@ -25,8 +26,9 @@ constexpr int kExitCheckFailed = 1;
 int Exit(const ExitRequest& request) {
   if (request.code != 0) {
     WriteToStderr(request.text);
-  } else {
-    std::fputs(request.text.c_str(), stdout);
+  } else if (std::fputs(request.text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+    WriteToStderr(ErrnoText("stdout", errno) + "\n");
+    return kExitMayPass;
   }
   return request.code;
 }

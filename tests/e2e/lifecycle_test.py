@@ -341,6 +341,14 @@ class Start(unittest.TestCase):
             self.assertEqual(result.stderr, "")
             self.assertIn("iperf3_exporter", result.stdout)
 
+    def test_says_if_its_output_is_lost(self):
+        for flag in ("--help", "--version", "--config.check"):
+            with self.subTest(flag=flag), open("/dev/full", "wb") as full:
+                result = subprocess.run([EXPORTER, flag], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+                                        check=False)
+                self.assertEqual(result.stderr, "stdout: No space left on device\n")
+                self.assertEqual(result.returncode, 1)
+
     def test_config_check(self):
         result = subprocess.run([EXPORTER, "--config.check"], capture_output=True, text=True,
                                 timeout=60)
