@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <future>
+#include <string>
 #include <vector>
 
 #include "common/lock/record_lock.h"
@@ -290,6 +293,29 @@ TEST_F(HostLockTest, WaiterNoticesTheDeletionWhileTheKeyIsHeld) {
   ASSERT_TRUE(held);
   ASSERT_EQ(::unlink(Path(LockFile::kLock).c_str()), 0);
   EXPECT_EQ(ErrorOf(waiter->Acquire(kKey, kNobody, In(hours(1)), -1)), AcquireError::kLockGone);
+}
+
+TEST_F(HostLockTest, ASleepingWaiterNoticesTheDeletion) {
+  const auto holder = Open();
+  const auto waiter = Open();
+  const auto held = holder->Acquire(kKey, kNobody, Past(), -1);
+  ASSERT_TRUE(held);
+  // So that the waiter sleeps until somebody posts.
+  while (::sem_trywait(OpenSemaphore()) == 0) {
+  }
+  std::promise<pid_t> thread;
+  auto error = std::async(std::launch::async, [&] {
+    thread.set_value(::gettid());
+    return ErrorOf(waiter->Acquire(kKey, kNobody, In(hours(1)), -1));
+  });
+  const std::string state =
+      "/proc/self/task/" + std::to_string(thread.get_future().get()) + "/stat";
+  for (std::string line; line.find(") S ") == std::string::npos;) {
+    std::ifstream file(state);
+    std::getline(file, line);
+  }
+  ASSERT_EQ(::unlink(Path(LockFile::kLock).c_str()), 0);
+  EXPECT_EQ(error.get(), AcquireError::kLockGone);
 }
 
 TEST_F(HostLockTest, HundredTargetsDoNotWaitForEachOther) {

@@ -44,11 +44,14 @@ TEST_F(ProbeDispatcherTest, CancelsAProbeThatWaitsForTheLockAtShutdown) {
 
 TEST_F(ProbeDispatcherTest, ACancelledProbeLeavesTheQueueAtOnce) {
   StartWith("silence");
-  Probe(kSilent);
+  const auto running = Probe(kSilent);
   const auto waiting = Probe(kGood);
-  AwaitCounts(1, 1);
+  const auto next = Probe(kGood);
+  AwaitCounts(1, 2);
   EXPECT_TRUE(dispatcher_->Cancel(waiting));
-  EXPECT_EQ(status_, (std::pair<std::size_t, std::size_t>(1, 0)));
+  EXPECT_EQ(status_, (std::pair<std::size_t, std::size_t>(1, 1)));
+  dispatcher_->Cancel(running);
+  ExpectSuccess(AnswerOf(next));
 }
 
 TEST_F(ProbeDispatcherTest, ACancelledTestCountsUntilItsWorkerHasEndedIt) {
