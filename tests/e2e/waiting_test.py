@@ -200,14 +200,14 @@ class HangingNames(Directory):
 
     def test_one_costs_its_own_probe_and_nothing_else(self):
         thread, answers = in_background(
-            lambda: timed(lambda: self.exporter.probe("mute.test", port=1, scrape_timeout=5)))
+            lambda: timed(lambda: self.exporter.probe("mute.test", port=1, omit=40, scrape_timeout=46)))
         self.assert_up("127.0.0.1")
         self.assertEqual(self.exporter.get("/metrics").status, 200)
         self.assertFalse(answers, "the name did not hang")
         thread.join()
         answer, took = answers[0]
         self.assertEqual(reason(answer.metrics()), "resolve", answer.text)
-        self.assertLess(took, 5)
+        self.assertLess(took, 40, "it was answered later than when the test no longer fitted")
         self.exporter.wait_for_line("no answer from the resolver in time")
 
     def test_many_that_hung_up_delay_no_name_that_was_resolved_before(self):

@@ -295,6 +295,18 @@ TEST_F(HttpConnectionTest, LimitsTheTimeOfLingering) {
   EXPECT_EQ(rejected(), 0U);
 }
 
+TEST_F(HttpConnectionTest, LingersUntilTheClientCloses) {
+  ReplyAtOnce();
+  auto client = Connect();
+  client.Send(Get("/a", "Connection: close\r\n"));
+  ASSERT_TRUE(RunUntilEnded(client));
+  client.Send("more");
+  RunTurns();
+  EXPECT_FALSE(Closed());
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return Closed(); }));
+}
+
 // ---- Clients that go away
 
 TEST_F(HttpConnectionTest, NoticesThatTheClientOfAPendingRequestHasGone) {

@@ -101,6 +101,7 @@ TEST(ProbeTimingTest, EndsIperf3BeforeTheAnswerAndTheWorkerAfterIt) {
   EXPECT_EQ(times.bytes_overhead, seconds(1));
   // Longer than SIGTERM, 500 ms and SIGKILL need.
   EXPECT_GT(WorkerKillTime(kDeadline), kDeadline + kTermGrace);
+  EXPECT_EQ(WorkerKillTime(kDeadline), kDeadline + seconds(1));
 }
 
 TEST(ProbeTimingTest, DividesTheTimeToConnectAmongTheAddresses) {
