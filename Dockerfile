@@ -1,16 +1,18 @@
-# Two stages: the first builds the Debian package, the second contains only the package and its dependencies.
+# Two stages: the first builds the Debian package, the second contains only the package and its dependencies. For another
+# platform (linux/amd64, linux/arm64) the first runs on the platform of the build and cross-builds.
 #
 #   docker build -t iperf3-exporter --build-arg REVISION=$(git rev-parse --short=12 HEAD) .
 #   docker run --read-only --cap-drop=ALL --security-opt no-new-privileges -p 9579:9579 iperf3-exporter --probe.allow-target=iperf.example.org
-FROM debian:bookworm-slim AS build
+FROM --platform=$BUILDPLATFORM debian:bookworm-slim AS build
+ARG TARGETARCH
 WORKDIR /src
 # The build dependencies are a separate layer, because the sources change more often.
 COPY Makefile ./
-COPY .ci/install-packages .ci/
-RUN apt-get update && apt-get install -y --no-install-recommends make && make package-needs
+COPY .ci/install-packages .ci/cross-sysroot .ci/
+RUN apt-get update && apt-get install -y --no-install-recommends make && make package-needs ARCH="$TARGETARCH"
 COPY . ./
 ARG REVISION=unknown
-RUN make package REVISION="$REVISION"
+RUN make package ARCH="$TARGETARCH" REVISION="$REVISION"
 
 FROM debian:bookworm-slim
 ARG REVISION=unknown
