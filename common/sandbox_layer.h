@@ -16,15 +16,19 @@ enum class SandboxLayer : std::uint8_t {
   kRlimits,
   kEnvironment,  // a fresh minimal one
   kSeccomp,
-  kLandlock,
-  kUser,          // if started as root: a uid other than the supervisor's
-  kCapabilities,  // none, and an empty bounding set
+  kLandlock,       // files
+  kLandlockPorts,  // TCP to one port
+  kLandlockScope,  // signals and abstract sockets of other processes
+  kUser,           // if started as root: a uid other than the supervisor's
+  kCapabilities,   // none, and an empty bounding set
   kNamespaces,
 };
 
-inline constexpr std::array<std::string_view, 11> kSandboxLayerNames = {
-    "no_new_privileges", "descriptors", "parent_death", "not_dumpable", "rlimits",    "environment",
-    "seccomp",           "landlock",    "user",         "capabilities", "namespaces",
+inline constexpr std::array<std::string_view, 13> kSandboxLayerNames = {
+    "no_new_privileges", "descriptors",    "parent_death", "not_dumpable",
+    "rlimits",           "environment",    "seccomp",      "landlock",
+    "landlock_ports",    "landlock_scope", "user",         "capabilities",
+    "namespaces",
 };
 
 inline constexpr std::size_t kSandboxLayerCount = kSandboxLayerNames.size();

@@ -68,7 +68,10 @@ std::string LayersIn(LayerState state, const LayerStates& states) {
 }
 
 void LogSandbox(const LayerStates& supervisor, const SandboxReport& report) {
-  const std::string not_offered = LayersIn(LayerState::kNotOffered, report.worker);
+  LayerStates best{};  // of the two processes: some layers are for one of them
+  std::ranges::transform(report.worker, report.iperf3, best.begin(),
+                         [](LayerState a, LayerState b) { return std::max(a, b); });
+  const std::string not_offered = LayersIn(LayerState::kNotOffered, best);
   const std::string missing[] = {LayersIn(LayerState::kMissing, supervisor),
                                  LayersIn(LayerState::kMissing, report.worker),
                                  LayersIn(LayerState::kMissing, report.iperf3)};

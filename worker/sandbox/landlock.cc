@@ -65,7 +65,7 @@ std::uint64_t Rights(FileAccess access) {
 
 // The size of the structure in that version. The kernel rejects nonzero bytes beyond it.
 std::size_t AttributeBytes(int abi) {
-  if (abi >= 6) return sizeof(RulesetAttribute);
+  if (abi >= kLandlockAbiWithScope) return sizeof(RulesetAttribute);
   return abi >= kLandlockAbiWithPorts ? 2 * sizeof(std::uint64_t) : sizeof(std::uint64_t);
 }
 
@@ -90,7 +90,7 @@ int LandlockAbi() {
 
 Status EnterFileRules(int abi, const std::vector<FileRule>& rules) {
   RulesetAttribute attribute{.handled_fs = HandledFileRights(abi)};
-  if (abi >= 6) attribute.scoped = kScopeAll;
+  if (abi >= kLandlockAbiWithScope) attribute.scoped = kScopeAll;
   auto ruleset = CreateRuleset(attribute, AttributeBytes(abi));
   if (!ruleset) return tl::unexpected(ruleset.error());
   for (const FileRule& rule : rules) {

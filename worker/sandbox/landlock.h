@@ -30,9 +30,13 @@ struct FileRule {
 // The first version that restricts TCP ports.
 inline constexpr int kLandlockAbiWithPorts = 4;
 
+// The first version that restricts signals and abstract sockets.
+inline constexpr int kLandlockAbiWithScope = 6;
+
 // From now on the calling thread, and every thread and process that it creates, can open only these
-// files. From version 6 they can signal only each other, and connect to no abstract socket of other
-// processes. Descriptors that are open stay usable. Irreversible. Needs no-new-privileges.
+// files. From kLandlockAbiWithScope they can signal only each other, and connect to no abstract
+// socket of other processes. Descriptors that are open stay usable. Irreversible. Needs
+// no-new-privileges.
 [[nodiscard]] Status EnterFileRules(int abi, const std::vector<FileRule>& rules);
 
 // A ruleset that allows TCP to connect to `port` only (0: none) and, unless `binds_port`, to bind

@@ -238,6 +238,10 @@ class Steps {
       return ReportMissing(SandboxLayer::kLandlock, entered.error().message);
     }
     SetEnabled(SandboxLayer::kLandlock);
+    if (landlock_abi_ >= kLandlockAbiWithPorts) {
+      At(report_.iperf3, SandboxLayer::kLandlockPorts) = LayerState::kEnabled;
+    }
+    if (landlock_abi_ >= kLandlockAbiWithScope) SetEnabled(SandboxLayer::kLandlockScope);
     return {};
   }
 

@@ -87,8 +87,15 @@ TEST_P(WorkerSandboxTest, ReportsEachOfferedLayerAsEnabled) {
   }
   EXPECT_EQ(StateOf(ready_, SandboxLayer::kUser),
             ChangesUser() ? LayerState::kEnabled : LayerState::kNotOffered);
-  EXPECT_EQ(StateOf(ready_, SandboxLayer::kLandlock),
-            LandlockAbi() > 0 ? LayerState::kEnabled : LayerState::kNotOffered);
+  const auto from_abi = [abi = LandlockAbi()](int first) {
+    return abi >= first ? LayerState::kEnabled : LayerState::kNotOffered;
+  };
+  EXPECT_EQ(StateOf(ready_, SandboxLayer::kLandlock), from_abi(1));
+  EXPECT_EQ(StateOf(ready_, SandboxLayer::kLandlockPorts), LayerState::kNotOffered);
+  EXPECT_EQ(StateOf(ready_, SandboxLayer::kLandlockScope), from_abi(6));
+  const LayerStates& iperf3 = ready_.sandbox.iperf3;
+  EXPECT_EQ(iperf3[static_cast<std::size_t>(SandboxLayer::kLandlockPorts)], from_abi(4));
+  EXPECT_EQ(iperf3[static_cast<std::size_t>(SandboxLayer::kLandlockScope)], from_abi(6));
 }
 
 TEST_P(WorkerSandboxTest, LayersAreVisibleFromOutside) {
