@@ -56,7 +56,8 @@ WorkerPool::Settings PoolSettings(const Options& options) {
                      .iperf3_path = options.iperf3_path,
                      .sandbox = options.sandbox,
                      .log_level = static_cast<std::uint8_t>(options.log_level),
-                     .log_json = options.log_format == LogFormat::kJson}};
+                     .log_json = options.log_format == LogFormat::kJson},
+          .is_check = options.config_check};
 }
 
 std::string LayersIn(LayerState state, const LayerStates& states) {
@@ -170,7 +171,8 @@ Status Exporter::Start() {
   return {};
 }
 
-// While it waits, an exporter that listens already serves everything but probes.
+// While it waits, an exporter that listens already serves everything but probes. It gives up only
+// if the next worker would fail too; a check reports the first failure.
 Status Exporter::StartWorkers() {
   if (Status status = pool_.Start(); !status) {
     status.error().message.insert(0, "--worker.path: ");
@@ -179,8 +181,12 @@ Status Exporter::StartWorkers() {
   // Reading the command line and the configuration needs more memory than serving. Trimmed while
   // the worker starts.
   ::malloc_trim(0);
-  RunLoopWhileStarting([this] { return pool_.latest_ready() || pool_.latest_error(); });
-  if (pool_.latest_error()) {
+  const auto has_failed = [this] {
+    const auto& error = pool_.latest_error();
+    return error && (!error->may_pass || options_.config_check);
+  };
+  RunLoopWhileStarting([&] { return pool_.latest_ready() || has_failed(); });
+  if (has_failed()) {
     state_ = LifecycleState::kDraining;
     endpoints_.StartEarlyProbes();
     ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals

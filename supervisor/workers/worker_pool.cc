@@ -19,7 +19,11 @@ using std::chrono::seconds;
 constexpr milliseconds kFirstBackoff{100};
 constexpr seconds kMaxBackoff{30};
 constexpr seconds kHealthyAfter{60};
+// Four times as long after each failure, for loaded and emulated machines.
 constexpr seconds kReadyWithin{5};
+constexpr seconds kMaxReadyWithin{80};
+// Before any worker was ready: a program that crashes that often always does.
+constexpr int kMaxCrashesAtStart = 5;
 
 // A worker whose socket is closed sends SIGTERM to iperf3 and waits 500 ms for it, so that iperf3
 // can release its server.
@@ -57,6 +61,7 @@ struct WorkerPool::Worker {
   std::unique_ptr<ReadWatch> socket_watch;
   std::unique_ptr<ReadWatch> exit_watch;
   milliseconds backoff = kFirstBackoff;
+  seconds ready_within = kReadyWithin;
   TimePoint ready_since;
   bool runs_iperf3 = false;   // before it is ready
   bool has_old_lock = false;  // replaced after its job
@@ -90,6 +95,7 @@ Status WorkerPool::Start() {
 }
 
 Status WorkerPool::Spawn(Worker& worker) {
+  if (!latest_ready_) latest_error_.reset();
   auto process = WorkerProcess::Spawn(settings_.path);
   if (!process) return tl::unexpected(process.error());
   WorkerConfig config = settings_.config;
@@ -107,7 +113,7 @@ Status WorkerPool::Spawn(Worker& worker) {
                                                   [this, &worker] { OnExit(worker); });
   worker.state = WorkerState::kStarting;
   worker.has_old_lock = false;
-  worker.timer.Start(kReadyWithin);
+  worker.timer.Start(worker.ready_within);
   return {};
 }
 
@@ -327,7 +333,9 @@ void WorkerPool::OnTimeout(Worker& worker) {
       Replace(worker, WorkerRestart::kNotReady, status.error().message);
     }
   } else if (worker.state == WorkerState::kStarting) {
-    Replace(worker, WorkerRestart::kNotReady, "not ready in time");
+    worker.ready_within = std::min(worker.ready_within * 4, kMaxReadyWithin);
+    Replace(worker, WorkerRestart::kNotReady,
+            worker.runs_iperf3 ? "it or iperf3 --help was too slow" : "too slow");
   } else if (worker.state == WorkerState::kBusy) {
     Replace(worker, WorkerRestart::kHung, "past its deadline");
   }
@@ -345,18 +353,17 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
   // Now, not on SIGCHLD: an orphan may hold the lock.
   SweepOrphans();
   if (!latest_ready_ && !latest_error_) {
-    // A worker that was killed, by us because it was slow or by the kernel for lack of memory, may
-    // work the next time. We also kill one that breaks the protocol.
     latest_error_ = {.message = settings_.path + " was not ready (" + why + ", " + end +
                                 "): is it the worker program, --worker.path?",
-                     .may_pass = reason != WorkerRestart::kProtocol && end.starts_with("signal")};
+                     .may_pass = reason != WorkerRestart::kProtocol && MayStartNextTime(end)};
   }
   const bool has_new_lock = reason == WorkerRestart::kLockGone;
   if (has_new_lock || (was_ready && Clock::now() - worker.ready_since >= kHealthyAfter)) {
     worker.backoff = kFirstBackoff;
   }
-  // Before a worker has been ready, whoever waits for one reports latest_error_.
-  const LogLevel level = latest_ready_ ? LogLevel::kError : LogLevel::kDebug;
+  // Before a worker has been ready, whoever waits for one reports the error that ends the start.
+  const bool is_reported = !latest_ready_ && (settings_.is_check || !latest_error_->may_pass);
+  const LogLevel level = is_reported ? LogLevel::kDebug : LogLevel::kError;
   Log(has_new_lock ? LogLevel::kInfo : level, "worker replaced",
       {{"worker", std::to_string(worker.index)},
        {"pid", std::to_string(pid)},
@@ -377,6 +384,12 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
       tl::unexpected(TestFailure{FailureReason::kWorkerLost,
                                  "the worker was replaced while it ran this probe: " + why +
                                      (end.empty() ? "" : ", " + end)})});
+}
+
+bool WorkerPool::MayStartNextTime(std::string_view end) {
+  // By us because it was slow, or by the kernel for lack of memory.
+  if (end == "signal " + std::to_string(SIGKILL)) return true;
+  return end.starts_with("signal") && ++crashes_at_start_ < kMaxCrashesAtStart;
 }
 
 void WorkerPool::SweepOrphans() {

@@ -2,9 +2,10 @@
 // thread only.
 //
 // A worker that dies, hangs or breaks the protocol fails only its job, with worker_lost, and is
-// replaced after a growing delay (100 ms to 30 s; 100 ms again after a healthy minute). A breach of
-// the protocol is never repaired: kill and replace. From Start to Stop every child of this process
-// that is not a worker is killed.
+// replaced after a growing delay (100 ms to 30 s; 100 ms again after a healthy minute). One that is
+// not ready in time (5 s, after a failure more) is replaced too. A breach of the protocol is never
+// repaired: kill and replace. From Start to Stop every child of this process that is not a worker
+// is killed.
 //
 // Only the first worker runs iperf3 to find out its version and options. The others get its report,
 // unless the program's file has changed. A worker reports before its first test, so no peer can
@@ -20,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -40,6 +42,7 @@ class WorkerPool {
     std::string path;
     std::uint32_t count = 4;
     WorkerConfig config;
+    bool is_check = false;  // the first failure ends the start, whether it may pass or not
   };
 
   // Called from the loop as the last step of a callback. They may call any method of the pool,
@@ -91,7 +94,8 @@ class WorkerPool {
   [[nodiscard]] const WorkerReady* latest_ready() const {
     return latest_ready_ ? &*latest_ready_ : nullptr;
   }
-  // Why the latest worker could not work, or why none has been ready; nullopt if one is.
+  // Why the latest worker could not work, or why none has been ready; nullopt if one is, or while
+  // the next one starts. Error::may_pass tells whether that one may become ready.
   [[nodiscard]] const std::optional<Error>& latest_error() const { return latest_error_; }
   // Why no test can be run: no worker is alive, or iperf3 could not be started. Empty if none is
   // known to be prevented. Printable.
@@ -120,6 +124,9 @@ class WorkerPool {
 
   void EndJob(Worker& worker, const JobEvent& event);
   void Replace(Worker& worker, WorkerRestart reason, const std::string& why);
+  // Whether a worker may become ready although the latest one ended like this (WorkerProcess::
+  // KillAndReap) before it was.
+  [[nodiscard]] bool MayStartNextTime(std::string_view end);
   [[nodiscard]] bool IsWorker(pid_t pid) const;
   void SweepOrphans();
 
@@ -131,6 +138,7 @@ class WorkerPool {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<WorkerReady> latest_ready_;
   std::optional<Error> latest_error_;
+  int crashes_at_start_ = 0;
   std::string iperf3_error_;  // of the latest attempt to start iperf3; empty if it succeeded
   // Each calls its hook in the loop's next iteration.
   Timer idle_;

@@ -59,6 +59,11 @@ def full_pipe():
     return read_end, write_end
 
 
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
+
+
 def writes_to_stdout(pid):
     """Whether it is blocked in a call whose first argument is descriptor 1."""
     with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
@@ -244,15 +249,33 @@ class Start(unittest.TestCase):
             for probe in probes:
                 probe.join()
 
+    def test_a_first_worker_that_is_slow_or_killed_is_replaced(self):
+        with self.worker_that_starts("stopped_start") as exporter:
+            probe, answers = in_background(lambda: exporter.probe(scrape_timeout=60))
+            self.wait_for_queue(exporter, 1)
+            exporter.wait_for_line('level=error msg="worker replaced" .*reason=not_ready detail="it or iperf3 --help was too slow"')
+            killed, = wait_until(lambda: children_of(exporter.pid), "the next worker")
+            os.kill(killed, signal.SIGKILL)
+            exporter.wait_for_line(f'level=error msg="worker replaced" .*pid={killed} reason=crashed')
+            last, = wait_until(lambda: children_of(exporter.pid), "the next worker")
+            wait_until(lambda: is_stopped(last), "it has stopped")
+            os.kill(last, signal.SIGCONT)
+            probe.join()
+            self.assertEqual(value(answers[0].metrics(), "iperf3_up"), 1)
+            self.assertEqual(exporter.get("/ready").status, 200)
+
     def test_a_failed_start_refuses_what_waits(self):
         with self.worker_that_starts("stopped_start") as exporter:
             probe, answers = in_background(exporter.probe)
             self.wait_for_queue(exporter, 1)
+            worker = exporter.flag("--worker.path")
+            os.symlink("/bin/false", f"{worker}.new")
+            os.rename(f"{worker}.new", worker)
             for pid in children_of(exporter.pid):
                 os.kill(pid, signal.SIGKILL)
             probe.join()
             self.assertEqual(answers[0].status, 503)
-            self.assertEqual(exporter.process.wait(harness.PATIENCE), 1)
+            self.assertEqual(exporter.process.wait(harness.PATIENCE), 2)
 
     def test_more_connections_than_descriptors_never_start(self):
         code, log = self.refused("--web.max-connections=100000", "--web.listen-address=127.0.0.1:0",

@@ -11,8 +11,9 @@
 namespace iperf3_exporter {
 namespace {
 
-// The supervisor waits 5 s for the ready message.
-constexpr std::chrono::seconds kInspectionTime{2};
+// An iperf3 that needs longer hangs. On a slow machine the supervisor, which waits for the ready
+// message, decides before.
+constexpr std::chrono::seconds kInspectionTime{60};
 
 // The part of unexpected output that is quoted: enough for the loader's error message.
 constexpr std::size_t kMaxQuotedBytes = 200;

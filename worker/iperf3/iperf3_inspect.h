@@ -16,7 +16,7 @@ namespace iperf3_exporter {
 
 // Runs `iperf3 --version` in the one and `iperf3 --help` in the other process, both at the same
 // time, in the sandbox: so a sandbox in which iperf3 can't work shows before any probe. Blocks for
-// at most some seconds. `program` becomes part of the description.
+// at most a minute. `program` becomes part of the description.
 [[nodiscard]] Result<Iperf3Description> RunInspection(Iperf3Process& for_version,
                                                       Iperf3Process& for_help,
                                                       const FileIdentity& program);
