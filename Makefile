@@ -16,6 +16,7 @@ SYSTEMD_PACKAGES := debootstrap systemd-container util-linux dpkg-dev file pytho
 CONTAINER_PACKAGES := debootstrap buildah podman python3
 STYLE_PACKAGES := git clang-format shellcheck
 LINT_PACKAGES := clang clang-tidy
+KERNEL_PACKAGES := qemu-system-x86 qemu-system-arm ipxe-qemu cpio e2fsprogs kmod
 FUZZ_PACKAGES := clang libclang-rt-dev
 
 PREFIX ?= /usr/local
@@ -45,7 +46,8 @@ export CCACHE_NOHASHDIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan test-systemd test-container test-loss test-mutants bench style lint lint-changed fuzz torture \
+.PHONY: help run build test test-asan test-tsan test-systemd test-container test-loss test-kernels \
+	test-kernels-smoke test-mutants bench style lint lint-changed fuzz torture \
 	install package-needs package clean
 
 help: ## list the targets
@@ -98,6 +100,18 @@ test-loss: ## compare UDP loss with what was dropped, between the iperf3 of Debi
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
 	ctest --preset dev -L loss
+
+test-kernels: ## run tests on the kernels of Debian, in emulated machines (root, over an hour); KERNELS=part of a name
+	@$(NEED) "test on other kernels" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(KERNEL_PACKAGES)
+	@$(MAKE) --no-print-directory package-needs ARCH=arm64
+	cmake --preset dev
+	cmake --preset arm64-dev
+	cmake --build --preset dev -j $(JOBS) $(KERNEL_TARGETS)
+	cmake --build --preset arm64-dev -j $(JOBS) $(KERNEL_TARGETS)
+	tests/kernels/run.py $(KERNELS)
+
+test-kernels-smoke: ## run each mode of a test once on the kernel of Debian 12, amd64 and arm64, in emulated machines (root)
+	@$(MAKE) --no-print-directory test-kernels KERNELS=smoke KERNEL_TARGETS="--target iperf3_exporter iperf3_exporter_worker"
 
 test-mutants: ## break the code in one place at a time and expect a test to fail (over an hour); MUTANTS=part of a file's path
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)

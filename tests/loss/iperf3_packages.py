@@ -10,8 +10,8 @@ import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "systemd"))
-from machine import apt_settings  # noqa: E402  (the path is set above)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from debian_packages import Packages  # noqa: E402  (the path is set above)
 
 VERSIONS = {"bookworm": "3.12", "trixie": "3.18"}
 # By the installed release: the other one and its packages. A newer iperf3 needs the C library that it was built for and
@@ -46,28 +46,9 @@ def fetch(cache):
         return folder
     work = cache / f"{release}.{os.getpid()}"
     try:
-        download(release, packages, work)
-        for package in sorted(work.glob("*.deb")):
+        for package in Packages(work, release).download(*packages):
             subprocess.run(["dpkg-deb", "-x", package, work / "root"], check=True)
         (work / "root").rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
-
-
-def download(release, packages, work):
-    """Downloads the packages to `work` by apt with state of its own."""
-    for part in ("lists/partial", "cache/archives/partial"):
-        (work / part).mkdir(parents=True)
-    mirror = apt_settings()[0] or "http://deb.debian.org/debian"
-    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    (work / "sources.list").write_text(f"deb [signed-by={keyring}] {mirror} {release} main\n")
-    (work / "status").write_text("")
-    settings = {"Dir::Etc::SourceList": work / "sources.list", "Dir::Etc::SourceParts": "-",
-                "Dir::State": work, "Dir::State::Lists": work / "lists", "Dir::State::Status": work / "status",
-                "Dir::Cache": work / "cache", "APT::Sandbox::User": "root", "Acquire::Retries": 3}
-    options = [f"-o{name}={value}" for name, value in settings.items()]
-    for command in (["update"], ["download", *packages]):
-        result = subprocess.run(["apt-get", "-qq", *options, *command], cwd=work, capture_output=True, text=True)
-        if result.returncode != 0:
-            raise RuntimeError(f"apt-get {command[0]}: {result.stdout}{result.stderr}")
