@@ -147,9 +147,9 @@ class OneLock(unittest.TestCase):
         self.addCleanup(harness.remove_lock, name)
         with Iperf3Server() as one, Iperf3Server() as other, Exporter("--probe.retries=5", lock_name=name) as first, \
                 Exporter("--probe.retries=5", lock_name=name) as second, harness.Overlap(first, second) as overlap:
-            probes = [harness.in_background(functools.partial(exporter.probe, port=server.port, period="3s", bitrate="1M",
+            probes = [harness.in_background(functools.partial(exporter.probe, port=server.port, period="2s", bitrate="1M",
                                                               scrape_timeout=PROBE_SECONDS))
-                      for exporter, server in ((first, one), (second, other)) for _ in range(2)]
+                      for exporter, server in ((first, one), (second, other))]
             for thread, answers in probes:
                 thread.join()
                 self.assertEqual(value(answers[0].metrics(), "iperf3_up"), 1, answers[0].text + first.log + second.log)
