@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "common/lock/holder_table.h"
 #include "common/lock/record_lock.h"
@@ -83,6 +84,17 @@ std::string RemovalAdvice(const std::string& name, LockScope scope) {
          "), otherwise use another --lock.name";
 }
 
+Status RefuseDirectories(const std::string& name, LockScope scope) {
+  for (const LockFile file : kLockFiles) {
+    const std::string path = LockFilePath(file, name, scope);
+    struct stat info = {};
+    if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+      return MakeError(path + " is a directory: delete it (rm -r) or use another --lock.name");
+    }
+  }
+  return {};
+}
+
 enum class ForeignFiles : std::uint8_t { kCheck, kRemove };
 
 Status HandleForeignFiles(const std::string& name, LockScope scope, ForeignFiles action) {
@@ -108,6 +120,23 @@ Status HandleForeignFiles(const std::string& name, LockScope scope, ForeignFiles
   return {};
 }
 
+// A file with holes, as older versions created.
+bool IsSparse(const struct stat& info) {
+  constexpr off_t kBlockBytes = 512;  // the unit of st_blocks on every file system
+  return info.st_blocks * kBlockBytes < info.st_size;
+}
+
+// Sets the size and allocates every page. Otherwise a process that writes to a mapped hole dies of
+// SIGBUS when /dev/shm is full, and every user can fill it.
+Status Allocate(int fd, const std::string& path, off_t bytes) {
+  if (bytes == 0) return {};
+  do {
+    errno = ::posix_fallocate(fd, 0, bytes);
+  } while (errno == EINTR);
+  if (errno != 0) return ErrnoError("allocating " + path);
+  return {};
+}
+
 // A complete file that has no name yet. `path` is for error messages.
 Result<UniqueFd> CreateUnnamedFile(const std::string& path, std::span<const std::byte> content,
                                    off_t bytes) {
@@ -115,9 +144,11 @@ Result<UniqueFd> CreateUnnamedFile(const std::string& path, std::span<const std:
   if (!fd) return ErrnoError("creating " + path);
   // open(2) applies the umask to the mode.
   if (::fchmod(fd.get(), kMode) != 0) return ErrnoError("mode of " + path);
+  if (Status status = Allocate(fd.get(), path, bytes); !status) {
+    return tl::unexpected(std::move(status.error()));
+  }
   const ssize_t written = ::write(fd.get(), content.data(), content.size());
   if (written != static_cast<ssize_t>(content.size())) return ErrnoError("writing " + path);
-  if (::ftruncate(fd.get(), bytes) != 0) return ErrnoError("size of " + path);
   return fd;
 }
 
@@ -156,8 +187,9 @@ Status MakeFile(LockFile file, const std::string& path) {
 // Another supervisor may create, replace or delete the same file at the same time, and the users of
 // a deleted file notice that. So this checks again after each step. Supervisors do so only when
 // they start, end or repair the lock: after ten rounds something else must be changing the file.
-Status EnsureFile(LockFile file, const std::string& path) {
+Status EnsureFile(LockFile file, const std::string& name, LockScope scope) {
   constexpr int kRounds = 10;
+  const std::string path = LockFilePath(file, name, scope);
   Status created;
   for (int round = 0; round < kRounds; ++round) {
     struct stat info = {};
@@ -167,25 +199,30 @@ Status EnsureFile(LockFile file, const std::string& path) {
       continue;
     }
     if (info.st_uid != ::geteuid()) return ForeignFileError(path, info.st_uid);
-    if (IsWellFormed(file, info)) return {};
+    if (IsWellFormed(file, info)) {
+      if (!IsSparse(info)) return {};
+      const auto fd = OpenLockFile(file, name, scope, O_RDWR);
+      if (fd) return Allocate(fd->get(), path, SizeOf(file));
+      created = tl::unexpected(fd.error());
+      continue;
+    }
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("replacing " + path);
   }
   return created ? MakeError(path + " keeps changing") : created;
 }
 
-// Fails as EnsureFile would, as far as that shows without changing a file.
-Status CheckFile(LockFile file, const std::string& name, LockScope scope) {
+// Fails as EnsureFile would, as far as that shows without changing a file. Returns the file, or one
+// without a name in its place: together they need as much space as those of a start.
+Result<UniqueFd> CheckFile(LockFile file, const std::string& name, LockScope scope) {
   const std::string path = LockFilePath(file, name, scope);
   struct stat info = {};
   const bool exists = ::lstat(path.c_str(), &info) == 0;
   if (!exists && errno != ENOENT) return ErrnoError(path);
   if (exists && info.st_uid == ::geteuid() && IsWellFormed(file, info)) {
-    return OpenLockFile(file, name, scope, O_RDWR).map([](const UniqueFd&) {});
+    auto fd = OpenLockFile(file, name, scope, O_RDWR);
+    if (!fd || !IsSparse(info)) return fd;
   }
-  if (exists && S_ISDIR(info.st_mode)) {
-    return MakeError(ErrnoText("replacing " + path, EISDIR));
-  }
-  return CreateUnnamedFile(path, {}, SizeOf(file)).map([](const UniqueFd&) {});
+  return CreateUnnamedFile(path, {}, SizeOf(file));
 }
 
 }  // namespace
@@ -208,19 +245,26 @@ Status CreateLockFiles(const std::string& name, LockScope scope) {
   if (!IsValidLockName(name)) {
     return MakeError("not a valid lock name: " + QuoteText(name, kMaxLockNameBytes));
   }
-  if (Status status = HandleForeignFiles(name, scope, ForeignFiles::kRemove); !status) {
-    return status;
-  }
+  Status status = RefuseDirectories(name, scope);
+  if (status) status = HandleForeignFiles(name, scope, ForeignFiles::kRemove);
+  if (!status) return status;
   for (const LockFile file : kLockFiles) {
-    if (Status status = EnsureFile(file, LockFilePath(file, name, scope)); !status) return status;
+    status = EnsureFile(file, name, scope);
+    if (status) continue;
+    RemoveUnusedLockFiles(name, scope);
+    return status;
   }
   return {};
 }
 
 Status CheckLockFiles(const std::string& name, LockScope scope) {
-  Status status = HandleForeignFiles(name, scope, ForeignFiles::kCheck);
+  Status status = RefuseDirectories(name, scope);
+  if (status) status = HandleForeignFiles(name, scope, ForeignFiles::kCheck);
+  std::vector<Result<UniqueFd>> files;
   for (const LockFile file : kLockFiles) {
-    if (status) status = CheckFile(file, name, scope);
+    if (!status) break;
+    files.push_back(CheckFile(file, name, scope));
+    if (!files.back()) status = tl::unexpected(files.back().error());
   }
   return status;
 }

@@ -38,10 +38,11 @@ inline constexpr LockFile kLockFiles[] = {LockFile::kLock, LockFile::kWakeup, Lo
 
 // Supervisor only. Creates missing files with mode 0600, and replaces files of this user that have
 // another mode, type or size, or more than one hard link. root also replaces files of another user
-// if no exporter uses them. If the process is killed during the call, the next call creates or
-// replaces what is missing or incomplete. Several supervisors may call it at once. Fails if a file
-// belongs to another user and stays; the message says what to do, unless the file appeared during
-// the call. Fails too if a file can't be created or replaced.
+// if no exporter uses them. Afterwards every file has all its space in /dev/shm. If the process is
+// killed during the call, the next call creates or replaces what is missing or incomplete. Several
+// supervisors may call it at once. Fails if a path is a directory, or if a file belongs to another
+// user and stays; the message says what to do, unless the file appeared during the call. Fails too
+// if a file can't be created or replaced, and then removes the files that nobody uses.
 [[nodiscard]] Status CreateLockFiles(const std::string& name, LockScope scope);
 
 // Fails as CreateLockFiles would, or if a file can't be opened. Changes nothing.

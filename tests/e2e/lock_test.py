@@ -6,6 +6,7 @@ import glob
 import http.client
 import os
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -17,6 +18,20 @@ def swallow(exporter, port, period="60s"):
     """A long probe whose answer does not count, or whose exporter will be ended under it."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         exporter.probe(port=port, period=period, bitrate="1M", scrape_timeout=100)
+
+
+class FullDirectory(unittest.TestCase):
+    def test_tests_run_although_another_user_has_filled_it(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting needs root")
+        exporter = Exporter()
+        exporter.launcher = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=1m none /dev/shm && exec "$@"', "sh"]
+        with exporter, Iperf3Server() as server:
+            fill = ["nsenter", "-m", "-t", str(exporter.pid), "dd", "if=/dev/zero", "of=/dev/shm/other", "bs=4k"]
+            result = subprocess.run(fill, capture_output=True, text=True, timeout=60)
+            self.assertIn("No space left", result.stderr)
+            samples = exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
+            self.assertEqual((value(samples, "iperf3_up"), reason(samples)), (1, None))
 
 
 class BetweenExporters(unittest.TestCase):

@@ -96,12 +96,18 @@ class WrongStarts(unittest.TestCase):
         "/dev/shm is read-only": Case((), "Read-only file system", in_own_mounts("mount -t tmpfs -o ro none /dev/shm")),
         "/dev/shm is not writable": Case((), "/dev/shm/{lock}@host: Permission denied",
                                          (*in_own_mounts("mount -t tmpfs -o mode=755 none /dev/shm"), *AS_ORDINARY_USER)),
-        "/dev/shm is full": Case((), "No space left on device",
-                                 in_own_mounts("mount -t tmpfs -o nr_inodes=1 none /dev/shm"), status=1),
+        "/dev/shm is full": Case((), "allocating /dev/shm/{lock}@host-holders.2: No space left on device",
+                                 in_own_mounts("mount -t tmpfs -o size=40k none /dev/shm"), status=1),
+        "/dev/shm has no inode": Case((), "No space left on device",
+                                      in_own_mounts("mount -t tmpfs -o nr_inodes=1 none /dev/shm"), status=1),
+        "/dev/shm has too few inodes": Case((), "No space left on device",
+                                            in_own_mounts("mount -t tmpfs -o nr_inodes=3 none /dev/shm"), status=1),
         "no /dev/shm": Case((), "No such file or directory",
                             in_own_mounts("mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3")),
-        "lock is a directory": Case((), "{lock}@host: Is a directory",
+        "lock is a directory": Case((), "/dev/shm/{lock}@host is a directory",
                                     in_own_mounts("mount -t tmpfs none /dev/shm && mkdir /dev/shm/{lock}@host")),
+        "lock is a directory of another user": Case((), "/dev/shm/{lock}@host is a directory", in_own_mounts(
+            "mount -t tmpfs none /dev/shm && mkdir /dev/shm/{lock}@host && chown 4321 /dev/shm/{lock}@host")),
         "lock of another user": Case((), "rm -f /dev/shm/{lock}@host",
                                      (*in_own_mounts("mount -t tmpfs none /dev/shm && mkfifo /dev/shm/{lock}@host"),
                                       *AS_ORDINARY_USER)),
@@ -218,6 +224,11 @@ class WrongStarts(unittest.TestCase):
 
     def test_lock(self):
         self.check(self.LOCK)
+
+    def test_a_start_without_space_leaves_no_file_of_the_lock(self):
+        launcher = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=40k none /dev/shm; "$@"; ls /dev/shm >&2', "sh")
+        _, lines = self.run_case(Case((), "", launcher))
+        self.assertEqual(len(lines), 1, lines)
 
     def test_limits_and_system(self):
         self.check(self.LIMITS)

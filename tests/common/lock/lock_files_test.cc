@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/lock/holder_table.h"
 #include "common/lock/record_lock.h"
 #include "tests/common/lock/lock_fixture.h"
 
@@ -156,13 +157,51 @@ TEST_F(LockFilesTest, TheCheckChangesNothing) {
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
     for (const Status& refused : {CheckLockFiles(name_, kScope), CreateLockFiles(name_, kScope)}) {
       ASSERT_FALSE(refused);
-      EXPECT_EQ(refused.error().message, "replacing " + path + ": Is a directory");
+      EXPECT_EQ(refused.error().message,
+                path + " is a directory: delete it (rm -r) or use another --lock.name");
     }
     ASSERT_EQ(::rmdir(path.c_str()), 0);
   }
 }
 
+// A write to a mapped hole of a full file system ends the process.
+TEST_F(LockFilesTest, TheFilesHaveNoHoles) {
+  const auto expect_allocated = [this](const char* what) {
+    for (const LockFile file : kLockFiles) {
+      struct stat info = {};
+      ASSERT_EQ(::stat(Path(file).c_str(), &info), 0);
+      EXPECT_GE(info.st_blocks * 512, info.st_size) << Path(file) << ' ' << what;
+    }
+  };
+  expect_allocated("created");
+  const std::string path = Path(LockFile::kHolders);
+  const ino_t inode = InodeOf(path);
+  ASSERT_EQ(::truncate(path.c_str(), 0), 0);
+  ASSERT_EQ(::truncate(path.c_str(), kHolderTableBytes), 0);
+  EXPECT_TRUE(CheckLockFiles(name_, kScope));
+  ASSERT_TRUE(CreateLockFiles(name_, kScope));
+  expect_allocated("by an older version");
+  EXPECT_EQ(InodeOf(path), inode) << "an exporter of that version may use it";
+}
+
 constexpr uid_t kStranger = 12345;
+
+TEST_F(LockFilesTest, NobodyReplacesADirectoryOfAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a directory away";
+  for (const LockFile file : kLockFiles) {
+    const std::string path = Path(file);
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+    ASSERT_EQ(::chown(path.c_str(), kStranger, 0), 0);
+    for (const Status& refused : {CheckLockFiles(name_, kScope), CreateLockFiles(name_, kScope)}) {
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().message,
+                path + " is a directory: delete it (rm -r) or use another --lock.name");
+    }
+    ASSERT_EQ(::rmdir(path.c_str()), 0);
+    ASSERT_TRUE(CreateLockFiles(name_, kScope));
+  }
+}
 
 TEST_F(LockFilesTest, RootReplacesAnotherUsersFilesThatNobodyUses) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
