@@ -51,7 +51,8 @@ ListenAddress BuildIp(std::string_view text, const IpAddress& ip, in_port_t port
   sockaddr_in6 in6{};
   in6.sin6_family = AF_INET6;
   in6.sin6_port = htons(port);
-  in6.sin6_scope_id = ip.scope_id;
+  // Elsewhere the kernel ignores it, so two addresses that only differ in it are the same.
+  if (IsLinkLocal(ip)) in6.sin6_scope_id = ip.scope_id;
   std::memcpy(&in6.sin6_addr, ip.bytes.data(), sizeof in6.sin6_addr);
   ListenAddress result = Build(text, in6, sizeof in6);
   // As in Go's net.Listen, the unspecified IPv6 address also accepts IPv4.

@@ -60,7 +60,51 @@ bool Bind(int fd, const ListenAddress& address) {
   return ::unlink(address.UnixPath().c_str()) == 0 && ::bind(fd, name, address.length) == 0;
 }
 
+// Whether deleting the file needs another user: in a sticky directory only the owner of the file or
+// of the directory may (unlink(2)).
+bool BelongsToAnother(const std::string& directory, const struct stat& file) {
+  struct stat parent {};
+  const uid_t user = ::geteuid();
+  return user != 0 && ::stat(directory.c_str(), &parent) == 0 && (parent.st_mode & S_ISVTX) != 0 &&
+         file.st_uid != user && parent.st_uid != user;
+}
+
 std::string ErrorPrefix(const ListenAddress& address) { return "listen on " + address.text; }
+
+// Some file systems hold no sockets, such as proc, and some are full.
+Status TryCreateSocketFile(const ListenAddress& address, const std::string& directory) {
+  const std::string path = directory + ".iperf3_exporter.check." + std::to_string(::getpid());
+  if (::mknod(path.c_str(), S_IFSOCK | S_IRUSR | S_IWUSR, 0) != 0) {
+    return ErrnoError(ErrorPrefix(address));
+  }
+  ::unlink(path.c_str());
+  return {};
+}
+
+// With a slash at the end, only a directory passes.
+std::string DirectoryOf(const ListenAddress& address) {
+  return std::filesystem::path(address.UnixPath()).parent_path().string() + '/';
+}
+
+Status CheckSocketFile(const ListenAddress& address) {
+  if (!address.IsUnix()) return {};
+  struct stat status {};
+  const std::string path = address.UnixPath();
+  const std::string directory = DirectoryOf(address);
+  const bool exists = ::lstat(path.c_str(), &status) == 0;
+  if (exists && !S_ISSOCK(status.st_mode)) {
+    return MakeError(ErrorPrefix(address) + ": the file exists and is not a socket");
+  }
+  // Without this right, connect(2) would not tell whether anybody listens on it.
+  if ((exists && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) ||
+      ::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    return ErrnoError(ErrorPrefix(address));
+  }
+  if (exists && BelongsToAnother(directory, status) && IsStaleSocketFile(address)) {
+    return MakeError(ErrnoText(ErrorPrefix(address), EPERM));
+  }
+  return {};
+}
 
 // The same port on all IPv4 addresses, for a kernel without IPv6.
 Result<ListeningSocket> OpenAnyIpv4(const ListenAddress& any) {
@@ -72,27 +116,16 @@ Result<ListeningSocket> OpenAnyIpv4(const ListenAddress& any) {
 }  // namespace
 
 Status ListeningSocket::Check(const ListenAddress& address) {
-  if (!address.IsUnix()) return {};
-  struct stat status {};
-  const std::string path = address.UnixPath();
-  const bool exists = ::lstat(path.c_str(), &status) == 0;
-  if (exists && !S_ISSOCK(status.st_mode)) {
-    return MakeError(ErrorPrefix(address) + ": the file exists and is not a socket");
+  Status status = CheckSocketFile(address);
+  struct stat file {};
+  if (!status || !address.IsUnix() || ::lstat(address.UnixPath().c_str(), &file) == 0) {
+    return status;
   }
-  // Without this right, connect(2) would not tell whether anybody listens on it.
-  if (exists && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) {
-    return ErrnoError(ErrorPrefix(address));
-  }
-  // With a slash at the end, only a directory passes.
-  const std::string directory = std::filesystem::path(path).parent_path().string() + '/';
-  if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
-    return ErrnoError(ErrorPrefix(address));
-  }
-  return {};
+  return TryCreateSocketFile(address, DirectoryOf(address));
 }
 
 Result<ListeningSocket> ListeningSocket::Open(const ListenAddress& address) {
-  if (Status checked = Check(address); !checked) return tl::unexpected(checked.error());
+  if (Status checked = CheckSocketFile(address); !checked) return tl::unexpected(checked.error());
   const std::string what = ErrorPrefix(address);
   UniqueFd fd = MakeSocket(address.address.ss_family);
   if (!fd && errno == EAFNOSUPPORT && address.any_family) return OpenAnyIpv4(address);

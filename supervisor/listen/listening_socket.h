@@ -16,8 +16,9 @@ namespace iperf3_exporter {
 // file that Open created, unless it has been replaced since.
 class ListeningSocket {
  public:
-  // What of Open can fail without opening a socket: the directory of a socket file must exist and
-  // be writable. A file that exists must be a socket that this user may use.
+  // Fails as Open would with a socket file, unless somebody listens on it: its directory must be
+  // able to hold one, and this user must be able to replace a file that exists. Creates and deletes
+  // a file in the directory to find out.
   [[nodiscard]] static Status Check(const ListenAddress& address);
   // An existing file is replaced only if it is a socket and nobody listens on it.
   [[nodiscard]] static Result<ListeningSocket> Open(const ListenAddress& address);

@@ -67,8 +67,9 @@ class WrongStarts(unittest.TestCase):
         "socket of another user": Case(("--web.listen-address=unix:{d}/shared/web.sock",),
                                        "web.sock: Permission denied", AS_ORDINARY_USER),
         "socket of another user, who alone may delete it": Case(("--web.listen-address=unix:{d}/shared/open.sock",),
-                                                                "open.sock: Operation not permitted", AS_ORDINARY_USER,
-                                                                check_sees_it=False),
+                                                                "open.sock: Operation not permitted", AS_ORDINARY_USER),
+        "file system without sockets": Case(("--web.listen-address=unix:/proc/web.sock",), "unix:/proc/web.sock: "),
+        "another one": Case(("--web.listen-address=unix:/sys/web.sock",), "unix:/sys/web.sock: "),
         "socket is a file": Case(("--web.listen-address=unix:{d}/broken.yml",), "not a socket"),
     }
     PROGRAMS = {
@@ -230,6 +231,11 @@ class WrongStarts(unittest.TestCase):
         _, lines = self.run_case(Case((), "", launcher))
         self.assertEqual(len(lines), 1, lines)
 
+    def test_the_check_sees_that_a_socket_has_no_space(self):  # a start tries again for 15 s
+        status, lines = self.run_case(Case(("--web.listen-address=unix:/mnt/web.sock", "--config.check"), "",
+                                           in_own_mounts("mount -t tmpfs -o nr_inodes=1 none /mnt")))
+        self.assertEqual((status, lines), (1, ["listen on unix:/mnt/web.sock: No space left on device"]))
+
     def test_limits_and_system(self):
         self.check(self.LIMITS)
 
@@ -242,6 +248,7 @@ class WrongStarts(unittest.TestCase):
         for first, second in ((f":{port}", f":{port}"), (f":{port}", f"[::]:{port}"), (f"127.0.0.1:{port}", f"localhost:{port}"),
                               (f"127.0.0.1:{port}", f"[::ffff:127.0.0.1]:{port}"), (f"[::1]:{port}", f":{port}"),
                               (f"0.0.0.0:{port}", f"127.0.0.1:{port}"), (f"[::1]:{port}", f"[0:0::1]:{port}"),
+                              (f"[::1%lo]:{port}", f"[::1]:{port}"),
                               (f"unix:{self.directory}/web.sock", f"unix:{self.directory}/./web.sock"),
                               (f"unix:{self.directory}/web.sock", f"unix:{self.directory}/link/web.sock")):
             flags = (f"--web.listen-address={first}", f"--web.listen-address={second}")

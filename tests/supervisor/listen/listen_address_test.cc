@@ -31,7 +31,10 @@ TEST(ListenAddressTest, AddressesOfOnePortOverlapIfOneIncludesTheOther) {
                              {"0.0.0.0:1", "192.0.2.1:1"},
                              {"127.0.0.1:1", "localhost:1"},
                              {"127.0.0.1:1", "[::ffff:127.0.0.1]:1"},
-                             {"[::1]:1", "[0:0::1]:1"}}) {
+                             {"[::1]:1", "[0:0::1]:1"},
+                             {"[::1]:1", "[::1%1]:1"},
+                             {"[2001:db8::1%1]:1", "[2001:db8::1%2]:1"},
+                             {"[::%1]:1", "127.0.0.1:1"}}) {
     EXPECT_TRUE(BothWays(a, b)) << a << ' ' << b;
   }
   for (const auto& [a, b] : {std::pair(":1", ":2"),
