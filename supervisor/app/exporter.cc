@@ -163,7 +163,10 @@ Status Exporter::Start() {
   if (Status status = PrepareLock(); !status) return status;
   endpoints_.AddRoutes();
   if (Status status = LoadWebConfig(); !status) return status;
-  if (Status status = Listen(); !status) return status;
+  if (Status status = Listen(); !status) {
+    RefuseEarlyProbes();
+    return status;
+  }
   // A signal has asked for the shutdown.
   if (state_ != LifecycleState::kStarting) return {};
   if (Status status = StartWorkers(); !status) return status;
@@ -187,15 +190,19 @@ Status Exporter::StartWorkers() {
   };
   RunLoopWhileStarting([&] { return pool_.latest_ready() || has_failed(); });
   if (has_failed()) {
-    state_ = LifecycleState::kDraining;
-    endpoints_.StartEarlyProbes();
-    ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals
+    RefuseEarlyProbes();
     Error error = *pool_.latest_error();
     error.message.insert(
         0, "no worker became ready with --iperf3.path=" + options_.iperf3_path + ": ");
     return tl::unexpected(std::move(error));
   }
   return {};
+}
+
+void Exporter::RefuseEarlyProbes() {
+  state_ = LifecycleState::kDraining;
+  endpoints_.StartEarlyProbes();
+  ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals
 }
 
 void Exporter::BecomeReady() {

@@ -54,6 +54,8 @@ class Exporter {
                                 std::span<const std::chrono::seconds>& pauses);
   // Returns when `is_done`, or when a signal has asked for the shutdown.
   void RunLoopWhileStarting(const std::function<bool()>& is_done);
+  // After a failure: answers the probes that wait for the start.
+  void RefuseEarlyProbes();
   void BecomeReady();
 
   // A worker reports that the lock's files are gone: creates them again if they are.

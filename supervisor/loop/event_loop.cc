@@ -30,6 +30,8 @@ EventBase CreateEventBase() {
                                                                              ::event_config_free);
   if (config == nullptr) std::abort();
   ::event_config_set_flag(config.get(), EVENT_BASE_FLAG_PRECISE_TIMER);
+  // Variables such as EVENT_NOEPOLL could leave no method at all.
+  ::event_config_set_flag(config.get(), EVENT_BASE_FLAG_IGNORE_ENV);
   EventBase base(::event_base_new_with_config(config.get()));
   if (base == nullptr) std::abort();
   return base;

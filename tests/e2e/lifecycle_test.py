@@ -277,6 +277,30 @@ class Start(unittest.TestCase):
             self.assertEqual(answers[0].status, 503)
             self.assertEqual(exporter.process.wait(harness.PATIENCE), 2)
 
+    def test_a_start_that_fails_at_its_second_address_refuses_what_waits(self):
+        with harness.temporary_directory() as directory, socket.socket(socket.AF_UNIX) as other:
+            path = os.path.join(directory, "web.sock")
+            other.bind(path)
+            other.listen()
+            port = free_port()
+            with Exporter(f"--web.listen-address=127.0.0.1:{port}", f"--web.listen-address=unix:{path}",
+                          wait_ready=False) as exporter:
+                exporter.wait_for_line("cannot listen yet")
+                exporter.port = port
+                probe, answers = in_background(exporter.probe)
+                self.wait_for_queue(exporter, 1)
+                with open(path + ".new", "wb"):
+                    pass
+                os.rename(path + ".new", path)  # a file that is not a socket does not become free
+                probe.join()
+                self.assertEqual((answers[0].status, answers[0].text), (503, "no worker is ready\n"))
+                self.assertEqual(exporter.process.wait(harness.PATIENCE), 2)
+
+    def test_variables_of_libevent_have_no_effect(self):
+        names = ("EVENT_NOEPOLL", "EVENT_NOPOLL", "EVENT_NOSELECT")
+        with Exporter(env={**os.environ, **dict.fromkeys(names, "1")}) as exporter:
+            self.assertEqual(exporter.get("/ready").status, 200)
+
     def test_more_connections_than_descriptors_never_start(self):
         code, log = self.refused("--web.max-connections=100000", "--web.listen-address=127.0.0.1:0",
                                  f"--lock.name=e2e.start.{os.getpid()}", descriptors=2000)
