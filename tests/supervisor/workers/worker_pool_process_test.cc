@@ -287,6 +287,21 @@ TEST_F(WorkerPoolTest, PassesOnAnErrorTextCutButUnchanged) {
   EXPECT_TRUE(restarts_.empty());
 }
 
+// Whether its socket is found closed when its configuration is sent, later, or after its end.
+TEST_F(WorkerPoolTest, AProgramThatEndsAtOnceAlwaysHasTheSameError) {
+  for (int round = 0; round < 50; ++round) {
+    WorkerPool pool(base_.get(), {.path = "/bin/true", .count = 1},
+                    {.on_restart = [this](WorkerRestart) { Break(); }});
+    const Status started = pool.Start();
+    ASSERT_TRUE(started) << started.error().message;
+    LoopUntil([&pool] { return pool.latest_error().has_value(); });
+    EXPECT_EQ(pool.latest_error()->message,
+              "/bin/true was not ready (closed its socket, exit status 0): is it the worker "
+              "program, --worker.path?");
+    pool.Stop();
+  }
+}
+
 class WorkerPoolStartTest : public WorkerPoolTest, public testing::WithParamInterface<Breach> {};
 
 TEST_P(WorkerPoolStartTest, AcceptsNothingFromAWorkerThatIsNotReady) {
