@@ -28,6 +28,20 @@ constexpr MinLimit kMinLimits[] = {
     {RLIMIT_STACK, rlim_t{1} << 20U, "a stack", "(ulimit -s, LimitSTACK=)"},
 };
 
+// The supervisor and one of its threads, and each worker with an iperf3. Further threads and what
+// else this user runs come on top. Workers that root starts have users of their own.
+Status CheckTasks(const Options& options) {
+  const rlim_t needed = 2 + rlim_t{2} * options.worker_count;
+  rlimit limit = {};
+  if (::geteuid() == 0 || ::getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur >= needed) {
+    return {};
+  }
+  return MakeError("--worker.count=" + std::to_string(options.worker_count) +
+                   ": this user may have " + std::to_string(limit.rlim_cur) +
+                   " processes and threads, and the exporter needs " + std::to_string(needed) +
+                   " (ulimit -u, LimitNPROC=)");
+}
+
 Status CheckMinLimits() {
   for (const MinLimit& min : kMinLimits) {
     rlimit limit = {};
@@ -74,6 +88,7 @@ Status PrepareLimits(const Options& options) {
   // A log file that reaches the limit must not end the process: its lines are lost instead.
   std::signal(SIGXFSZ, SIG_IGN);
   if (Status status = CheckMinLimits(); !status) return status;
+  if (Status status = CheckTasks(options); !status) return status;
   const auto descriptors = RaiseToHardLimit(RLIMIT_NOFILE);
   if (!descriptors) return tl::unexpected(descriptors.error());
   const std::size_t own = OwnDescriptors(options);

@@ -849,22 +849,23 @@ class TasksUsedUp(unittest.TestCase):
     """A user whose limit of tasks is reached, as with TasksMax= or `ulimit -u`."""
 
     LIMIT = 100
-    USE_UP = (f"import sys, threading\n"
-              f"for _ in range({LIMIT}): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
-              f"print('used up', flush=True)\n"
-              f"sys.stdin.read()\n")
+    USE_UP = ("import sys, threading\n"
+              "for _ in range(int(sys.argv[1])): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+              "print('used up', flush=True)\n"
+              "sys.stdin.read()\n")
 
     @contextlib.contextmanager
-    def used_up(self, as_user):
-        with start([*as_user, sys.executable, "-c", self.USE_UP], stdin=subprocess.PIPE,
+    def used_up(self, as_user, threads=LIMIT):
+        with start([*as_user, sys.executable, "-c", self.USE_UP, str(threads)], stdin=subprocess.PIPE,
                    stdout=subprocess.PIPE) as tasks:
             self.assertEqual(tasks.stdout.readline(), b"used up\n")
             yield
 
-    def test_health_says_it_and_recovers(self):
+    def exporter_of_a_user(self, **how):
+        """(exporter, words that run a program as its user)"""
         user = str(0x7000_0000 + os.getpid())
         as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-        exporter = Exporter()
+        exporter = Exporter(**how)
         exporter.launcher = ["prlimit", f"--nproc={self.LIMIT}", *as_user]
         # That user may not be able to read the directory of the checkout.
         directory = self.enterContext(harness.temporary_directory())
@@ -872,6 +873,17 @@ class TasksUsedUp(unittest.TestCase):
         for name in ("iperf3_exporter", "iperf3_exporter_worker"):
             shutil.copy(os.path.join(harness.BIN_DIR, name), directory)
         exporter.program = os.path.join(directory, "iperf3_exporter")
+        return exporter, as_user
+
+    def test_a_start_fails_and_may_be_repeated(self):
+        exporter, as_user = self.exporter_of_a_user(wait_ready=False)
+        with self.used_up(as_user, self.LIMIT - 2), exporter:  # the last two are python itself and the exporter
+            self.assertEqual(exporter.process.wait(harness.PATIENCE), 1)
+            exporter.reader.join()
+            self.assertIn("Resource temporarily unavailable", exporter.log)
+
+    def test_health_says_it_and_recovers(self):
+        exporter, as_user = self.exporter_of_a_user()
         with exporter, Iperf3Server() as server:
             def health():
                 answer = exporter.get("/health")
