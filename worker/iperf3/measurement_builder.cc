@@ -84,12 +84,17 @@ void BuildPackets(Plausible& plausible, const DirectionSums& sums, Number block_
   const Number gaps = plausible.Keep(sums.received->lost_packets, kMaxCount);
   to.sent_packets = CountPackets(plausible, to.sent_bytes, block_bytes);
   to.received_packets = CountPackets(plausible, to.received_bytes, block_bytes);
-  // Not packets of a test, which are numbered from 1: CheckMeasurement rejects them.
-  if (known == 0) to.received_packets = 0;
+  // Fewer bytes than half a packet are copies of the message that opens a stream.
+  if (to.received_packets == 0) to.received_bytes = to.received_bits_per_second = 0;
+  // Not packets of a test, which are numbered from 1: CheckMeasurement rejects them. (With omit a
+  // side up to 3.13 subtracts the other side's omitted packets.)
+  if (known == 0 && !has_omit) to.received_packets = 0;
   if (!to.sent_packets || !to.received_packets) return;
   if (to.sent_packets > 0 && to.received_packets == 0) return SetTotalLoss(to);
   if (!(to.sent_seconds > 0) || !(to.received_seconds > 0)) return;
-  if (to.sent_seconds < kMaxInFlightSeconds && *to.received_packets < *to.sent_packets) return;
+  // With omit packets of the omitted seconds arrive in place of those on their way.
+  const bool may_be_on_their_way = has_omit || *to.received_packets < *to.sent_packets;
+  if (to.sent_seconds < kMaxInFlightSeconds && may_be_on_their_way) return;
   to.lost_packets = CountLostPackets({.sent = *to.sent_packets,
                                       .received = *to.received_packets,
                                       .sent_seconds = *to.sent_seconds,

@@ -19,16 +19,16 @@ double MaxPacketsInFlight(const UdpCounts& counts) {
 // Whether the gaps are known, agree with the bytes received and exclude the omitted packets. If
 // every omitted packet was lost, the gaps include them and still agree with the bytes received.
 // Then `known` exceeds what was sent.
-bool GapsExcludeOmitted(const UdpCounts& counts) {
+bool AreGapsReliable(const UdpCounts& counts) {
   if (!counts.known || !counts.gaps) return false;
   if (*counts.known - *counts.gaps != counts.received) return false;
-  return !counts.has_omit || *counts.known <= counts.sent + MaxPacketsInFlight(counts);
+  return *counts.known <= counts.sent + MaxPacketsInFlight(counts);
 }
 
 double CountLossBeforeLastPacket(const UdpCounts& counts) {
   const auto& [sent, received, sent_seconds, received_seconds, known, gaps, has_omit] = counts;
-  if (GapsExcludeOmitted(counts)) return *gaps;
-  if (!has_omit) return known.value_or(sent) - received;
+  if (AreGapsReliable(counts)) return *gaps;
+  if (!has_omit) return (known >= received && known <= sent ? *known : sent) - received;
   const double lost = std::round(sent * received_seconds / sent_seconds) - received;
   return gaps ? std::min(lost, *gaps) : lost;
 }

@@ -28,7 +28,9 @@ struct UdpCounts {
 // The lost packets, at most `sent`. The gaps, if they agree with the bytes received and, with omit,
 // with those sent. Otherwise:
 //  - without omit the known packets that were not received, because 3.14 and newer print no gaps of
-//    a receiver up to 3.13;
+//    a receiver up to 3.13. If they are fewer than those received or more than those sent, the
+//    packets sent count instead: iperf3 takes a duplicate of the message that opens a stream for a
+//    packet, with whatever number stands in its buffer;
 //  - with omit what the rates of both sides differ by, because with a side up to 3.13 the gaps
 //    include those of the omitted seconds. (Rates, because the two sides stop omitting at different
 //    moments.)

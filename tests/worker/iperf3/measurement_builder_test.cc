@@ -185,6 +185,43 @@ TEST_F(MeasurementBuilderTest, CountsNoPacketIfTheReceiverKnowsOfNone) {
   EXPECT_EQ(measured.received_packets, 0);
 }
 
+// Two copies of the message that opens a stream: 4 bytes each.
+TEST_F(MeasurementBuilderTest, CountsNoBytesOfLessThanAPacket) {
+  const std::string sum = "\"sum_received\":\t{";
+  const auto measured =
+      Parse(Replaced(ReadCorpus("3.12/udp_10M"), sum, sum + "\"packets\":7,\"bytes\":8,"),
+            Protocol::kUdp)
+          ->upload.value();
+  EXPECT_EQ(measured.received_bytes, 0);
+  EXPECT_EQ(measured.received_bits_per_second, 0);
+  EXPECT_EQ(measured.received_packets, 0);
+  EXPECT_EQ(measured.lost_ratio, 1);
+}
+
+// The known packets of a side up to 3.13 lack those that the other side omitted.
+TEST_F(MeasurementBuilderTest, CountsPacketsByBytesIfSomeWereOmitted) {
+  const std::string sum = "\"sum_received\":\t{";
+  const PaddedReport report(
+      Replaced(ReadCorpus("3.12/udp_omit"), sum, sum + "\"packets\":0,\"lost_packets\":0,"));
+  const auto measured = ReportParser()
+                            .Parse(report.text(), {.protocol = Protocol::kUdp, .omit_seconds = 1})
+                            ->upload.value();
+  EXPECT_GT(measured.received_packets, 0);
+  EXPECT_NEAR(measured.lost_ratio.value(), 0, 0.02);
+}
+
+// As many arrived as were sent, but some of them in place of others: they are omitted ones.
+TEST_F(MeasurementBuilderTest, LeavesOutTheLossOfAShortTestWithOmit) {
+  const std::string sum = "\"sum_sent\":\t{";
+  const PaddedReport report(
+      Replaced(ReadCorpus("3.12/udp_omit"), sum, sum + "\"seconds\":0.1,\"bytes\":1448,"));
+  const auto measured = ReportParser()
+                            .Parse(report.text(), {.protocol = Protocol::kUdp, .omit_seconds = 1})
+                            ->upload.value();
+  EXPECT_GT(measured.received_packets, measured.sent_packets);
+  EXPECT_FALSE(measured.lost_packets || measured.lost_ratio);
+}
+
 // One sum up to 3.10: with few packets nobody knows whether all or none were lost.
 TEST_F(MeasurementBuilderTest, TakesNoJitterOfAtLeastFourPacketsForTheLossOfAll) {
   const auto parse = [](const std::string& packets) {

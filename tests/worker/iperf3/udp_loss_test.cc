@@ -41,6 +41,27 @@ TEST_F(UdpLossTest, ComparesTheSidesWithoutKnownPackets) {
   EXPECT_EQ(Lost(), 10);
 }
 
+// Real ones, without loss: the message that opens a stream arrived twice. Its number was high, or
+// negative.
+TEST_F(UdpLossTest, IgnoresNumbersThatComeFromACopyOfTheFirstMessage) {
+  counts_ = {.sent = 348,
+             .received = 348,
+             .sent_seconds = 1,
+             .received_seconds = 1,
+             .known = 1623173434,
+             .gaps = 1623173085};
+  EXPECT_EQ(Lost(), 0);
+  counts_.known = 260;
+  counts_.gaps = std::nullopt;
+  EXPECT_EQ(Lost(), 0);
+  counts_.received = 300;
+  EXPECT_EQ(Lost(), 48);
+  counts_.known = 1623173434;
+  EXPECT_EQ(Lost(), 48);
+  counts_.gaps = 1623173134;  // agree with the bytes received
+  EXPECT_EQ(Lost(), 48);
+}
+
 TEST_F(UdpLossTest, ComparesTheRatesIfGapsIncludeOmittedSeconds) {
   counts_.has_omit = true;
   counts_.gaps = 450;
@@ -129,6 +150,8 @@ TEST_F(UdpLossTest, StaysBetweenNothingAndEverything) {
              .received_seconds = 1,
              .known = 1e18,
              .gaps = 0};
+  EXPECT_EQ(Lost(), 5);
+  counts_.received = 0;
   EXPECT_EQ(Lost(), 10);
 }
 
