@@ -63,6 +63,7 @@ TRAFFIC_OF_A_LIAR = {
 VARIANTS = {
     "with omit": {"omit": "1"},
     "of bytes": {"bytes": "40K"},
+    "of bytes with omit": {"bytes": "250K", "omit": "1", "length": "6250"},
     "two streams": {"parallel": "2"},
 }
 
