@@ -23,8 +23,9 @@ constexpr milliseconds kTerminationTime{70};
 constexpr milliseconds kStartTime{50};
 static_assert(kStartTime + kResponseTime + kTerminationTime < kMinTestOverhead);
 
-// A test that ends by its bytes may exceed its period by this much.
-constexpr milliseconds kBytesOverhead{1000};
+// A test that ends by its bytes may exceed its period by its round trips, each as long as over a
+// satellite with full queues.
+constexpr milliseconds kMaxRoundTrip{1000};
 
 // Longer than a worker needs to end a job that was cancelled (SIGTERM, 500 ms, SIGKILL) or whose
 // deadline has passed.
@@ -72,7 +73,7 @@ JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock
           .end_by = deadline - (seconds(test.omit_seconds) + TestOverhead(test)),
           .terminate_at = deadline - kResponseTime - kTerminationTime,
           .kill_at = deadline - kResponseTime,
-          .bytes_overhead = kBytesOverhead};
+          .bytes_overhead = CountRoundTrips(test) * kMaxRoundTrip};
 }
 
 milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t untried_addresses) {

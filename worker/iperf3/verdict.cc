@@ -153,9 +153,9 @@ std::string KilledText(int signal_number, std::string_view error_line) {
   return text;
 }
 
-// Why the server is to blame; empty if more time might have helped. --connect-timeout ends before
+// What the server did not do; empty if more time might have helped. --connect-timeout ends before
 // SIGTERM (job_runner.cc), so in any phase the connection was established.
-std::string_view NoResponseText(TestPhase phase, const RunFacts& run) {
+std::string_view SilenceText(TestPhase phase, const RunFacts& run) {
   switch (phase) {
     case TestPhase::kConnecting:
       return "connected, but the server did not answer: is it an iperf3 server?";
@@ -173,7 +173,10 @@ std::string_view NoResponseText(TestPhase phase, const RunFacts& run) {
 }
 
 std::string OverheadText(const RunFacts& run) {
-  if (run.test.bytes) return ": a test with bytes must end within its period";
+  if (run.test.bytes) {
+    return Format(": %.2f s with the round trips to begin and to end were too few for its bytes",
+                  Seconds(run.run_time).count());
+  }
   const Seconds left = run.run_time - run.period - std::chrono::seconds(run.test.omit_seconds);
   return Format(
       ": a test of this kind needs %d round trips beyond its period, and %.2f s were left for them",
@@ -252,7 +255,11 @@ TestResult EvaluateRun(int wait_status, std::string_view report, std::string_vie
   }
   TestResult result = ParseAndCheck(report, expected, parser);
   const auto failed = [&](std::string_view text) {
-    return Failed(ReasonOfText(text, expected.test, parser.phase()), text);
+    const FailureReason reason = ReasonOfText(text, expected.test, parser.phase());
+    if (reason == FailureReason::kConnectTimeout && expected.connect_was_cut) {
+      return Failed(FailureReason::kDeadline, "the deadline left too little time to connect");
+    }
+    return Failed(reason, text);
   };
   if (!result && result.error().reason == FailureReason::kServerError) {
     return failed(result.error().detail);
@@ -271,8 +278,13 @@ TestFailure ExplainStop(TestFailure stopped, std::string_view report, const RunF
                         ReportParser& parser) {
   if (stopped.reason != FailureReason::kDeadline) return stopped;
   static_cast<void>(Parse(report, expected, parser));
-  const std::string_view silence = NoResponseText(parser.phase(), expected);
-  if (!silence.empty()) return {FailureReason::kNoResponse, std::string(silence)};
+  const std::string_view silence = SilenceText(parser.phase(), expected);
+  if (!silence.empty()) {
+    // The server may as well be far away.
+    const bool had_time = expected.run_time >= kMaxResponseTime;
+    if (had_time) return {FailureReason::kNoResponse, std::string(silence)};
+    stopped.detail.append(": ").append(silence);
+  }
   if (parser.phase() == TestPhase::kRunning) stopped.detail += OverheadText(expected);
   return stopped;
 }

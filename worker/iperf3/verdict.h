@@ -18,6 +18,7 @@ struct RunFacts {
   TestOptions test;                      // as requested
   std::chrono::seconds period{0};        // requested from iperf3; with test.bytes an upper limit
   std::chrono::nanoseconds run_time{0};  // from the start of iperf3 to its end
+  bool connect_was_cut = false;  // the deadline left too little time to connect over any path
 };
 
 // Returns why the test behind `measurement` did not really take place, nullopt if it did. A peer
@@ -45,8 +46,8 @@ struct RunFacts {
                                      ReportParser& parser);
 
 // Says more about a run that the worker terminated, from the report that iperf3 prints then: at the
-// deadline the reason is kNoResponse if the test had not begun, or if it ran so long that only the
-// server can have delayed its end. Returns any other failure as it is.
+// deadline the reason is kNoResponse if the test had not begun after 3 s, or if it ran so long that
+// only the server can have delayed its end. Returns any other failure as it is.
 // The rules for `report` are those of EvaluateRun.
 [[nodiscard]] TestFailure ExplainStop(TestFailure stopped, std::string_view report,
                                       const RunFacts& expected, ReportParser& parser);

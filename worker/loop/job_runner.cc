@@ -24,10 +24,20 @@ Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now)
 
 // The wait for the lock may have used up the time that the supervisor gave for connecting. iperf3
 // must notice that it can't connect before it is terminated: then it counts as connected.
-std::chrono::milliseconds ConnectTimeout(const Job& job, Deadline terminate_at, Deadline now) {
+std::chrono::milliseconds TimeToConnect(const Job& job, Deadline terminate_at, Deadline now) {
   const Deadline end = std::min(job.times.start_by, terminate_at - std::chrono::seconds(1));
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - now);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(end - now);
+}
+
+std::chrono::milliseconds ConnectTimeout(const Job& job, std::chrono::milliseconds left) {
   return std::min(job.connect_timeout, std::max(left, kMinConnectTimeout));
+}
+
+// Whether the deadline, not the number of the target's addresses, made the timeout shorter than a
+// round trip may take.
+bool DeadlineCutsConnect(const Job& job, std::chrono::milliseconds left) {
+  constexpr std::chrono::seconds kMaxRoundTrip{1};
+  return left <= job.connect_timeout && left < kMaxRoundTrip;
 }
 
 // Returns false if the job is cancelled first.
@@ -79,9 +89,10 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
   const auto period = FittingPeriod(job.test.period_seconds, job.times, now);
   if (!period) return wire::NotStarted{job.id, Why::kNoTime};
   const Deadline terminate_at = TerminateAt(job, *period, now);
+  const auto time_to_connect = TimeToConnect(job, terminate_at, now);
   auto argv = BuildIperf3Argv({.address = job.address,
                                .port = job.port,
-                               .connect_timeout = ConnectTimeout(job, terminate_at, now),
+                               .connect_timeout = ConnectTimeout(job, time_to_connect),
                                .test = job.test},
                               *period, capabilities_);
   Log(LogLevel::kDebug, "test starts",
@@ -107,8 +118,10 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                              .lock_wait = lock_wait,
                                              .recovered_lock = lock.recovered()}));
   const RunResult run = process_.Wait();
-  const RunFacts facts{
-      .test = job.test, .period = std::chrono::seconds(*period), .run_time = run.run_time};
+  const RunFacts facts{.test = job.test,
+                       .period = std::chrono::seconds(*period),
+                       .run_time = run.run_time,
+                       .connect_was_cut = DeadlineCutsConnect(job, time_to_connect)};
   if (!run.status) {
     return wire::Finished{
         job.id, tl::unexpected(ExplainStop(run.status.error(), process_.output(), facts, parser_))};

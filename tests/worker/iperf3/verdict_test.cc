@@ -97,11 +97,33 @@ class ExplainStopTest : public VerdictTest {
 };
 
 TEST_F(ExplainStopTest, BlamesASilentServer) {
+  expected_.run_time = seconds(3);
   for (const char* start : {"", kConnected, kAgreed, kCreating, kCreated}) {
     const TestFailure failure = Explain(start);
     EXPECT_EQ(failure.reason, FailureReason::kNoResponse) << start;
     EXPECT_TRUE(failure.detail.find("server did not") != std::string::npos) << failure.detail;
   }
+}
+
+// It may be far away.
+TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheServerHadLittleTime) {
+  expected_.run_time = milliseconds(2999);
+  for (const char* start : {"", kConnected, kAgreed, kCreating, kCreated}) {
+    const TestFailure failure = Explain(start);
+    EXPECT_EQ(failure.reason, FailureReason::kDeadline) << start;
+    EXPECT_TRUE(failure.detail.find("server did not") != std::string::npos) << failure.detail;
+  }
+}
+
+TEST_F(VerdictTest, BlamesTheDeadlineIfItLeftNoTimeToConnect) {
+  report_ = PaddedReport(
+      R"({"start": {}, "end": {}, "error": "unable to connect to server: Connection timed out"})");
+  EXPECT_EQ(Reason(Exited(0)), FailureReason::kConnectTimeout);
+  expected_.connect_was_cut = true;
+  EXPECT_EQ(Reason(Exited(0)), FailureReason::kDeadline);
+  report_ = PaddedReport(
+      R"({"start": {}, "end": {}, "error": "unable to connect to server: Connection refused"})");
+  EXPECT_EQ(Reason(Exited(0)), FailureReason::kConnectionRefused);
 }
 
 TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheTestNeededMoreTime) {
@@ -122,7 +144,8 @@ TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheTestNeededMoreTime) {
   expected_.test.bytes = 1;
   EXPECT_EQ(Explain(), stopped_);
   EXPECT_EQ(Explain(kRunning).detail,
-            "still running: a test with bytes must end within its period");
+            "still running: 5.00 s with the round trips to begin and to end were too few for its "
+            "bytes");
 }
 
 TEST_F(ExplainStopTest, KeepsAnyOtherReason) {

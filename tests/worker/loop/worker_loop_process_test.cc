@@ -299,8 +299,19 @@ TEST_F(WorkerLoopTest, RealIperf3StopsConnectingBeforeItIsTerminated) {
   bytes.port = job.port;
   bytes.connect_timeout = seconds(60);
   bytes.test.bytes = 1;
-  bytes.times.bytes_overhead = seconds(1);
+  bytes.times.bytes_overhead = seconds(2);
   EXPECT_EQ(worker.Run(bytes).reason(), FailureReason::kConnectTimeout);
+  // One of many addresses.
+  job = MakeJob("", seconds(60));
+  job.port = bytes.port;
+  job.connect_timeout = milliseconds(100);
+  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kConnectTimeout);
+  // Too little time to know anything about the host.
+  job = MakeJob("", seconds(60));
+  job.port = bytes.port;
+  job.connect_timeout = seconds(60);
+  job.times.terminate_at = Clock::now() + seconds(1);
+  EXPECT_EQ(worker.Run(job).reason(), FailureReason::kDeadline);
 }
 
 TEST_F(WorkerLoopTest, RealIperf3ReportsConnectionRefused) {
