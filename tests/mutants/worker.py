@@ -99,6 +99,7 @@ MUTANTS = [
     (TEXT, "TestPhase::kConnecting ? FailureReason::kConnectTimeout", "TestPhase::kCreatingStreams ? FailureReason::kConnectTimeout",
      ["failure_text_test"]),
     (TEXT, "phase == prefix.phase && text.starts_with", "phase >= prefix.phase && text.starts_with", ["failure_text_test"]),
+    (TEXT, "TestPhase::kCreatingStreams && text.ends_with", "TestPhase::kConnecting && text.ends_with", ["failure_text_test"]),
     (TEXT, "ConnectPrefix{\"unable to read from stream socket\", TestPhase::kCreatingStreams}",
      "ConnectPrefix{\"unable to read from stream socket\", TestPhase::kRunning}", ["failure_text_test"]),
     (ARGV, "(period_seconds + kMaxIntervals - 1) / kMaxIntervals", "period_seconds / kMaxIntervals + 1", ["iperf3_argv_test"]),

@@ -109,6 +109,10 @@ bool SendsUdp(const TestOptions& test) {
 // send to the target: EINVAL (blackhole route, link-local address without a zone, loopback as the
 // source), EACCES (prohibit route), EPERM (own firewall), ENETUNREACH, EHOSTUNREACH and more.
 FailureReason ReasonOfConnect(std::string_view text, TestPhase phase) {
+  // No error: iperf3 gave up waiting for the server's UDP packet.
+  if (phase == TestPhase::kCreatingStreams && text.ends_with(": ")) {
+    return FailureReason::kNoResponse;
+  }
   if (Has(text, "Connection refused")) return FailureReason::kConnectionRefused;
   if (Has(text, "Connection reset by peer")) return FailureReason::kServerBusy;
   for (const std::string_view timeout : kTimeoutTexts) {
