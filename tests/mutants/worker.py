@@ -103,6 +103,8 @@ MUTANTS = [
     (TEXT, "ConnectPrefix{\"unable to read from stream socket\", TestPhase::kCreatingStreams}",
      "ConnectPrefix{\"unable to read from stream socket\", TestPhase::kRunning}", ["failure_text_test"]),
     (ARGV, "(period_seconds + kMaxIntervals - 1) / kMaxIntervals", "period_seconds / kMaxIntervals + 1", ["iperf3_argv_test"]),
+    (ARGV, "std::max(kUncountedBytes / test.parallel, kMinSharedBlockBytes)", "kUncountedBytes / test.parallel",
+     ["iperf3_argv_test"]),
     (ARGV, "bytes < kDefaultBlockBytes ?", "bytes <= kDefaultBlockBytes ?", ["iperf3_argv_test"]),
     (ARGV, "capabilities.udp_counters_64bit && test.protocol == Protocol::kUdp",
      "capabilities.udp_counters_64bit || test.protocol == Protocol::kUdp", ["iperf3_argv_test"]),

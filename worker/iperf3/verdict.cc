@@ -145,6 +145,16 @@ bool ReceivedNothing(const DirectionMeasurement& direction, Protocol protocol, b
   return protocol == Protocol::kTcp || direction.sent_bytes == 0 || is_short;
 }
 
+// Why nothing may have been received, other than that the path drops it.
+std::string NothingReceivedText(double own_seconds, const TestOptions& test) {
+  if (own_seconds < kMaxInFlightSeconds) {
+    return Format(": the test ended after %.2g s, too soon to measure", own_seconds);
+  }
+  if (test.protocol != Protocol::kTcp) return {};
+  return Format(", or less than a block of %.0f bytes: iperf3 3.16 and newer counts whole ones",
+                static_cast<double>(BlockBytes(test)));
+}
+
 std::string KilledText(int signal_number, std::string_view error_line) {
   const char* const name = ::sigabbrev_np(signal_number);
   std::string text = "iperf3 was ended by signal " + std::to_string(signal_number);
@@ -231,8 +241,7 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
   }
   if (auto too_few = CheckAmount(measurement, expected.test)) return bad_output(*too_few);
   const Protocol protocol = expected.test.protocol;
-  const std::string why =
-      is_short ? Format(": the test ended after %.2g s, too soon to measure", *seconds) : "";
+  const std::string why = NothingReceivedText(*seconds, expected.test);
   if (upload && ReceivedNothing(*upload, protocol, is_short)) {
     return TestFailure{FailureReason::kNoData, "the server received nothing" + why};
   }

@@ -83,6 +83,17 @@ TEST(Iperf3ArgvTest, WritesShortBlocksAtALowBitrate) {
               ElementsAre("-u", "-b", "1000000"));
 }
 
+TEST(Iperf3ArgvTest, WritesShortBlocksWithManyStreams) {
+  EXPECT_THAT(Extra({.parallel = 9}), ElementsAre("-l", "116508", "-P", "9"));
+  EXPECT_THAT(Extra({.parallel = 32}), ElementsAre("-l", "32768", "-P", "32"));
+  EXPECT_THAT(Extra({.parallel = 128}), ElementsAre("-l", "16384", "-P", "128"));
+  EXPECT_THAT(Extra({.parallel = 128, .bitrate_bits_per_second = 1'000'000}),
+              ElementsAre("-l", "6250", "-P", "128", "-b", "1000000"));
+  EXPECT_THAT(Extra({.parallel = 128, .length_bytes = 131'072}),
+              ElementsAre("-P", "128", "-l", "131072"));
+  EXPECT_THAT(Extra({.protocol = Protocol::kUdp, .parallel = 128}), ElementsAre("-u", "-P", "128"));
+}
+
 TEST(Iperf3ArgvTest, EndsByBytesInsteadOfByTime) {
   Iperf3Command command = CommandTo("192.0.2.1");
   command.test.bytes = 1U << 20;
