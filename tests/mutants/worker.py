@@ -62,6 +62,8 @@ MUTANTS = [
      "std::min(direction.sent_seconds, direction.received_seconds)", ["measurement_builder_test:*Jitter*"]),
     (BUILDER, "if (known == 0 && !has_omit) to.received_packets = 0;", "if (known == -1) to.received_packets = 0;",
      ["measurement_builder_test:*KnowsOfNone*"]),
+    (BUILDER, "if (direction.received_seconds < kMinSeconds)", "if (direction.received_seconds > kMaxSeconds)",
+     ["measurement_builder_test:*Rates*"]),
     (BUILDER, "return kept > 0 ? kept : std::nullopt;", "return kept >= 0 ? kept : std::nullopt;",
      ["measurement_builder_test:*ZeroOfAStream*"]),
     (BUILDER, "seconds(sum_of_mean_rtts / mean_rtts)", "seconds(sum_of_mean_rtts / static_cast<double>(streams.size()))",

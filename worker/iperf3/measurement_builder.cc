@@ -188,6 +188,14 @@ void CorrectReverseSeconds(const DirectionMeasurement& forward, DirectionMeasure
   SwapSeconds(reverse);
 }
 
+// In so short a time a sender only fills its socket's buffer, and a peer that says that it took a
+// nanosecond can't be contradicted.
+void DropRatesOfShortTest(DirectionMeasurement& direction) {
+  constexpr double kMinSeconds = 0.01;
+  if (direction.sent_seconds < kMinSeconds) direction.sent_bits_per_second = std::nullopt;
+  if (direction.received_seconds < kMinSeconds) direction.received_bits_per_second = std::nullopt;
+}
+
 std::optional<DirectionMeasurement> BuildDirection(Plausible& plausible, const DirectionSums& sums,
                                                    Protocol protocol) {
   DirectionMeasurement direction;
@@ -262,6 +270,9 @@ std::optional<Measurement> BuildMeasurement(const ReportValues& values, const Te
     BuildStreams(plausible, values.sending, *measurement.upload);
   }
   if (test.protocol == Protocol::kUdp) BuildPackets(plausible, values, test, measurement);
+  for (auto* direction : {&measurement.upload, &measurement.download}) {
+    if (*direction) DropRatesOfShortTest(**direction);
+  }
   measurement.local_cpu = BuildCpu(plausible, values.local_cpu_percent);
   measurement.remote_cpu = BuildCpu(plausible, values.remote_cpu_percent);
   return measurement;

@@ -193,6 +193,9 @@ def measure(report, options):
     for host, key in (("local", "host"), ("remote", "remote")):
         for mode in ("total", "user", "system"):
             facts.put(f"{host}_cpu.{mode}", facts.number(cpu.first(f"{key}_{mode}"), 130.0, 100))
+    for rate in [name for name in facts.values if name.endswith("_bits_per_second")]:
+        if facts.values[rate.replace("bits_per_second", "seconds")] < 0.01:
+            del facts.values[rate]
     facts.values["implausible_values"] = facts.implausible
     return facts.values
 

@@ -185,6 +185,19 @@ TEST_F(MeasurementBuilderTest, CountsNoPacketIfTheReceiverKnowsOfNone) {
   EXPECT_EQ(measured.received_packets, 0);
 }
 
+// A server that says that it took a nanosecond.
+TEST_F(MeasurementBuilderTest, LeavesOutTheRatesOfAShortTest) {
+  const auto parse = [](const std::string& side, const std::string& seconds) {
+    const std::string sum = "\"sum_" + side + "\":\t{";
+    const std::string text = ReadCorpus("3.12/tcp_default");
+    return Parse(Replaced(text, sum, sum + "\"seconds\":" + seconds + ","))->upload.value();
+  };
+  EXPECT_FALSE(parse("received", "1e-9").received_bits_per_second);
+  EXPECT_TRUE(parse("received", "1e-9").sent_bits_per_second);
+  EXPECT_FALSE(parse("sent", "0.009").sent_bits_per_second);
+  EXPECT_TRUE(parse("sent", "0.01").sent_bits_per_second);
+}
+
 // Two copies of the message that opens a stream: 4 bytes each.
 TEST_F(MeasurementBuilderTest, CountsNoBytesOfLessThanAPacket) {
   const std::string sum = "\"sum_received\":\t{";
