@@ -329,6 +329,7 @@ TEST_F(MeasurementCheckTest, RejectsMoreReceivedThanSent) {
 // A slow link: since 3.16 the sender counts whole blocks only, and with omit the first of them were
 // omitted.
 TEST_F(MeasurementCheckTest, AcceptsBytesOfUncountedBlocks) {
+  expected_.run_time = milliseconds(12'050);
   direction_ = Direction(10, 0, 33304);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 0, 2 * 131'072 + 1);
@@ -343,6 +344,7 @@ TEST_F(MeasurementCheckTest, AcceptsBytesOfUncountedBlocks) {
 
 // What was in flight when the server stopped omitting was sent before, in the omitted seconds.
 TEST_F(MeasurementCheckTest, BoundsWhatWasSentInTheOmittedSeconds) {
+  expected_.run_time = milliseconds(12'050);
   expected_.test.omit_seconds = 2;
   direction_ = Direction(10, 1e9, 1.2e9);
   EXPECT_TRUE(Agrees());
@@ -386,6 +388,14 @@ TEST_F(MeasurementCheckTest, AcceptsABurstInTheOmittedSeconds) {
   EXPECT_FALSE(Agrees());
 }
 
+TEST_F(MeasurementCheckTest, RequiresTheOmittedSecondsBesideTheMeasuredOnes) {
+  expected_.test.omit_seconds = 1;
+  direction_ = Direction(10.04, 1e9, 1e9);
+  EXPECT_FALSE(Agrees());
+  expected_.run_time = milliseconds(11'050);
+  EXPECT_TRUE(Agrees());
+}
+
 // A server that ends the test with the omitted seconds, or a path that is faster than expected.
 TEST_F(MeasurementCheckTest, RequiresTimeAfterTheOmittedSeconds) {
   expected_.test.bytes = 20'000'000;
@@ -419,6 +429,7 @@ TEST_F(MeasurementCheckTest, ComparesTheSecondsOfATestOfBytes) {
 }
 
 TEST_F(MeasurementCheckTest, ABitrateBoundsWhatWasSentInTheOmittedSeconds) {
+  expected_.run_time = milliseconds(12'050);
   expected_.test.omit_seconds = 1;
   expected_.test.bitrate_bits_per_second = 1'000'000;
   direction_ = Direction(10, 125e4, 150e4);
@@ -528,6 +539,7 @@ TEST_F(MeasurementCheckTest, RequiresTheServersResults) {
 
 // Results that list no stream: iperf3 prints its own seconds as the server's.
 TEST_F(MeasurementCheckTest, RequiresTheResultsOfTheServersStreams) {
+  expected_.run_time = milliseconds(12'050);
   expected_.test.protocol = Protocol::kUdp;
   direction_ = Direction(10, 1e6, 0);
   EXPECT_EQ(Reason(), std::nullopt);
