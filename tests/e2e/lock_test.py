@@ -202,7 +202,7 @@ class Recovery(unittest.TestCase):
             os.mkdir(obstacle)
             try:
                 os.kill(worker, signal.SIGKILL)
-                exporter.wait_for_line("cannot create the lock.*Is a directory")
+                exporter.wait_for_line("cannot create the lock.*is a directory")
                 self.assertNotRegex(exporter.log, "created( the lock)? again")
             finally:
                 os.rmdir(obstacle)
