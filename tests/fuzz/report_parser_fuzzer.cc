@@ -1,6 +1,7 @@
 // The parser returns a measurement only if another JSON library accepts the input as one report of
 // such a test, and every number is within its bounds. An input is one byte that chooses protocol
 // and direction, followed by the report.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -56,7 +57,8 @@ void Run(std::string_view input) {
   test.direction = static_cast<Direction>((choice >> 1) % 3);
   const JsonOracle oracle(text);
   const std::size_t ways = test.direction == Direction::kBidirectional ? 2 : 1;
-  test.parallel = static_cast<std::uint32_t>(oracle.streams() / ways);
+  // No test has less than one stream.
+  test.parallel = std::max(1U, static_cast<std::uint32_t>(oracle.streams() / ways));
   if (!Succeeds(text, test)) return;
   Require(oracle.AllowsSuccess(test.protocol, test.direction), "success without a valid report");
   Require(test.parallel * ways == oracle.streams(), "success with other streams");
