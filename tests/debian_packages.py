@@ -18,7 +18,9 @@ class Packages:
         self.work = work
         for part in ("lists/partial", "cache/archives/partial"):
             (work / part).mkdir(parents=True)
-        mirror = apt_settings()[0] or "http://deb.debian.org/debian"
+        mirror = apt_settings()[0]
+        if not mirror:
+            raise RuntimeError("this host's apt has no source of Debian packages")
         (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {release} main\n")
         (work / "status").write_text("")
         settings = {"Dir::Etc::SourceList": work / "sources.list", "Dir::Etc::SourceParts": "-",
