@@ -84,14 +84,18 @@ class Demo(unittest.TestCase):
 
 
 class Progress(unittest.TestCase):
-    def test_a_silent_command_is_reported_until_it_ends(self):
-        with subprocess.Popen([CI / "progress", "sh", "-c", "read -r line; exit 3"], text=True, stdin=subprocess.PIPE,
+    def run_silent(self, script):
+        """(exit status, later output) of a script that reads a line; it gets one when its silence has been reported."""
+        with subprocess.Popen([CI / "progress", "sh", "-c", script], text=True, stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, env={**os.environ, "PROGRESS_SECONDS": "0.1"}) as progress:
             self.assertRegex(progress.stdout.readline(), r"^Still building after \d+ s")
             progress.stdin.write("\n")
             progress.stdin.close()
-            progress.stdout.read()  # ends when nobody writes any more
-            self.assertEqual(progress.wait(harness.PATIENCE), 3)
+            output = progress.stdout.read()  # ends when nobody writes any more
+            return progress.wait(harness.PATIENCE), output
+
+    def test_a_silent_command_is_reported_until_it_ends(self):
+        self.assertEqual(self.run_silent("read -r line; exit 3")[0], 3)
 
     def test_output_and_status_are_passed_on(self):
         result = subprocess.run([CI / "progress", "sh", "-c", r"printf 'a\\b\n  c \n\nd'; exit 3"], capture_output=True, text=True,
@@ -99,12 +103,8 @@ class Progress(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (3, "a\\b\n  c \n\nd"))
 
     def test_a_line_is_kept_whole_over_a_pause(self):
-        with subprocess.Popen([CI / "progress", "sh", "-c", "printf a; read -r line; echo b"], text=True, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, env={**os.environ, "PROGRESS_SECONDS": "0.1"}) as progress:
-            self.assertRegex(progress.stdout.readline(), r"^Still building after \d+ s")
-            progress.stdin.write("\n")
-            progress.stdin.close()
-            self.assertEqual(progress.stdout.read().splitlines()[-1], "ab")
+        output = self.run_silent("printf a; read -r line; echo b")[1]
+        self.assertEqual(output.splitlines()[-1], "ab")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,17 @@ namespace iperf3_exporter {
 namespace {
 
 // By way of the parser, from what iperf3 printed.
-class MeasurementBuilderTest : public ReportFixture {};
+class MeasurementBuilderTest : public ReportFixture {
+ protected:
+  // The upload of a real UDP test with omit, in whose `sum` `members` come first, so that they
+  // count.
+  static DirectionMeasurement ParseWithOmit(const std::string& sum, const std::string& members) {
+    const std::string begin = '"' + sum + "\":\t{";
+    return Parse(Replaced(ReadCorpus("3.12/udp_omit"), begin, begin + members), Protocol::kUdp,
+                 Direction::kUpload, 1, 1)
+        ->upload.value();
+  }
+};
 
 TEST_F(MeasurementBuilderTest, DropsAndCountsImplausibleNumbers) {
   for (const char* number :
@@ -213,24 +223,14 @@ TEST_F(MeasurementBuilderTest, CountsNoBytesOfLessThanAPacket) {
 
 // The known packets of a side up to 3.13 lack those that the other side omitted.
 TEST_F(MeasurementBuilderTest, CountsPacketsByBytesIfSomeWereOmitted) {
-  const std::string sum = "\"sum_received\":\t{";
-  const PaddedReport report(
-      Replaced(ReadCorpus("3.12/udp_omit"), sum, sum + "\"packets\":0,\"lost_packets\":0,"));
-  const auto measured = ReportParser()
-                            .Parse(report.text(), {.protocol = Protocol::kUdp, .omit_seconds = 1})
-                            ->upload.value();
+  const auto measured = ParseWithOmit("sum_received", "\"packets\":0,\"lost_packets\":0,");
   EXPECT_GT(measured.received_packets, 0);
   EXPECT_NEAR(measured.lost_ratio.value(), 0, 0.02);
 }
 
 // As many arrived as were sent, but some of them in place of others: they are omitted ones.
 TEST_F(MeasurementBuilderTest, LeavesOutTheLossOfAShortTestWithOmit) {
-  const std::string sum = "\"sum_sent\":\t{";
-  const PaddedReport report(
-      Replaced(ReadCorpus("3.12/udp_omit"), sum, sum + "\"seconds\":0.1,\"bytes\":1448,"));
-  const auto measured = ReportParser()
-                            .Parse(report.text(), {.protocol = Protocol::kUdp, .omit_seconds = 1})
-                            ->upload.value();
+  const auto measured = ParseWithOmit("sum_sent", "\"seconds\":0.1,\"bytes\":1448,");
   EXPECT_GT(measured.received_packets, measured.sent_packets);
   EXPECT_FALSE(measured.lost_packets || measured.lost_ratio);
 }

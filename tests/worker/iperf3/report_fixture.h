@@ -33,10 +33,13 @@ class ReportFixture : public testing::Test {
  protected:
   // A success must be one in the oracle's eyes, too.
   static TestResult Parse(const std::string& text, Protocol protocol = Protocol::kTcp,
-                          Direction direction = Direction::kUpload, std::uint32_t parallel = 1) {
+                          Direction direction = Direction::kUpload, std::uint32_t parallel = 1,
+                          std::uint32_t omit_seconds = 0) {
     const PaddedReport report(text);
-    TestResult result = ReportParser().Parse(
-        report.text(), {.protocol = protocol, .direction = direction, .parallel = parallel});
+    TestResult result = ReportParser().Parse(report.text(), {.protocol = protocol,
+                                                             .direction = direction,
+                                                             .parallel = parallel,
+                                                             .omit_seconds = omit_seconds});
     if (result) {
       EXPECT_TRUE(JsonOracle(text).AllowsSuccess(protocol, direction)) << text.substr(0, 4000);
     }
