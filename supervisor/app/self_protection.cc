@@ -16,16 +16,15 @@ namespace {
 struct MinLimit {
   __rlimit_resource resource;
   rlim_t bytes;
-  const char* what;
-  const char* reason;  // and how to raise it
+  const char* name;  // and how to raise it
+  const char* use;
 };
 
 constexpr MinLimit kMinLimits[] = {
     // The longest block of a stream (iperf3 -l), which is a file.
-    {RLIMIT_FSIZE, rlim_t{1} << 20U, "a file",
-     "for the buffer of a stream (ulimit -f, LimitFSIZE=)"},
+    {RLIMIT_FSIZE, rlim_t{1} << 20U, "file size (ulimit -f, LimitFSIZE=)", "a stream's buffer"},
     // Workers set the same for iperf3. With much less, they crash at their start.
-    {RLIMIT_STACK, rlim_t{1} << 20U, "a stack", "(ulimit -s, LimitSTACK=)"},
+    {RLIMIT_STACK, rlim_t{1} << 20U, "stack size (ulimit -s, LimitSTACK=)", "its threads"},
 };
 
 // The supervisor and one of its threads, and each worker with an iperf3. Further threads and what
@@ -46,9 +45,9 @@ Status CheckMinLimits() {
   for (const MinLimit& min : kMinLimits) {
     rlimit limit = {};
     if (::getrlimit(min.resource, &limit) != 0 || limit.rlim_cur >= min.bytes) continue;
-    return MakeError("this process may have " + std::string(min.what) + " of at most " +
-                     std::to_string(limit.rlim_cur) + " bytes, and iperf3 needs " +
-                     std::to_string(min.bytes) + " " + min.reason);
+    return MakeError("the limit on " + std::string(min.name) + " is " +
+                     std::to_string(limit.rlim_cur) + " bytes; iperf3 needs " +
+                     std::to_string(min.bytes) + " for " + min.use);
   }
   return {};
 }
@@ -93,9 +92,10 @@ Status PrepareLimits(const Options& options) {
   if (!descriptors) return tl::unexpected(descriptors.error());
   const std::size_t own = OwnDescriptors(options);
   if (*descriptors >= options.max_connections + own) return {};
-  return MakeError("--web.max-connections=" + std::to_string(options.max_connections) +
-                   ": this process may have " + std::to_string(*descriptors) + " descriptors, " +
-                   std::to_string(own) + " of them for itself (ulimit -n, LimitNOFILE=)");
+  return MakeError("--web.max-connections=" + std::to_string(options.max_connections) + " needs " +
+                   std::to_string(options.max_connections + own) + " descriptors, " +
+                   std::to_string(own) + " of them for the exporter itself; the limit is " +
+                   std::to_string(*descriptors) + " (ulimit -n, LimitNOFILE=)");
 }
 
 }  // namespace iperf3_exporter

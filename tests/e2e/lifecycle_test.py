@@ -351,7 +351,7 @@ class Start(unittest.TestCase):
         for scope in ("none", "target"):
             code, log = self.refused(*flags, f"--lock.scope={scope}", descriptors=600)
             self.assertEqual(code, 2, log)
-            kept[scope] = int(re.search(r"(\d+) of them for itself", log).group(1))
+            kept[scope] = int(re.search(r"(\d+) of them for the exporter itself", log).group(1))
         self.assertGreater(kept["none"], 2 * 128 + 100)
         self.assertEqual(kept["target"], kept["none"], "any number of keys needs the same few descriptors")
 
