@@ -143,7 +143,7 @@ Result<UniqueFd> CreateUnnamedFile(const std::string& path, std::span<const std:
   UniqueFd fd(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, kMode));
   if (!fd) return ErrnoError("creating " + path);
   // open(2) applies the umask to the mode.
-  if (::fchmod(fd.get(), kMode) != 0) return ErrnoError("mode of " + path);
+  if (::fchmod(fd.get(), kMode) != 0) return ErrnoError("setting the mode of " + path);
   if (Status status = Allocate(fd.get(), path, bytes); !status) {
     return tl::unexpected(std::move(status.error()));
   }
@@ -152,8 +152,9 @@ Result<UniqueFd> CreateUnnamedFile(const std::string& path, std::span<const std:
   return fd;
 }
 
-// Links a file only when it is complete. Boost links a temporary file. Killed in between, it leaves
-// a second link, and a deleted file would still look linked (IsLinked).
+// Links a file only when it is complete. Boost would create the file under a temporary name and
+// link it to `path`. If it is killed before it removes the temporary name, that second link makes
+// IsLinked return true for a deleted file.
 Status MakeRegularFile(const std::string& path, std::span<const std::byte> content, off_t bytes) {
   const auto fd = CreateUnnamedFile(path, content, bytes);
   if (!fd) return tl::unexpected(fd.error());
@@ -174,7 +175,7 @@ Status MakeMutex(const std::string& path) {
 Status MakeFifo(const std::string& path) {
   if (::mkfifo(path.c_str(), kMode) != 0) return ErrnoError("creating " + path);
   // mkfifo(3) applies the umask to the mode.
-  if (::chmod(path.c_str(), kMode) != 0) return ErrnoError("mode of " + path);
+  if (::chmod(path.c_str(), kMode) != 0) return ErrnoError("setting the mode of " + path);
   return {};
 }
 
@@ -289,7 +290,7 @@ Result<UniqueFd> OpenLockFile(LockFile file, const std::string& name, LockScope 
   }
   if (fd.get() >= lowest_fd) return fd;
   UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, lowest_fd));
-  if (!moved) return ErrnoError("descriptor of " + path);
+  if (!moved) return ErrnoError("duplicating the descriptor of " + path);
   return moved;
 }
 
