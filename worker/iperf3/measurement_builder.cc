@@ -76,9 +76,9 @@ Number CountPackets(Plausible& plausible, Number bytes, Number block_bytes) {
   return plausible.Keep(std::round(*bytes / *block_bytes), kMaxCount);
 }
 
-// One direction since 3.11.
-void BuildPackets(Plausible& plausible, const DirectionSums& sums, Number block_bytes,
-                  bool has_omit, DirectionMeasurement& to) {
+// iperf3 3.11 and newer.
+void BuildPacketsOfDirection(Plausible& plausible, const DirectionSums& sums, Number block_bytes,
+                             bool has_omit, DirectionMeasurement& to) {
   to.jitter_seconds = KeepJitter(plausible, sums.received->jitter_ms, to);
   const Number known = plausible.Keep(sums.received->packets, kMaxCount);
   const Number gaps = plausible.Keep(sums.received->lost_packets, kMaxCount);
@@ -108,14 +108,15 @@ void BuildPackets(Plausible& plausible, const DirectionSums& sums, Number block_
 
 bool HasBothSides(const DirectionSums& sums) { return sums.sent && sums.received; }
 
-// Of each tested direction, whose seconds are known by then.
+// Needs the seconds of each tested direction.
 void BuildPackets(Plausible& plausible, const ReportValues& values, const TestOptions& test,
                   Measurement& measurement) {
   const DirectionSums* sums = &values.forward;
   for (auto* direction : {&measurement.upload, &measurement.download}) {
     if (!*direction) continue;
     if (HasBothSides(*sums)) {
-      BuildPackets(plausible, *sums, values.block_bytes, test.omit_seconds != 0, **direction);
+      BuildPacketsOfDirection(plausible, *sums, values.block_bytes, test.omit_seconds != 0,
+                              **direction);
     }
     sums = &values.reverse;
   }
@@ -263,7 +264,7 @@ std::optional<Measurement> BuildMeasurement(const ReportValues& values, const Te
     if (HasBothSides(values.reverse)) {
       CorrectReverseSeconds(*measurement.upload, *measurement.download);
     } else {
-      SwapSeconds(*measurement.download);  // one sum: always wrong
+      SwapSeconds(*measurement.download);  // a single sum always has the other side's seconds
     }
   }
   if (test.protocol == Protocol::kTcp && measurement.upload) {

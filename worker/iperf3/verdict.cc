@@ -24,8 +24,8 @@ constexpr double kMinShareOfPeriod = 0.9;
 // A peer's clock may run fast; kClockSlack allows for a step.
 constexpr double kMaxShareOfRunTime = 1.01;
 constexpr Seconds kClockSlack{1};
-// With a number of bytes the period says nothing. The two sides' seconds differ by what the path
-// delays the first and the last of the data.
+// A test with `bytes` has no fixed length. The server's duration must be at least half of this
+// host's, less the time by which the path may delay the first and the last data.
 constexpr double kMinShareOfOwnSeconds = 0.5;
 constexpr double kMaxShiftSeconds = 0.05;
 
@@ -48,15 +48,14 @@ std::string Format(const char* format, Arguments... arguments) {
   return text;
 }
 
-std::optional<std::string> CheckSeconds(double seconds, double own_seconds,
-                                        const RunFacts& expected) {
-  const double period = Seconds(expected.period).count();
-  const double min = expected.test.bytes ? kMinShareOfOwnSeconds * own_seconds - kMaxShiftSeconds
-                                         : kMinShareOfPeriod * period;
-  const Seconds run_time = expected.run_time;
+std::optional<std::string> CheckSeconds(double seconds, double own_seconds, const RunFacts& run) {
+  const double period = Seconds(run.period).count();
+  const double min = run.test.bytes ? kMinShareOfOwnSeconds * own_seconds - kMaxShiftSeconds
+                                    : kMinShareOfPeriod * period;
+  const Seconds run_time = run.run_time;
   const double max = (kMaxShareOfRunTime * run_time + kClockSlack).count();
   if (seconds > 0 && seconds >= min && seconds <= max) return std::nullopt;
-  if (expected.test.bytes && seconds < min) {
+  if (run.test.bytes && seconds < min) {
     return Format("the report says %g s for one side and %g s for the other", own_seconds, seconds);
   }
   return Format("the report says %g s for a period of %g s, and iperf3 ran for %g s", seconds,
@@ -99,12 +98,12 @@ std::optional<std::string> CheckBytes(const DirectionMeasurement& direction, con
 
 // `own_seconds`: by this host's clock.
 std::optional<std::string> CheckDirection(const DirectionMeasurement& direction, double own_seconds,
-                                          const RunFacts& expected) {
+                                          const RunFacts& run) {
   for (const auto& seconds : {direction.sent_seconds, direction.received_seconds}) {
     if (!seconds) continue;
-    if (auto contradiction = CheckSeconds(*seconds, own_seconds, expected)) return contradiction;
+    if (auto contradiction = CheckSeconds(*seconds, own_seconds, run)) return contradiction;
   }
-  return CheckBytes(direction, expected);
+  return CheckBytes(direction, run);
 }
 
 // Without results of the server, or of its streams, iperf3 prints zeros in their place. A real
@@ -197,17 +196,17 @@ tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail
   return tl::unexpected(TestFailure{reason, std::string(detail.substr(0, kMaxErrorTextBytes))});
 }
 
-TestResult Parse(std::string_view report, const RunFacts& expected, ReportParser& parser) {
-  TestResult result = parser.Parse(report, expected.test);
+TestResult Parse(std::string_view report, const RunFacts& run, ReportParser& parser) {
+  TestResult result = parser.Parse(report, run.test);
   // malloc would keep the memory that the parser has freed.
   if (report.size() > kMaxReusedReportBytes) ::malloc_trim(0);
   return result;
 }
 
-TestResult ParseAndCheck(std::string_view report, const RunFacts& expected, ReportParser& parser) {
-  TestResult result = Parse(report, expected, parser);
+TestResult ParseAndCheck(std::string_view report, const RunFacts& run, ReportParser& parser) {
+  TestResult result = Parse(report, run, parser);
   if (!result) return result;
-  if (auto failure = CheckMeasurement(*result, expected)) {
+  if (auto failure = CheckMeasurement(*result, run)) {
     return tl::unexpected(std::move(*failure));
   }
   return result;
@@ -215,8 +214,7 @@ TestResult ParseAndCheck(std::string_view report, const RunFacts& expected, Repo
 
 }  // namespace
 
-std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
-                                            const RunFacts& expected) {
+std::optional<TestFailure> CheckMeasurement(const Measurement& measurement, const RunFacts& run) {
   const auto bad_output = [](std::string detail) {
     return TestFailure{FailureReason::kBadOutput, std::move(detail)};
   };
@@ -228,26 +226,25 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
   if (!seconds) return bad_output("the report lacks the length of the test");
   if (LacksServerResults(measurement)) return bad_output("the server did not send its results");
   const bool is_short = *seconds < kMaxInFlightSeconds;
-  if (expected.test.bytes && expected.test.omit_seconds != 0 &&
-      (is_short || OwnBytes(measurement) == 0)) {
+  if (run.test.bytes && run.test.omit_seconds != 0 && (is_short || OwnBytes(measurement) == 0)) {
     return TestFailure{FailureReason::kNoData,
                        "too few bytes were left after the omitted seconds to measure"};
   }
   // A server can end a test with its omitted seconds: then they count as measured.
-  const Seconds omit = std::chrono::seconds(expected.test.omit_seconds);
-  if (Seconds(*seconds) + omit > Seconds(expected.run_time) && omit.count() > 0) {
+  const Seconds omit = std::chrono::seconds(run.test.omit_seconds);
+  if (Seconds(*seconds) + omit > Seconds(run.run_time) && omit.count() > 0) {
     return bad_output(Format("the report says %g s after %g omitted ones, and iperf3 ran for %g s",
-                             *seconds, omit.count(), Seconds(expected.run_time).count()));
+                             *seconds, omit.count(), Seconds(run.run_time).count()));
   }
   for (const auto& direction : {upload, download}) {
     if (!direction) continue;
-    if (auto contradiction = CheckDirection(*direction, *seconds, expected)) {
+    if (auto contradiction = CheckDirection(*direction, *seconds, run)) {
       return bad_output(std::move(*contradiction));
     }
   }
-  if (auto too_few = CheckAmount(measurement, expected.test)) return bad_output(*too_few);
-  const Protocol protocol = expected.test.protocol;
-  const std::string why = NothingReceivedText(*seconds, expected.test);
+  if (auto too_few = CheckAmount(measurement, run.test)) return bad_output(*too_few);
+  const Protocol protocol = run.test.protocol;
+  const std::string why = NothingReceivedText(*seconds, run.test);
   if (upload && ReceivedNothing(*upload, protocol, is_short)) {
     return TestFailure{FailureReason::kNoData, "the server received nothing" + why};
   }
@@ -258,7 +255,7 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
 }
 
 TestResult EvaluateRun(int wait_status, std::string_view report, std::string_view stderr_text,
-                       const RunFacts& expected, ReportParser& parser) {
+                       const RunFacts& run, ReportParser& parser) {
   const std::string_view error_line = ExtractErrorLine(stderr_text);
   if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS) {
     return Failed(FailureReason::kSandboxViolation,
@@ -268,10 +265,10 @@ TestResult EvaluateRun(int wait_status, std::string_view report, std::string_vie
   if (WIFSIGNALED(wait_status)) {
     return Failed(FailureReason::kKilled, KilledText(WTERMSIG(wait_status), error_line));
   }
-  TestResult result = ParseAndCheck(report, expected, parser);
+  TestResult result = ParseAndCheck(report, run, parser);
   const auto failed = [&](std::string_view text) {
-    const FailureReason reason = ReasonOfText(text, expected.test, parser.phase());
-    if (reason == FailureReason::kConnectTimeout && expected.connect_was_cut) {
+    const FailureReason reason = ReasonOfText(text, run.test, parser.phase());
+    if (reason == FailureReason::kConnectTimeout && run.connect_was_cut) {
       return Failed(FailureReason::kDeadline, "the deadline left too little time to connect");
     }
     return Failed(reason, text);
@@ -289,18 +286,18 @@ TestResult EvaluateRun(int wait_status, std::string_view report, std::string_vie
   return result;
 }
 
-TestFailure ExplainStop(TestFailure stopped, std::string_view report, const RunFacts& expected,
+TestFailure ExplainStop(TestFailure stopped, std::string_view report, const RunFacts& run,
                         ReportParser& parser) {
   if (stopped.reason != FailureReason::kDeadline) return stopped;
-  static_cast<void>(Parse(report, expected, parser));
-  const std::string_view silence = SilenceText(parser.phase(), expected);
+  static_cast<void>(Parse(report, run, parser));
+  const std::string_view silence = SilenceText(parser.phase(), run);
   if (!silence.empty()) {
     // The server may as well be far away.
-    const bool had_time = expected.run_time >= kMaxResponseTime;
+    const bool had_time = run.run_time >= kMaxResponseTime;
     if (had_time) return {FailureReason::kNoResponse, std::string(silence)};
     stopped.detail.append(": ").append(silence);
   }
-  if (parser.phase() == TestPhase::kRunning) stopped.detail += OverheadText(expected);
+  if (parser.phase() == TestPhase::kRunning) stopped.detail += OverheadText(run);
   return stopped;
 }
 

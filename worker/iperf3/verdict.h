@@ -24,13 +24,13 @@ struct RunFacts {
 // Returns why the test behind `measurement` did not really take place, nullopt if it did. A peer
 // that speaks only part of iperf3's protocol can make iperf3 print a complete report of a test that
 // never ran, and a path can drop everything that was sent.
-//  - kBadOutput: the length of the test is missing, a number contradicts `expected` or another
+//  - kBadOutput: the length of the test is missing, a number contradicts `run` or another
 //    number, or the server did not send its results.
 //  - kNoData: nothing was received in a direction. The loss of every UDP packet is a result, unless
 //    the test was so short that they may all still have been on their way.
 // The detail is a sentence for the log. Pure.
 [[nodiscard]] std::optional<TestFailure> CheckMeasurement(const Measurement& measurement,
-                                                          const RunFacts& expected);
+                                                          const RunFacts& run);
 
 // Evaluates a run of iperf3 that the worker did not terminate. `wait_status` is from waitpid(2).
 // Success requires exit status 0, a report that `parser` accepts, and a measurement that passes
@@ -38,11 +38,10 @@ struct RunFacts {
 // `error`, kNoData, the error line on stderr with a nonzero exit status, kBadOutput. The detail is
 // raw bytes, at most kMaxErrorTextBytes.
 //
-// kReportPaddingBytes readable bytes must follow `report`. Afterwards the memory for a large report
-// is back with the system. The caller handles deadlines, cancellation, output limits and a failed
-// exec.
+// kReportPaddingBytes readable bytes must follow `report`. Returns the memory of a large report to
+// the system. The caller handles deadlines, cancellation, output limits and a failed exec.
 [[nodiscard]] TestResult EvaluateRun(int wait_status, std::string_view report,
-                                     std::string_view stderr_text, const RunFacts& expected,
+                                     std::string_view stderr_text, const RunFacts& run,
                                      ReportParser& parser);
 
 // Says more about a run that the worker terminated, from the report that iperf3 prints then: at the
@@ -50,6 +49,6 @@ struct RunFacts {
 // only the server can have delayed its end. Returns any other failure as it is.
 // The rules for `report` are those of EvaluateRun.
 [[nodiscard]] TestFailure ExplainStop(TestFailure stopped, std::string_view report,
-                                      const RunFacts& expected, ReportParser& parser);
+                                      const RunFacts& run, ReportParser& parser);
 
 }  // namespace iperf3_exporter

@@ -24,7 +24,7 @@ constexpr int Signalled(int signal) { return signal; }
 class VerdictTest : public testing::Test {
  protected:
   TestResult Evaluate(int wait_status, std::string_view stderr_text = {}) {
-    return EvaluateRun(wait_status, report_.text(), stderr_text, expected_, parser_);
+    return EvaluateRun(wait_status, report_.text(), stderr_text, run_, parser_);
   }
   FailureReason Reason(int wait_status, std::string_view stderr_text = {}) {
     const TestResult result = Evaluate(wait_status, stderr_text);
@@ -34,7 +34,7 @@ class VerdictTest : public testing::Test {
 
   PaddedReport report_ = PaddedReport::Read(TestData("corpus/3.12/tcp_default.json"));
   ReportParser parser_;
-  RunFacts expected_{.period = seconds(1), .run_time = seconds(1)};
+  RunFacts run_{.period = seconds(1), .run_time = seconds(1)};
 };
 
 TEST_F(VerdictTest, SucceedsOnlyIfAllSignsAgree) {
@@ -78,7 +78,7 @@ TEST_F(VerdictTest, BelievesAnErrorOnlyInThePhaseOfIt) {
     EXPECT_EQ(reason(start, blocked), FailureReason::kServerError) << start;
   }
   // The stream of the other direction is still being created.
-  expected_.test.direction = Direction::kBidirectional;
+  run_.test.direction = Direction::kBidirectional;
   EXPECT_EQ(reason(kCreated, blocked), FailureReason::kUnreachable);
   // 3.9 to 3.11 print the error only on standard error.
   report_ = PaddedReport(R"({"start": {)" + std::string(kAgreed) + R"(}, "end": {}})");
@@ -91,13 +91,13 @@ class ExplainStopTest : public VerdictTest {
     report_ = PaddedReport(R"({"start": {)" + start + R"(}, "end": {}, "error": "interrupt"})");
     return Explain();
   }
-  TestFailure Explain() { return ExplainStop(stopped_, report_.text(), expected_, parser_); }
+  TestFailure Explain() { return ExplainStop(stopped_, report_.text(), run_, parser_); }
 
   TestFailure stopped_{FailureReason::kDeadline, "still running"};
 };
 
 TEST_F(ExplainStopTest, BlamesASilentServer) {
-  expected_.run_time = seconds(3);
+  run_.run_time = seconds(3);
   for (const char* start : {"", kConnected, kAgreed, kCreating, kCreated}) {
     const TestFailure failure = Explain(start);
     EXPECT_EQ(failure.reason, FailureReason::kNoResponse) << start;
@@ -107,7 +107,7 @@ TEST_F(ExplainStopTest, BlamesASilentServer) {
 
 // It may be far away.
 TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheServerHadLittleTime) {
-  expected_.run_time = milliseconds(2999);
+  run_.run_time = milliseconds(2999);
   for (const char* start : {"", kConnected, kAgreed, kCreating, kCreated}) {
     const TestFailure failure = Explain(start);
     EXPECT_EQ(failure.reason, FailureReason::kDeadline) << start;
@@ -119,7 +119,7 @@ TEST_F(VerdictTest, BlamesTheDeadlineIfItLeftNoTimeToConnect) {
   report_ = PaddedReport(
       R"({"start": {}, "end": {}, "error": "unable to connect to server: Connection timed out"})");
   EXPECT_EQ(Reason(Exited(0)), FailureReason::kConnectTimeout);
-  expected_.connect_was_cut = true;
+  run_.connect_was_cut = true;
   EXPECT_EQ(Reason(Exited(0)), FailureReason::kDeadline);
   report_ = PaddedReport(
       R"({"start": {}, "end": {}, "error": "unable to connect to server: Connection refused"})");
@@ -127,21 +127,21 @@ TEST_F(VerdictTest, BlamesTheDeadlineIfItLeftNoTimeToConnect) {
 }
 
 TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheTestNeededMoreTime) {
-  expected_.test.omit_seconds = 1;
-  expected_.run_time = milliseconds(4990);
+  run_.test.omit_seconds = 1;
+  run_.run_time = milliseconds(4990);
   EXPECT_EQ(Explain(kRunning).reason, FailureReason::kDeadline);
   EXPECT_EQ(Explain(kRunning).detail,
             "still running: a test of this kind needs 7 round trips beyond its period, and "
             "2.99 s were left for them");
-  expected_.run_time = seconds(5);
+  run_.run_time = seconds(5);
   EXPECT_EQ(Explain(kRunning).reason, FailureReason::kNoResponse);
   // Killed before it could report.
   report_ = PaddedReport("");
   EXPECT_EQ(Explain().reason, FailureReason::kNoResponse);
-  expected_.run_time = milliseconds(4999);
+  run_.run_time = milliseconds(4999);
   EXPECT_EQ(Explain(), stopped_);
-  expected_.run_time = seconds(5);
-  expected_.test.bytes = 1;
+  run_.run_time = seconds(5);
+  run_.test.bytes = 1;
   EXPECT_EQ(Explain(), stopped_);
   EXPECT_EQ(Explain(kRunning).detail,
             "still running: 5.00 s with the round trips to begin and to end were too few for its "
@@ -191,8 +191,8 @@ TEST_F(VerdictTest, ReportsWhyThereIsNoMeasurement) {
 }
 
 TEST_F(VerdictTest, RejectsATestThatDidNotRunAsRequested) {
-  expected_.period = seconds(5);
-  expected_.run_time = seconds(5);
+  run_.period = seconds(5);
+  run_.run_time = seconds(5);
   const TestResult result = Evaluate(Exited(0));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().reason, FailureReason::kBadOutput);
@@ -213,7 +213,7 @@ TEST_F(VerdictTest, ReturnsTheMemoryForALargeReport) {
   const PaddedReport small = PaddedReport::Read(TestData("corpus/3.12/tcp_P32.json"));
   report_ = PaddedReport(RepeatFirstInterval(small.text(), 1000));
   ASSERT_GT(report_.text().size(), std::size_t{10} << 20U);
-  expected_.test.parallel = 32;
+  run_.test.parallel = 32;
   ASSERT_TRUE(Evaluate(Exited(0)));
   const long before = ResidentBytes();
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Evaluate(Exited(0)));
@@ -236,7 +236,7 @@ class MeasurementCheckTest : public testing::Test {
     Measurement measurement;
     measurement.remote_cpu.total = remote_cpu_;
     (is_download_ ? measurement.download : measurement.upload) = direction_;
-    const auto failure = CheckMeasurement(measurement, expected_);
+    const auto failure = CheckMeasurement(measurement, run_);
     return failure ? std::optional(failure->reason) : std::nullopt;
   }
   bool Agrees() const {
@@ -248,7 +248,7 @@ class MeasurementCheckTest : public testing::Test {
   DirectionMeasurement direction_ = Direction(10, 1e9, 1e9);
   bool is_download_ = false;
   double remote_cpu_ = 0.01;
-  RunFacts expected_{.period = seconds(10), .run_time = milliseconds(10'050)};
+  RunFacts run_{.period = seconds(10), .run_time = milliseconds(10'050)};
 };
 
 TEST_F(MeasurementCheckTest, AcceptsAnOrdinaryTest) {
@@ -260,16 +260,16 @@ TEST_F(MeasurementCheckTest, AcceptsAnOrdinaryTest) {
 // A server that answers the cookie with DISPLAY_RESULTS alone: nothing ran, 0 s, 0 bytes.
 TEST_F(MeasurementCheckTest, RejectsATestOfZeroSeconds) {
   direction_ = Direction(0, 0, 0);
-  expected_.run_time = milliseconds(40);
+  run_.run_time = milliseconds(40);
   EXPECT_FALSE(Agrees());
-  expected_.test.bytes = 1;
+  run_.test.bytes = 1;
   EXPECT_FALSE(Agrees());
 }
 
 // The same 0.2 s into a test of 10 s: iperf3 takes the host's uptime for the length of the test.
 TEST_F(MeasurementCheckTest, RejectsATestLongerThanTheRunTime) {
   direction_ = Direction(1887, 1e6, 1e6);
-  expected_.run_time = milliseconds(240);
+  run_.run_time = milliseconds(240);
   EXPECT_FALSE(Agrees());
   // Above two days it is left out as implausible.
   direction_.sent_seconds = direction_.received_seconds = std::nullopt;
@@ -294,7 +294,7 @@ TEST_F(MeasurementCheckTest, RequiresThePeriodUnlessTheTestEndsByBytes) {
   EXPECT_TRUE(Agrees());
   direction_ = Direction(0.004, 1e9, 1e9);
   EXPECT_FALSE(Agrees());
-  expected_.test.bytes = 1;
+  run_.test.bytes = 1;
   EXPECT_TRUE(Agrees());
 }
 
@@ -304,8 +304,8 @@ TEST_F(MeasurementCheckTest, ToleratesAPeersClock) {
   direction_.received_seconds = 12;
   EXPECT_FALSE(Agrees());
   // A share of a long test.
-  expected_.period = seconds(1000);
-  expected_.run_time = seconds(1000);
+  run_.period = seconds(1000);
+  run_.run_time = seconds(1000);
   direction_.sent_seconds = 1000;
   direction_.received_seconds = 1010;
   EXPECT_TRUE(Agrees());
@@ -318,51 +318,51 @@ TEST_F(MeasurementCheckTest, RejectsMoreReceivedThanSent) {
   EXPECT_TRUE(Agrees());
   direction_.received_bytes = 1e9 + 2 * 131'072 + 1;
   EXPECT_FALSE(Agrees());
-  expected_.test.parallel = 2;
+  run_.test.parallel = 2;
   EXPECT_TRUE(Agrees());
   direction_.received_bytes = 1e9 + 4e6;
   EXPECT_FALSE(Agrees());
-  expected_.test.length_bytes = 1'000'000;
+  run_.test.length_bytes = 1'000'000;
   EXPECT_TRUE(Agrees());
 }
 
 // A slow link: since 3.16 the sender counts whole blocks only, and with omit the first of them were
 // omitted.
 TEST_F(MeasurementCheckTest, AcceptsBytesOfUncountedBlocks) {
-  expected_.run_time = milliseconds(12'050);
+  run_.run_time = milliseconds(12'050);
   direction_ = Direction(10, 0, 33304);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 0, 2 * 131'072 + 1);
   EXPECT_FALSE(Agrees());
-  expected_.test.omit_seconds = 1;
+  run_.test.omit_seconds = 1;
   EXPECT_TRUE(Agrees());
-  expected_.test.omit_seconds = 0;
-  expected_.test.protocol = Protocol::kUdp;
+  run_.test.omit_seconds = 0;
+  run_.test.protocol = Protocol::kUdp;
   direction_ = Direction(10, 0, 1);
   EXPECT_FALSE(Agrees());
 }
 
 // What was in flight when the server stopped omitting was sent before, in the omitted seconds.
 TEST_F(MeasurementCheckTest, BoundsWhatWasSentInTheOmittedSeconds) {
-  expected_.run_time = milliseconds(12'050);
-  expected_.test.omit_seconds = 2;
+  run_.run_time = milliseconds(12'050);
+  run_.test.omit_seconds = 2;
   direction_ = Direction(10, 1e9, 1.2e9);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 1e9, 1.3e9);
   EXPECT_FALSE(Agrees());
-  expected_.test.window_bytes = 64 << 20;
+  run_.test.window_bytes = 64 << 20;
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 1, 66e6);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 125e3, 1e12);
   EXPECT_FALSE(Agrees());
-  expected_.test.protocol = Protocol::kUdp;
+  run_.test.protocol = Protocol::kUdp;
   EXPECT_FALSE(Agrees());
 }
 
 // A server that asks for the results before the bytes were sent.
 TEST_F(MeasurementCheckTest, RequiresTheBytesThatWereAskedFor) {
-  expected_.test.bytes = 1'000'000;
+  run_.test.bytes = 1'000'000;
   direction_ = Direction(3, 1e6, 5e5);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(3, 999'999, 999'999);
@@ -377,30 +377,30 @@ TEST_F(MeasurementCheckTest, RequiresTheBytesThatWereAskedFor) {
 
 // Received bytes of the omitted seconds count, but are not reported; sent ones do not count.
 TEST_F(MeasurementCheckTest, AcceptsABurstInTheOmittedSeconds) {
-  expected_.test.bytes = 3'276'800;
-  expected_.test.omit_seconds = 1;
+  run_.test.bytes = 3'276'800;
+  run_.test.omit_seconds = 1;
   direction_ = Direction(3.2, 396'056, 396'056);  // a real one
   EXPECT_FALSE(Agrees());
   is_download_ = true;
-  expected_.test.direction = Direction::kDownload;
+  run_.test.direction = Direction::kDownload;
   EXPECT_TRUE(Agrees());
-  expected_.test.omit_seconds = 0;
+  run_.test.omit_seconds = 0;
   EXPECT_FALSE(Agrees());
 }
 
 TEST_F(MeasurementCheckTest, RequiresTheOmittedSecondsBesideTheMeasuredOnes) {
-  expected_.test.omit_seconds = 1;
+  run_.test.omit_seconds = 1;
   direction_ = Direction(10.04, 1e9, 1e9);
   EXPECT_FALSE(Agrees());
-  expected_.run_time = milliseconds(11'050);
+  run_.run_time = milliseconds(11'050);
   EXPECT_TRUE(Agrees());
 }
 
 // A server that ends the test with the omitted seconds, or a path that is faster than expected.
 TEST_F(MeasurementCheckTest, RequiresTimeAfterTheOmittedSeconds) {
-  expected_.test.bytes = 20'000'000;
-  expected_.test.omit_seconds = 1;
-  expected_.test.direction = Direction::kDownload;
+  run_.test.bytes = 20'000'000;
+  run_.test.omit_seconds = 1;
+  run_.test.direction = Direction::kDownload;
   is_download_ = true;
   direction_ = Direction(3e-5, 131'072, 131'072);
   EXPECT_EQ(Reason(), FailureReason::kNoData);
@@ -414,7 +414,7 @@ TEST_F(MeasurementCheckTest, RequiresTimeAfterTheOmittedSeconds) {
 
 // The other side of a short test was measured for about as long.
 TEST_F(MeasurementCheckTest, ComparesTheSecondsOfATestOfBytes) {
-  expected_.test.bytes = 1;
+  run_.test.bytes = 1;
   direction_ = Direction(0.4, 1e6, 1e6);
   direction_.received_seconds = 0.16;
   EXPECT_TRUE(Agrees());
@@ -429,9 +429,9 @@ TEST_F(MeasurementCheckTest, ComparesTheSecondsOfATestOfBytes) {
 }
 
 TEST_F(MeasurementCheckTest, ABitrateBoundsWhatWasSentInTheOmittedSeconds) {
-  expected_.run_time = milliseconds(12'050);
-  expected_.test.omit_seconds = 1;
-  expected_.test.bitrate_bits_per_second = 1'000'000;
+  run_.run_time = milliseconds(12'050);
+  run_.test.omit_seconds = 1;
+  run_.test.bitrate_bits_per_second = 1'000'000;
   direction_ = Direction(10, 125e4, 150e4);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 125e4, 160e4);
@@ -439,8 +439,8 @@ TEST_F(MeasurementCheckTest, ABitrateBoundsWhatWasSentInTheOmittedSeconds) {
 }
 
 TEST_F(MeasurementCheckTest, ALowBitrateHasShortBlocks) {
-  expected_.test.bitrate_bits_per_second = 64'000;
-  expected_.test.parallel = 32;
+  run_.test.bitrate_bits_per_second = 64'000;
+  run_.test.parallel = 32;
   direction_ = Direction(10, 256e3, 1.3e6);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 256e3, 1.4e6);
@@ -448,7 +448,7 @@ TEST_F(MeasurementCheckTest, ALowBitrateHasShortBlocks) {
 }
 
 TEST_F(MeasurementCheckTest, ToleratesDuplicateUdpPackets) {
-  expected_.test.protocol = Protocol::kUdp;
+  run_.test.protocol = Protocol::kUdp;
   direction_ = Direction(10, 1e6, 2e6);
   EXPECT_TRUE(Agrees());
   direction_ = Direction(10, 1e6, 2e6 + 1);
@@ -457,7 +457,7 @@ TEST_F(MeasurementCheckTest, ToleratesDuplicateUdpPackets) {
 
 // A reverse test whose datagrams hold only zeros.
 TEST_F(MeasurementCheckTest, RejectsBytesWithoutPackets) {
-  expected_.test.protocol = Protocol::kUdp;
+  run_.test.protocol = Protocol::kUdp;
   is_download_ = true;
   direction_ = Direction(10, 1.2e6, 1.2e6);
   direction_.received_packets = 0;
@@ -477,7 +477,7 @@ TEST_F(MeasurementCheckTest, RequiresDataAtTheReceiver) {
 }
 
 TEST_F(MeasurementCheckTest, AcceptsTheLossOfAllUdpPackets) {
-  expected_.test.protocol = Protocol::kUdp;
+  run_.test.protocol = Protocol::kUdp;
   direction_ = Direction(10, 1e6, 0);
   EXPECT_EQ(Reason(), std::nullopt);
   direction_ = Direction(10, 0, 0);
@@ -486,8 +486,8 @@ TEST_F(MeasurementCheckTest, AcceptsTheLossOfAllUdpPackets) {
 
 // A few bytes: the server may end the test before it has read them.
 TEST_F(MeasurementCheckTest, DoesNotTakeAShortTestForTheLossOfAllPackets) {
-  expected_.test.protocol = Protocol::kUdp;
-  expected_.test.bytes = 1000;
+  run_.test.protocol = Protocol::kUdp;
+  run_.test.bytes = 1000;
   direction_ = Direction(0.19, 1448, 0);
   EXPECT_EQ(Reason(), FailureReason::kNoData);
   direction_ = Direction(0.21, 1448, 0);
@@ -501,17 +501,17 @@ TEST_F(MeasurementCheckTest, SaysThatATestWasTooShort) {
     Measurement measurement;
     measurement.remote_cpu.total = remote_cpu_;
     measurement.upload = Direction(sent_seconds, 1e6, 0);
-    return CheckMeasurement(measurement, expected_)->detail;
+    return CheckMeasurement(measurement, run_)->detail;
   };
   EXPECT_EQ(detail(10),
             "the server received nothing, or less than a block of 131072 bytes: iperf3 3.16 and "
             "newer counts whole ones");
-  expected_.test.protocol = Protocol::kUdp;
-  expected_.test.bytes = 1000;
+  run_.test.protocol = Protocol::kUdp;
+  run_.test.bytes = 1000;
   EXPECT_EQ(detail(0.0012),
             "the server received nothing: the test ended after 0.0012 s, too soon to measure");
-  expected_.test.protocol = Protocol::kTcp;
-  expected_.test.bytes = 1000;
+  run_.test.protocol = Protocol::kTcp;
+  run_.test.bytes = 1000;
   EXPECT_EQ(detail(0.0012),
             "the server received nothing: the test ended after 0.0012 s, too soon to measure");
 }
@@ -522,12 +522,12 @@ TEST_F(MeasurementCheckTest, RequiresTheServersResults) {
   remote_cpu_ = 0;
   direction_ = Direction(10, 1e6, 0);
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
-  expected_.test.protocol = Protocol::kUdp;
+  run_.test.protocol = Protocol::kUdp;
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
   is_download_ = true;
   direction_ = Direction(10, 0, 1e5);
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
-  expected_.test.protocol = Protocol::kTcp;
+  run_.test.protocol = Protocol::kTcp;
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
   // It sends them: what is missing is the data.
   direction_ = Direction(10, 1e6, 0);
@@ -539,8 +539,8 @@ TEST_F(MeasurementCheckTest, RequiresTheServersResults) {
 
 // Results that list no stream: iperf3 prints its own seconds as the server's.
 TEST_F(MeasurementCheckTest, RequiresTheResultsOfTheServersStreams) {
-  expected_.run_time = milliseconds(12'050);
-  expected_.test.protocol = Protocol::kUdp;
+  run_.run_time = milliseconds(12'050);
+  run_.test.protocol = Protocol::kUdp;
   direction_ = Direction(10, 1e6, 0);
   EXPECT_EQ(Reason(), std::nullopt);
   direction_.received_seconds = 10;
@@ -548,8 +548,8 @@ TEST_F(MeasurementCheckTest, RequiresTheResultsOfTheServersStreams) {
   direction_.received_bytes = 1e6;
   EXPECT_EQ(Reason(), std::nullopt);
   is_download_ = true;
-  expected_.test.protocol = Protocol::kTcp;
-  expected_.test.omit_seconds = 1;
+  run_.test.protocol = Protocol::kTcp;
+  run_.test.omit_seconds = 1;
   EXPECT_EQ(Reason(), std::nullopt);
   direction_.sent_bytes = 0;
   EXPECT_EQ(Reason(), FailureReason::kBadOutput);
@@ -558,9 +558,9 @@ TEST_F(MeasurementCheckTest, RequiresTheResultsOfTheServersStreams) {
 TEST_F(MeasurementCheckTest, ChecksBothDirections) {
   Measurement measurement;
   measurement.upload = measurement.download = direction_;
-  EXPECT_FALSE(CheckMeasurement(measurement, expected_));
+  EXPECT_FALSE(CheckMeasurement(measurement, run_));
   measurement.download->received_seconds = 0;
-  EXPECT_TRUE(CheckMeasurement(measurement, expected_));
+  EXPECT_TRUE(CheckMeasurement(measurement, run_));
 }
 
 }  // namespace
