@@ -149,6 +149,7 @@ class OptionParser {
   Status operator()(const BitrateOption&) const {
     const auto bitrate = ParseBitrate(text_);
     if (!bitrate) {
+      // The Go exporter's words; ParameterErrorText recognizes them.
       return MakeError(
           "must provided as #[KMGT][/#]: bits per second, 0 for unlimited, and 1 to 1000 packets "
           "in a burst");

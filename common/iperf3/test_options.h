@@ -41,7 +41,7 @@ struct TestOptions {
   bool operator==(const TestOptions&) const = default;
 };
 
-// Of the installed iperf3's version.
+// The maximum length of the installed iperf3's version text.
 inline constexpr std::size_t kMaxVersionTextBytes = 64;
 
 // The streams of both directions.

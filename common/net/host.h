@@ -30,12 +30,12 @@ struct Host {
 // zone; at most kMaxTargetBytes.
 [[nodiscard]] std::optional<Host> ParseHost(std::string_view text);
 
-// Splits `text` into a host and the rest, which is empty or begins with `:`: "h:80" is "h" and
-// ":80". Before a port an IPv6 address needs brackets.
 struct HostAndRest {
   std::string_view host;
   std::string_view rest;
 };
+// Splits `text` into a host and the rest, which is empty or begins with `:`: "h:80" is "h" and
+// ":80". Before a port an IPv6 address needs brackets.
 [[nodiscard]] HostAndRest SplitHostPort(std::string_view text);
 
 }  // namespace iperf3_exporter

@@ -32,7 +32,7 @@ struct JobTimes {
   bool operator==(const JobTimes&) const = default;
 };
 
-// Of iperf3's --connect-timeout, however little time is left.
+// The minimum of iperf3's --connect-timeout, however little time is left.
 inline constexpr std::chrono::milliseconds kMinConnectTimeout{100};
 
 struct Job {

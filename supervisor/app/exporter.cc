@@ -30,8 +30,8 @@ constexpr seconds kDrainLimit{27};
 constexpr seconds kLastResponsesLimit{1};
 constexpr milliseconds kLastResponsesCheck{5};
 
-// Between attempts to listen on a port that is still in use, or on an address that the network does
-// not have yet, of all addresses together. With the start of a worker (5 s) shorter than the unit's
+// The pauses between attempts to listen, if a port is in use or an address does not exist yet. All
+// addresses share them. Together with the start of a worker (5 s) they are shorter than the unit's
 // TimeoutStartSec=.
 constexpr seconds kListenPauses[] = {seconds(1), seconds(2), seconds(4), seconds(8)};
 

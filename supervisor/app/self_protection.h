@@ -1,5 +1,5 @@
-// The supervisor's own protection, before it reads a key, its limits, and what it needs of the
-// system. Called once, at the start of the process, before anything else is opened.
+// Prepares the supervisor's process before it opens anything: checks the system, checks and raises
+// limits, protects its memory. Each function is called once.
 #pragma once
 
 #include "common/error.h"

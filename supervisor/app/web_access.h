@@ -1,4 +1,4 @@
-// Access to the HTTP server by the web configuration file. Loop thread only.
+// Controls access to the HTTP server as the web configuration file demands. Loop thread only.
 #pragma once
 
 #include <functional>

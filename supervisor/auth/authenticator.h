@@ -98,7 +98,7 @@ class Authenticator {
   // Keeps the limits after a check of `user` was added.
   void DropSurplus(const std::string& user);
   void RunNext();
-  void OnVerified(const std::string& user, bool right);
+  void OnVerified(const std::string& user, bool matches);
   void Remember(const PendingCheck& check, AuthOutcome outcome);
 
   std::array<unsigned char, 32> key_{};

@@ -108,7 +108,7 @@ Result<Argument> ParseArgument(std::span<const FlagRow> rows, std::string_view t
   return argument;
 }
 
-// What `row` expects, by its refusal of an empty text.
+// What `row` expects, taken from its error for an empty value.
 std::string ExpectedBy(const FlagRow& row) {
   if (row.kind == FlagKind::kSwitch) return "true or false";
   Options unused;

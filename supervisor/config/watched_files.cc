@@ -38,7 +38,8 @@ Result<std::string> ReadConfigFile(const std::string& path) {
 Result<std::string> WatchedFiles::Read(const std::string& path) {
   State state = StateOf(path);
   auto text = ReadConfigFile(path);
-  if (text && static_cast<off_t>(text->size()) != state.size) state.size = -1;  // no file's
+  // A size that no file has, so that HaveChanged returns true.
+  if (text && static_cast<off_t>(text->size()) != state.size) state.size = -1;
   files_.emplace_back(path, state);
   return text;
 }

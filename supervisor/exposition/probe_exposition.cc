@@ -21,8 +21,8 @@ using Measured = DirectionMeasurement;
 
 enum class Scope : std::uint8_t {
   kPlain,      // labelled only in a bidirectional test; after a failure 0 with FailureValues::kZero
-  kUpload,     // upload only; absent after a failure, but 0 in the fork
-  kDownload,   // download only; absent after a failure, but 0 in the fork
+  kUpload,     // upload only; absent after a failure, but 0 with ProbeLabels::kFork
+  kDownload,   // download only; absent after a failure, but 0 with ProbeLabels::kFork
   kDirection,  // always labelled; absent after a failure
 };
 enum class When : std::uint8_t { kAlways, kTcp, kUdp };

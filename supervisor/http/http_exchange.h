@@ -52,8 +52,8 @@ class HttpExchange {
   void Reply(const HttpResponse& response);
 
   // Calls `callback` at most once: when the client goes away before Reply, or when the server
-  // ends. Never inside a call of this class. It may destroy the exchange. It is destroyed after its
-  // call or at Reply.
+  // ends. Never inside a call of this class. The callback may destroy the exchange. The callback
+  // itself is destroyed after its call, or at Reply.
   void OnDisconnect(std::function<void()> callback);
 
   // From the connection, once: the client has gone.

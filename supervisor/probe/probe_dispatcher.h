@@ -1,8 +1,6 @@
 // The life of every probe between its request and its answer: resolve, check, wait, test, and
 // perhaps retry. Loop thread only. A probe is answered by its deadline, whatever its worker does.
-// Once a test was tried, the answer is that test, whatever prevents a retry.
-//
-// Which probes run and which wait is known from the workers' messages alone.
+// If a test was tried but can't be retried, the response reports that test.
 #pragma once
 
 #include <array>
@@ -109,7 +107,7 @@ class ProbeDispatcher {
   void On(Probe& probe, const wire::NotStarted& not_started);
   void On(Probe& probe, const wire::Finished& finished);
   void OnLockGone(Probe& probe);
-  void RetryOrFail(Probe& probe, TestFailure failure);
+  void RetryOrFail(Probe& probe, TestFailure fallback);
   [[nodiscard]] bool TryRetry(Probe& probe);
 
   void Enter(Probe& probe, State state);

@@ -1,5 +1,5 @@
 // The times of a probe, from its request to the moment at which its worker is killed. Nothing here
-// reads a clock. Each with the member of JobTimes or the function that has it:
+// reads a clock. In order, each under the name of its JobTimes member or function:
 //
 //   received            the request was read
 //   not_before          the pause of the server after its last test is over
@@ -27,8 +27,8 @@
 
 namespace iperf3_exporter {
 
-// The round trip time is not known before the test. This one is as long as from Europe to the west
-// of America.
+// The round trip time is not known before the test. This is about that between Europe and the US
+// west coast.
 inline constexpr std::chrono::milliseconds kAssumedRoundTrip{150};
 
 // What a test needs beyond its period: starting iperf3, its round trips, and the time from

@@ -97,8 +97,8 @@ class WorkerPool {
   // Why the latest worker could not work, or why none has been ready; nullopt if one is, or while
   // the next one starts. Error::may_pass tells whether that one may become ready.
   [[nodiscard]] const std::optional<Error>& latest_error() const { return latest_error_; }
-  // Why no test can be run: no worker is alive, or iperf3 could not be started. Empty if none is
-  // known to be prevented. Printable.
+  // Why no test can be run: no worker is alive, or iperf3 could not be started. Empty if tests can
+  // run, as far as is known. Printable.
   [[nodiscard]] std::string WhyNoTest() const;
   // "no worker is alive", and latest_error() if there is one.
   [[nodiscard]] std::string WhyNoneIsAlive() const {

@@ -74,8 +74,8 @@ constexpr std::array kOptionTexts = {
     OptionText{": Protocol not available", kUsesMptcp},
 };
 
-// iperf3's own words about a connection, each in the one phase in which the server can't forge
-// them, or could as well cause them.
+// iperf3's texts about a connection. Each counts only in one phase: there the server either can't
+// send the text itself, or could cause the failure anyway.
 struct ConnectPrefix {
   std::string_view text;
   TestPhase phase;

@@ -61,7 +61,7 @@ constexpr std::uint64_t kMinSharedBlockBytes = 16U << 10U;
 
 // The length of a write of TCP with many streams or a low bitrate, nullopt if iperf3's own will do.
 // iperf3 writes a whole block whenever it is behind its bitrate, so a test exceeds it by up to one
-// block: with the default of 128 KiB ten times at 100 kbit/s in a second.
+// block: with the default of 128 KiB, one second at 100 kbit/s sends ten times too much.
 std::optional<std::uint64_t> ShortBlockBytes(const TestOptions& test) {
   constexpr std::uint64_t kBlocksPerSecond = 20;
   if (test.protocol != Protocol::kTcp || test.length_bytes) return std::nullopt;

@@ -10,8 +10,9 @@ namespace iperf3_exporter {
 // a text counts only in a phase in which the server can't have sent it, or could have caused it
 // anyway.
 enum class TestPhase : std::uint8_t {
-  kUnknown,          // no report
-  kConnecting,       // until the server asks for the parameters. It could as well refuse to connect
+  kUnknown,  // no report
+  // Until the server asks for the parameters. Until then it could also have refused the connection.
+  kConnecting,
   kAgreed,           // the server has the parameters, no stream has a socket yet
   kCreatingStreams,  // iperf3 does not read from the control connection: its error is its own
   kRunning,

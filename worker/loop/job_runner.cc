@@ -23,7 +23,8 @@ Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now)
 }
 
 // The wait for the lock may have used up the time that the supervisor gave for connecting. iperf3
-// must notice that it can't connect before it is terminated: then it counts as connected.
+// must give up connecting before it is terminated: a terminated iperf3 is taken to have been
+// connected (verdict.cc).
 std::chrono::milliseconds TimeToConnect(const Job& job, Deadline terminate_at, Deadline now) {
   const Deadline end = std::min(job.times.start_by, terminate_at - std::chrono::seconds(1));
   return std::chrono::duration_cast<std::chrono::milliseconds>(end - now);

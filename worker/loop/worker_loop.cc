@@ -97,7 +97,8 @@ class Worker {
       if (!*job) return {};
       // If the supervisor has died, ReceiveJob notices it.
       static_cast<void>(link_.Send(runner.Run(**job)));
-      // The supervisor was usually woken on this processor. It must not wait for what follows.
+      // Lets the supervisor, which was usually woken on this processor, respond before the
+      // clean-up.
       ::sched_yield();
       process_->Reset();
       // Last, because it takes longer the more files iperf3 has left.

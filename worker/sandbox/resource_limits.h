@@ -13,8 +13,8 @@ struct ResourceLimit {
   rlim_t max;
 };
 
-// The descriptor of iperf3's program. Not below the hard limit of open files of any of our
-// processes: once it is closed, no file can get this number.
+// The descriptor of iperf3's program. At least the limit of open files of worker and iperf3, so
+// that no file opened later can get this number.
 inline constexpr int kProgramFd = 1000;
 
 // The lock's descriptors in the worker start here, with the child lease: above all descriptors that
@@ -40,9 +40,8 @@ static_assert(kIperf3Descriptors <= kLowestLockFd);
 // iperf3's main thread, the worker, and a second exporter whose workers run as the same user.
 inline constexpr rlim_t kTasks = 640;
 
-// If workers share the supervisor's user: in addition to that user's tasks at the start, fifteen
-// other workers with as many streams, or whatever else the user starts. root's tasks are not
-// limited.
+// If workers share the supervisor's user, the limit is that user's tasks at the start plus this:
+// enough for fifteen other workers with 256 streams each. root's tasks are not limited.
 inline constexpr rlim_t kTasksOfSharedUser = 4096;
 
 // The worker sets them, and iperf3 inherits them.
