@@ -20,7 +20,7 @@
 
 #include "bench/measure.h"
 #include "tests/worker/iperf3/padded_report.h"
-#include "worker/iperf3/verdict.h"
+#include "worker/iperf3/run_evaluation.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -268,9 +268,9 @@ std::string AnswerFailedHandshake(bufferevent* bev) {
   }
   const char* words = ERR_reason_error_string(cause);
   std::string reason = words != nullptr ? words : "unknown";
-  const long verdict = SSL_get_verify_result(bufferevent_openssl_get_ssl(bev));
-  if (verdict != X509_V_OK) {
-    reason += std::string(": ") + X509_verify_cert_error_string(verdict);
+  const long verify_result = SSL_get_verify_result(bufferevent_openssl_get_ssl(bev));
+  if (verify_result != X509_V_OK) {
+    reason += std::string(": ") + X509_verify_cert_error_string(verify_result);
   }
   return reason;
 }

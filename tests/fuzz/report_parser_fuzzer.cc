@@ -11,7 +11,7 @@
 
 #include "tests/worker/iperf3/json_oracle.h"
 #include "tests/worker/iperf3/padded_report.h"
-#include "worker/iperf3/verdict.h"
+#include "worker/iperf3/run_evaluation.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -37,13 +37,13 @@ bool Succeeds(const std::string& text, const TestOptions& test) {
   const TestResult result = parser.Parse(report.text(), test);
   const RunFacts expected = {
       .test = test, .period = std::chrono::seconds(1), .run_time = std::chrono::seconds(1)};
-  const TestResult verdict = EvaluateRun(0, report.text(), "", expected, parser);
-  Require(result || !verdict, "a verdict better than the report");
+  const TestResult evaluated = EvaluateRun(0, report.text(), "", expected, parser);
+  Require(result || !evaluated, "a evaluation better than the report");
   if (!result) return false;
   Require(IsWithinBounds(result->upload), "upload out of bounds");
   Require(IsWithinBounds(result->download), "download out of bounds");
-  Require(verdict || verdict.error().reason == FailureReason::kBadOutput ||
-              verdict.error().reason == FailureReason::kNoData,
+  Require(evaluated || evaluated.error().reason == FailureReason::kBadOutput ||
+              evaluated.error().reason == FailureReason::kNoData,
           "an unexpected reason");
   return true;
 }

@@ -8,7 +8,7 @@
 #include "common/logging.h"
 #include "common/text.h"
 #include "worker/iperf3/iperf3_argv.h"
-#include "worker/iperf3/verdict.h"
+#include "worker/iperf3/run_evaluation.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -24,7 +24,7 @@ Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now)
 
 // The wait for the lock may have used up the time that the supervisor gave for connecting. iperf3
 // must give up connecting before it is terminated: a terminated iperf3 is taken to have been
-// connected (verdict.cc).
+// connected (run_evaluation.cc).
 std::chrono::milliseconds TimeToConnect(const Job& job, Deadline terminate_at, Deadline now) {
   const Deadline end = std::min(job.times.start_by, terminate_at - std::chrono::seconds(1));
   return std::chrono::duration_cast<std::chrono::milliseconds>(end - now);

@@ -21,7 +21,7 @@ constexpr char kPromtool[] = "/usr/bin/promtool";
 constexpr int kClean = 0;
 constexpr int kParsedWithAdvice = 3;  // promtool's status when it only dislikes names
 
-struct Verdict {
+struct CheckResult {
   int status = -1;
   std::string output;
 };
@@ -40,19 +40,19 @@ class PromtoolTest : public testing::Test {
     if (!file_.empty()) ::unlink(file_.c_str());
   }
 
-  Verdict Check(const std::string& page) const {
+  CheckResult Check(const std::string& page) const {
     std::ofstream(file_, std::ios::trunc) << page;
     const std::string command = std::string(kPromtool) + " check metrics < " + file_ + " 2>&1";
     FILE* const pipe = ::popen(command.c_str(), "r");
     if (pipe == nullptr) return {};
-    Verdict verdict;
+    CheckResult result;
     char buffer[4096];
     for (std::size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) {
-      verdict.output.append(buffer, n);
+      result.output.append(buffer, n);
     }
     const int status = ::pclose(pipe);
-    verdict.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return verdict;
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return result;
   }
 
  private:
@@ -63,9 +63,9 @@ TEST_F(PromtoolTest, AcceptsTheExportersPage) {
   ExporterMetrics metrics;
   metrics.SetIperf3Version("3.12");
   metrics.OnReport(SampleReport(Protocol::kTcp, Direction::kUpload));
-  const Verdict verdict =
+  const CheckResult result =
       Check(**metrics.Page(ExpositionFormat::kText, SampleState(), SampleHttp()));
-  EXPECT_EQ(verdict.status, kClean) << verdict.output;
+  EXPECT_EQ(result.status, kClean) << result.output;
 }
 
 // The only advice it may have is about the units in names that users know.
@@ -75,10 +75,9 @@ TEST_F(PromtoolTest, AcceptsProbePages) {
          {Direction::kUpload, Direction::kDownload, Direction::kBidirectional}) {
       for (const ProbeReport& report :
            {SampleReport(protocol, direction), SampleFailure(protocol, direction)}) {
-        const Verdict verdict = Check(BuildProbePage({&report, 1}, {}, ExpositionFormat::kText));
-        EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice)
-            << verdict.output;
-        std::istringstream lines(verdict.output);
+        const CheckResult result = Check(BuildProbePage({&report, 1}, {}, ExpositionFormat::kText));
+        EXPECT_TRUE(result.status == kClean || result.status == kParsedWithAdvice) << result.output;
+        std::istringstream lines(result.output);
         for (std::string line; std::getline(lines, line);) {
           const std::string name = line.substr(0, line.find(' '));
           EXPECT_TRUE(name.ends_with("_ms") || name.ends_with("_percent") ||
@@ -103,8 +102,8 @@ TEST_F(PromtoolTest, AcceptsAPageOfSeveralReports) {
   for (const ProbePageStyle style : {ProbePageStyle{}, ProbePageStyle{FailureValues::kAbsent},
                                      ProbePageStyle{.labels = ProbeLabels::kFork}}) {
     const std::string page = BuildProbePage(reports, style, ExpositionFormat::kText);
-    const Verdict verdict = Check(page);  // refuses a family or a sample that comes twice
-    EXPECT_TRUE(verdict.status == kClean || verdict.status == kParsedWithAdvice) << verdict.output;
+    const CheckResult result = Check(page);  // refuses a family or a sample that comes twice
+    EXPECT_TRUE(result.status == kClean || result.status == kParsedWithAdvice) << result.output;
     std::size_t up = 0;
     for (std::size_t at = 0; (at = page.find("\niperf3_up{", at)) != page.npos; ++at) ++up;
     const bool fork = style.labels == ProbeLabels::kFork;  // half of them test two directions
@@ -115,9 +114,9 @@ TEST_F(PromtoolTest, AcceptsAPageOfSeveralReports) {
 TEST_F(PromtoolTest, RefusesAPageThatIsCut) {
   const ProbeReport report = SampleReport(Protocol::kTcp, Direction::kUpload);
   const std::string page = BuildProbePage({&report, 1}, {}, ExpositionFormat::kText);
-  const Verdict verdict = Check(page.substr(0, page.rfind('"')));
-  EXPECT_NE(verdict.status, kClean);
-  EXPECT_NE(verdict.status, kParsedWithAdvice);
+  const CheckResult result = Check(page.substr(0, page.rfind('"')));
+  EXPECT_NE(result.status, kClean);
+  EXPECT_NE(result.status, kParsedWithAdvice);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include "tests/test_paths.h"
 #include "tests/worker/iperf3/json_oracle.h"
 #include "tests/worker/iperf3/padded_report.h"
-#include "worker/iperf3/verdict.h"
+#include "worker/iperf3/run_evaluation.h"
 
 namespace iperf3_exporter {
 namespace {

@@ -1,4 +1,4 @@
-#include "worker/iperf3/verdict.h"
+#include "worker/iperf3/run_evaluation.h"
 
 #include <malloc.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-#include "worker/iperf3/verdict.h"
+#include "worker/iperf3/run_evaluation.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ using std::chrono::seconds;
 constexpr int Exited(int code) { return code << 8; }
 constexpr int Signalled(int signal) { return signal; }
 
-class VerdictTest : public testing::Test {
+class RunEvaluationTest : public testing::Test {
  protected:
   TestResult Evaluate(int wait_status, std::string_view stderr_text = {}) {
     return EvaluateRun(wait_status, report_.text(), stderr_text, run_, parser_);
@@ -37,7 +37,7 @@ class VerdictTest : public testing::Test {
   RunFacts run_{.period = seconds(1), .run_time = seconds(1)};
 };
 
-TEST_F(VerdictTest, SucceedsOnlyIfAllSignsAgree) {
+TEST_F(RunEvaluationTest, SucceedsOnlyIfAllIndicationsAgree) {
   EXPECT_TRUE(Evaluate(Exited(0)));
   EXPECT_TRUE(Evaluate(Exited(0), "warning: odd\n"));
   EXPECT_EQ(Reason(Exited(1)), FailureReason::kBadOutput);
@@ -46,7 +46,7 @@ TEST_F(VerdictTest, SucceedsOnlyIfAllSignsAgree) {
   EXPECT_EQ(Reason(Exited(0)), FailureReason::kBadOutput);
 }
 
-TEST_F(VerdictTest, NamesTheSignal) {
+TEST_F(RunEvaluationTest, NamesTheSignal) {
   EXPECT_EQ(Reason(Signalled(SIGSYS)), FailureReason::kSandboxViolation);
   EXPECT_EQ(Reason(Signalled(SIGSEGV)), FailureReason::kKilled);
   EXPECT_EQ(Evaluate(Signalled(SIGSEGV)).error().detail, "iperf3 was ended by signal 11 (SIGSEGV)");
@@ -62,7 +62,7 @@ constexpr char kCreated[] = R"("connected": [{}], "connecting_to": {}, "sndbuf_a
 constexpr char kRunning[] =
     R"("connected": [{}], "connecting_to": {}, "sndbuf_actual": 1, "test_start": {})";
 
-TEST_F(VerdictTest, BelievesAnErrorOnlyInThePhaseOfIt) {
+TEST_F(RunEvaluationTest, TrustsAnErrorOnlyInItsPhase) {
   const auto reason = [this](const std::string& start, const std::string& error) {
     report_ =
         PaddedReport(R"({"start": {)" + start + R"(}, "end": {}, "error": ")" + error + R"("})");
@@ -85,7 +85,7 @@ TEST_F(VerdictTest, BelievesAnErrorOnlyInThePhaseOfIt) {
   EXPECT_EQ(Reason(Exited(1), "iperf3: error - " + refused + "\n"), FailureReason::kServerError);
 }
 
-class ExplainStopTest : public VerdictTest {
+class ExplainStopTest : public RunEvaluationTest {
  protected:
   TestFailure Explain(const std::string& start) {
     report_ = PaddedReport(R"({"start": {)" + start + R"(}, "end": {}, "error": "interrupt"})");
@@ -115,7 +115,7 @@ TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheServerHadLittleTime) {
   }
 }
 
-TEST_F(VerdictTest, BlamesTheDeadlineIfItLeftNoTimeToConnect) {
+TEST_F(RunEvaluationTest, BlamesTheDeadlineIfItLeftNoTimeToConnect) {
   report_ = PaddedReport(
       R"({"start": {}, "end": {}, "error": "unable to connect to server: Connection timed out"})");
   EXPECT_EQ(Reason(Exited(0)), FailureReason::kConnectTimeout);
@@ -153,7 +153,7 @@ TEST_F(ExplainStopTest, KeepsAnyOtherReason) {
   EXPECT_EQ(Explain(kConnected), stopped_);
 }
 
-TEST_F(VerdictTest, PrefersTheReasonInTheReportToStderr) {
+TEST_F(RunEvaluationTest, PrefersTheReasonInTheReportToStderr) {
   report_ = PaddedReport(R"({"end": {}, "error": "test authorization failed"})");
   const TestResult result = Evaluate(Exited(1), "iperf3: error - Connection refused\n");
   ASSERT_FALSE(result);
@@ -161,7 +161,7 @@ TEST_F(VerdictTest, PrefersTheReasonInTheReportToStderr) {
   EXPECT_EQ(result.error().detail, "test authorization failed");
 }
 
-TEST_F(VerdictTest, FallsBackToTheReasonOnStderr) {
+TEST_F(RunEvaluationTest, FallsBackToTheReasonOnStderr) {
   const TestResult result =
       Evaluate(Exited(1), "warning: x\niperf3: error - the server has terminated\n");
   ASSERT_FALSE(result);
@@ -169,7 +169,7 @@ TEST_F(VerdictTest, FallsBackToTheReasonOnStderr) {
   EXPECT_EQ(result.error().detail, "the server has terminated");
 }
 
-TEST_F(VerdictTest, TruncatesTheRawText) {
+TEST_F(RunEvaluationTest, TruncatesTheRawText) {
   report_ = PaddedReport("");
   const std::string text = "iperf3: error - \xff\"" + std::string(10'000, 'x');
   const TestResult result = Evaluate(Exited(1), text);
@@ -178,7 +178,7 @@ TEST_F(VerdictTest, TruncatesTheRawText) {
   EXPECT_EQ(result.error().reason, FailureReason::kServerError);
 }
 
-TEST_F(VerdictTest, ReportsWhyThereIsNoMeasurement) {
+TEST_F(RunEvaluationTest, ReportsWhyThereIsNoMeasurement) {
   const auto detail = [this](const std::string& report) {
     report_ = PaddedReport(report);
     const TestResult result = Evaluate(Exited(0));
@@ -190,7 +190,7 @@ TEST_F(VerdictTest, ReportsWhyThereIsNoMeasurement) {
   EXPECT_EQ(Evaluate(Exited(3)).error().detail, "iperf3 exited with status 3 after its report");
 }
 
-TEST_F(VerdictTest, RejectsATestThatDidNotRunAsRequested) {
+TEST_F(RunEvaluationTest, RejectsATestThatDidNotRunAsRequested) {
   run_.period = seconds(5);
   run_.run_time = seconds(5);
   const TestResult result = Evaluate(Exited(0));
@@ -208,7 +208,7 @@ long ResidentBytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-TEST_F(VerdictTest, ReturnsTheMemoryForALargeReport) {
+TEST_F(RunEvaluationTest, ReturnsTheMemoryForALargeReport) {
   if (kBuiltWithSanitizer) GTEST_SKIP() << "a sanitizer keeps what is freed";
   const PaddedReport small = PaddedReport::Read(TestData("corpus/3.12/tcp_P32.json"));
   report_ = PaddedReport(RepeatFirstInterval(small.text(), 1000));
