@@ -12,7 +12,7 @@
 #include "common/run_main.h"
 #include "common/stderr_output.h"
 #include "supervisor/app/exporter.h"
-#include "supervisor/app/self_protection.h"
+#include "supervisor/app/process_setup.h"
 #include "supervisor/config/options.h"
 
 namespace iperf3_exporter {

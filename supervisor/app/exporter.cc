@@ -15,7 +15,7 @@
 #include "common/lock/lock_files.h"
 #include "common/logging.h"
 #include "common/text.h"
-#include "supervisor/app/self_protection.h"
+#include "supervisor/app/process_setup.h"
 
 namespace iperf3_exporter {
 namespace {

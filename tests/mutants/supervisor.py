@@ -174,7 +174,7 @@ MUTANTS = [
     (APP + "exporter.cc", "if (state_ == LifecycleState::kReady) service_manager_.NotifyReloading();", "if (state_ != LifecycleState::kStarting) service_manager_.NotifyReloading();", ["e2e.lifecycle_test"]),
     (APP + "exporter.cc", "  if (!lock_monitor_ || !lock_monitor_->NeedsRepair()) return pool_.OnLockIntact();", "  if (!lock_monitor_) return pool_.OnLockIntact();", ["e2e.rogue_test"]),
     (APP + "exporter.cc", "if (status || !status.error().may_pass || pauses.empty()) return status;", "if (status || status.error().may_pass || pauses.empty()) return status;", ["e2e.lifecycle_test"]),
-    (APP + "self_protection.cc", "return 100 + kMaxResolverThreads + std::size_t{2} * options.worker_count;", "return 100 + kMaxResolverThreads + std::size_t{1} * options.worker_count;", ["e2e.lifecycle_test"]),
+    (APP + "process_setup.cc", "return 100 + kMaxResolverThreads + std::size_t{2} * options.worker_count;", "return 100 + kMaxResolverThreads + std::size_t{1} * options.worker_count;", ["e2e.lifecycle_test"]),
     ("supervisor/main.cc", "} while (fd >= 0 && fd <= STDERR_FILENO);", "} while (fd >= 0 && fd < STDERR_FILENO);", ["e2e.lifecycle_test"]),
     ("supervisor/loop/task_pool.cc", "if (finished.size() > 1) return;", "if (finished.size() > 0) return;", ["task_pool_test"]),
     ("common/logging.cc", "if (lost_ != reported_ && TryWrite(LostLinesReport())) reported_ = lost_;", "if (lost_ != reported_ && TryWrite(LostLinesReport())) reported_ = 0;", ["e2e.lifecycle_test"]),
@@ -285,7 +285,7 @@ MUTANTS = [
      ["web_config_test"]),
     (APP + "service_manager.cc", "std::chrono::microseconds(timeout_microseconds / 2);", "std::chrono::microseconds(timeout_microseconds * 2);",
      ["e2e.lifecycle_test:Watchdog"]),
-    (APP + "self_protection.cc", "std::signal(SIGXFSZ, SIG_IGN);", "std::signal(SIGXFSZ, SIG_DFL);", ["e2e.lifecycle_test:UnreadLog"]),
+    (APP + "process_setup.cc", "std::signal(SIGXFSZ, SIG_IGN);", "std::signal(SIGXFSZ, SIG_DFL);", ["e2e.lifecycle_test:UnreadLog"]),
     (APP + "exporter.cc", "constexpr seconds kDrainLimit{27};", "constexpr seconds kDrainLimit{2700};",
      ["e2e.lifecycle_test:Stop.test_a_stopped_worker_does_not_delay_the_end"]),
 ]

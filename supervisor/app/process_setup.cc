@@ -1,4 +1,4 @@
-#include "supervisor/app/self_protection.h"
+#include "supervisor/app/process_setup.h"
 
 #include <sys/prctl.h>
 #include <unistd.h>
