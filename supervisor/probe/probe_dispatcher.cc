@@ -126,14 +126,14 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
     return Refuse(probe, RefusalReason::kForbidden, resolved->forbidden,
                   resolved->forbidden_detail);
   }
-  std::vector<TargetPath> paths = BuildPaths(*resolved);
-  if (paths.empty()) {
+  std::vector<AddressPair> candidates = BuildAddressPairs(*resolved);
+  if (candidates.empty()) {
     AnswerFailed(probe,
                  {FailureReason::kUnreachable,
                   "no address of the target has the family of the request or of bind_address"});
     return;
   }
-  probe.progress.SetPaths(std::move(paths));
+  probe.progress.SetCandidates(std::move(candidates));
   Enqueue(probe);
   // The limit is for new probes that have to wait; one that returns for a retry is never refused.
   if (queue_.size() > options_.max_queued && queue_.Remove(id)) {

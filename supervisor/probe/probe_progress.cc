@@ -31,16 +31,16 @@ ProbeProgress::ProbeProgress(ProbeRequest request, TimePoint received, Deadline 
       last_start_(LastStart(request_.test, deadline)) {}
 
 LockKey ProbeProgress::LockKeyFor(LockScope scope) const {
-  const TargetPath& path = paths_[next_path_];
+  const AddressPair& pair = candidates_[next_candidate_];
   switch (scope) {
     case LockScope::kHost:
       return MakeLockKey("host");
     case LockScope::kBind: {
-      const auto source = FindSource(path, request_.port, request_.test.bind_device);
+      const auto source = FindSource(pair, request_.port, request_.test.bind_device);
       return MakeLockKey("bind " + (source ? ToString(Unmapped(*source)) : "unknown"));
     }
     case LockScope::kTarget:
-      return MakeLockKey("target " + ToString(Unmapped(path.address)) + " " +
+      return MakeLockKey("target " + ToString(Unmapped(pair.destination)) + " " +
                          std::to_string(request_.port));
     case LockScope::kNone:
       break;
@@ -68,17 +68,17 @@ std::string ProbeProgress::LockTimeoutText(nanoseconds lock_timeout) const {
 Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now, Deadline not_before) {
   handed_over_ = now;
   started_ = false;
-  const TargetPath& path = paths_[next_path_];
+  const AddressPair& pair = candidates_[next_candidate_];
   Job job{.id = id,
           .target = request_.target,
-          .address = path.address,
+          .address = pair.destination,
           .port = request_.port,
           .test = request_.test,
-          .connect_timeout = ConnectTimeout(now, last_start_, paths_.size() - next_path_),
+          .connect_timeout = ConnectTimeout(now, last_start_, candidates_.size() - next_candidate_),
           .lock_key = lock_key_,
           .times = BuildJobTimes(request_.test, deadline_, queue_deadline_)};
   job.times.not_before = not_before;
-  job.test.bind_address = path.source;
+  job.test.bind_address = pair.source;
   return job;
 }
 
@@ -105,8 +105,8 @@ std::optional<nanoseconds> ProbeProgress::NextTry(TimePoint now, std::uint32_t r
                                                   std::minstd_rand& random) {
   if (!last_failure_ || now >= last_start_) return std::nullopt;
   const FailureReason reason = last_failure_->reason;
-  if (MayTryNextAddress(reason) && next_path_ + 1 < paths_.size()) {
-    ++next_path_;
+  if (MayTryNextAddress(reason) && next_candidate_ + 1 < candidates_.size()) {
+    ++next_candidate_;
     return nanoseconds::zero();
   }
   const bool is_busy = reason == FailureReason::kServerBusy;
@@ -121,7 +121,7 @@ std::optional<nanoseconds> ProbeProgress::NextTry(TimePoint now, std::uint32_t r
       std::min<nanoseconds>(RetryDelay(done, random), last_start_ - now - kLastRetryMargin);
   if (delay < kMinRetryDelay) return std::nullopt;
   ++done;
-  next_path_ = 0;
+  next_candidate_ = 0;
   return delay;
 }
 

@@ -30,9 +30,9 @@ class ProbeProgress {
   [[nodiscard]] Deadline last_start() const { return last_start_; }
 
   // Not empty; the first is tried first.
-  void SetPaths(std::vector<TargetPath> paths) { paths_ = std::move(paths); }
+  void SetCandidates(std::vector<AddressPair> candidates) { candidates_ = std::move(candidates); }
 
-  // Begins to wait for the lock of the path to be tried, no longer than what earlier waits have
+  // Begins to wait for the lock of the pair to be tried, no longer than what earlier waits have
   // left of `lock_timeout`. With nothing left, a free lock may still be acquired.
   void BeginWait(TimePoint now, LockScope scope, std::chrono::nanoseconds lock_timeout);
   void EndWait(TimePoint now) { lock_wait_ += now - queued_; }
@@ -45,7 +45,7 @@ class ProbeProgress {
   // One line for the client: which limit ended the latest wait for a lock.
   [[nodiscard]] std::string LockTimeoutText(std::chrono::nanoseconds lock_timeout) const;
 
-  // The test of the path to be tried, handed to a worker at `now`. It does not start before
+  // The test of the pair to be tried, handed to a worker at `now`. It does not start before
   // `not_before`.
   [[nodiscard]] Job BuildJob(std::uint64_t id, TimePoint now, Deadline not_before = {});
   // The worker's reports of that job: OnNotStarted, or OnFinished with or without OnStarted before.
@@ -53,7 +53,7 @@ class ProbeProgress {
   void OnNotStarted(TimePoint now);
   void OnFinished(const TestResult& result);
 
-  // After a failed test: selects the path of the next test and returns how long to pause before it;
+  // After a failed test: selects the pair of the next test and returns how long to pause before it;
   // zero: the next address, at once. Empty if the failure is final or no time is left. A busy
   // server is tried once more if time is left; then, if `retries` is not 0, until no time is left.
   // A server that refuses the connection is tried again `retries` times.
@@ -61,7 +61,7 @@ class ProbeProgress {
                                                                 std::uint32_t retries,
                                                                 std::minstd_rand& random);
 
-  // A hash of the address and port of the path to be tried: the server.
+  // A hash of the destination and port of the pair to be tried: the server.
   [[nodiscard]] LockKey HashServer() const { return LockKeyFor(LockScope::kTarget); }
 
   // Of the last test that was tried and failed.
@@ -76,8 +76,8 @@ class ProbeProgress {
   TimePoint received_;
   Deadline deadline_;
   Deadline last_start_;
-  std::vector<TargetPath> paths_;
-  std::size_t next_path_ = 0;
+  std::vector<AddressPair> candidates_;
+  std::size_t next_candidate_ = 0;
   LockKey lock_key_ = kNoLock;
   TimePoint queued_;
   Deadline queue_deadline_;

@@ -21,7 +21,7 @@ struct ProbeRequest {
   std::string target;  // as requested, without a port: the label
   Host host;           // the same, parsed
   std::uint16_t port = 5201;
-  TestOptions test;          // without bind_address: each path of the target has its own
+  TestOptions test;          // without bind_address: each AddressPair has its own
   std::optional<Host> bind;  // the source
   IpVersion ip_version = IpVersion::kAny;
   std::string client;  // who asks, see ClientNetwork; from the connection, not from the query

@@ -115,29 +115,29 @@ Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bin
   return resolved;
 }
 
-std::vector<TargetPath> BuildPaths(const Resolved& resolved) {
-  std::vector<TargetPath> paths;
+std::vector<AddressPair> BuildAddressPairs(const Resolved& resolved) {
+  std::vector<AddressPair> candidates;
   for (const IpAddress& address : resolved.target) {
     const auto source = std::ranges::find(resolved.bind, address.is_v6, &IpAddress::is_v6);
     if (source != resolved.bind.end()) {
-      paths.push_back({address, *source});
+      candidates.push_back({address, *source});
     } else if (resolved.bind.empty()) {
-      paths.push_back({address, std::nullopt});
+      candidates.push_back({address, std::nullopt});
     }
   }
-  return paths;
+  return candidates;
 }
 
-std::optional<IpAddress> FindSource(const TargetPath& path, std::uint16_t port,
+std::optional<IpAddress> FindSource(const AddressPair& pair, std::uint16_t port,
                                     const std::string& device) {
   const UniqueFd fd(
-      ::socket(path.address.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      ::socket(pair.destination.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!device.empty() && ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(),
                                       static_cast<socklen_t>(device.size() + 1)) != 0) {
     return std::nullopt;
   }
-  if (path.source && !OnAddress(::bind, fd, *path.source, 0)) return std::nullopt;
-  if (!OnAddress(::connect, fd, path.address, port)) return std::nullopt;
+  if (pair.source && !OnAddress(::bind, fd, *pair.source, 0)) return std::nullopt;
+  if (!OnAddress(::connect, fd, pair.destination, port)) return std::nullopt;
   sockaddr_in6 source{};
   socklen_t size = sizeof source;
   auto* generic = reinterpret_cast<sockaddr*>(&source);

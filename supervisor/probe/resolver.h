@@ -1,4 +1,4 @@
-// From the hosts of a request to the paths that its probe may try.
+// From the hosts of a request to the addresses that its probe may try.
 #pragma once
 
 #include <cstdint>
@@ -33,21 +33,21 @@ struct Resolved {
 [[nodiscard]] Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bind,
                                             IpVersion version, const TargetPolicy& policy);
 
-// An address to be tried, and the source to be bound for it.
-struct TargetPath {
-  IpAddress address;
+// A destination to be tried, and the source to be bound for it.
+struct AddressPair {
+  IpAddress destination;
   std::optional<IpAddress> source;
 
-  bool operator==(const TargetPath&) const = default;
+  bool operator==(const AddressPair&) const = default;
 };
 
 // The addresses of `target` in order, each with the first source of its family. If there are
 // sources, addresses of another family are left out: a bound socket can't reach them.
-[[nodiscard]] std::vector<TargetPath> BuildPaths(const Resolved& resolved);
+[[nodiscard]] std::vector<AddressPair> BuildAddressPairs(const Resolved& resolved);
 
-// The source address that a test of `path` has, found by connecting a UDP socket, which sends
+// The source address that a test of `pair` has, found by connecting a UDP socket, which sends
 // nothing. `device` is an interface name or empty. Empty if there is no route.
-[[nodiscard]] std::optional<IpAddress> FindSource(const TargetPath& path, std::uint16_t port,
+[[nodiscard]] std::optional<IpAddress> FindSource(const AddressPair& pair, std::uint16_t port,
                                                   const std::string& device);
 
 }  // namespace iperf3_exporter

@@ -17,15 +17,15 @@ using std::chrono::seconds;
 const Deadline kStart{seconds(1000)};
 const Deadline kEnd = kStart + seconds(10);
 
-TargetPath PathTo(const char* address) { return {*ParseIpAddress(address), std::nullopt}; }
+AddressPair PairTo(const char* address) { return {*ParseIpAddress(address), std::nullopt}; }
 
-ProbeProgress ProgressTo(std::vector<TargetPath> paths, ProbeRequest request = {}) {
+ProbeProgress ProgressTo(std::vector<AddressPair> candidates, ProbeRequest request = {}) {
   ProbeProgress progress(std::move(request), kStart, kEnd);
-  progress.SetPaths(std::move(paths));
+  progress.SetCandidates(std::move(candidates));
   return progress;
 }
 
-ProbeProgress Progress() { return ProgressTo({PathTo("192.0.2.1")}); }
+ProbeProgress Progress() { return ProgressTo({PairTo("192.0.2.1")}); }
 
 TestResult Failed(FailureReason reason) { return tl::unexpected(TestFailure{reason, ""}); }
 
@@ -65,7 +65,7 @@ TEST_F(ProbeProgressTest, WaitsNoLongerThanTheLockTimeout) {
 TEST_F(ProbeProgressTest, WaitsOnlyWhileASecondOfTestFits) {
   ProbeRequest request;
   request.test.omit_seconds = 3;
-  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1")}, request);
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1")}, request);
   progress.BeginWait(kStart, LockScope::kHost, seconds(80));
   EXPECT_EQ(progress.queue_deadline(), kEnd - seconds(4) - kMinTestOverhead);
   EXPECT_EQ(progress.queue_deadline(), progress.last_start());
@@ -127,7 +127,7 @@ TEST_F(ProbeProgressTest, RetriesARefusalAsOftenAsAllowed) {
 }
 
 TEST_F(ProbeProgressTest, TriesABusyServerOnceMoreInAnyCase) {
-  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1"), PairTo("192.0.2.2")});
   Fail(progress, FailureReason::kConnectionRefused);
   ASSERT_EQ(Next(progress, 0), nanoseconds::zero());
   Fail(progress, FailureReason::kServerBusy);
@@ -174,7 +174,7 @@ TEST_F(ProbeProgressTest, DoesNotRetryWhatWillNotPass) {
   for (const FailureReason reason :
        {FailureReason::kServerError, FailureReason::kConnectTimeout, FailureReason::kNoResponse,
         FailureReason::kDeadline, FailureReason::kWorkerLost, FailureReason::kInvalidOption}) {
-    ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+    ProbeProgress progress = ProgressTo({PairTo("192.0.2.1"), PairTo("192.0.2.2")});
     Fail(progress, reason);
     const bool has_next_address =
         reason == FailureReason::kConnectTimeout || reason == FailureReason::kNoResponse;
@@ -187,14 +187,14 @@ TEST_F(ProbeProgressTest, DoesNotRetryWhatWillNotPass) {
 TEST_F(ProbeProgressTest, AServerIsAnAddressAndAPort) {
   ProbeRequest other_port;
   other_port.port = 5202;
-  const LockKey key = ProgressTo({PathTo("192.0.2.1")}).HashServer();
-  EXPECT_EQ(ProgressTo({PathTo("::ffff:192.0.2.1")}).HashServer(), key);
-  EXPECT_NE(ProgressTo({PathTo("192.0.2.2")}).HashServer(), key);
-  EXPECT_NE(ProgressTo({PathTo("192.0.2.1")}, other_port).HashServer(), key);
+  const LockKey key = ProgressTo({PairTo("192.0.2.1")}).HashServer();
+  EXPECT_EQ(ProgressTo({PairTo("::ffff:192.0.2.1")}).HashServer(), key);
+  EXPECT_NE(ProgressTo({PairTo("192.0.2.2")}).HashServer(), key);
+  EXPECT_NE(ProgressTo({PairTo("192.0.2.1")}, other_port).HashServer(), key);
 }
 
 TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndRetriesFromTheFirst) {
-  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1"), PairTo("192.0.2.2")});
   Fail(progress, FailureReason::kConnectionRefused);
   EXPECT_EQ(Next(progress, 1), nanoseconds::zero());
   EXPECT_EQ(progress.BuildJob(1, kStart).address, *ParseIpAddress("192.0.2.2"));
@@ -207,7 +207,7 @@ TEST_F(ProbeProgressTest, TriesTheNextAddressAtOnceAndRetriesFromTheFirst) {
 }
 
 TEST_F(ProbeProgressTest, UntriedAddressesShareTheTimeToConnect) {
-  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1"), PairTo("192.0.2.2")});
   const Deadline now = progress.last_start() - seconds(4);
   EXPECT_EQ(progress.BuildJob(1, now).connect_timeout, seconds(2));
   EndJob(progress, FailureReason::kConnectTimeout, now);
@@ -216,9 +216,9 @@ TEST_F(ProbeProgressTest, UntriedAddressesShareTheTimeToConnect) {
 }
 
 TEST_F(ProbeProgressTest, LocksTheTargetThatIsTried) {
-  ProbeProgress progress = ProgressTo({PathTo("192.0.2.1"), PathTo("192.0.2.2")});
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1"), PairTo("192.0.2.2")});
   const auto key_of = [](const char* address) {
-    ProbeProgress direct = ProgressTo({PathTo(address)});
+    ProbeProgress direct = ProgressTo({PairTo(address)});
     direct.BeginWait(kStart, LockScope::kTarget, seconds(1));
     return direct.lock_key();
   };
@@ -255,7 +255,7 @@ TEST_F(ProbeProgressTest, LocksTheSourceOnItsDevice) {
   const auto key_on = [](const char* device) {
     ProbeRequest request;
     request.test.bind_device = device;
-    ProbeProgress progress = ProgressTo({PathTo("127.0.0.1")}, request);
+    ProbeProgress progress = ProgressTo({PairTo("127.0.0.1")}, request);
     progress.BeginWait(kStart, LockScope::kBind, seconds(1));
     return progress.lock_key();
   };

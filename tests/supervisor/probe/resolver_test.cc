@@ -69,9 +69,9 @@ TEST(ResolverTest, KeepsOnlyAllowedAddresses) {
 
 // As text; empty if there is no route.
 std::string SourceOf(const char* address, const char* source, const std::string& device) {
-  TargetPath path{.address = *ParseIpAddress(address), .source = std::nullopt};
-  if (source != nullptr) path.source = ParseIpAddress(source);
-  const auto found = FindSource(path, 5201, device);
+  AddressPair pair{.destination = *ParseIpAddress(address), .source = std::nullopt};
+  if (source != nullptr) pair.source = ParseIpAddress(source);
+  const auto found = FindSource(pair, 5201, device);
   return found ? ToString(*found) : "";
 }
 
@@ -100,18 +100,20 @@ class ResolverPathsTest : public testing::Test {
 };
 
 TEST_F(ResolverPathsTest, WithoutASourceEveryAddressIsTried) {
-  EXPECT_EQ(BuildPaths({{v6_, v4_}, {}}),
-            (std::vector<TargetPath>{{v6_, std::nullopt}, {v4_, std::nullopt}}));
+  EXPECT_EQ(BuildAddressPairs({{v6_, v4_}, {}}),
+            (std::vector<AddressPair>{{v6_, std::nullopt}, {v4_, std::nullopt}}));
 }
 
 TEST_F(ResolverPathsTest, EachAddressGetsTheFirstSourceOfItsFamily) {
   const Resolved resolved{{v6_, v4_}, {source_v4_, source_v6_, *ParseIpAddress("198.51.100.2")}};
-  EXPECT_EQ(BuildPaths(resolved), (std::vector<TargetPath>{{v6_, source_v6_}, {v4_, source_v4_}}));
+  EXPECT_EQ(BuildAddressPairs(resolved),
+            (std::vector<AddressPair>{{v6_, source_v6_}, {v4_, source_v4_}}));
 }
 
 TEST_F(ResolverPathsTest, AnAddressWithoutASourceOfItsFamilyIsLeftOut) {
-  EXPECT_EQ(BuildPaths({{v6_, v4_}, {source_v4_}}), (std::vector<TargetPath>{{v4_, source_v4_}}));
-  EXPECT_TRUE(BuildPaths({{v6_}, {source_v4_}}).empty());
+  EXPECT_EQ(BuildAddressPairs({{v6_, v4_}, {source_v4_}}),
+            (std::vector<AddressPair>{{v4_, source_v4_}}));
+  EXPECT_TRUE(BuildAddressPairs({{v6_}, {source_v4_}}).empty());
 }
 
 }  // namespace
