@@ -6,7 +6,7 @@
 namespace iperf3_exporter {
 namespace {
 
-bool MayPass(int error_number) {
+bool IsTransient(int error_number) {
   switch (error_number) {
     case EADDRINUSE:
     case EADDRNOTAVAIL:  // the network may still be coming up
@@ -33,7 +33,7 @@ std::string ErrnoText(std::string_view what, int error_number) {
 tl::unexpected<Error> ErrnoError(std::string_view what) {
   const int error_number = errno;
   return tl::unexpected<Error>(
-      Error{.message = ErrnoText(what, error_number), .may_pass = MayPass(error_number)});
+      Error{.message = ErrnoText(what, error_number), .is_transient = IsTransient(error_number)});
 }
 
 }  // namespace iperf3_exporter

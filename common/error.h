@@ -11,8 +11,8 @@ namespace iperf3_exporter {
 
 struct Error {
   std::string message;
-  // Another attempt may succeed although nobody has changed anything: a port was still in use.
-  bool may_pass = false;
+  // The cause may go away without anybody acting, such as a port that is still in use: try again.
+  bool is_transient = false;
 };
 
 template <typename T>

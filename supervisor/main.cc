@@ -19,7 +19,7 @@ namespace iperf3_exporter {
 namespace {
 
 // Why it cannot start: the service manager should try again, or the operator must act.
-constexpr int kExitMayPass = 1;
+constexpr int kExitTransient = 1;
 constexpr int kExitNeedsOperator = 2;
 constexpr int kExitCheckFailed = 1;
 
@@ -28,14 +28,14 @@ int Exit(const ExitRequest& request) {
     WriteToStderr(request.text);
   } else if (std::fputs(request.text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     WriteToStderr(ErrnoText("stdout", errno) + "\n");
-    return kExitMayPass;
+    return kExitTransient;
   }
   return request.code;
 }
 
 int CannotStart(const Error& error) {
   Log(LogLevel::kError, "cannot start", {{"detail", error.message}});
-  return error.may_pass ? kExitMayPass : kExitNeedsOperator;
+  return error.is_transient ? kExitTransient : kExitNeedsOperator;
 }
 
 int CheckConfig(Options options) {

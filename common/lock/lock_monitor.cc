@@ -62,7 +62,7 @@ Result<LockMonitor> LockMonitor::Open(const std::string& name, LockScope scope) 
   if (!TryLock(lock->get(), kPresenceOffset, F_RDLCK) ||
       !PathRefersTo(LockFilePath(LockFile::kLock, name, scope), lock->get())) {
     return tl::unexpected(
-        Error{.message = "another exporter is removing the lock " + name, .may_pass = true});
+        Error{.message = "another exporter is removing the lock " + name, .is_transient = true});
   }
   Result<UniqueFd> holders = OpenLockFile(LockFile::kHolders, name, scope, O_RDONLY);
   if (!holders) return tl::unexpected(holders.error());

@@ -28,8 +28,8 @@ struct LockHolder {
 // both read-only.
 class LockMonitor {
  public:
-  // Opens the files of CreateLockFiles. Fails with Error::may_pass if another exporter, which ends,
-  // is removing them: create them again.
+  // Opens the files of CreateLockFiles. Fails with Error::is_transient if another exporter, which
+  // ends, is removing them: create them again.
   [[nodiscard]] static Result<LockMonitor> Open(const std::string& name, LockScope scope);
 
   // Creates the files and opens them.

@@ -46,8 +46,8 @@ namespace wire {
 
 // The set-up failed; the worker exits.
 struct SetUpFailed {
-  std::string why;        // printable ASCII
-  bool may_pass = false;  // Error::may_pass
+  std::string why;            // printable ASCII
+  bool is_transient = false;  // Error::is_transient
 
   bool operator==(const SetUpFailed&) const = default;
 };

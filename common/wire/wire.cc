@@ -164,7 +164,7 @@ void Carry(Fields& fields, WorkerReady& ready) {
 
 void Carry(Fields& fields, SetUpFailed& failed) {
   CarryPrintable(fields, "why", failed.why, kMaxErrorTextBytes);
-  fields.Bool("may pass", failed.may_pass);
+  fields.Bool("is transient", failed.is_transient);
 }
 
 void Carry(Fields& fields, Started& started) {

@@ -186,7 +186,7 @@ Status Exporter::StartWorkers() {
   ::malloc_trim(0);
   const auto has_failed = [this] {
     const auto& error = pool_.latest_error();
-    return error && (!error->may_pass || options_.config_check);
+    return error && (!error->is_transient || options_.config_check);
   };
   RunLoopWhileStarting([&] { return pool_.latest_ready() || has_failed(); });
   if (has_failed()) {
@@ -251,7 +251,7 @@ void Exporter::RunLoopWhileStarting(const std::function<bool()>& is_done) {
 Status Exporter::ListenOn(const ListenAddress& address, std::span<const seconds>& pauses) {
   for (;;) {
     Status status = server_.Listen(address);
-    if (status || !status.error().may_pass || pauses.empty()) return status;
+    if (status || !status.error().is_transient || pauses.empty()) return status;
     const seconds pause = pauses.front();
     pauses = pauses.subspan(1);
     Log(LogLevel::kWarn, "cannot listen yet",

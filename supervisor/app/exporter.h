@@ -36,7 +36,7 @@ class Exporter {
 
   // Creates the lock, loads the web configuration, listens, starts the workers and waits until one
   // is ready, or until a signal asks for the shutdown, which is no error. After an error, destroy
-  // this. Error::may_pass tells whether it is of use to start again.
+  // this. Error::is_transient tells whether to start again.
   [[nodiscard]] Status Start();
 
   // Serves until SIGTERM or SIGINT.
@@ -49,7 +49,8 @@ class Exporter {
   [[nodiscard]] Status LoadWebConfig();
   [[nodiscard]] Status StartWorkers();
   [[nodiscard]] Status Listen();
-  // Tries again if the failure may pass. Takes the pauses in between from the front of `pauses`.
+  // Tries again if the failure is transient. Takes the pauses in between from the front of
+  // `pauses`.
   [[nodiscard]] Status ListenOn(const ListenAddress& address,
                                 std::span<const std::chrono::seconds>& pauses);
   // Returns when `is_done`, or when a signal has asked for the shutdown.

@@ -255,7 +255,7 @@ void WorkerPool::StartOthers() {
 
 bool WorkerPool::Handle(Worker& worker, wire::SetUpFailed& failed) {
   if (worker.state != WorkerState::kStarting) return false;
-  latest_error_ = Error{.message = failed.why, .may_pass = failed.may_pass};
+  latest_error_ = Error{.message = failed.why, .is_transient = failed.is_transient};
   Replace(worker, WorkerRestart::kNotReady, failed.why);
   // The lock's files may have been deleted: have them checked before the next attempt.
   if (latest_ready_) lock_gone_.Start(nanoseconds(0));
@@ -354,14 +354,14 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
   if (!latest_ready_ && !latest_error_) {
     latest_error_ = {.message = settings_.path + " was not ready (" + why + ", " + end +
                                 "): is it the worker program, --worker.path?",
-                     .may_pass = reason != WorkerRestart::kProtocol && MayStartNextTime(end)};
+                     .is_transient = reason != WorkerRestart::kProtocol && MayStartNextTime(end)};
   }
   const bool has_new_lock = reason == WorkerRestart::kLockGone;
   if (has_new_lock || (was_ready && Clock::now() - worker.ready_since >= kHealthyAfter)) {
     worker.backoff = kFirstBackoff;
   }
   // Before a worker has been ready, whoever waits for one reports the error that ends the start.
-  const bool is_reported = !latest_ready_ && (settings_.is_check || !latest_error_->may_pass);
+  const bool is_reported = !latest_ready_ && (settings_.is_check || !latest_error_->is_transient);
   const LogLevel level = is_reported ? LogLevel::kDebug : LogLevel::kError;
   Log(has_new_lock ? LogLevel::kInfo : level, "worker replaced",
       {{"worker", std::to_string(worker.index)},

@@ -95,7 +95,7 @@ class WorkerPool {
     return latest_ready_ ? &*latest_ready_ : nullptr;
   }
   // Why the latest worker could not work, or why none has been ready; nullopt if one is, or while
-  // the next one starts. Error::may_pass tells whether that one may become ready.
+  // the next one starts. Error::is_transient tells whether that one may become ready.
   [[nodiscard]] const std::optional<Error>& latest_error() const { return latest_error_; }
   // Why no test can be run: no worker is alive, or iperf3 could not be started. Empty if tests can
   // run, as far as is known. Printable.

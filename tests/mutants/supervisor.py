@@ -173,7 +173,7 @@ MUTANTS = [
     (APP + "exporter.cc", "if (server_.AwaitsReply() && now < drain_deadline_) {", "if (server_.AwaitsReply() && now >= drain_deadline_) {", ["e2e.lifecycle_test"]),
     (APP + "exporter.cc", "if (state_ == LifecycleState::kReady) service_manager_.NotifyReloading();", "if (state_ != LifecycleState::kStarting) service_manager_.NotifyReloading();", ["e2e.lifecycle_test"]),
     (APP + "exporter.cc", "  if (!lock_monitor_ || !lock_monitor_->NeedsRepair()) return pool_.OnLockIntact();", "  if (!lock_monitor_) return pool_.OnLockIntact();", ["e2e.rogue_test"]),
-    (APP + "exporter.cc", "if (status || !status.error().may_pass || pauses.empty()) return status;", "if (status || status.error().may_pass || pauses.empty()) return status;", ["e2e.lifecycle_test"]),
+    (APP + "exporter.cc", "if (status || !status.error().is_transient || pauses.empty()) return status;", "if (status || status.error().is_transient || pauses.empty()) return status;", ["e2e.lifecycle_test"]),
     (APP + "process_setup.cc", "return 100 + kMaxResolverThreads + std::size_t{2} * options.worker_count;", "return 100 + kMaxResolverThreads + std::size_t{1} * options.worker_count;", ["e2e.lifecycle_test"]),
     ("supervisor/main.cc", "} while (fd >= 0 && fd <= STDERR_FILENO);", "} while (fd >= 0 && fd < STDERR_FILENO);", ["e2e.lifecycle_test"]),
     ("supervisor/loop/task_pool.cc", "if (finished.size() > 1) return;", "if (finished.size() > 0) return;", ["task_pool_test"]),

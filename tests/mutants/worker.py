@@ -247,7 +247,7 @@ MUTANTS = [
      ["wire_test"]),
     (WIRE, "fields.Enum(\"sandbox layer\", state, LayerState::kEnabled);",
      "fields.Enum(\"sandbox layer\", state, static_cast<LayerState>(255));", ["wire_test"]),
-    (WIRE, "  fields.Bool(\"may pass\", failed.may_pass);\n", "", ["wire_test"]),
+    (WIRE, "  fields.Bool(\"is transient\", failed.is_transient);\n", "", ["wire_test"]),
     (FIELDS, "!value || (*value >= min && *value <= max)", "!value || *value >= min || *value <= max", ["wire_test", "option_table_test"]),
     (FIELDS, "if (is_reading_ && !condition && bad_field_ == nullptr) bad_field_ = name;",
      "if (is_reading_ && !condition) bad_field_ = name;", ["wire_test"]),

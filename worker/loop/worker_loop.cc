@@ -42,7 +42,7 @@ class Worker {
     const auto ready = SetUp(*config);
     if (!ready) {
       static_cast<void>(link_.Send(
-          wire::SetUpFailed{ToPrintable(ready.error().message), ready.error().may_pass}));
+          wire::SetUpFailed{ToPrintable(ready.error().message), ready.error().is_transient}));
       return kExitFailure;
     }
     if (const Status sent = link_.Send(*ready); !sent) return Fail(sent.error());

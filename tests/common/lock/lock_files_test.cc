@@ -306,7 +306,7 @@ TEST_F(LockFilesTest, NobodyStartsToUseWhatIsBeingRemoved) {
   ASSERT_TRUE(TryLockAll(remover->get()));
   const auto monitor = LockMonitor::Open(name_, kScope);
   ASSERT_FALSE(monitor);
-  EXPECT_TRUE(monitor.error().may_pass);
+  EXPECT_TRUE(monitor.error().is_transient);
 }
 
 TEST_F(LockFilesTest, OpensOnlyWhatExists) {

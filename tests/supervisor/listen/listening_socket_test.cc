@@ -38,7 +38,7 @@ TEST(ListeningSocketTest, AnAddressThatTheHostLacksMayComeLater) {
   const auto socket = Open("192.0.2.1:0");
   ASSERT_FALSE(socket);
   EXPECT_EQ(socket.error().message, "listen on 192.0.2.1:0: Cannot assign requested address");
-  EXPECT_TRUE(socket.error().may_pass);
+  EXPECT_TRUE(socket.error().is_transient);
 }
 
 }  // namespace
