@@ -13,7 +13,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
-PROGRAM_FOLDERS = ("common", "worker", "supervisor")
+PROGRAM_DIRECTORIES = ("common", "worker", "supervisor")
 
 # Each room and the rooms that it may include, all of which stand above it here.
 VALUES = ("common", "common/net", "common/iperf3")
@@ -76,8 +76,8 @@ MAX_LINES = 400
 
 def sources():
     """Paths of the C++ files of the programs, relative to the root."""
-    for folder in PROGRAM_FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*")):
+    for directory in PROGRAM_DIRECTORIES:
+        for path in sorted((ROOT / directory).rglob("*")):
             if path.suffix in (".h", ".cc"):
                 yield path.relative_to(ROOT).as_posix()
 
@@ -131,7 +131,7 @@ class LayoutTest(unittest.TestCase):
                 if quote == '"' and header != "common/build_info.h":
                     self.assertTrue((ROOT / header).is_file(), f'{name} includes "{header}", which is no file')
 
-    def test_no_folder_or_file_for_leftovers(self):
+    def test_no_directory_or_file_for_leftovers(self):
         for name in sources():
             words = re.split(r"[/_.]", re.sub("|".join(FIELD_WORDS), "", name))
             self.assertFalse(set(words) & set(LEFTOVERS), f"{name}: say what it is for")

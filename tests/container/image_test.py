@@ -1,7 +1,7 @@
 """The Dockerfile, built with buildah and run with podman as strictly as its first lines promise.
 
 No registry is needed: the base image is made with debootstrap under the name that the Dockerfile uses, from
-this host's mirror. Images, containers and folders are in a temporary place and go away with it. Needs root,
+this host's mirror. Images, containers and directories are in a temporary place and go away with it. Needs root,
 debootstrap, buildah and podman.
 """
 
@@ -35,23 +35,23 @@ class ImageTest(unittest.TestCase):
     def setUpClass(cls):
         if os.getuid() != 0:
             raise unittest.SkipTest("needs root")
-        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="exporter-image-", dir="/var/tmp"))
-        cls.addClassCleanup(cls.remove_folder)
-        cls.storage = (f"--root={cls.folder}/storage", f"--runroot={cls.folder}/run", "--storage-driver=vfs")
-        base = cls.folder / "base"
+        cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="exporter-image-", dir="/var/tmp"))
+        cls.addClassCleanup(cls.remove_directory)
+        cls.storage = (f"--root={cls.directory}/storage", f"--runroot={cls.directory}/run", "--storage-driver=vfs")
+        base = cls.directory / "base"
         make_root(base, packages="ca-certificates")
-        subprocess.run(["tar", "-C", base, "-cf", cls.folder / "base.tar", "."], check=True)
+        subprocess.run(["tar", "-C", base, "-cf", cls.directory / "base.tar", "."], check=True)
         shutil.rmtree(base)
-        cls.podman("import", cls.folder / "base.tar", BASE)
-        (cls.folder / "base.tar").unlink()
+        cls.podman("import", cls.directory / "base.tar", BASE)
+        (cls.directory / "base.tar").unlink()
         cls.build()
 
     @classmethod
-    def remove_folder(cls):
+    def remove_directory(cls):
         cls.podman("rm", "--all", "--force", "--time=0", check=False)
         cls.podman("rmi", "--all", "--force", check=False)
-        subprocess.run(["umount", "-R", cls.folder / "storage/vfs"], stderr=subprocess.DEVNULL)
-        shutil.rmtree(cls.folder)
+        subprocess.run(["umount", "-R", cls.directory / "storage/vfs"], stderr=subprocess.DEVNULL)
+        shutil.rmtree(cls.directory)
 
     @classmethod
     def podman(cls, *arguments, check=True):

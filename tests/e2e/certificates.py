@@ -1,4 +1,4 @@
-"""Certificates made on the spot with openssl, in a folder that goes away."""
+"""Certificates made on the spot with openssl, in a directory that goes away."""
 
 import pathlib
 import shutil
@@ -11,7 +11,7 @@ class Certificates:
     name, with a weak key."""
 
     def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="certificates_"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="certificates_"))
         self.ca("ca")
         self.ca("other_ca")
         self.issue("server", "ca", "subjectAltName=DNS:localhost,IP:127.0.0.1")
@@ -28,16 +28,16 @@ class Certificates:
         self.issue("chained", "intermediate", "subjectAltName=DNS:localhost,IP:127.0.0.1")
 
     def close(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def path(self, name):
-        return str(self.folder / name)
+        return str(self.directory / name)
 
     def text(self, name):
-        return (self.folder / name).read_text()
+        return (self.directory / name).read_text()
 
     def openssl(self, *arguments):
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=self.folder)
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=self.directory)
 
     def key(self, name, rsa=None):
         """Of so many bits, or of P-256."""
@@ -51,7 +51,7 @@ class Certificates:
 
     def issue(self, name, ca, extensions, days="30", rsa=None):
         self.key(name, rsa)
-        (self.folder / f"{name}.ext").write_text(extensions + "\nauthorityKeyIdentifier=keyid\n")
+        (self.directory / f"{name}.ext").write_text(extensions + "\nauthorityKeyIdentifier=keyid\n")
         self.openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
                      "-days", days, "-extfile", f"{name}.ext", "-out", f"{name}.pem")

@@ -35,9 +35,9 @@ def before_exec():
 
 
 class Demo(unittest.TestCase):
-    def run_demo(self, folder, number):
+    def run_demo(self, directory, number):
         """Starts it and sends its group that signal once it has said all; (exit status, what it said, its children)."""
-        with subprocess.Popen([DEMO, folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        with subprocess.Popen([DEMO, directory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, preexec_fn=before_exec,
                               start_new_session=True) as demo:
             try:
@@ -76,11 +76,11 @@ class Demo(unittest.TestCase):
                 self.assertEqual(value(metrics, "iperf3_test_period_seconds"), 1)
                 self.assertGreater(value(metrics, "iperf3_received_bytes"), 0)
 
-    def test_a_folder_without_the_programs_is_an_error(self):
-        with harness.temporary_directory() as folder:
-            result = subprocess.run([DEMO, folder], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    def test_a_directory_without_the_programs_is_an_error(self):
+        with harness.temporary_directory() as directory:
+            result = subprocess.run([DEMO, directory], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                     timeout=60)
-            self.assertEqual((result.returncode, result.stderr), (1, f"no iperf3_exporter in {folder}\n"))
+            self.assertEqual((result.returncode, result.stderr), (1, f"no iperf3_exporter in {directory}\n"))
 
 
 class Progress(unittest.TestCase):

@@ -178,7 +178,7 @@ class Refusals(unittest.TestCase):
                 line = exporter.wait_for_line(f'level=warn msg="probe refused" reason={name} .*').group(0)
                 self.assertRegex(line, rf'reason={name} {re.escape(target)}peer=127\.0\.0\.1:\d+ '
                                        rf'status={answer.status} ')
-                self.assertTrue(line.endswith('text="' + answer.text.strip().replace('"', r'\"') + '"'), line)
+                self.assertTrue(line.endswith('detail="' + answer.text.strip().replace('"', r'\"') + '"'), line)
 
     def test_only_the_log_names_the_address_and_the_rule(self):
         with Exporter("--probe.deny-target=127.0.0.0/8") as exporter:
@@ -254,30 +254,30 @@ class Command(unittest.TestCase):
 
 class Files(unittest.TestCase):
     def test_nothing_is_written(self):
-        with harness.temporary_directory() as folder:
+        with harness.temporary_directory() as directory:
             self.addCleanup(os.chdir, os.getcwd())
             with mock.patch.object(harness, "EXPORTER", os.path.abspath(harness.EXPORTER)):
-                os.chdir(folder)
-                self.check(folder)
+                os.chdir(directory)
+                self.check(directory)
 
-    def check(self, folder):
+    def check(self, directory):
         for name in ("home", "tmp"):
-            os.mkdir(os.path.join(folder, name))
-        environment = {**os.environ, "HOME": f"{folder}/home", **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), f"{folder}/tmp")}
+            os.mkdir(os.path.join(directory, name))
+        environment = {**os.environ, "HOME": f"{directory}/home", **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), f"{directory}/tmp")}
         with Exporter(env=environment) as exporter, Iperf3Server() as server:
             thread = threading.Thread(
                 target=lambda: exporter.probe(port=server.port, period="1s", bitrate="1M"))
             thread.start()
             wait_until(exporter.iperf3, "iperf3 runs")
-            self.assertEqual(files_below(folder), [])
+            self.assertEqual(files_below(directory), [])
             thread.join()
             self.assertEqual(exporter.stop(), 0)
-        self.assertEqual(files_below(folder), [])
+        self.assertEqual(files_below(directory), [])
 
 
-def files_below(folder):
-    return [os.path.join(at, name) for at, folders, names in os.walk(folder)
-            for name in names + [f for f in folders if f not in ("home", "tmp")]]
+def files_below(directory):
+    return [os.path.join(at, name) for at, directories, names in os.walk(directory)
+            for name in names + [f for f in directories if f not in ("home", "tmp")]]
 
 
 class Readiness(unittest.TestCase):
@@ -302,9 +302,9 @@ class Readiness(unittest.TestCase):
             self.assertEqual(exporter.process.wait(harness.PATIENCE), 0)
 
     def test_without_a_worker_health_and_probe_are_503(self):
-        with harness.temporary_directory() as folder:
+        with harness.temporary_directory() as directory:
             # Its first job kills it, and when its program is gone none comes after it.
-            program = os.path.join(folder, "rogue_worker_crash")
+            program = os.path.join(directory, "rogue_worker_crash")
             shutil.copy(ROGUE_WORKER, program)
             with Exporter(f"--worker.path={program}", "--worker.count=1", "--sandbox=best-effort") as exporter:
                 self.assertEqual(exporter.get("/health").text, "OK\n")

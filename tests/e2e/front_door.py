@@ -29,14 +29,14 @@ class FrontDoor:
 
     def __init__(self, *arguments, config=None, files=None, listen=("127.0.0.1:0",), environment=None, pass_fds=(),
                  prefix=()):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="front_door_"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="front_door_"))
         command = [*prefix, str(BIN / "http_fixture"), *arguments]
-        command += [f"--listen={address.format(folder=self.folder)}" for address in listen]
+        command += [f"--listen={address.format(directory=self.directory)}" for address in listen]
         for name, text in (files or {}).items():
             self.write(name, text)
         if config is not None:
             command.append(f"--config={self.write('web.yml', config)}")
-        self.log_path = self.folder / "stderr"
+        self.log_path = self.directory / "stderr"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                                             env={**os.environ, **(environment or {})}, pass_fds=pass_fds)
@@ -60,9 +60,9 @@ class FrontDoor:
         self.close()
 
     def write(self, name, content):
-        """Writes a file of the fixture's folder as a whole, by rename."""
-        path = self.folder / name
-        new = self.folder / (name + ".new")
+        """Writes a file of the fixture's directory as a whole, by rename."""
+        path = self.directory / name
+        new = self.directory / (name + ".new")
         new.write_bytes(content if isinstance(content, bytes) else content.encode())
         os.replace(new, path)
         return path
@@ -87,7 +87,7 @@ class FrontDoor:
 
     def close(self):
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def connect(self, port=None, timeout=WAIT_SECONDS):
         client = socket.create_connection(("127.0.0.1", port or self.port), timeout=timeout)

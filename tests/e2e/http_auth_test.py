@@ -109,11 +109,11 @@ class BasicAuthTest(unittest.TestCase):
             def works(user, password):
                 return door.get("/metrics", basic(user, password))[0] == 200
 
-            # The file is half written for longer than two looks need, and is complete at `start`.
+            # The file is half written for longer than two reads need, and is complete at `start`.
             withdrawn = []
             for users in (f"  alice: {OTHER}\n", f"  alice: {SECRET}\n") * 3:
                 passwords = ("secret", "other") if OTHER in users else ("other", "secret")
-                with open(door.folder / "web.yml", "w", encoding="utf-8") as file:
+                with open(door.directory / "web.yml", "w", encoding="utf-8") as file:
                     file.write("basic_auth_users:\n")
                     file.flush()
                     time.sleep(0.2)

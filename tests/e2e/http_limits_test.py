@@ -237,7 +237,7 @@ class RealProbeTest(unittest.TestCase):
 
 class ListenTest(unittest.TestCase):
     def test_several_addresses(self):
-        listen = (":0", "127.0.0.1:0", "[::1]:0", "unix:{folder}/socket")
+        listen = (":0", "127.0.0.1:0", "[::1]:0", "unix:{directory}/socket")
         with FrontDoor(listen=listen) as door:
             self.assertEqual(4, len(door.listening))
             self.assertTrue(door.listening[0].startswith("[::]:"))
@@ -247,15 +247,15 @@ class ListenTest(unittest.TestCase):
                     client.sendall(request("/metrics"))
                     self.assertEqual(200, read_response(client)[0])
             with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(door.folder / "socket"))
+                client.connect(str(door.directory / "socket"))
                 client.sendall(request("/metrics"))
                 self.assertEqual(200, read_response(client)[0])
             self.assertEqual(0, door.stop())
-            self.assertFalse((door.folder / "socket").exists())
+            self.assertFalse((door.directory / "socket").exists())
 
     def test_socket_files(self):
-        with tempfile.TemporaryDirectory() as folder:
-            stale, live, file = (os.path.join(folder, name) for name in ("stale", "live", "file"))
+        with tempfile.TemporaryDirectory() as directory:
+            stale, live, file = (os.path.join(directory, name) for name in ("stale", "live", "file"))
             with socket.socket(socket.AF_UNIX) as dead:
                 dead.bind(stale)
             with FrontDoor(listen=(f"unix:{stale}",)):

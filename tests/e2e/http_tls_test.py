@@ -391,7 +391,7 @@ class ReloadTest(unittest.TestCase):
                 self.assertIn(b'"reload_ok": false', ask(kept, "/statistics"))
                 status, text = self.post_reload(door)
                 self.assertEqual(500, status)
-                self.assertIn(str(door.folder / "web.yml") + ":", text)
+                self.assertIn(str(door.directory / "web.yml") + ":", text)
             door.write("web.yml", config("min_version: TLS13"))
             self.assertEqual(200, self.post_reload(door)[0])
             self.assertIsNone(negotiated(door, "-tls1_2"))
@@ -461,7 +461,7 @@ class UnfinishedFileTest(unittest.TestCase):
 
     def save(self, text, pause=0.0):
         """As an editor does that keeps the file: emptied, then written in two parts."""
-        with open(self.door.folder / "web.yml", "w", encoding="utf-8") as file:
+        with open(self.door.directory / "web.yml", "w", encoding="utf-8") as file:
             time.sleep(pause)
             file.write(text[:len(text) // 2])
             file.flush()

@@ -16,10 +16,10 @@ BUILD = pathlib.Path(harness.BIN_DIR).parent
 class InstallTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = cls.enterClassContext(harness.temporary_directory())
-        subprocess.run(["cmake", "--install", BUILD], env={**os.environ, "DESTDIR": folder}, check=True,
+        directory = cls.enterClassContext(harness.temporary_directory())
+        subprocess.run(["cmake", "--install", BUILD], env={**os.environ, "DESTDIR": directory}, check=True,
                        stdout=subprocess.DEVNULL)
-        cls.root = pathlib.Path(folder)
+        cls.root = pathlib.Path(directory)
         cache = (BUILD / "CMakeCache.txt").read_text()
         cls.prefix = re.search(r"^CMAKE_INSTALL_PREFIX:PATH=(.*)$", cache, re.MULTILINE).group(1)
         cls.documents = cls.inside(f"{cls.prefix}/share/doc/iperf3-exporter")

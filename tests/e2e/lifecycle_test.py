@@ -357,8 +357,8 @@ class Start(unittest.TestCase):
 
     def test_without_standard_descriptors_nothing_of_ours_takes_their_place(self):
         name = f"e2e.closed.{os.getpid()}"
-        with harness.temporary_directory() as folder:
-            path = os.path.join(folder, "web.sock")
+        with harness.temporary_directory() as directory:
+            path = os.path.join(directory, "web.sock")
             process = harness.start(
                 ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", EXPORTER, f"--lock.name={name}",
                  f"--web.listen-address=unix:{path}"], close_fds=True)

@@ -44,15 +44,15 @@ def configuration(exporter_port, server_port, server6_port, refusing_port):
 
 
 class Prometheus:
-    """A server of its own on a free port, its data in a folder of its own."""
+    """A server of its own on a free port, its data in a directory of its own."""
 
-    def __init__(self, folder, config):
+    def __init__(self, directory, config):
         self.port = free_port()
-        file = pathlib.Path(folder) / "prometheus.yml"
+        file = pathlib.Path(directory) / "prometheus.yml"
         file.write_text(config)
-        self.log = open(pathlib.Path(folder) / "log", "wb")
+        self.log = open(pathlib.Path(directory) / "log", "wb")
         self.process = start(
-            ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder}/data",
+            ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={directory}/data",
              f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log, stderr=self.log)
 
     def close(self):
@@ -100,9 +100,9 @@ class PrometheusTest(unittest.TestCase):
         cls.server = cls.enterClassContext(Iperf3Server())
         cls.server6 = cls.enterClassContext(Iperf3Server(address="::1"))
         cls.exporter = cls.enterClassContext(Exporter())
-        cls.folder = cls.enterClassContext(temporary_directory())
+        cls.directory = cls.enterClassContext(temporary_directory())
         cls.refusing_port = free_port()
-        cls.prometheus = Prometheus(cls.folder, configuration(
+        cls.prometheus = Prometheus(cls.directory, configuration(
             cls.exporter.port, cls.server.port, cls.server6.port, cls.refusing_port))
         cls.addClassCleanup(cls.prometheus.close)
         cls.gather()
@@ -176,9 +176,9 @@ class UpTest(unittest.TestCase):
         configurations = scrape_configurations.prometheus_configurations(["127.0.0.11:1", "127.0.0.12:1"])
         self.assertEqual({"prometheus.yml", "multi-wan.yml", "README.md", "kubernetes"}, configurations.keys())
         for name, configuration in configurations.items():
-            with self.subTest(name), temporary_directory() as folder:
+            with self.subTest(name), temporary_directory() as directory:
                 targets = three_ports_of_one_host(configuration)
-                prometheus = Prometheus(folder, yaml.safe_dump(
+                prometheus = Prometheus(directory, yaml.safe_dump(
                     {"global": {"scrape_interval": "1s"}, "scrape_configs": configuration["scrape_configs"]}))
                 self.addCleanup(prometheus.close)
                 wait_until(lambda: scraped(prometheus, targets), "every target was scraped")

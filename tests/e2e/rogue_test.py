@@ -22,9 +22,9 @@ PAGES = ("/", "/metrics", "/health", "/lock-status")
 class Crew:
     """An exporter with two workers; what is started as a worker can be exchanged at any time."""
 
-    def __init__(self, folder, name, program, *flags):
+    def __init__(self, directory, name, program, *flags):
         # The rogue does what the name that it is executed by says.
-        self.path = os.path.join(folder, name)
+        self.path = os.path.join(directory, name)
         self.use(program)
         self.exporter = Exporter(f"--worker.path={self.path}", "--worker.count=2", *flags)
 
@@ -58,8 +58,8 @@ class Crew:
 class RogueTest(unittest.TestCase):
     @contextlib.contextmanager
     def crew(self, name, *flags, program=ROGUE):
-        with temporary_directory() as folder:
-            crew = Crew(folder, name, program, *flags)
+        with temporary_directory() as directory:
+            crew = Crew(directory, name, program, *flags)
             with crew.exporter:
                 yield crew
                 self.check_pages(crew.exporter)

@@ -27,17 +27,17 @@ class TlsHowToTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         (_, commands), (_, cls.web), (_, scrape), (_, cls.curl) = blocks()
-        cls.folder = pathlib.Path(cls.enterClassContext(harness.temporary_directory()))
-        subprocess.run(["sh", "-euc", commands], cwd=cls.folder, check=True, capture_output=True)
-        (cls.folder / "web.yml").write_text(cls.web)
+        cls.directory = pathlib.Path(cls.enterClassContext(harness.temporary_directory()))
+        subprocess.run(["sh", "-euc", commands], cwd=cls.directory, check=True, capture_output=True)
+        (cls.directory / "web.yml").write_text(cls.web)
         cls.scrape = yaml.safe_load(scrape)
-        cls.exporter = cls.enterClassContext(Exporter(f"--web.config.file={cls.folder}/web.yml"))
+        cls.exporter = cls.enterClassContext(Exporter(f"--web.config.file={cls.directory}/web.yml"))
 
     def run_curl(self, command):
         """The HTTP status, after the name and the port were replaced by those of this test."""
         words = command.replace(f"{NAME}:9579", f"{NAME}:{self.exporter.port}").split()
         return subprocess.run([*words, "--resolve", f"{NAME}:{self.exporter.port}:127.0.0.1", "-sS", "-o", "/dev/null", "-w",
-                               "%{http_code}", "--max-time", "30"], cwd=self.folder, capture_output=True, text=True).stdout
+                               "%{http_code}", "--max-time", "30"], cwd=self.directory, capture_output=True, text=True).stdout
 
     def test_curl_is_accepted_with_its_certificate_only(self):
         self.assertEqual("200", self.run_curl(self.curl))
@@ -46,11 +46,11 @@ class TlsHowToTest(unittest.TestCase):
 
     def test_prometheus_is_accepted(self):
         for key in ("ca_file", "cert_file", "key_file"):
-            self.scrape["tls_config"][key] = str(self.folder / self.scrape["tls_config"][key])
+            self.scrape["tls_config"][key] = str(self.directory / self.scrape["tls_config"][key])
         self.assertEqual(NAME, self.scrape["tls_config"]["server_name"])
         job = {"job_name": "iperf3_exporter", "static_configs": [{"targets": [f"127.0.0.1:{self.exporter.port}"]}],
                "scrape_interval": "1s", **self.scrape}
-        prometheus = Prometheus(self.folder, yaml.safe_dump({"scrape_configs": [job]}))
+        prometheus = Prometheus(self.directory, yaml.safe_dump({"scrape_configs": [job]}))
         self.addCleanup(prometheus.close)
         wait_until(lambda: prometheus.query("up == 1"), "a scrape over TLS")
 

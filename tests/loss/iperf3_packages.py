@@ -20,7 +20,7 @@ OTHER_RELEASE = {
     "bookworm": ("trixie", ("iperf3", "libiperf0", "libsctp1", "libssl3t64", "libc6", "libgcc-s1", "zlib1g", "libzstd1")),
     "trixie": ("bookworm", ("iperf3", "libiperf0", "libsctp1")),
 }
-# Starts a program that sees the other release's folder, $0, laid over its own. `ip netns exec` has made the mount
+# Starts a program that sees the other release's directory, $0, laid over its own. `ip netns exec` has made the mount
 # namespace in which this happens.
 OVERLAY = """
 for directory in /usr/lib /usr/bin; do
@@ -39,16 +39,16 @@ def installed_release():
 
 
 def fetch(cache):
-    """The folder in `cache` with the other release's iperf3; kept for the next run."""
+    """The directory in `cache` with the other release's iperf3; kept for the next run."""
     release, packages = OTHER_RELEASE[installed_release()]
-    folder = cache / release
-    if folder.is_dir():
-        return folder
+    directory = cache / release
+    if directory.is_dir():
+        return directory
     work = cache / f"{release}.{os.getpid()}"
     try:
         for package in Packages(work, release).download(*packages):
             subprocess.run(["dpkg-deb", "-x", package, work / "root"], check=True)
-        (work / "root").rename(folder)
+        (work / "root").rename(directory)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return folder
+    return directory

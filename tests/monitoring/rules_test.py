@@ -145,8 +145,8 @@ def test_of(fault, jobs, interval):
 
 class RulesTest(unittest.TestCase):
     def assert_passed(self, tests):
-        with tempfile.TemporaryDirectory() as folder:
-            file = pathlib.Path(folder) / "tests.yml"
+        with tempfile.TemporaryDirectory() as directory:
+            file = pathlib.Path(directory) / "tests.yml"
             # JSON is YAML.
             file.write_text(json.dumps({"rule_files": [str(RULES), str(EXPECTED_RATES)], "evaluation_interval": "1m", "tests": tests}))
             result = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True)

@@ -1,8 +1,8 @@
 """A Debian machine with a real systemd, in a container of its own network, for the tests beside this file.
 
-The root folder is made with debootstrap from the mirror that this host uses, in a temporary folder, and goes
+The root directory is made with debootstrap from the mirror that this host uses, in a temporary directory, and goes
 away with the machine. Needs root, debootstrap and systemd-nspawn. While you work on a test, set EXPORTER_TEST_ROOT
-to a folder that such a root may be kept in: the next run copies it.
+to a directory that such a root may be kept in: the next run copies it.
 """
 
 import os
@@ -38,10 +38,10 @@ def apt_settings():
     return None, []  # debootstrap has a default of its own
 
 
-def make_root(folder, suite="bookworm", packages=PACKAGES):
-    """Installs a small Debian into that empty folder and lets it use this host's mirror."""
+def make_root(directory, suite="bookworm", packages=PACKAGES):
+    """Installs a small Debian into that empty directory and lets it use this host's mirror."""
     mirror, files = apt_settings()
-    root = pathlib.Path(folder)
+    root = pathlib.Path(directory)
     subprocess.run(["debootstrap", "--variant=minbase", suite, str(root), *filter(None, [mirror])],
                    check=True, stdout=subprocess.DEVNULL)
     if files:
@@ -61,7 +61,7 @@ def make_root(folder, suite="bookworm", packages=PACKAGES):
 
 
 def apt_get(root, *arguments):
-    """apt-get inside a root folder that is not running."""
+    """apt-get inside a root directory that is not running."""
     result = subprocess.run(["chroot", str(root), "apt-get", "-qq", "-y", "--no-install-recommends", *arguments],
                             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"},
                             capture_output=True, text=True)
@@ -85,8 +85,8 @@ class Machine:
     """Boots on creation; close() powers it off and removes everything."""
 
     def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="exporter-machine-", dir="/var/tmp"))
-        self.root = self.folder / "root"
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="exporter-machine-", dir="/var/tmp"))
+        self.root = self.directory / "root"
         self.process = None
         self.leader = None
         self.programs = []
@@ -107,7 +107,7 @@ class Machine:
 
     def boot(self):
         self.name = f"exporter{os.getpid()}"
-        self.console = open(self.folder / "console", "wb")
+        self.console = open(self.directory / "console", "wb")
         self.process = subprocess.Popen(
             ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.name}", "--boot",
              "--register=no", "--keep-unit", "--console=pipe", "--capability=all", "--private-network",
@@ -120,7 +120,7 @@ class Machine:
 
     def _find_leader(self):
         if self.process.poll() is not None:
-            raise RuntimeError("systemd-nspawn ended: " + (self.folder / "console").read_text(errors="replace"))
+            raise RuntimeError("systemd-nspawn ended: " + (self.directory / "console").read_text(errors="replace"))
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for child in children:
             # Before its exec the child still is systemd-nspawn, in no namespaces worth entering.
@@ -178,4 +178,4 @@ class Machine:
             propagate = pathlib.Path("/run/systemd/nspawn/propagate") / self.name
             if propagate.is_dir() and not os.path.ismount(propagate):
                 propagate.rmdir()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.directory)

@@ -16,7 +16,7 @@ import unittest
 from machine import Machine, apt_get, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PACKAGE_FOLDER = ROOT / "build/package"
+PACKAGE_DIRECTORY = ROOT / "build/package"
 UNIT = "iperf3-exporter.service"
 SETTINGS = "/etc/default/iperf3-exporter"
 PROBE = "/probe?target=127.0.0.1&period=1s"
@@ -43,7 +43,7 @@ class ServiceTest(unittest.TestCase):
             raise unittest.SkipTest("needs root")
         # Another architecture's package may be there too.
         architecture = subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
-        packages = sorted(PACKAGE_FOLDER.glob(f"*_{architecture}.deb"), key=lambda path: path.stat().st_mtime)
+        packages = sorted(PACKAGE_DIRECTORY.glob(f"*_{architecture}.deb"), key=lambda path: path.stat().st_mtime)
         if not packages:
             raise RuntimeError("no package in build/package: make package")
         cls.machine = Machine()
