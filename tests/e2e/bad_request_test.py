@@ -1,4 +1,4 @@
-"""What /probe refuses: 400 with one line that begins with the words for that fault, never a test, never a crash."""
+"""What /probe refuses: 400 with one line that begins with the words for that error, never a test, never a crash."""
 
 import contextlib
 import os
@@ -62,7 +62,7 @@ REFUSED = (
     ("target=a&cport=80", "'cport' parameter must be an integer from 1024 to 65535"),
     ("target=a&no_delay=x", f"'no_delay' {BOOLEAN}"),
     ("target=a&zerocopy=x", f"'zerocopy' {BOOLEAN}"),
-    # Faults of the query itself, in parameters that nobody reads too.
+    # Errors of the query itself, in parameters that nobody reads too.
     ("target=a%00b", f"'target' {TEXT}"),
     ("target=a%0Ab", f"'target' {TEXT}"),
     ("target=%FF%FE", f"'target' {TEXT}"),

@@ -14,7 +14,7 @@ import time
 import unittest
 
 import harness
-from harness import (IPERF3, PATIENCE, Exporter, Iperf3Server, Overlap, can_act, children_of, free_port, lock_status, reason,
+from harness import (IPERF3, WAIT_SECONDS, Exporter, Iperf3Server, Overlap, can_act, children_of, free_port, lock_status, reason,
                      remove_lock, value, wait_until)
 
 REFUSE_CALLS = os.path.join(harness.BIN_DIR, "refuse_calls")
@@ -72,7 +72,7 @@ class NextHolder(unittest.TestCase):
             began = time.monotonic()
             kill(first, old)
             while not iperf3_under(workers):
-                self.assertLess(time.monotonic() - began, PATIENCE)
+                self.assertLess(time.monotonic() - began, WAIT_SECONDS)
             took = time.monotonic() - began
             self.assertFalse(can_act(old), "the old iperf3 still ran when the next one was there")
             if first.process.poll() is None:

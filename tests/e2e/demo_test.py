@@ -52,7 +52,7 @@ class Demo(unittest.TestCase):
                 self.assertNotEqual(glob.glob(lock), [], "a lock of its own")
                 os.killpg(demo.pid, number)  # as a terminal does
                 said += demo.stdout.readlines()
-                status = demo.wait(harness.PATIENCE)
+                status = demo.wait(harness.WAIT_SECONDS)
             finally:
                 demo.terminate()
         wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "no child is left")
@@ -92,14 +92,14 @@ class Progress(unittest.TestCase):
             progress.stdin.write("\n")
             progress.stdin.close()
             output = progress.stdout.read()  # ends when nobody writes any more
-            return progress.wait(harness.PATIENCE), output
+            return progress.wait(harness.WAIT_SECONDS), output
 
     def test_a_silent_command_is_reported_until_it_ends(self):
         self.assertEqual(self.run_silent("read -r line; exit 3")[0], 3)
 
     def test_output_and_status_are_passed_on(self):
         result = subprocess.run([CI / "progress", "sh", "-c", r"printf 'a\\b\n  c \n\nd'; exit 3"], capture_output=True, text=True,
-                                timeout=harness.PATIENCE, check=False)
+                                timeout=harness.WAIT_SECONDS, check=False)
         self.assertEqual((result.returncode, result.stdout), (3, "a\\b\n  c \n\nd"))
 
     def test_a_line_is_kept_whole_over_a_pause(self):

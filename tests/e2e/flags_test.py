@@ -178,7 +178,7 @@ class Refusals(unittest.TestCase):
                 line = exporter.wait_for_line(f'level=warn msg="probe refused" reason={name} .*').group(0)
                 self.assertRegex(line, rf'reason={name} {re.escape(target)}peer=127\.0\.0\.1:\d+ '
                                        rf'status={answer.status} ')
-                self.assertTrue(line.endswith('detail="' + answer.text.strip().replace('"', r'\"') + '"'), line)
+                self.assertTrue(line.endswith('text="' + answer.text.strip().replace('"', r'\"') + '"'), line)
 
     def test_only_the_log_names_the_address_and_the_rule(self):
         with Exporter("--probe.deny-target=127.0.0.0/8") as exporter:
@@ -299,7 +299,7 @@ class Readiness(unittest.TestCase):
             with self.assertRaises(ConnectionRefusedError):
                 exporter.get("/ready")
             thread.join()
-            self.assertEqual(exporter.process.wait(harness.PATIENCE), 0)
+            self.assertEqual(exporter.process.wait(harness.WAIT_SECONDS), 0)
 
     def test_without_a_worker_health_and_probe_are_503(self):
         with harness.temporary_directory() as directory:

@@ -27,21 +27,21 @@ EXPORTER = os.path.join(BIN_DIR, "iperf3_exporter")
 IPERF3 = os.environ.get("EXPORTER_IPERF3") or shutil.which("iperf3")
 # Extra flags for every exporter, such as --sandbox=require.
 EXTRA_FLAGS = os.environ.get("EXPORTER_EXTRA_FLAGS", "").split()
-PATIENCE = 30.0  # seconds until a wait on something that must happen is a failure
+WAIT_SECONDS = 30.0  # seconds until a wait on something that must happen is a failure
 # bcrypt of "secret", at costs that take about a quarter of a second and a second.
 HASH = "$2b$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
 
 
-def wait_until(condition, what, patience=PATIENCE):
+def wait_until(condition, what, seconds=WAIT_SECONDS):
     """Polls `condition` until it is true; fails with `what` when it never is."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.01)
 
 
@@ -332,7 +332,7 @@ class Exporter:
         """Ends the exporter and gives its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(PATIENCE + 35)
+        return self.process.wait(WAIT_SECONDS + 35)
 
     def __exit__(self, *_):
         if self.process.poll() is None:
@@ -342,7 +342,7 @@ class Exporter:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self.reader.join(PATIENCE)
+        self.reader.join(WAIT_SECONDS)
         if self.process.stderr:
             self.process.stderr.close()
         if self.owns_lock:
@@ -444,7 +444,7 @@ class Iperf3Server:
 
     def report(self):
         """What a server started with -J and -1 measured; waits for its end."""
-        output, _ = self.process.communicate(timeout=PATIENCE)
+        output, _ = self.process.communicate(timeout=WAIT_SECONDS)
         return json.loads(output)
 
     def connections(self):
@@ -530,7 +530,7 @@ class FakePeer:
         self.listener.close()
         for connection in self.connections:
             connection.close()
-        self.thread.join(PATIENCE)
+        self.thread.join(WAIT_SECONDS)
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ class ProtocolTest(unittest.TestCase):
                 client.sendall(bytes([byte]))
             self.assertEqual([405, 200], statuses(read_to_end(client)))
 
-    def test_every_fault_has_a_date(self):
+    def test_every_error_response_has_a_date(self):
         self.assertIn("date", parse_response(self.door.exchange(b"GET /metrics HTTP/1.1\r\n\r\n"))[0][1])
 
     def test_unknown_path_is_404_and_counted_as_other(self):

@@ -176,7 +176,7 @@ class Start(unittest.TestCase):
         process.send_signal(signal.SIGHUP)
         while os.read(read_end, 1 << 16):
             pass
-        self.assertEqual(process.wait(harness.PATIENCE), 0)
+        self.assertEqual(process.wait(harness.WAIT_SECONDS), 0)
 
     def test_programs_that_are_something_else_are_named(self):
         for flag, program in (("--worker.path", "/bin/true"), ("--iperf3.path", "/bin/true")):
@@ -277,7 +277,7 @@ class Start(unittest.TestCase):
                 os.kill(pid, signal.SIGKILL)
             probe.join()
             self.assertEqual(answers[0].status, 503)
-            self.assertEqual(exporter.process.wait(harness.PATIENCE), 2)
+            self.assertEqual(exporter.process.wait(harness.WAIT_SECONDS), 2)
 
     def test_a_start_that_fails_at_its_second_address_refuses_what_waits(self):
         with harness.temporary_directory() as directory, socket.socket(socket.AF_UNIX) as other:
@@ -502,7 +502,7 @@ class Manager:
             self.path = "@" + self.path
         self.socket = self.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         self.socket.bind(self.address)
-        self.socket.settimeout(harness.PATIENCE)
+        self.socket.settimeout(harness.WAIT_SECONDS)
         return self
 
     @property
@@ -587,7 +587,7 @@ class UnreadLog(unittest.TestCase):
                 process = start([*launcher, EXPORTER, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=self.write_end)
                 try:
-                    self.assertEqual(process.wait(harness.PATIENCE), expected)
+                    self.assertEqual(process.wait(harness.WAIT_SECONDS), expected)
                 finally:
                     process.kill()
                     process.wait()
@@ -771,7 +771,7 @@ class Stop(unittest.TestCase):
                 kept.close()
                 thread.join()
                 self.assertEqual(answers[0].status, 200)
-                self.assertEqual(exporter.process.wait(harness.PATIENCE), 0)
+                self.assertEqual(exporter.process.wait(harness.WAIT_SECONDS), 0)
             after = manager.rest()
             self.assertTrue(after, "nothing more was told")
             self.assertNotIn("READY=1", "\n".join(after))
@@ -785,7 +785,7 @@ class Stop(unittest.TestCase):
             exporter.process.send_signal(signal.SIGTERM)
             exporter.wait_for_line("shutting down")
             exporter.process.send_signal(signal.SIGTERM)
-            exporter.process.wait(harness.PATIENCE)
+            exporter.process.wait(harness.WAIT_SECONDS)
             thread.join()
             wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children),
                        "no child is left", BEFORE_THE_TEST_ENDS)

@@ -62,7 +62,7 @@ class BetweenExporters(unittest.TestCase):
             thread = threading.Thread(target=swallow, args=(first, server.port, "5s"))
             thread.start()
             wait_until(first.iperf3, "the first tests")
-            self.check_end_of_patience(second, server.port)
+            self.check_lock_timeout(second, server.port)
             # One that could still wait, but has no second of test left, leaves then, long before its scraper gives up: of
             # its 2.5 s the last second, and what an iperf3 needs beside it, are of no use any more.
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -74,7 +74,7 @@ class BetweenExporters(unittest.TestCase):
             self.assertEqual(len(first.iperf3()), 1, "the holder was still testing")
             thread.join()
 
-    def check_end_of_patience(self, exporter, port):
+    def check_lock_timeout(self, exporter, port):
         """A probe that waits as long as --lock.timeout=1s lets it."""
         seen = []
         answers = []

@@ -248,7 +248,7 @@ class FailedProbes(unittest.TestCase):
         with FakePeer(lambda connection: release.wait(60)) as peer:
             began = time.monotonic()
             samples = self.assert_fails("no_response", port=peer.port, scrape_timeout=6)
-            # Half a second before the scraper's patience ends, and not long before that.
+            # Half a second before the scrape timeout ends, and not long before that.
             self.assertGreater(time.monotonic() - began, 5)
             self.assertLess(value(samples, "iperf3_probe_duration_seconds"), 6)
 

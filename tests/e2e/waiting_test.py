@@ -249,7 +249,7 @@ class HangingNamesOfOneClient(Directory):
                             headers={"X-Prometheus-Scrape-Timeout-Seconds": "60"})
         wait_until(lambda: value(exporter.get("/metrics").metrics(), "iperf3_exporter_http_connections") > scrapers,
                    "all have asked")
-        other = HTTPConnection("127.0.0.1", port, timeout=harness.PATIENCE)
+        other = HTTPConnection("127.0.0.1", port, timeout=harness.WAIT_SECONDS)
         self.stack.enter_context(contextlib.closing(other))
         other.request("GET", f"/probe?target=new.test&port={free_port()}", headers={"X-Prometheus-Scrape-Timeout-Seconds": "9"})
         self.assertEqual(reason(harness.Answer(other.getresponse()).metrics()), "connection_refused")
