@@ -24,8 +24,8 @@ std::uint64_t ChecksumOf(const HolderRecord& record) {
   return HashBytes({bytes + sizeof record.checksum, sizeof record - sizeof record.checksum});
 }
 
-void HolderTable::Unmap::operator()(HolderRecord* cells) const {
-  ::munmap(cells, kHolderTableBytes);
+void HolderTable::Unmap::operator()(HolderRecord* slots) const {
+  ::munmap(slots, kHolderTableBytes);
 }
 
 Result<HolderTable> HolderTable::Map(int fd) {
@@ -34,33 +34,33 @@ Result<HolderTable> HolderTable::Map(int fd) {
   return HolderTable(static_cast<HolderRecord*>(mapping));
 }
 
-HolderRecord HolderTable::Read(std::size_t cell) const {
+HolderRecord HolderTable::Read(std::size_t slot) const {
   HolderRecord record;
-  std::memcpy(&record, &cells_[cell], sizeof record);
+  std::memcpy(&record, &slots_[slot], sizeof record);
   return record.checksum == ChecksumOf(record) ? record : HolderRecord{};
 }
 
-void HolderTable::Write(std::size_t cell, HolderRecord record) {
+void HolderTable::Write(std::size_t slot, HolderRecord record) {
   record.checksum = ChecksumOf(record);
-  std::memcpy(&cells_[cell], &record, sizeof record);
+  std::memcpy(&slots_[slot], &record, sizeof record);
 }
 
 std::optional<HolderTable::Entry> HolderTable::Add(HolderRecord record,
                                                    const std::function<bool(LockKey)>& is_held) {
-  for (std::size_t i = 0; i < kHolderCells; ++i) {
-    const std::size_t cell = (record.key + i) % kHolderCells;
-    const HolderRecord old = Read(cell);
+  for (std::size_t i = 0; i < kHolderSlots; ++i) {
+    const std::size_t slot = (record.key + i) % kHolderSlots;
+    const HolderRecord old = Read(slot);
     const bool predecessor_died = old.key == record.key;
     if (old.key != kNoLock && is_held(old.key)) continue;
     record.recoveries = old.recoveries + (predecessor_died ? 1 : 0);
-    Write(cell, record);
-    return Entry{.cell = cell, .predecessor_died = predecessor_died};
+    Write(slot, record);
+    return Entry{.slot = slot, .predecessor_died = predecessor_died};
   }
   return std::nullopt;
 }
 
-void HolderTable::Remove(std::size_t cell) {
-  Write(cell, HolderRecord{.recoveries = Read(cell).recoveries});
+void HolderTable::Remove(std::size_t slot) {
+  Write(slot, HolderRecord{.recoveries = Read(slot).recoveries});
 }
 
 }  // namespace iperf3_exporter

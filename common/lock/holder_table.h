@@ -2,8 +2,8 @@
 // only informs: no decision of the lock depends on it. The checksum detects torn writes, not
 // forgery: a hostile worker can fake what is displayed, and nothing else.
 //
-// A holder's record is in the cell of its key (key modulo the number of cells) or, if a live holder
-// of another key uses that cell, in the next free one. If there are more holders than cells, some
+// A holder's record is in the slot of its key (key modulo the number of slots) or, if a live holder
+// of another key uses that slot, in the next free one. If there are more holders than slots, some
 // are not shown.
 #pragma once
 
@@ -30,12 +30,12 @@ struct HolderRecord {
   std::uint32_t worker_pid = 0;
   std::uint32_t port = 0;
   std::uint32_t target_bytes = 0;
-  std::uint64_t recoveries = 0;  // of this cell, from all its holders
+  std::uint64_t recoveries = 0;  // of this slot, from all its holders
   std::array<char, 256> target{};
 };
 
-inline constexpr std::size_t kHolderCells = 256;
-inline constexpr std::size_t kHolderTableBytes = kHolderCells * sizeof(HolderRecord);
+inline constexpr std::size_t kHolderSlots = 256;
+inline constexpr std::size_t kHolderTableBytes = kHolderSlots * sizeof(HolderRecord);
 
 [[nodiscard]] std::uint64_t ChecksumOf(const HolderRecord& record);
 
@@ -47,28 +47,28 @@ class HolderTable {
   [[nodiscard]] static Result<HolderTable> Map(int fd);
 
   struct Entry {
-    std::size_t cell;
+    std::size_t slot;
     bool predecessor_died;  // the key's last holder left its record behind
   };
 
   // Adds the holder of `record.key`. `is_held` returns whether another process holds a key now.
-  // Returns nullopt if all cells are in use.
+  // Returns nullopt if all slots are in use.
   [[nodiscard]] std::optional<Entry> Add(HolderRecord record,
                                          const std::function<bool(LockKey)>& is_held);
 
-  void Remove(std::size_t cell);
+  void Remove(std::size_t slot);
 
  private:
   struct Unmap {
-    void operator()(HolderRecord* cells) const;
+    void operator()(HolderRecord* slots) const;
   };
-  explicit HolderTable(HolderRecord* cells) : cells_(cells) {}
+  explicit HolderTable(HolderRecord* slots) : slots_(slots) {}
 
   // An empty record if the checksum is wrong.
-  [[nodiscard]] HolderRecord Read(std::size_t cell) const;
-  void Write(std::size_t cell, HolderRecord record);
+  [[nodiscard]] HolderRecord Read(std::size_t slot) const;
+  void Write(std::size_t slot, HolderRecord record);
 
-  std::unique_ptr<HolderRecord[], Unmap> cells_;
+  std::unique_ptr<HolderRecord[], Unmap> slots_;
 };
 
 }  // namespace iperf3_exporter

@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 // The longest sleep between two checks of lock, deadline, cancel_fd and files.
-constexpr nanoseconds kSlice = milliseconds(20);
+constexpr nanoseconds kMaxSleep = milliseconds(20);
 // Waiters outside the turnstile need no low latency: the one inside still waits for a test to end.
 constexpr nanoseconds kTurnstilePoll = milliseconds(4);
 // A killed iperf3 takes about a millisecond to exit.
@@ -137,7 +137,7 @@ HostLock::WaitStatus HostLock::AcquireOwnerLock(LockKey key, const Limits& limit
       Sleep(kPassOnPause, limits.deadline, limits.cancel_fd);
     }
     if (WaitStatus within = CheckLimits(limits); !within) return within;
-    woken = wakeup_.Wait(Clock::now() + std::min(kSlice, TimeLeft(limits.deadline)));
+    woken = wakeup_.Wait(Clock::now() + std::min(kMaxSleep, TimeLeft(limits.deadline)));
   }
   return {};
 }
@@ -180,7 +180,7 @@ void HostLock::Release(LockKey key, const std::optional<HolderTable::Entry>& ent
   // If the exporter has died, the record stays, as if this process had died too, so that the next
   // holder counts a recovery.
   const bool has_exporter = static_cast<std::uint32_t>(::getppid()) == self_.exporter_pid;
-  if (entry && has_exporter) holders_.Remove(entry->cell);
+  if (entry && has_exporter) holders_.Remove(entry->slot);
   Unlock(lease_.get(), OffsetOf(LockRole::kLease, key));
   ReleaseOwnerLock(key);
 }

@@ -45,7 +45,7 @@ LockHolder ToHolder(const HolderRecord& record) {
 // Appends the keys whose owner lock is held, from `first` to `last`. The kernel returns any lock of
 // the range, so the search goes on below and above it.
 void CollectHeldKeys(int fd, std::int64_t first, std::int64_t last, std::vector<LockKey>& keys) {
-  if (first > last || keys.size() == kHolderCells) return;
+  if (first > last || keys.size() == kHolderSlots) return;
   struct flock range = ByteRange(F_WRLCK, OffsetOf(LockRole::kOwner, 0) + first, last - first + 1);
   if (::fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type == F_UNLCK) return;
   const std::int64_t key = std::max(first, range.l_start - OffsetOf(LockRole::kOwner, 0));
@@ -86,7 +86,7 @@ Result<LockMonitor> LockMonitor::Create(const std::string& name, LockScope scope
 LockMonitor::Status LockMonitor::Read() const {
   std::vector<LockKey> keys;
   CollectHeldKeys(lock_.get(), 1, kRoleRange - 1, keys);
-  std::vector<HolderRecord> records(kHolderCells);
+  std::vector<HolderRecord> records(kHolderSlots);
   const ssize_t got = ::pread(holders_.get(), records.data(), kHolderTableBytes, 0);
   records.resize(got < 0 ? 0 : static_cast<std::size_t>(got) / sizeof(HolderRecord));
   std::erase_if(records,

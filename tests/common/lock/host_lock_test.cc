@@ -94,12 +94,12 @@ TEST_F(HostLockTest, TakesOverFromADeadHolderAndCountsOneRecovery) {
     Abandon(std::move(*held));
   }
   const auto next = Open();
-  const LockKey same_cell = kKey + kHolderCells;
+  const LockKey same_slot = kKey + kHolderSlots;
   EXPECT_FALSE(next->Acquire(kKey + 1, kNobody, Past(), -1)->recovered()) << "another key";
   auto taken = next->Acquire(kKey, kNobody, Past(), -1);
   ASSERT_TRUE(taken);
   EXPECT_TRUE(taken->recovered());
-  EXPECT_FALSE(next->Acquire(same_cell, kNobody, Past(), -1)->recovered());
+  EXPECT_FALSE(next->Acquire(same_slot, kNobody, Past(), -1)->recovered());
   taken->Release();
   EXPECT_FALSE(next->Acquire(kKey, kNobody, Past(), -1)->recovered());
   EXPECT_EQ(monitor.Read().recoveries, 1U);

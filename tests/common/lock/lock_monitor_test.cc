@@ -21,12 +21,12 @@ using std::chrono::seconds;
 
 class LockMonitorTest : public LockFixture {
  protected:
-  // What a rogue holder may write, into its key's cell.
+  // What a rogue holder may write, into its key's slot.
   void Forge(HolderRecord record, bool with_checksum = true) const {
     record.key = kKey;
     if (with_checksum) record.checksum = ChecksumOf(record);
     const UniqueFd fd(::open(Path(LockFile::kHolders).c_str(), O_RDWR | O_CLOEXEC));
-    const auto at = static_cast<off_t>(kKey % kHolderCells * sizeof record);
+    const auto at = static_cast<off_t>(kKey % kHolderSlots * sizeof record);
     ASSERT_EQ(::pwrite(fd.get(), &record, sizeof record, at), ssize_t{sizeof record});
   }
   // Holds the key without saying who it is.
@@ -61,14 +61,14 @@ TEST_F(LockMonitorTest, ShowsTheHolderWhileItHolds) {
   EXPECT_TRUE(monitor.Read().holders.empty());
 }
 
-TEST_F(LockMonitorTest, ShowsHoldersThatShareACell) {
+TEST_F(LockMonitorTest, ShowsHoldersThatShareASlot) {
   const LockMonitor monitor = OpenMonitor();
   std::vector<std::unique_ptr<HostLock>> workers;
   std::vector<HeldLock> held;
   for (const LockKey i : {1U, 0U, 2U}) {  // the kernel returns them in this order
     workers.push_back(Open());
     held.push_back(
-        *workers.back()->Acquire(kKey + i * kHolderCells, {.target = "t", .port = 1}, Past(), -1));
+        *workers.back()->Acquire(kKey + i * kHolderSlots, {.target = "t", .port = 1}, Past(), -1));
   }
   EXPECT_EQ(monitor.Read().holders.size(), 3U);
   for (const auto& holder : monitor.Read().holders) EXPECT_TRUE(holder);
@@ -88,12 +88,12 @@ TEST_F(LockMonitorTest, DropsDeadHolders) {
 
 TEST_F(LockMonitorTest, ANewHolderReplacesADeadOneInAFullTable) {
   const LockMonitor monitor = OpenMonitor();
-  for (LockKey i = 0; i < kHolderCells; ++i) {
+  for (LockKey i = 0; i < kHolderSlots; ++i) {
     const auto dying = Open();
     Abandon(*dying->Acquire(kKey + i, {.target = "old", .port = 1}, Past(), -1));
   }
   const auto lock = Open();
-  const auto held = lock->Acquire(kKey + kHolderCells, {.target = "new", .port = 1}, Past(), -1);
+  const auto held = lock->Acquire(kKey + kHolderSlots, {.target = "new", .port = 1}, Past(), -1);
   const auto holder = OnlyHolder(monitor);
   ASSERT_TRUE(holder);
   EXPECT_EQ(holder->target, "new");
@@ -169,12 +169,12 @@ TEST_F(LockMonitorTest, IgnoresAndOverwritesATornRecord) {
 }
 
 // A hostile worker can lock as many bytes as it likes.
-TEST_F(LockMonitorTest, ListsAtMostOneHolderPerCell) {
+TEST_F(LockMonitorTest, ListsAtMostOneHolderPerSlot) {
   const LockMonitor monitor = OpenMonitor();
   const UniqueFd rogue(::open(Path(LockFile::kLock).c_str(), O_RDWR | O_CLOEXEC));
   struct flock all = ByteRange(F_WRLCK, 1, 0);
   ASSERT_EQ(::fcntl(rogue.get(), F_OFD_SETLK, &all), 0);
-  EXPECT_EQ(monitor.Read().holders.size(), kHolderCells);
+  EXPECT_EQ(monitor.Read().holders.size(), kHolderSlots);
 }
 
 // A process that maps it would be killed by SIGBUS.
