@@ -37,7 +37,7 @@ Status ReloadableFile::LoadNow() {
 Status ReloadableFile::Finish(WatchedFiles files, const Result<Apply>& loaded,
                               ReloadTrigger trigger) {
   files_ = std::move(files);
-  first_look_.reset();
+  pending_.reset();
   Status status = loaded ? (*loaded)(trigger) : tl::unexpected(loaded.error());
   last_reload_successful_ = status.has_value();
   if (status) last_reload_success_seconds_ = UnixSeconds();
@@ -53,18 +53,18 @@ Status ReloadableFile::Reload() {
 
 std::chrono::milliseconds ReloadableFile::ReloadIfChanged(TimePoint now) {
   if (!files_.HaveChanged()) {
-    first_look_.reset();
+    pending_.reset();
     return kCheckInterval;
   }
-  // Both looks read the files, since the configuration names some of them.
+  // Each time the files are read, since the configuration names some of them.
   WatchedFiles files;
   const auto loaded = load_(path_, files);
-  if (files.HaveChanged()) return kBetweenLooks;
-  if (!first_look_ || first_look_->files != files) {
-    first_look_ = Look{std::move(files), now};
-    return kBetweenLooks;
+  if (files.HaveChanged()) return kStableTime;
+  if (!pending_ || pending_->files != files) {
+    pending_ = Snapshot{std::move(files), now};
+    return kStableTime;
   }
-  if (now - first_look_->at < kBetweenLooks) return kBetweenLooks;
+  if (now - pending_->at < kStableTime) return kStableTime;
   LogOutcome(Finish(std::move(files), loaded, ReloadTrigger::kFileChanged),
              ReloadTrigger::kFileChanged);
   return kCheckInterval;

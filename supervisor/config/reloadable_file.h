@@ -3,8 +3,8 @@
 // reads the files.
 //
 // A load counts only if the files were in the same state before and after it. A file that is being
-// saved may look complete while it is still empty or cut short, so an automatic reload needs two
-// looks that agree.
+// saved may look complete while it is still empty or cut short, so an automatic reload applies a
+// change only after two reads, kStableTime apart, have found the same files.
 #pragma once
 
 #include <chrono>
@@ -23,10 +23,10 @@ enum class ReloadTrigger { kRequested, kFileChanged };
 
 class ReloadableFile {
  public:
-  // A finished change takes effect within a second: after one interval and one pause between looks,
+  // A finished change takes effect within a second: after one interval and one pause between reads,
   // or two pauses if a timer fires early.
   static constexpr std::chrono::milliseconds kCheckInterval{500};
-  static constexpr std::chrono::milliseconds kBetweenLooks{100};
+  static constexpr std::chrono::milliseconds kStableTime{100};
 
   // Applies what was read; or returns an error and changes nothing.
   using Apply = std::function<Status(ReloadTrigger)>;
@@ -41,8 +41,8 @@ class ReloadableFile {
   // Loads the file again and logs the outcome, a few times a second at most. Fails if the file is
   // invalid, or if the files change during every attempt to read them.
   [[nodiscard]] Status Reload();
-  // Looks at the files at time `now`. Loads them again and logs the outcome if they differ from the
-  // last load, successful or not, and a look at least kBetweenLooks earlier found the same. Costs
+  // Checks the files at time `now`. Loads them again and logs the outcome if they differ from the
+  // last load, successful or not, and a read at least kStableTime earlier found the same. Costs
   // one stat(2) per file if nothing has changed. Returns the time until the next call is due.
   [[nodiscard]] std::chrono::milliseconds ReloadIfChanged(TimePoint now);
 
@@ -51,7 +51,7 @@ class ReloadableFile {
   [[nodiscard]] double last_reload_success_seconds() const { return last_reload_success_seconds_; }
 
  private:
-  struct Look {
+  struct Snapshot {
     WatchedFiles files;
     TimePoint at;
   };
@@ -68,7 +68,7 @@ class ReloadableFile {
   LimitedLog failures_;
   std::string path_;
   WatchedFiles files_;
-  std::optional<Look> first_look_;  // at files that differ from files_
+  std::optional<Snapshot> pending_;  // of files that differ from files_
   bool last_reload_successful_ = true;
   double last_reload_success_seconds_;
 };

@@ -45,8 +45,8 @@ class ReloadableFileTest : public testing::Test {
     std::ofstream(Path("new")) << text;
     std::filesystem::rename(Path("new"), Path(name));
   }
-  // A look at `time` after the start; returns what has been applied until then.
-  std::vector<std::string> LookAt(milliseconds time) {
+  // A read at `time` after the start; returns what has been applied until then.
+  std::vector<std::string> ReadAt(milliseconds time) {
     next_ = file_.ReloadIfChanged(Clock::time_point() + time);
     return applied_;
   }
@@ -62,52 +62,52 @@ class ReloadableFileTest : public testing::Test {
   ReloadableFile file_;
 };
 
-TEST_F(ReloadableFileTest, AppliesAChangeThatTwoLooksAgreeOn) {
-  EXPECT_EQ(LookAt(milliseconds(0)), Texts());
+TEST_F(ReloadableFileTest, AppliesAChangeThatTwoReadsAgreeOn) {
+  EXPECT_EQ(ReadAt(milliseconds(0)), Texts());
   EXPECT_EQ(next_, ReloadableFile::kCheckInterval);
   EXPECT_EQ(reads_, 1);
   Write("file", "2");
-  EXPECT_EQ(LookAt(milliseconds(500)), Texts());
-  EXPECT_EQ(next_, ReloadableFile::kBetweenLooks);
-  EXPECT_EQ(LookAt(milliseconds(599)), Texts());
-  EXPECT_EQ(LookAt(milliseconds(600)), Texts{"2"});
+  EXPECT_EQ(ReadAt(milliseconds(500)), Texts());
+  EXPECT_EQ(next_, ReloadableFile::kStableTime);
+  EXPECT_EQ(ReadAt(milliseconds(599)), Texts());
+  EXPECT_EQ(ReadAt(milliseconds(600)), Texts{"2"});
   EXPECT_EQ(trigger_, ReloadTrigger::kFileChanged);
   EXPECT_EQ(next_, ReloadableFile::kCheckInterval);
-  EXPECT_EQ(LookAt(milliseconds(1100)), Texts{"2"});
+  EXPECT_EQ(ReadAt(milliseconds(1100)), Texts{"2"});
 }
 
-TEST_F(ReloadableFileTest, AppliesNothingThatChangesBetweenTheLooks) {
+TEST_F(ReloadableFileTest, AppliesNothingThatChangesBetweenTheReads) {
   Write("file", "2");
-  EXPECT_EQ(LookAt(milliseconds(0)), Texts());
+  EXPECT_EQ(ReadAt(milliseconds(0)), Texts());
   Write("file", "3");
-  EXPECT_EQ(LookAt(milliseconds(100)), Texts());
-  EXPECT_EQ(LookAt(milliseconds(200)), Texts{"3"});
+  EXPECT_EQ(ReadAt(milliseconds(100)), Texts());
+  EXPECT_EQ(ReadAt(milliseconds(200)), Texts{"3"});
 }
 
-TEST_F(ReloadableFileTest, AppliesNothingIfANamedFileChangesBetweenTheLooks) {
+TEST_F(ReloadableFileTest, AppliesNothingIfANamedFileChangesBetweenTheReads) {
   Write("named", "A");
   Write("file", "named");
-  EXPECT_EQ(LookAt(milliseconds(0)), Texts());
+  EXPECT_EQ(ReadAt(milliseconds(0)), Texts());
   Write("named", "B");
-  EXPECT_EQ(LookAt(milliseconds(100)), Texts());
-  EXPECT_EQ(LookAt(milliseconds(200)), Texts{"namedB"});
+  EXPECT_EQ(ReadAt(milliseconds(100)), Texts());
+  EXPECT_EQ(ReadAt(milliseconds(200)), Texts{"namedB"});
 }
 
-TEST_F(ReloadableFileTest, AppliesNothingThatChangesDuringALook) {
-  for (const int changing_look : {1, 2}) {
+TEST_F(ReloadableFileTest, AppliesNothingThatChangesDuringARead) {
+  for (const int changing_read : {1, 2}) {
     applied_.clear();
     Write("file", "2");
-    for (int look = 1; look <= 2; ++look) {
-      if (look == changing_look) during_read_ = [this] { Write("file", "3"); };
-      EXPECT_EQ(LookAt(milliseconds(100 * look)), Texts());
+    for (int read = 1; read <= 2; ++read) {
+      if (read == changing_read) during_read_ = [this] { Write("file", "3"); };
+      EXPECT_EQ(ReadAt(milliseconds(100 * read)), Texts());
       during_read_ = nullptr;
     }
-    (void)LookAt(milliseconds(300));
-    EXPECT_EQ(LookAt(milliseconds(400)), Texts{"3"});
+    (void)ReadAt(milliseconds(300));
+    EXPECT_EQ(ReadAt(milliseconds(400)), Texts{"3"});
   }
 }
 
-TEST_F(ReloadableFileTest, ForgetsALookAfterTheChangeWasUndone) {
+TEST_F(ReloadableFileTest, ForgetsAReadAfterTheChangeWasUndone) {
   const auto point_to = [this](const std::string& name) {
     std::filesystem::create_symlink(Path(name), Path("new"));
     std::filesystem::rename(Path("new"), Path("link"));
@@ -117,24 +117,24 @@ TEST_F(ReloadableFileTest, ForgetsALookAfterTheChangeWasUndone) {
   ASSERT_TRUE(file_.LoadFirst(Path("link")));
   applied_.clear();
   point_to("other");
-  EXPECT_EQ(LookAt(milliseconds(500)), Texts());
+  EXPECT_EQ(ReadAt(milliseconds(500)), Texts());
   point_to("file");
-  EXPECT_EQ(LookAt(milliseconds(600)), Texts());
+  EXPECT_EQ(ReadAt(milliseconds(600)), Texts());
   point_to("other");
-  EXPECT_EQ(LookAt(milliseconds(700)), Texts()) << "one look since the change";
-  EXPECT_EQ(LookAt(milliseconds(800)), Texts{"2"});
+  EXPECT_EQ(ReadAt(milliseconds(700)), Texts()) << "one read since the change";
+  EXPECT_EQ(ReadAt(milliseconds(800)), Texts{"2"});
 }
 
-TEST_F(ReloadableFileTest, ForgetsALookAfterAReload) {
+TEST_F(ReloadableFileTest, ForgetsAReadAfterAReload) {
   std::filesystem::remove(Path("file"));
-  (void)LookAt(milliseconds(0));
+  (void)ReadAt(milliseconds(0));
   Write("file", "2");
   ASSERT_TRUE(file_.Reload());
   EXPECT_EQ(applied_, Texts{"2"});
   EXPECT_EQ(trigger_, ReloadTrigger::kRequested);
   std::filesystem::remove(Path("file"));
-  EXPECT_EQ(LookAt(milliseconds(1000)), Texts{"2"});
-  EXPECT_EQ(LookAt(milliseconds(1100)), (Texts{"2", "none"}));
+  EXPECT_EQ(ReadAt(milliseconds(1000)), Texts{"2"});
+  EXPECT_EQ(ReadAt(milliseconds(1100)), (Texts{"2", "none"}));
 }
 
 TEST_F(ReloadableFileTest, ReadsAgainOnRequestIfTheFileChangesMeanwhile) {
@@ -155,8 +155,8 @@ TEST_F(ReloadableFileTest, RefusesOnRequestAFileThatNeverStaysTheSame) {
   EXPECT_EQ(applied_, Texts());
   EXPECT_FALSE(file_.last_reload_successful());
   during_read_ = nullptr;
-  (void)LookAt(milliseconds(0));
-  EXPECT_EQ(LookAt(milliseconds(100)), Texts{"2"});
+  (void)ReadAt(milliseconds(0));
+  EXPECT_EQ(ReadAt(milliseconds(100)), Texts{"2"});
   EXPECT_TRUE(file_.last_reload_successful());
 }
 
@@ -165,15 +165,15 @@ TEST_F(ReloadableFileTest, RetriesAFailureOnlyAfterAChange) {
   for (const char* text : {"bad", "refused"}) {
     Write("file", text);
     reads_ = 0;
-    for (int i = 0; i < 5; ++i) (void)LookAt(milliseconds(100 * i));
+    for (int i = 0; i < 5; ++i) (void)ReadAt(milliseconds(100 * i));
     EXPECT_EQ(reads_, 2);
     EXPECT_FALSE(file_.last_reload_successful());
     EXPECT_EQ(file_.last_reload_success_seconds(), first);
     EXPECT_FALSE(file_.Reload());
   }
   Write("file", "2");
-  (void)LookAt(milliseconds(500));
-  EXPECT_EQ(LookAt(milliseconds(600)), Texts{"2"});
+  (void)ReadAt(milliseconds(500));
+  EXPECT_EQ(ReadAt(milliseconds(600)), Texts{"2"});
   EXPECT_TRUE(file_.last_reload_successful());
   EXPECT_GT(file_.last_reload_success_seconds(), first);
 }
