@@ -130,10 +130,10 @@ class Loss(unittest.TestCase):
 
     @classmethod
     def start_exporter(cls, directory, version):
-        folder = os.path.join(directory, version)
-        os.mkdir(folder)
+        own_directory = os.path.join(directory, version)
+        os.mkdir(own_directory)
         launcher = [*REAL_TIME, "ip", "netns", "exec", cls.link.near, *cls.prefix[version]]
-        return ExporterElsewhere(launcher, folder, "--lock.scope=none", f"--worker.count={AT_ONCE}")
+        return ExporterElsewhere(launcher, own_directory, "--lock.scope=none", f"--worker.count={AT_ONCE}")
 
     def test_the_clients_have_the_versions_that_the_cells_name(self):
         for version, exporter in self.exporters.items():
