@@ -20,8 +20,8 @@
 namespace iperf3_exporter {
 namespace {
 
-void Require(bool truth, const char* what) {
-  if (!truth) bench::Die(std::string("wrong page: ") + what);
+void Require(bool condition, const char* what) {
+  if (!condition) bench::Die(std::string("wrong page: ") + what);
 }
 
 bool Has(const std::string& page, const char* line) {

@@ -6,8 +6,8 @@
 
 namespace iperf3_exporter::bench {
 
-void Die(const std::string& why) {
-  std::fprintf(stderr, "benchmark: %s\n", why.c_str());
+void Die(const std::string& message) {
+  std::fprintf(stderr, "benchmark: %s\n", message.c_str());
   std::exit(1);
 }
 

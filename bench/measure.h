@@ -10,8 +10,8 @@
 
 namespace iperf3_exporter::bench {
 
-// Prints `why` on stderr and exits with status 1.
-[[noreturn]] void Die(const std::string& why);
+// Prints `message` on stderr and exits with status 1.
+[[noreturn]] void Die(const std::string& message);
 
 // The value of `result`, which must not be an error.
 template <typename T>

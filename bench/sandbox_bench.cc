@@ -26,7 +26,7 @@ class Worker {
   Worker() : process_(ValueOrDie(WorkerProcess::Spawn(kWorker))) {
     Send(WorkerConfig{.iperf3_path = kProgram, .sandbox = SandboxMode::kRequire});
     const auto event = Receive();
-    if (const auto* failed = std::get_if<wire::SetUpFailed>(&event)) Die(failed->why);
+    if (const auto* failed = std::get_if<wire::SetUpFailed>(&event)) Die(failed->message);
   }
 
   TestResult Run() {

@@ -36,8 +36,8 @@ struct LogField {
   template <std::convertible_to<std::string_view> Text>
   LogField(std::string_view field_key, const Text& text)
       : key(field_key), value(static_cast<std::string_view>(text)) {}
-  LogField(std::string_view field_key, bool truth)
-      : key(field_key), value(truth ? "true" : "false"), is_text(false) {}
+  LogField(std::string_view field_key, bool boolean)
+      : key(field_key), value(boolean ? "true" : "false"), is_text(false) {}
   template <std::integral T>
   LogField(std::string_view field_key, T number)
       : key(field_key), value(std::to_string(number)), is_text(false) {}

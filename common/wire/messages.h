@@ -46,7 +46,7 @@ namespace wire {
 
 // The set-up failed; the worker exits.
 struct SetUpFailed {
-  std::string why;            // printable ASCII
+  std::string message;        // printable ASCII
   bool is_transient = false;  // Error::is_transient
 
   bool operator==(const SetUpFailed&) const = default;
@@ -77,14 +77,14 @@ struct Finished {
 
 // iperf3 was not started, for a reason other than the test itself.
 struct NotStarted {
-  enum class Why : std::uint8_t {
+  enum class Reason : std::uint8_t {
     kLockTimeout,  // the lock was not acquired in time
     kLockGone,     // the lock's files were deleted
     kCancelled,
     kNoTime,  // less than one second of test was left when the lock was acquired
   };
   std::uint64_t job_id = 0;
-  Why why = Why::kLockTimeout;
+  Reason reason = Reason::kLockTimeout;
 
   bool operator==(const NotStarted&) const = default;
 };

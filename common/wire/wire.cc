@@ -163,7 +163,7 @@ void Carry(Fields& fields, WorkerReady& ready) {
 }
 
 void Carry(Fields& fields, SetUpFailed& failed) {
-  CarryPrintable(fields, "why", failed.why, kMaxErrorTextBytes);
+  CarryPrintable(fields, "message", failed.message, kMaxErrorTextBytes);
   fields.Bool("is transient", failed.is_transient);
 }
 
@@ -205,7 +205,7 @@ void Carry(Fields& fields, Finished& finished) {
 
 void Carry(Fields& fields, NotStarted& not_started) {
   fields.Number("job id", not_started.job_id);
-  fields.Enum("why", not_started.why, NotStarted::Why::kNoTime);
+  fields.Enum("reason", not_started.reason, NotStarted::Reason::kNoTime);
 }
 
 void Carry(Fields& fields, Header& header) {

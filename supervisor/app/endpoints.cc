@@ -117,7 +117,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   WarnAboutIgnoredParameters(*request, exchange->peer());
   const ProbeDispatcher::Id id = context_.dispatcher.Start(
       std::move(*request), received, deadline,
-      [this, exchange](const ProbeAnswer& answer) { Answer(*exchange, answer); });
+      [this, exchange](const ProbeOutcome& outcome) { Respond(*exchange, outcome); });
   exchange->OnDisconnect([this, id, received] {
     if (context_.dispatcher.Cancel(id)) context_.metrics.OnCancelled(Clock::now() - received);
   });
@@ -143,12 +143,12 @@ void Endpoints::StartEarlyProbes() {
   }
 }
 
-void Endpoints::Answer(HttpExchange& exchange, const ProbeAnswer& answer) {
-  if (!answer) return Refuse(exchange, answer.error());
+void Endpoints::Respond(HttpExchange& exchange, const ProbeOutcome& outcome) {
+  if (!outcome) return Refuse(exchange, outcome.error());
   const ExpositionFormat format = FormatFor(exchange);
   exchange.Reply({.content_type = std::string(ContentType(format)),
-                  .body = BuildProbePage({&*answer, 1}, context_.options.probe_page, format)});
-  context_.metrics.OnReport(*answer);
+                  .body = BuildProbePage({&*outcome, 1}, context_.options.probe_page, format)});
+  context_.metrics.OnReport(*outcome);
 }
 
 void Endpoints::WarnAboutIgnoredParameters(const ProbeRequest& request, const std::string& peer) {
@@ -195,7 +195,8 @@ std::size_t Endpoints::CountWaiting() const {
 }
 
 HttpResponse Endpoints::HealthPage() const {
-  if (const std::string why = context_.pool.WhyNoTest(); !why.empty()) return PlainText(503, why);
+  if (const std::string text = context_.pool.NoTestText(); !text.empty())
+    return PlainText(503, text);
   // Tasks may have been used up since the last test.
   if (const Status started = TryStartProcess(); !started) {
     return PlainText(503, "no process can be started (TasksMax=, pids.max, ulimit -u): " +

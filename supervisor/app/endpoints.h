@@ -63,8 +63,8 @@ class Endpoints {
   // Keeps the probe until StartEarlyProbes. Refuses it at its deadline, and at once if as many
   // probes wait as the queue may hold.
   void Hold(const std::shared_ptr<HttpExchange>& exchange, Deadline deadline);
-  // Answer and Refuse each send the response and count it in the metrics. A refusal is logged.
-  void Answer(HttpExchange& exchange, const ProbeAnswer& answer);
+  // Respond and Refuse each send the response and count it in the metrics. A refusal is logged.
+  void Respond(HttpExchange& exchange, const ProbeOutcome& outcome);
   void Refuse(HttpExchange& exchange, const Refusal& refusal);
   void OnMetrics(const std::shared_ptr<HttpExchange>& exchange);
   void OnReload(const std::shared_ptr<HttpExchange>& exchange);

@@ -41,8 +41,8 @@ Status WebAccess::LoadConfig(const std::string& path) {
   return status;
 }
 
-// On a timer, not with each request: two looks need time, and the first request after a change must
-// find it applied.
+// On a timer, not with each request: a change counts only after two reads, and the first request
+// afterwards must find it applied.
 void WebAccess::CheckFile() { next_check_.Start(file_.ReloadIfChanged(Clock::now())); }
 
 Status WebAccess::Apply(WebConfig config, ReloadTrigger trigger) {
@@ -55,9 +55,9 @@ Status WebAccess::Apply(WebConfig config, ReloadTrigger trigger) {
   const std::string warning = WarningAbout(config);
   if (Status status = security_.Apply(std::move(config)); !status) return status;
   protections_ = protections;
-  if (!warning.empty()) warnings_.Add("client_auth_type", {{"warning", warning}});
+  if (!warning.empty()) warnings_.Add("client_auth_type", {{"detail", warning}});
   if (!lost.empty()) {
-    Log(LogLevel::kWarn, "protection switched off or weakened as requested", {{"what", lost}});
+    Log(LogLevel::kWarn, "protection switched off or weakened as requested", {{"detail", lost}});
   }
   return {};
 }

@@ -40,7 +40,7 @@ class WebAccess {
 
   WebSecurity security_;
   Protections protections_{};  // of the configuration in use
-  LimitedLog warnings_{LogLevel::kWarn, "web configuration"};
+  LimitedLog warnings_{LogLevel::kWarn, "web configuration is probably a mistake"};
   ReloadableFile file_;
   Timer next_check_;
 };

@@ -250,7 +250,7 @@ TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
 ssl_st* TlsContext::NewSession() const { return SSL_new(context_); }
 
-std::string AnswerFailedHandshake(bufferevent* bev) {
+std::string RespondToFailedHandshake(bufferevent* bev) {
   unsigned long cause = 0;
   // libevent returns OpenSSL's first error last, after a code of SSL_get_error(3), which belongs to
   // no library.
@@ -258,13 +258,13 @@ std::string AnswerFailedHandshake(bufferevent* bev) {
     if (ERR_GET_LIB(code) != 0) cause = code;
   }
   if (ERR_GET_LIB(cause) == ERR_LIB_SSL && ERR_GET_REASON(cause) == SSL_R_HTTP_REQUEST) {
-    static constexpr std::string_view kAnswer =
+    static constexpr std::string_view kResponse =
         "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
         "Content-Length: 48\r\nConnection: close\r\n\r\n"
         "Client sent an HTTP request to an HTTPS server.\n";
-    static_assert(kAnswer.size() - kAnswer.find("\r\n\r\n") - 4 == 48, "Content-Length");
-    [[maybe_unused]] const auto sent =
-        ::send(bufferevent_getfd(bev), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    static_assert(kResponse.size() - kResponse.find("\r\n\r\n") - 4 == 48, "Content-Length");
+    [[maybe_unused]] const auto sent = ::send(bufferevent_getfd(bev), kResponse.data(),
+                                              kResponse.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   const char* words = ERR_reason_error_string(cause);
   std::string reason = words != nullptr ? words : "unknown";

@@ -34,7 +34,7 @@ class TlsContext {
 
 // Returns the reason of a failed handshake. OpenSSL has sent its alert; a peer that spoke plain
 // HTTP is sent a 400 that says so.
-[[nodiscard]] std::string AnswerFailedHandshake(bufferevent* bev);
+[[nodiscard]] std::string RespondToFailedHandshake(bufferevent* bev);
 
 // Sends close_notify before a connection is closed.
 void EndTls(ssl_st* ssl);

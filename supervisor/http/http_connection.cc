@@ -184,7 +184,7 @@ void HttpConnection::OnEvent(bufferevent* bev, short what, void* self) noexcept 
   } else if ((what & BEV_EVENT_EOF) != 0) {
     connection->OnEof();
   } else if (connection->phase_ == Phase::kHandshake) {
-    connection->context_->failed_handshakes.Add(AnswerFailedHandshake(bev),
+    connection->context_->failed_handshakes.Add(RespondToFailedHandshake(bev),
                                                 {{"peer", connection->peer_}});
     connection->Linger();
   } else {

@@ -18,7 +18,7 @@ constexpr char kOtherPath[] = "other";
 
 void ForwardLibeventLog(int severity, const char* message) {
   if (severity < EVENT_LOG_WARN) return;
-  Log(LogLevel::kWarn, "libevent", {{"text", message}});
+  Log(LogLevel::kWarn, "libevent", {{"detail", message}});
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ std::string UnavailableText(RefusalReason reason, const ProbeProgress& progress,
     case RefusalReason::kDraining:
       return "the exporter is shutting down";
     default:
-      return pool.WhyNoneIsAlive();
+      return pool.NoWorkerText();
   }
 }
 
@@ -68,7 +68,7 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
   ++counts_[static_cast<std::size_t>(State::kResolving)];
   const ProbeRequest& asked = probe.progress.request();
   if (draining_) {
-    AnswerWithoutTest(probe, RefusalReason::kDraining);
+    GiveUp(probe, RefusalReason::kDraining);
   } else if (!options_.target_policy.AllowsPort(asked.port)) {
     Refuse(probe, RefusalReason::kForbidden, TargetPolicy::ForbiddenPortText(asked.port));
   } else if (!options_.target_policy.MayAllow(asked.host)) {
@@ -77,10 +77,10 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
            policy.ForbiddenDetail(asked.host, {}));
   } else if (!pool_.AnyAlive() && pool_.latest_error()) {
     // A replacement would fail for the same reason.
-    AnswerWithoutTest(probe, RefusalReason::kNoWorker);
+    GiveUp(probe, RefusalReason::kNoWorker);
   } else if (Clock::now() > probe.progress.last_start()) {
-    AnswerFailed(probe, {FailureReason::kDeadline,
-                         "too little time before the deadline for a test of one second"});
+    FinishWithFailure(probe, {FailureReason::kDeadline,
+                              "too little time before the deadline for a test of one second"});
   } else {
     Resolve(probe);
   }
@@ -113,7 +113,7 @@ void ProbeDispatcher::Resolve(Probe& probe) {
   const Status started = lookups_.Start(
       id, request, [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
   if (!started) {
-    AnswerFailed(probe, {FailureReason::kResolve, started.error().message});
+    FinishWithFailure(probe, {FailureReason::kResolve, started.error().message});
     return;
   }
   probe.timer.Start(TimeLeft(probe.progress.last_start()));
@@ -121,23 +121,24 @@ void ProbeDispatcher::Resolve(Probe& probe) {
 
 void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
   Probe& probe = *probes_.at(id);
-  if (!resolved) return AnswerFailed(probe, {FailureReason::kResolve, resolved.error().message});
+  if (!resolved)
+    return FinishWithFailure(probe, {FailureReason::kResolve, resolved.error().message});
   if (resolved->target.empty()) {
     return Refuse(probe, RefusalReason::kForbidden, resolved->forbidden,
                   resolved->forbidden_detail);
   }
   std::vector<AddressPair> candidates = BuildAddressPairs(*resolved);
   if (candidates.empty()) {
-    AnswerFailed(probe,
-                 {FailureReason::kUnreachable,
-                  "no address of the target has the family of the request or of bind_address"});
+    FinishWithFailure(
+        probe, {FailureReason::kUnreachable,
+                "no address of the target has the family of the request or of bind_address"});
     return;
   }
   probe.progress.SetCandidates(std::move(candidates));
   Enqueue(probe);
   // The limit is for new probes that have to wait; one that returns for a retry is never refused.
   if (queue_.size() > options_.max_queued && queue_.Remove(id)) {
-    AnswerWithoutTest(probe, RefusalReason::kQueueFull);
+    GiveUp(probe, RefusalReason::kQueueFull);
   }
 }
 
@@ -182,7 +183,7 @@ void ProbeDispatcher::OnTimer(Id id) {
   Probe& probe = *probes_.at(id);
   switch (probe.state) {
     case State::kResolving:
-      AnswerFailed(probe, {FailureReason::kResolve, "no answer from the resolver in time"});
+      FinishWithFailure(probe, {FailureReason::kResolve, "no answer from the resolver in time"});
       return;
     case State::kQueued:
       OnQueueTimeout(probe);
@@ -200,7 +201,7 @@ void ProbeDispatcher::OnTimer(Id id) {
 void ProbeDispatcher::OnQueueTimeout(Probe& probe) {
   if (!pool_.AnyAlive()) {
     LeaveQueue(probe);
-    AnswerWithoutTest(probe, RefusalReason::kNoWorker);
+    GiveUp(probe, RefusalReason::kNoWorker);
     return;
   }
   // A replacement worker arrived in time, but runs an earlier probe.
@@ -211,18 +212,17 @@ void ProbeDispatcher::OnQueueTimeout(Probe& probe) {
   }
   const bool needs_only_worker = queue_.IsRunnable(probe.id);
   LeaveQueue(probe);
-  AnswerWithoutTest(
-      probe, needs_only_worker ? RefusalReason::kWorkerTimeout : RefusalReason::kLockTimeout);
+  GiveUp(probe, needs_only_worker ? RefusalReason::kWorkerTimeout : RefusalReason::kLockTimeout);
 }
 
 // The worker hangs. The probe's lock key stays busy until the pool has killed the worker.
 void ProbeDispatcher::OnDeadline(Probe& probe) {
   const auto& earlier = probe.progress.last_failure();
   if (probe.state == State::kHandedOver && earlier) {
-    AnswerFailed(probe, *earlier);
+    FinishWithFailure(probe, *earlier);
   } else {
-    AnswerFailed(probe,
-                 {FailureReason::kWorkerLost, "the worker did not answer before the deadline"});
+    FinishWithFailure(
+        probe, {FailureReason::kWorkerLost, "the worker did not answer before the deadline"});
   }
 }
 
@@ -238,19 +238,19 @@ void ProbeDispatcher::On(Probe& probe, const wire::Started& started) {
 }
 
 void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
-  using Why = wire::NotStarted::Why;
+  using Reason = wire::NotStarted::Reason;
   LeaveWorker(probe);
   probe.progress.OnNotStarted(Clock::now());
   if (!probe.done) {
     Forget(probe.id);
-  } else if (not_started.why == Why::kLockTimeout) {
-    AnswerWithoutTest(probe, RefusalReason::kLockTimeout);
-  } else if (not_started.why == Why::kLockGone) {
+  } else if (not_started.reason == Reason::kLockTimeout) {
+    GiveUp(probe, RefusalReason::kLockTimeout);
+  } else if (not_started.reason == Reason::kLockGone) {
     OnLockGone(probe);
-  } else if (not_started.why == Why::kNoTime) {
+  } else if (not_started.reason == Reason::kNoTime) {
     RetryOrFail(probe, {FailureReason::kDeadline, "less than one second was left for the test"});
   } else if (draining_) {
-    AnswerWithoutTest(probe, RefusalReason::kDraining);
+    GiveUp(probe, RefusalReason::kDraining);
   } else {
     RetryOrFail(probe, {FailureReason::kCancelled, "the wait for the lock was cancelled"});
   }
@@ -264,7 +264,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   if (!probe.done) {
     Forget(probe.id);
   } else if (finished.result) {
-    AnswerSucceeded(probe, *finished.result);
+    FinishWithSuccess(probe, *finished.result);
   } else {
     RetryOrFail(probe, finished.result.error());
   }
@@ -274,9 +274,9 @@ void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
 // The lock's files were deleted, and the exporter has tried to create them again.
 void ProbeDispatcher::OnLockGone(Probe& probe) {
   if (draining_) {
-    AnswerWithoutTest(probe, RefusalReason::kDraining);
+    GiveUp(probe, RefusalReason::kDraining);
   } else if (TimeLeft(probe.progress.queue_deadline()) == nanoseconds::zero()) {
-    AnswerWithoutTest(probe, RefusalReason::kLockTimeout);
+    GiveUp(probe, RefusalReason::kLockTimeout);
   } else {
     Enqueue(probe);
   }
@@ -284,12 +284,12 @@ void ProbeDispatcher::OnLockGone(Probe& probe) {
 
 void ProbeDispatcher::RetryOrFail(Probe& probe, TestFailure fallback) {
   if (TryRetry(probe)) return;
-  AnswerFailed(probe, probe.progress.last_failure().value_or(std::move(fallback)));
+  FinishWithFailure(probe, probe.progress.last_failure().value_or(std::move(fallback)));
 }
 
 bool ProbeDispatcher::TryRetry(Probe& probe) {
   if (draining_) return false;
-  const auto pause = probe.progress.NextTry(Clock::now(), options_.probe_retries, random_);
+  const auto pause = probe.progress.PlanRetry(Clock::now(), options_.probe_retries, random_);
   if (!pause) return false;
   if (*pause == nanoseconds::zero()) {
     Enqueue(probe);
@@ -307,7 +307,7 @@ void ProbeDispatcher::Drain(std::function<void()> drained) {
     Probe& probe = *(next++)->second;  // answering erases it
     if (!probe.HasWorker()) {
       LeaveQueue(probe);
-      AnswerWithoutTest(probe, RefusalReason::kDraining);
+      GiveUp(probe, RefusalReason::kDraining);
     } else if (probe.state == State::kHandedOver && probe.progress.lock_key() != kNoLock) {
       // Without a lock, iperf3 starts at once. With one, the worker may be about to report the
       // start, so the answer depends on the job's next event.
@@ -348,23 +348,23 @@ void ProbeDispatcher::LeaveWorker(Probe& probe) {
   Enter(probe, State::kBackoff);
 }
 
-void ProbeDispatcher::AnswerSucceeded(Probe& probe, const Measurement& measurement) {
+void ProbeDispatcher::FinishWithSuccess(Probe& probe, const Measurement& measurement) {
   const ProbeRequest& request = probe.progress.request();
   Log(LogLevel::kDebug, "probe succeeded", {{"target", request.target}, {"port", request.port}});
   Finish(probe, probe.progress.BuildReport(measurement, Clock::now()));
 }
 
-void ProbeDispatcher::AnswerFailed(Probe& probe, const TestFailure& failure) {
+void ProbeDispatcher::FinishWithFailure(Probe& probe, const TestFailure& failure) {
   const ProbeRequest& request = probe.progress.request();
   failures_.Add(Name(failure.reason),
                 {{"target", request.target}, {"port", request.port}, {"detail", failure.detail}});
   Finish(probe, probe.progress.BuildReport(tl::unexpected(failure), Clock::now()));
 }
 
-void ProbeDispatcher::AnswerWithoutTest(Probe& probe, RefusalReason reason) {
+void ProbeDispatcher::GiveUp(Probe& probe, RefusalReason reason) {
   if (reason == RefusalReason::kLockTimeout) hooks_.on_lock_timeout();
   if (const auto& failure = probe.progress.last_failure(); failure) {
-    AnswerFailed(probe, *failure);
+    FinishWithFailure(probe, *failure);
   } else {
     Refuse(probe, reason, UnavailableText(reason, probe.progress, options_, pool_));
   }
@@ -377,14 +377,14 @@ void ProbeDispatcher::Refuse(Probe& probe, RefusalReason reason, std::string tex
                                        std::move(detail)}));
 }
 
-void ProbeDispatcher::Finish(Probe& probe, const ProbeAnswer& answer) {
+void ProbeDispatcher::Finish(Probe& probe, const ProbeOutcome& outcome) {
   const bool needed_lock = probe.progress.lock_key() != kNoLock &&
-                           (answer || answer.error().reason == RefusalReason::kLockTimeout);
+                           (outcome || outcome.error().reason == RefusalReason::kLockTimeout);
   const nanoseconds lock_wait = probe.progress.lock_wait();
   const Done done = std::exchange(probe.done, nullptr);
   // While a worker has the job the probe stays: its lock is occupied until the job's last event.
   if (!probe.HasWorker()) Forget(probe.id);
-  done(answer);
+  done(outcome);
   if (needed_lock) hooks_.on_lock_wait(lock_wait);
 }
 

@@ -1,4 +1,4 @@
-// The life of every probe between its request and its answer: resolve, check, wait, test, and
+// The life of every probe between its request and its response: resolve, check, wait, test, and
 // perhaps retry. Loop thread only. A probe is answered by its deadline, whatever its worker does.
 // If a test was tried but can't be retried, the response reports that test.
 #pragma once
@@ -36,7 +36,7 @@ struct WaitingProbe {
 class ProbeDispatcher {
  public:
   using Id = ProbeQueue::Ticket;
-  using Done = std::function<void(const ProbeAnswer&)>;
+  using Done = std::function<void(const ProbeOutcome&)>;
 
   // None of them may call the dispatcher or the pool.
   struct Hooks {
@@ -113,12 +113,13 @@ class ProbeDispatcher {
   void Enter(Probe& probe, State state);
   void LeaveWorker(Probe& probe);
 
-  void AnswerSucceeded(Probe& probe, const Measurement& measurement);
-  void AnswerFailed(Probe& probe, const TestFailure& failure);
-  // With the failed test if one was tried, otherwise with 503.
-  void AnswerWithoutTest(Probe& probe, RefusalReason reason);
+  void FinishWithSuccess(Probe& probe, const Measurement& measurement);
+  void FinishWithFailure(Probe& probe, const TestFailure& failure);
+  // Ends a probe that can't run a (further) test: with the last failed test if there is one,
+  // otherwise with 503.
+  void GiveUp(Probe& probe, RefusalReason reason);
   void Refuse(Probe& probe, RefusalReason reason, std::string text, std::string detail = {});
-  void Finish(Probe& probe, const ProbeAnswer& answer);
+  void Finish(Probe& probe, const ProbeOutcome& outcome);
   void Forget(Id id);
 
   event_base* base_;

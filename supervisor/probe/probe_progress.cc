@@ -101,8 +101,8 @@ void ProbeProgress::OnFinished(const TestResult& result) {
   if (!result) last_failure_ = result.error();
 }
 
-std::optional<nanoseconds> ProbeProgress::NextTry(TimePoint now, std::uint32_t retries,
-                                                  std::minstd_rand& random) {
+std::optional<nanoseconds> ProbeProgress::PlanRetry(TimePoint now, std::uint32_t retries,
+                                                    std::minstd_rand& random) {
   if (!last_failure_ || now >= last_start_) return std::nullopt;
   const FailureReason reason = last_failure_->reason;
   if (MayTryNextAddress(reason) && next_candidate_ + 1 < candidates_.size()) {

@@ -53,13 +53,13 @@ class ProbeProgress {
   void OnNotStarted(TimePoint now);
   void OnFinished(const TestResult& result);
 
-  // After a failed test: selects the pair of the next test and returns how long to pause before it;
+  // After a failed test: selects the next candidate and returns how long to pause before its test;
   // zero: the next address, at once. Empty if the failure is final or no time is left. A busy
   // server is tried once more if time is left; then, if `retries` is not 0, until no time is left.
   // A server that refuses the connection is tried again `retries` times.
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> NextTry(TimePoint now,
-                                                                std::uint32_t retries,
-                                                                std::minstd_rand& random);
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> PlanRetry(TimePoint now,
+                                                                  std::uint32_t retries,
+                                                                  std::minstd_rand& random);
 
   // A hash of the destination and port of the pair to be tried: the server.
   [[nodiscard]] LockKey HashServer() const { return LockKeyFor(LockScope::kTarget); }

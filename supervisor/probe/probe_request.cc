@@ -43,7 +43,7 @@ std::string FormatBitrate(std::uint64_t bits_per_second) {
   return std::to_string(bits_per_second);
 }
 
-// Reads the parameters and keeps the first fault.
+// Reads the parameters and keeps the first error.
 class RequestReader {
  public:
   RequestReader(const std::vector<QueryParameter>& parameters, const ProbeLimits& limits,
@@ -62,10 +62,10 @@ class RequestReader {
     ReadBind();
     CheckDefects();
     CollectIgnored();
-    if (fault_) {
+    if (error_) {
       const std::uint16_t port = request_.target.empty() ? 0 : request_.port;
       return tl::unexpected(
-          Refusal{RefusalReason::kBadRequest, std::move(*fault_), request_.target, port});
+          Refusal{RefusalReason::kBadRequest, std::move(*error_), request_.target, port});
     }
     return std::move(request_);
   }
@@ -87,13 +87,13 @@ class RequestReader {
   }
 
   void Refuse(std::string_view name, std::string_view expected, std::string_view value) {
-    if (!fault_) fault_ = ParameterFault(name, expected, value);
+    if (!error_) error_ = ParameterErrorText(name, expected, value);
   }
 
   void ReadTarget() {
     const std::string_view value = Value("target");
-    if (value.empty() && !fault_) {
-      fault_ = "'target' parameter must be specified: a host name or an IP address";
+    if (value.empty() && !error_) {
+      error_ = "'target' parameter must be specified: a host name or an IP address";
     }
     const std::string_view port = Value("port") == "0" ? std::string_view() : Value("port");
     const auto [host_text, rest] = SplitHostPort(value);
@@ -253,7 +253,7 @@ class RequestReader {
   const ProbeLimits& limits_;
   const Iperf3Capabilities& capabilities_;
   const std::string_view version_;
-  std::optional<std::string> fault_;
+  std::optional<std::string> error_;
   ProbeRequest request_;
 };
 

@@ -60,8 +60,8 @@ Result<std::vector<QueryParameter>> ParseQuery(std::string_view query) {
   return parameters;
 }
 
-std::string ParameterFault(std::string_view name, std::string_view expected,
-                           std::string_view value) {
+std::string ParameterErrorText(std::string_view name, std::string_view expected,
+                               std::string_view value) {
   std::string subject(name);
   if (!expected.starts_with("must provided")) subject = QuoteName(name) + " parameter";
   return subject.append(" ").append(expected).append(", got ") +

@@ -26,7 +26,7 @@ inline constexpr std::size_t kMaxQuotedValueBytes = 100;
 
 // "'NAME' parameter EXPECTED, got "VALUE"", escaped and cut. For one of them the Go exporter has
 // other words, and ours begin with these: "bitrate must provided as …".
-[[nodiscard]] std::string ParameterFault(std::string_view name, std::string_view expected,
-                                         std::string_view value);
+[[nodiscard]] std::string ParameterErrorText(std::string_view name, std::string_view expected,
+                                             std::string_view value);
 
 }  // namespace iperf3_exporter

@@ -54,6 +54,6 @@ struct Refusal {
   return "the queue is full (--probe.max-queued=" + std::to_string(max_queued) + ")";
 }
 
-using ProbeAnswer = tl::expected<ProbeReport, Refusal>;
+using ProbeOutcome = tl::expected<ProbeReport, Refusal>;
 
 }  // namespace iperf3_exporter

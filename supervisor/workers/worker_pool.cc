@@ -153,7 +153,7 @@ void WorkerPool::OnLockChanged() {
   }
   for (const auto& worker : workers_) {
     if (!worker->reports_lock_gone) continue;
-    EndJob(*worker, wire::NotStarted{worker->job.id, wire::NotStarted::Why::kLockGone});
+    EndJob(*worker, wire::NotStarted{worker->job.id, wire::NotStarted::Reason::kLockGone});
   }
 }
 
@@ -189,9 +189,9 @@ bool WorkerPool::AnyAlive() const {
   return CountIn(WorkerState::kIdle) + CountIn(WorkerState::kBusy) > 0;
 }
 
-std::string WorkerPool::WhyNoTest() const {
+std::string WorkerPool::NoTestText() const {
   if (!iperf3_error_.empty() || AnyAlive()) return iperf3_error_;
-  return WhyNoneIsAlive();
+  return NoWorkerText();
 }
 
 std::optional<SandboxReport> WorkerPool::WeakestSandbox() const {
@@ -255,8 +255,8 @@ void WorkerPool::StartOthers() {
 
 bool WorkerPool::Handle(Worker& worker, wire::SetUpFailed& failed) {
   if (worker.state != WorkerState::kStarting) return false;
-  latest_error_ = Error{.message = failed.why, .is_transient = failed.is_transient};
-  Replace(worker, WorkerRestart::kNotReady, failed.why);
+  latest_error_ = Error{.message = failed.message, .is_transient = failed.is_transient};
+  Replace(worker, WorkerRestart::kNotReady, failed.message);
   // The lock's files may have been deleted: have them checked before the next attempt.
   if (latest_ready_) lock_gone_.Start(nanoseconds(0));
   return true;
@@ -288,13 +288,13 @@ bool WorkerPool::Handle(Worker& worker, wire::Finished& finished) {
 }
 
 bool WorkerPool::Handle(Worker& worker, wire::NotStarted& not_started) {
-  using Why = wire::NotStarted::Why;
-  const Why why = not_started.why;
-  const bool needs_lock = why == Why::kLockTimeout || why == Why::kLockGone;
+  using Reason = wire::NotStarted::Reason;
+  const Reason reason = not_started.reason;
+  const bool needs_lock = reason == Reason::kLockTimeout || reason == Reason::kLockGone;
   if (!worker.Runs(not_started.job_id) || worker.started) return false;
   if (needs_lock && worker.job.lock_key == kNoLock) return false;
   // Several workers may report the same deletion: one that has the old lock is replaced anyway.
-  if (why == Why::kLockGone && !worker.has_old_lock) {
+  if (reason == Reason::kLockGone && !worker.has_old_lock) {
     worker.reports_lock_gone = true;
     lock_gone_.Start(nanoseconds(0));
   } else {
@@ -340,7 +340,7 @@ void WorkerPool::OnTimeout(Worker& worker) {
   }
 }
 
-void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string& why) {
+void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string& detail) {
   worker.timer.Stop();
   const bool was_ready = worker.state == WorkerState::kIdle || worker.state == WorkerState::kBusy;
   worker.socket_watch.reset();
@@ -352,7 +352,7 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
   // Now, not on SIGCHLD: an orphan may hold the lock.
   SweepOrphans();
   if (!latest_ready_ && !latest_error_) {
-    latest_error_ = {.message = settings_.path + " was not ready (" + why + ", " + end +
+    latest_error_ = {.message = settings_.path + " was not ready (" + detail + ", " + end +
                                 "): is it the worker program, --worker.path?",
                      .is_transient = reason != WorkerRestart::kProtocol && MayStartNextTime(end)};
   }
@@ -367,7 +367,7 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
       {{"worker", std::to_string(worker.index)},
        {"pid", std::to_string(pid)},
        {"reason", Name(reason)},
-       {"detail", why},
+       {"detail", detail},
        {"end", end}});
   const bool lost_job = worker.state == WorkerState::kBusy;
   worker.reports_lock_gone = false;
@@ -381,7 +381,7 @@ void WorkerPool::Replace(Worker& worker, WorkerRestart reason, const std::string
   hooks_.on_job_event(wire::Finished{
       worker.job.id,
       tl::unexpected(TestFailure{FailureReason::kWorkerLost,
-                                 "the worker was replaced while it ran this probe: " + why +
+                                 "the worker was replaced while it ran this probe: " + detail +
                                      (end.empty() ? "" : ", " + end)})});
 }
 

@@ -99,9 +99,9 @@ class WorkerPool {
   [[nodiscard]] const std::optional<Error>& latest_error() const { return latest_error_; }
   // Why no test can be run: no worker is alive, or iperf3 could not be started. Empty if tests can
   // run, as far as is known. Printable.
-  [[nodiscard]] std::string WhyNoTest() const;
+  [[nodiscard]] std::string NoTestText() const;
   // "no worker is alive", and latest_error() if there is one.
-  [[nodiscard]] std::string WhyNoneIsAlive() const {
+  [[nodiscard]] std::string NoWorkerText() const {
     return "no worker is alive" + (latest_error_ ? ": " + latest_error_->message : "");
   }
 
@@ -123,7 +123,7 @@ class WorkerPool {
   [[nodiscard]] bool Handle(Worker& worker, wire::NotStarted& not_started);
 
   void EndJob(Worker& worker, const JobEvent& event);
-  void Replace(Worker& worker, WorkerRestart reason, const std::string& why);
+  void Replace(Worker& worker, WorkerRestart reason, const std::string& detail);
   // Whether a worker may become ready although the latest one ended like this (WorkerProcess::
   // KillAndReap) before it was.
   [[nodiscard]] bool MayStartNextTime(std::string_view end);

@@ -15,8 +15,8 @@
 namespace iperf3_exporter {
 namespace {
 
-void Require(bool truth) {
-  if (!truth) std::abort();
+void Require(bool condition) {
+  if (!condition) std::abort();
 }
 
 void CheckMessage(std::string_view message) {

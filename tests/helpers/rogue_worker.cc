@@ -107,7 +107,7 @@ wire::Frame BadEnd(const std::string& mode, const Job& job) {
   if (mode == "cannot_work_after_all") return wire::Encode(wire::SetUpFailed{"changed my mind"});
   if (mode == "started_twice") return wire::Encode(StartedJob(job));
   if (mode == "not_started_after_all") {
-    return wire::Encode(wire::NotStarted{job.id, wire::NotStarted::Why::kCancelled});
+    return wire::Encode(wire::NotStarted{job.id, wire::NotStarted::Reason::kCancelled});
   }
   if (mode == "endless_text") {
     wire::Frame frame = wire::Encode(Failed(job, FailureReason::kServerError));
@@ -225,11 +225,11 @@ class Rogue {
   }
 
   [[nodiscard]] bool SaysNotStarted(const Job& job) const {
-    using Why = wire::NotStarted::Why;
+    using Reason = wire::NotStarted::Reason;
     if (mode_ == "lock_gone") {
-      Say(wire::NotStarted{job.id, Why::kLockGone});
+      Say(wire::NotStarted{job.id, Reason::kLockGone});
     } else if (mode_ == "lock_timeout") {
-      Say(wire::NotStarted{job.id, Why::kLockTimeout});
+      Say(wire::NotStarted{job.id, Reason::kLockTimeout});
     } else {
       return false;
     }

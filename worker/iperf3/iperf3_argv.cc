@@ -46,7 +46,7 @@ void AddOptions(std::vector<std::string>& argv, const TestOptions& test) {
 std::string ShortInterval(std::uint32_t period_seconds) {
   constexpr std::uint32_t kTenths = 10;
   const std::uint32_t tenths =
-      std::clamp(period_seconds * kTenths / kMaxIntervals, 1U, kLongestIntervalSeconds * kTenths);
+      std::clamp(period_seconds * kTenths / kMaxIntervals, 1U, kMaxIntervalSeconds * kTenths);
   return std::to_string(tenths / kTenths) + '.' + std::to_string(tenths % kTenths);
 }
 
@@ -80,7 +80,7 @@ std::uint64_t BlockBytes(const TestOptions& test) {
 
 std::uint32_t IntervalSeconds(std::uint32_t period_seconds) {
   const std::uint32_t seconds = (period_seconds + kMaxIntervals - 1) / kMaxIntervals;
-  return std::clamp(seconds, 1U, kLongestIntervalSeconds);
+  return std::clamp(seconds, 1U, kMaxIntervalSeconds);
 }
 
 std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command, std::uint32_t period_seconds,

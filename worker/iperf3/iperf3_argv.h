@@ -15,7 +15,7 @@ namespace iperf3_exporter {
 // iperf3 samples round-trip time and congestion window once per interval. The limit of
 // kMaxIntervals keeps the report of a long test small; 1 s is iperf3's default, 60 s its maximum.
 inline constexpr std::uint32_t kMaxIntervals = 60;
-inline constexpr std::uint32_t kLongestIntervalSeconds = 60;
+inline constexpr std::uint32_t kMaxIntervalSeconds = 60;
 [[nodiscard]] std::uint32_t IntervalSeconds(std::uint32_t period_seconds);
 
 // The bytes of each write of a TCP test.

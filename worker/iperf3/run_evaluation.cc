@@ -244,12 +244,12 @@ std::optional<TestFailure> CheckMeasurement(const Measurement& measurement, cons
   }
   if (auto too_few = CheckAmount(measurement, run.test)) return bad_output(*too_few);
   const Protocol protocol = run.test.protocol;
-  const std::string why = NothingReceivedText(*seconds, run.test);
+  const std::string detail = NothingReceivedText(*seconds, run.test);
   if (upload && ReceivedNothing(*upload, protocol, is_short)) {
-    return TestFailure{FailureReason::kNoData, "the server received nothing" + why};
+    return TestFailure{FailureReason::kNoData, "the server received nothing" + detail};
   }
   if (download && ReceivedNothing(*download, protocol, is_short)) {
-    return TestFailure{FailureReason::kNoData, "nothing was received from the server" + why};
+    return TestFailure{FailureReason::kNoData, "nothing was received from the server" + detail};
   }
   return std::nullopt;
 }

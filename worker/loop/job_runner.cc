@@ -13,7 +13,7 @@
 namespace iperf3_exporter {
 namespace {
 
-using Why = wire::NotStarted::Why;
+using Reason = wire::NotStarted::Reason;
 
 // For a test that ends after a number of bytes, the period is only a limit.
 Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now) {
@@ -65,13 +65,13 @@ wire::Event JobRunner::Run(const Job& job) {
   if (lock) return RunTest(job, *lock, Clock::now() - begin);
   switch (lock.error()) {
     case AcquireError::kTimeout:
-      return wire::NotStarted{job.id, Why::kLockTimeout};
+      return wire::NotStarted{job.id, Reason::kLockTimeout};
     case AcquireError::kCancelled:
-      return wire::NotStarted{job.id, Why::kCancelled};
+      return wire::NotStarted{job.id, Reason::kCancelled};
     case AcquireError::kLockGone:
       break;
   }
-  return wire::NotStarted{job.id, Why::kLockGone};
+  return wire::NotStarted{job.id, Reason::kLockGone};
 }
 
 tl::expected<HeldLock, AcquireError> JobRunner::AcquireLock(const Job& job) {
@@ -84,11 +84,11 @@ tl::expected<HeldLock, AcquireError> JobRunner::AcquireLock(const Job& job) {
 wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                std::chrono::nanoseconds lock_wait) {
   if (!WaitUntil(job.times.not_before, link_.cancel_fd())) {
-    return wire::NotStarted{job.id, Why::kCancelled};
+    return wire::NotStarted{job.id, Reason::kCancelled};
   }
   const TimePoint now = Clock::now();
   const auto period = FittingPeriod(job.test.period_seconds, job.times, now);
-  if (!period) return wire::NotStarted{job.id, Why::kNoTime};
+  if (!period) return wire::NotStarted{job.id, Reason::kNoTime};
   const Deadline terminate_at = TerminateAt(job, *period, now);
   const auto time_to_connect = TimeToConnect(job, terminate_at, now);
   auto argv = BuildIperf3Argv({.address = job.address,

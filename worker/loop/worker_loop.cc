@@ -107,7 +107,7 @@ class Worker {
   }
 
   static int Fail(const Error& error) {
-    Log(LogLevel::kError, "worker exits", {{"err", error.message}});
+    Log(LogLevel::kError, "worker exits", {{"detail", error.message}});
     return kExitFailure;
   }
 

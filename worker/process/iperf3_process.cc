@@ -47,7 +47,7 @@ class Watch {
         fds_[kCancel].fd = -1;
         Stop(FailureReason::kCancelled, "the test was cancelled");
       }
-      if (fds_[kListener].revents != 0 && !AnswerDeniedCall(listener_.get())) {
+      if (fds_[kListener].revents != 0 && !RespondToDeniedCall(listener_.get())) {
         // A call that still waits for an answer fails with ENOSYS.
         fds_[kListener].fd = -1;
         listener_.Reset();

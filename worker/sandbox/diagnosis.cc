@@ -56,7 +56,7 @@ Result<UniqueFd> ReceiveListener(int socket_fd) {
   return UniqueFd(fd);
 }
 
-bool AnswerDeniedCall(int listener_fd) {
+bool RespondToDeniedCall(int listener_fd) {
   static std::bitset<1024> known;
   // A newer kernel may write more fields than our headers have.
   alignas(seccomp_notif) char call[sizeof(seccomp_notif) + 256] = {};

@@ -16,6 +16,6 @@ namespace iperf3_exporter {
 
 // Receives one denied call from the listener, logs each call once per process, and lets it
 // continue. Returns false if iperf3 has ended.
-[[nodiscard]] bool AnswerDeniedCall(int listener_fd);
+[[nodiscard]] bool RespondToDeniedCall(int listener_fd);
 
 }  // namespace iperf3_exporter

@@ -118,13 +118,13 @@ class Steps {
 
   // Records that a layer could not be enabled although the kernel offers it. An error in kRequire,
   // otherwise a warning.
-  Status ReportMissing(SandboxLayer layer, const std::string& why) {
+  Status ReportMissing(SandboxLayer layer, const std::string& detail) {
     At(report_.worker, layer) = LayerState::kMissing;
     At(report_.iperf3, layer) = LayerState::kMissing;
     if (request_.mode == SandboxMode::kRequire) {
-      return MakeError("cannot enable sandbox layer " + std::string(Name(layer)) + ": " + why);
+      return MakeError("cannot enable sandbox layer " + std::string(Name(layer)) + ": " + detail);
     }
-    Log(LogLevel::kWarn, "sandbox layer is missing", {{"layer", Name(layer)}, {"err", why}});
+    Log(LogLevel::kWarn, "sandbox layer is missing", {{"layer", Name(layer)}, {"detail", detail}});
     return {};
   }
 

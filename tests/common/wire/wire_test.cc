@@ -88,7 +88,7 @@ TEST(WireTest, CarriesEveryEventUnchanged) {
   ExpectCarried(SampleStarted());
   ExpectCarried(SampleMeasured());
   ExpectCarried(SampleFailed());
-  ExpectCarried(wire::NotStarted{.job_id = 7, .why = wire::NotStarted::Why::kNoTime});
+  ExpectCarried(wire::NotStarted{.job_id = 7, .reason = wire::NotStarted::Reason::kNoTime});
 }
 
 // Otherwise the fuzzer begins with bytes that are refused at the header.
@@ -153,8 +153,8 @@ TEST(WireTest, RefusesUnknownReasonsAndStates) {
   const auto past = static_cast<FailureReason>(kFailureReasonNames.size());
   EXPECT_FALSE(
       wire::DecodeEvent(wire::Encode(wire::Finished{7, tl::unexpected(TestFailure{past, ""})})));
-  const auto why = static_cast<wire::NotStarted::Why>(4);
-  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::NotStarted{7, why})));
+  const auto reason = static_cast<wire::NotStarted::Reason>(4);
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::NotStarted{7, reason})));
   WorkerReady ready;
   ready.sandbox.iperf3.back() = static_cast<LayerState>(3);
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(ready)));

@@ -1,4 +1,4 @@
-// The dispatcher with a real pool of rogue workers, which answer at once: they misbehave at
+// The dispatcher with a real pool of rogue workers, which outcome at once: they misbehave at
 // 127.0.0.1 by their mode and behave at 127.0.0.2; a test of 127.0.0.3 never ends, one of 127.0.0.4
 // ends on a cancel, one of 127.0.0.5 never starts.
 #pragma once
@@ -71,37 +71,37 @@ class DispatcherFixture : public testing::Test {
     request.test.period_seconds = 1;
     const Deadline now = Clock::now();
     // `done` may be called before the id is known.
-    const auto answer = std::make_shared<std::optional<ProbeAnswer>>();
+    const auto outcome = std::make_shared<std::optional<ProbeOutcome>>();
     const auto id = dispatcher_->Start(request, now, now + time,
-                                       [answer](const ProbeAnswer& given) { *answer = given; });
-    answers_.emplace(id, answer);
+                                       [outcome](const ProbeOutcome& given) { *outcome = given; });
+    outcomes_.emplace(id, outcome);
     return id;
   }
 
-  const ProbeAnswer& AnswerOf(ProbeDispatcher::Id id) {
+  const ProbeOutcome& OutcomeOf(ProbeDispatcher::Id id) {
     LoopUntil([&] { return IsAnswered(id); });
-    return **answers_.at(id);
+    return **outcomes_.at(id);
   }
   [[nodiscard]] bool IsAnswered(ProbeDispatcher::Id id) const {
-    return answers_.at(id)->has_value();
+    return outcomes_.at(id)->has_value();
   }
 
-  static void ExpectSuccess(const ProbeAnswer& answer) {
-    ASSERT_TRUE(answer) << answer.error().text;
-    EXPECT_TRUE(answer->result);
+  static void ExpectSuccess(const ProbeOutcome& outcome) {
+    ASSERT_TRUE(outcome) << outcome.error().text;
+    EXPECT_TRUE(outcome->result);
   }
 
-  static void ExpectFailed(const ProbeAnswer& answer, FailureReason reason) {
-    ASSERT_TRUE(answer) << answer.error().text;
-    ASSERT_FALSE(answer->result);
-    EXPECT_EQ(answer->result.error().reason, reason);
+  static void ExpectFailed(const ProbeOutcome& outcome, FailureReason reason) {
+    ASSERT_TRUE(outcome) << outcome.error().text;
+    ASSERT_FALSE(outcome->result);
+    EXPECT_EQ(outcome->result.error().reason, reason);
   }
 
-  static void ExpectRefused(const ProbeAnswer& answer, RefusalReason reason,
+  static void ExpectRefused(const ProbeOutcome& outcome, RefusalReason reason,
                             const std::string& words) {
-    ASSERT_FALSE(answer);
-    EXPECT_EQ(answer.error().reason, reason);
-    EXPECT_NE(answer.error().text.find(words), std::string::npos) << answer.error().text;
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().reason, reason);
+    EXPECT_NE(outcome.error().text.find(words), std::string::npos) << outcome.error().text;
   }
 
   // Waits until that many tests run and that many probes wait.
@@ -145,7 +145,7 @@ class DispatcherFixture : public testing::Test {
   std::unique_ptr<RogueWorkerLink> rogue_;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<ProbeDispatcher> dispatcher_;
-  std::map<ProbeDispatcher::Id, std::shared_ptr<std::optional<ProbeAnswer>>> answers_;
+  std::map<ProbeDispatcher::Id, std::shared_ptr<std::optional<ProbeOutcome>>> outcomes_;
   int restarts_ = 0;
   std::pair<std::size_t, std::size_t> status_;  // running and waiting, at the latest change
   std::vector<std::chrono::nanoseconds> lock_waits_;

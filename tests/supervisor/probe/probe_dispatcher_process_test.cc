@@ -16,10 +16,10 @@ class ProbeDispatcherTest : public DispatcherFixture {};
 
 TEST_F(ProbeDispatcherTest, AnswersWithTheMeasurement) {
   StartWith("busy");
-  const ProbeAnswer& answer = AnswerOf(Probe(kGood));
-  ExpectSuccess(answer);
-  EXPECT_EQ(answer->attempts, 1U);
-  EXPECT_EQ(answer->test.period_seconds, 1U);
+  const ProbeOutcome& outcome = OutcomeOf(Probe(kGood));
+  ExpectSuccess(outcome);
+  EXPECT_EQ(outcome->attempts, 1U);
+  EXPECT_EQ(outcome->test.period_seconds, 1U);
   EXPECT_EQ(lock_waits_.size(), 1U);
 }
 
@@ -39,7 +39,7 @@ TEST_F(ProbeDispatcherTest, CancelsAProbeThatWaitsForTheLockAtShutdown) {
   AwaitCounts(0, 1);
   // This worker ignores the cancel.
   dispatcher_->Drain([] {});
-  ExpectFailed(AnswerOf(waiting), FailureReason::kWorkerLost);
+  ExpectFailed(OutcomeOf(waiting), FailureReason::kWorkerLost);
 }
 
 TEST_F(ProbeDispatcherTest, ACancelledProbeLeavesTheQueueAtOnce) {
@@ -51,7 +51,7 @@ TEST_F(ProbeDispatcherTest, ACancelledProbeLeavesTheQueueAtOnce) {
   EXPECT_TRUE(dispatcher_->Cancel(waiting));
   EXPECT_EQ(status_, (std::pair<std::size_t, std::size_t>(1, 1)));
   dispatcher_->Cancel(running);
-  ExpectSuccess(AnswerOf(next));
+  ExpectSuccess(OutcomeOf(next));
 }
 
 TEST_F(ProbeDispatcherTest, ACancelledTestCountsUntilItsWorkerHasEndedIt) {
@@ -74,15 +74,15 @@ TEST_F(ProbeDispatcherTest, AStoppedWorkerDoesNotDelayTheAnswer) {
   const Deadline start = Clock::now();
   const auto id = Probe(kGood, seconds(2));
   const auto next = Probe(kGood, seconds(30));
-  const ProbeAnswer& answer = AnswerOf(id);
-  // Within the offset that is kept for the answer (--probe.timeout-offset, 500 ms).
+  const ProbeOutcome& outcome = OutcomeOf(id);
+  // Within the offset that is kept for the outcome (--probe.timeout-offset, 500 ms).
   EXPECT_LT(Clock::now() - start, seconds(2) + milliseconds(500));
-  ExpectFailed(answer, FailureReason::kWorkerLost);
+  ExpectFailed(outcome, FailureReason::kWorkerLost);
   // The worker may hold the lock until it has been killed.
   EXPECT_EQ(restarts_, 0);
   EXPECT_EQ(dispatcher_->CountWaiting(), 2U);
   EXPECT_FALSE(IsAnswered(next));
-  ExpectSuccess(AnswerOf(next));
+  ExpectSuccess(OutcomeOf(next));
   EXPECT_EQ(restarts_, 1);
   AwaitCounts(0, 0);
 }
@@ -92,17 +92,17 @@ TEST_F(ProbeDispatcherTest, AHungWorkerOccupiesItsLockUntilItIsKilled) {
   StartWith("silence");
   const auto hung = Probe(kMisbehaves, seconds(2));
   const auto next = Probe(kGood, seconds(30));
-  const ProbeAnswer& answer = AnswerOf(hung);
-  ExpectFailed(answer, FailureReason::kWorkerLost);
-  EXPECT_EQ(answer->attempts, 1U);
-  EXPECT_EQ(answer->test.period_seconds, 1U);
+  const ProbeOutcome& outcome = OutcomeOf(hung);
+  ExpectFailed(outcome, FailureReason::kWorkerLost);
+  EXPECT_EQ(outcome->attempts, 1U);
+  EXPECT_EQ(outcome->test.period_seconds, 1U);
   // The other worker is idle, but the lock is not free.
   EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U);
   EXPECT_EQ(dispatcher_->CountRunning(), 1U);
   // A new probe does not start the next one either.
   Probe(kGood);
   EXPECT_FALSE(IsAnswered(next));
-  ExpectSuccess(AnswerOf(next));
+  ExpectSuccess(OutcomeOf(next));
   EXPECT_EQ(restarts_, 1);
 }
 
@@ -113,12 +113,12 @@ TEST_F(ProbeDispatcherTest, ARetryMayExceedTheLimitOfTheQueue) {
   const auto running = Probe(kSilent);
   const auto waiting = Probe(kGood);
   LoopUntil([this] { return dispatcher_->CountWaiting() == 2; });
-  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kQueueFull,
+  ExpectRefused(OutcomeOf(Probe(kGood)), RefusalReason::kQueueFull,
                 "the queue is full (--probe.max-queued=1)");
   dispatcher_->Cancel(running);
-  ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
-  EXPECT_EQ(AnswerOf(tried)->attempts, 2U);
-  ExpectSuccess(AnswerOf(waiting));
+  ExpectFailed(OutcomeOf(tried), FailureReason::kServerBusy);
+  EXPECT_EQ(OutcomeOf(tried)->attempts, 2U);
+  ExpectSuccess(OutcomeOf(waiting));
 }
 
 TEST_F(ProbeDispatcherTest, ARetryThatDoesNotGetTheLockIsAnsweredWithItsLastTest) {
@@ -126,8 +126,8 @@ TEST_F(ProbeDispatcherTest, ARetryThatDoesNotGetTheLockIsAnsweredWithItsLastTest
   StartWith("busy");
   const auto tried = StartPausingProbe(seconds(3));
   Probe(kSilent);
-  ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
-  EXPECT_EQ(AnswerOf(tried)->attempts, 1U);
+  ExpectFailed(OutcomeOf(tried), FailureReason::kServerBusy);
+  EXPECT_EQ(OutcomeOf(tried)->attempts, 1U);
   EXPECT_EQ(lock_timeouts_, 1);
 }
 
@@ -138,7 +138,7 @@ TEST_F(ProbeDispatcherTest, ARetryIsAnsweredWithItsLastTestAtShutdown) {
   bool drained = false;
   dispatcher_->Drain([&] { drained = true; });
   ASSERT_TRUE(IsAnswered(tried));
-  ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
+  ExpectFailed(OutcomeOf(tried), FailureReason::kServerBusy);
   EXPECT_TRUE(drained);
 }
 
@@ -146,16 +146,16 @@ TEST_F(ProbeDispatcherTest, TheLockTimeoutDoesNotLimitRetries) {
   options_.probe_retries = 1;
   options_.lock_timeout = kServerPause / 10;
   StartWith("busy");
-  const ProbeAnswer& answer = AnswerOf(Probe(kMisbehaves, seconds(4)));
-  ExpectFailed(answer, FailureReason::kServerBusy);
-  EXPECT_GE(answer->attempts, 3U);
+  const ProbeOutcome& outcome = OutcomeOf(Probe(kMisbehaves, seconds(4)));
+  ExpectFailed(outcome, FailureReason::kServerBusy);
+  EXPECT_GE(outcome->attempts, 3U);
 }
 
 TEST_F(ProbeDispatcherTest, CountsALockTimeoutAndItsWait) {
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
   Probe(kSilent);
-  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kLockTimeout,
+  ExpectRefused(OutcomeOf(Probe(kGood)), RefusalReason::kLockTimeout,
                 "the lock was not acquired in time (--lock.timeout=200ms)");
   EXPECT_EQ(lock_timeouts_, 1);
   ASSERT_EQ(lock_waits_.size(), 1U);
@@ -165,7 +165,7 @@ TEST_F(ProbeDispatcherTest, CountsALockTimeoutAndItsWait) {
 TEST_F(ProbeDispatcherTest, SaysThatTheDeadlineEndedTheWaitForTheLock) {
   StartWith("busy");
   Probe(kSilent);
-  ExpectRefused(AnswerOf(Probe(kGood, milliseconds(2300))), RefusalReason::kLockTimeout,
+  ExpectRefused(OutcomeOf(Probe(kGood, milliseconds(2300))), RefusalReason::kLockTimeout,
                 "the lock was not acquired in time: the test needs at least 1.4s before the "
                 "probe's deadline (scrape timeout or --probe.default-timeout, --iperf3.timeout)");
   EXPECT_EQ(lock_timeouts_, 1);
@@ -173,7 +173,7 @@ TEST_F(ProbeDispatcherTest, SaysThatTheDeadlineEndedTheWaitForTheLock) {
 
 TEST_F(ProbeDispatcherTest, AWorkersLockTimeOutIsCountedAndItsWaitObserved) {
   StartWith("lock_timeout");
-  ExpectRefused(AnswerOf(Probe(kMisbehaves)), RefusalReason::kLockTimeout,
+  ExpectRefused(OutcomeOf(Probe(kMisbehaves)), RefusalReason::kLockTimeout,
                 "the lock was not acquired in time");
   EXPECT_EQ(lock_timeouts_, 1);
   ASSERT_EQ(lock_waits_.size(), 1U);
@@ -183,9 +183,9 @@ TEST_F(ProbeDispatcherTest, WithoutALockNeitherWaitNorTimeoutIsCounted) {
   options_.lock_scope = LockScope::kNone;
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
-  AnswerOf(Probe(kGood));
+  OutcomeOf(Probe(kGood));
   Probe(kSilent);
-  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kWorkerTimeout,
+  ExpectRefused(OutcomeOf(Probe(kGood)), RefusalReason::kWorkerTimeout,
                 "no worker was free in time");
   EXPECT_EQ(lock_timeouts_, 0);
   EXPECT_TRUE(lock_waits_.empty());
@@ -196,7 +196,7 @@ TEST_F(ProbeDispatcherTest, WaitingForAWorkerIsNoLockTimeout) {
   options_.lock_timeout = milliseconds(200);
   StartWith("busy");
   Probe(kSilent);
-  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kWorkerTimeout,
+  ExpectRefused(OutcomeOf(Probe(kGood)), RefusalReason::kWorkerTimeout,
                 "no worker was free in time");
   EXPECT_EQ(lock_timeouts_, 0);
 }
@@ -204,13 +204,13 @@ TEST_F(ProbeDispatcherTest, WaitingForAWorkerIsNoLockTimeout) {
 TEST_F(ProbeDispatcherTest, WaitsForAWorkerThatStarts) {
   StartWith("good", false);
   ASSERT_FALSE(pool_->AnyAlive());
-  ExpectSuccess(AnswerOf(Probe(kGood)));
+  ExpectSuccess(OutcomeOf(Probe(kGood)));
 }
 
 TEST_F(ProbeDispatcherTest, WaitsForWorkersThatDoNotStartOnlyShortly) {
   StartWith("silent_start", false);
   const Deadline start = Clock::now();
-  ExpectRefused(AnswerOf(Probe(kGood)), RefusalReason::kNoWorker, "no worker is alive");
+  ExpectRefused(OutcomeOf(Probe(kGood)), RefusalReason::kNoWorker, "no worker is alive");
   EXPECT_LT(Clock::now() - start, seconds(10));
   EXPECT_EQ(lock_timeouts_, 0);
 }
@@ -220,14 +220,14 @@ TEST_F(ProbeDispatcherTest, DoesNotWaitForWorkersThatCannotWork) {
   LoopUntil([this] { return pool_->latest_error().has_value(); });
   const auto id = Probe(kGood);
   ASSERT_TRUE(IsAnswered(id));
-  ExpectRefused(AnswerOf(id), RefusalReason::kNoWorker, "no worker is alive: no such iperf3");
+  ExpectRefused(OutcomeOf(id), RefusalReason::kNoWorker, "no worker is alive: no such iperf3");
 }
 
 TEST_F(ProbeDispatcherTest, AFalseReportOfALostLockFailsOnlyItsProbe) {
   StartWith("lock_gone");
-  ExpectFailed(AnswerOf(Probe(kMisbehaves)), FailureReason::kWorkerLost);
+  ExpectFailed(OutcomeOf(Probe(kMisbehaves)), FailureReason::kWorkerLost);
   EXPECT_EQ(restarts_, 1);
-  ExpectSuccess(AnswerOf(Probe(kGood)));
+  ExpectSuccess(OutcomeOf(Probe(kGood)));
 }
 
 TEST_F(ProbeDispatcherTest, AtShutdownTestsContinueAndWaitingProbesLeave) {
@@ -238,7 +238,7 @@ TEST_F(ProbeDispatcherTest, AtShutdownTestsContinueAndWaitingProbesLeave) {
   bool drained = false;
   dispatcher_->Drain([&] { drained = true; });
   ASSERT_TRUE(IsAnswered(queued));
-  ExpectRefused(AnswerOf(queued), RefusalReason::kDraining, "shutting down");
+  ExpectRefused(OutcomeOf(queued), RefusalReason::kDraining, "shutting down");
   EXPECT_EQ(dispatcher_->CountRunning(), 1U);
   EXPECT_FALSE(IsAnswered(running));
   EXPECT_FALSE(drained);

@@ -47,7 +47,7 @@ TEST_F(ProbeDispatcherRacesTest, AProbeOutlivesTheDeathOfAnIdleWorker) {
   const auto id = Probe(kGood, seconds(20));
   EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 0U);
   EXPECT_EQ(dispatcher_->CountWaiting(), 1U);
-  ExpectSuccess(AnswerOf(id));
+  ExpectSuccess(OutcomeOf(id));
   EXPECT_EQ(restarts_, 1);
 }
 
@@ -56,7 +56,7 @@ TEST_F(ProbeDispatcherRacesTest, ALookupMayEndAfterItsProbe) {
   const auto cancelled = Probe("localhost");
   EXPECT_TRUE(dispatcher_->Cancel(cancelled));
   // Joins the lookup, which has begun.
-  ExpectSuccess(AnswerOf(Probe("localhost")));
+  ExpectSuccess(OutcomeOf(Probe("localhost")));
   EXPECT_FALSE(IsAnswered(cancelled));
 }
 
@@ -65,7 +65,7 @@ TEST_F(ProbeDispatcherRacesTest, ARetryWhoseWorkerHangsIsAnsweredWithItsLastTest
   StartWith("busy");
   const auto tried = StartPausingProbe(seconds(3));
   ASSERT_EQ(::kill(Worker(), SIGSTOP), 0);
-  ExpectFailed(AnswerOf(tried), FailureReason::kServerBusy);
+  ExpectFailed(OutcomeOf(tried), FailureReason::kServerBusy);
   EXPECT_EQ(dispatcher_->CountWaiting(), 1U) << "its worker still has the job";
 }
 
@@ -78,9 +78,9 @@ TEST_F(ProbeDispatcherRacesTest, ATestThatFailsAtShutdownIsNotTriedAgain) {
   AwaitCounts(0, 1);
   dispatcher_->Drain([] {});
   ASSERT_EQ(::kill(worker, SIGCONT), 0);
-  const ProbeAnswer& answer = AnswerOf(id);
-  ExpectFailed(answer, FailureReason::kServerBusy);
-  EXPECT_EQ(answer->attempts, 1U);
+  const ProbeOutcome& outcome = OutcomeOf(id);
+  ExpectFailed(outcome, FailureReason::kServerBusy);
+  EXPECT_EQ(outcome->attempts, 1U);
 }
 
 TEST_F(ProbeDispatcherRacesTest, CancelsRunningTestsAtTheEndOfTheShutdown) {
@@ -91,7 +91,7 @@ TEST_F(ProbeDispatcherRacesTest, CancelsRunningTestsAtTheEndOfTheShutdown) {
   dispatcher_->Drain([&] { drained = true; });
   EXPECT_FALSE(drained);
   dispatcher_->CancelRunning();
-  ExpectSuccess(AnswerOf(running));
+  ExpectSuccess(OutcomeOf(running));
   EXPECT_TRUE(drained);
 }
 

@@ -49,7 +49,7 @@ class ProbeProgressTest : public testing::Test {
 
   std::optional<nanoseconds> Next(ProbeProgress& progress, std::uint32_t retries,
                                   Deadline now = kStart) {
-    return progress.NextTry(now, retries, random_);
+    return progress.PlanRetry(now, retries, random_);
   }
 
   std::minstd_rand random_{1};

@@ -60,7 +60,7 @@ class WorkerPoolTest : public testing::Test {
     } else {
       const auto& not_started = std::get<wire::NotStarted>(event);
       EXPECT_FALSE(IsOver(not_started.job_id)) << "answered twice";
-      not_started_.emplace(not_started.job_id, not_started.why);
+      not_started_.emplace(not_started.job_id, not_started.reason);
     }
   }
 
@@ -138,7 +138,7 @@ class WorkerPoolTest : public testing::Test {
   std::vector<WorkerRestart> restarts_;
   std::set<std::uint64_t> started_;
   std::map<std::uint64_t, TestResult> results_;
-  std::map<std::uint64_t, wire::NotStarted::Why> not_started_;
+  std::map<std::uint64_t, wire::NotStarted::Reason> not_started_;
   bool lock_gone_ = false;  // what the owner finds after a worker's report
   int lock_gone_reports_ = 0;
   std::uint64_t next_id_ = 1;
@@ -167,23 +167,23 @@ TEST_F(WorkerPoolTest, AWorkerThatCannotStartIperf3IsReplacedByOneThatHasRunIt) 
   StartPool("cannot_start", 2);
   AwaitIdle(2);
   EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12+") << "the second was told";
-  EXPECT_EQ(pool_->WhyNoTest(), "");
+  EXPECT_EQ(pool_->NoTestText(), "");
   EXPECT_EQ(ReasonOf(RunJob(MakeJob())), FailureReason::kExec);
   EXPECT_EQ(restarts_, std::vector{WorkerRestart::kNotReady});
   EXPECT_EQ(pool_->CountIn(WorkerState::kIdle), 1U);
-  EXPECT_EQ(pool_->WhyNoTest(), "iperf3 can't be started: clone: ?");
+  EXPECT_EQ(pool_->NoTestText(), "iperf3 can't be started: clone: ?");
   AwaitIdle(2);
   EXPECT_EQ(pool_->latest_ready()->iperf3.version, "3.12") << "the successor was told";
-  EXPECT_EQ(pool_->WhyNoTest(), "");
+  EXPECT_EQ(pool_->NoTestText(), "");
 }
 
 TEST_F(WorkerPoolTest, ATestThatStartsShowsThatIperf3CanBeStarted) {
   StartPool("cannot_start", 2);
   AwaitIdle(2);
   EXPECT_EQ(ReasonOf(RunJob(MakeJob())), FailureReason::kExec);
-  EXPECT_NE(pool_->WhyNoTest(), "");
+  EXPECT_NE(pool_->NoTestText(), "");
   EXPECT_TRUE(RunJob(MakeJob(kGood)));
-  EXPECT_EQ(pool_->WhyNoTest(), "");
+  EXPECT_EQ(pool_->NoTestText(), "");
 }
 
 TEST_F(WorkerPoolTest, ReportsTheWeakestSandbox) {
@@ -422,7 +422,7 @@ TEST_F(WorkerPoolTest, AJobThatIsNotStartedKillsNoWorker) {
   job.lock_key = MakeLockKey("host");
   ASSERT_TRUE(TryRun(job));
   LoopUntil([&] { return IsOver(job.id); });
-  EXPECT_EQ(not_started_.at(job.id), wire::NotStarted::Why::kLockTimeout);
+  EXPECT_EQ(not_started_.at(job.id), wire::NotStarted::Reason::kLockTimeout);
   EXPECT_TRUE(RunJob(MakeJob(kGood)));
   EXPECT_TRUE(restarts_.empty());
 }
@@ -488,7 +488,8 @@ TEST_F(WorkerPoolTest, ALostLockReplacesEveryWorkerOnce) {
     ASSERT_TRUE(TryRun(job));
   }
   LoopUntil([&] { return not_started_.size() == 2; });
-  for (const auto& [id, why] : not_started_) EXPECT_EQ(why, wire::NotStarted::Why::kLockGone);
+  for (const auto& [id, reason] : not_started_)
+    EXPECT_EQ(reason, wire::NotStarted::Reason::kLockGone);
   EXPECT_EQ(restarts_, std::vector<WorkerRestart>(2, WorkerRestart::kLockGone));
 }
 

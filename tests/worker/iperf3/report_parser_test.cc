@@ -59,13 +59,13 @@ TEST_F(ReportParserTest, RejectsEveryTruncation) {
 }
 
 TEST_F(ReportParserTest, DetectsDamageAnywhere) {
-  for (const char* fault : {"\x01", "\x80", "\xff", "]", "}", "\"", "\\", ",", "x"}) {
+  for (const char* garbage : {"\x01", "\x80", "\xff", "]", "}", "\"", "\\", ",", "x"}) {
     for (std::size_t at = 0; at < tcp_.size(); at += 3) {
       std::string text = tcp_;
-      text.replace(at, 1, fault);
+      text.replace(at, 1, garbage);
       static_cast<void>(Parse(text));
       text = tcp_;
-      text.insert(at, fault);
+      text.insert(at, garbage);
       static_cast<void>(Parse(text));
       if (HasFailure()) return;
     }

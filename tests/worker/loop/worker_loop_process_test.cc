@@ -18,7 +18,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Why = wire::NotStarted::Why;
+using Reason = wire::NotStarted::Reason;
 
 class WorkerLoopTest : public WorkerLoopFixture {};
 
@@ -105,7 +105,7 @@ TEST_F(WorkerLoopTest, CancelEndsTheServersPause) {
   job.times.not_before = Clock::now() + WorkerUnderTest::kWaitLimit;
   worker.Send(job);
   worker.Send(wire::Cancel{});
-  EXPECT_EQ(worker.AwaitEnd().not_started, Why::kCancelled);
+  EXPECT_EQ(worker.AwaitEnd().not_started, Reason::kCancelled);
 }
 
 TEST_F(WorkerLoopTest, TerminatesTheTestAtTheDeadline) {
@@ -146,7 +146,7 @@ TEST_F(WorkerLoopTest, AnswersWithinTheDeadlineIfIperf3IgnoresSigterm) {
 TEST_F(WorkerLoopTest, StartsNothingIfLessThanASecondIsLeft) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
-  EXPECT_EQ(worker.Run(MakeJob("ok", milliseconds(1200))).not_started, Why::kNoTime);
+  EXPECT_EQ(worker.Run(MakeJob("ok", milliseconds(1200))).not_started, Reason::kNoTime);
 }
 
 TEST_F(WorkerLoopTest, CancelReleasesEverything) {
@@ -176,12 +176,12 @@ TEST_F(WorkerLoopTest, WaitsForTheLockWithinItsBudget) {
     waiting.times.lock_by = began + milliseconds(100);
     end = waiter.Run(waiting);
   } while (end.Succeeded());
-  EXPECT_EQ(end.not_started, Why::kLockTimeout);
+  EXPECT_EQ(end.not_started, Reason::kLockTimeout);
   EXPECT_GE(Clock::now() - began, milliseconds(90));
 
   waiter.Send(MakeJob("ok"));
   waiter.Send(wire::Cancel{});
-  EXPECT_EQ(waiter.AwaitEnd().not_started, Why::kCancelled);
+  EXPECT_EQ(waiter.AwaitEnd().not_started, Reason::kCancelled);
 
   waiter.Send(MakeJob("ok"));
   holder.Send(wire::Cancel{});

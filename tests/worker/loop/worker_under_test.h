@@ -30,7 +30,7 @@ struct SetUpAnswer : WorkerReady {
 // How a job ended: NotStarted; or Started (unless iperf3 could not be executed) and Finished.
 struct JobEnd {
   std::optional<wire::Started> started;
-  std::optional<wire::NotStarted::Why> not_started;
+  std::optional<wire::NotStarted::Reason> not_started;
   TestResult result = tl::unexpected(TestFailure{});
 
   [[nodiscard]] bool Succeeded() const { return result.has_value(); }
@@ -83,7 +83,7 @@ class WorkerUnderTest {
     const auto event = ReceiveEvent();
     if (!event) return {{}, "no answer"};
     if (const auto* ready = std::get_if<WorkerReady>(&*event)) return {*ready, ""};
-    if (const auto* failed = std::get_if<wire::SetUpFailed>(&*event)) return {{}, failed->why};
+    if (const auto* failed = std::get_if<wire::SetUpFailed>(&*event)) return {{}, failed->message};
     return {{}, "another answer"};
   }
 
@@ -106,7 +106,7 @@ class WorkerUnderTest {
         end.started = *started;
       } else if (const auto* not_started = std::get_if<wire::NotStarted>(&*event)) {
         EXPECT_FALSE(end.started);
-        end.not_started = not_started->why;
+        end.not_started = not_started->reason;
         return end;
       } else if (const auto* finished = std::get_if<wire::Finished>(&*event)) {
         end.result = finished->result;

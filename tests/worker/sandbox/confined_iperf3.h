@@ -125,7 +125,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
     return worker_.Run(MakeJob(word, time));
   }
 
-  static std::string Why(const JobEnd& result) {
+  static std::string Describe(const JobEnd& result) {
     if (result.Succeeded()) return ": succeeded";
     return ": " + std::string(Name(result.reason())) + ", " + result.detail();
   }
@@ -141,7 +141,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   void ExpectEach(std::span<const Attack> attacks) {
     for (const Attack& attack : attacks) {
       const JobEnd result = Run(attack.word);
-      ASSERT_EQ(Outcome(result), attack.outcome) << attack.word << Why(result);
+      ASSERT_EQ(Outcome(result), attack.outcome) << attack.word << Describe(result);
       ExpectGoodJob(attack.word);
       ExpectTargetsIntact(attack.word);
       if (HasFailure()) return;
@@ -152,7 +152,7 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
 
   void ExpectGoodJob(const char* after) {
     const JobEnd result = Run("");
-    EXPECT_TRUE(result.Succeeded()) << "after " << after << Why(result);
+    EXPECT_TRUE(result.Succeeded()) << "after " << after << Describe(result);
   }
 
   // Whether the worker has a file system of its own for iperf3.

@@ -15,7 +15,7 @@ class GreedyIperf3Test : public ConfinedIperf3Test {
 
   void Expect(const char* word, const char* outcome) {
     const JobEnd result = Run(word);
-    EXPECT_EQ(Outcome(result), outcome) << word << Why(result);
+    EXPECT_EQ(Outcome(result), outcome) << word << Describe(result);
     ExpectGoodJob(word);
   }
 };
@@ -68,7 +68,7 @@ class GreedyOutputTest : public ConfinedIperf3Test {
     Job job = MakeJob("", time);
     job.test.bind_device = mode;  // as fake_iperf3 reads it
     const JobEnd result = worker_.Run(job);
-    EXPECT_EQ(Outcome(result), outcome) << mode << Why(result);
+    EXPECT_EQ(Outcome(result), outcome) << mode << Describe(result);
     ExpectGoodJob(mode);
   }
 };

@@ -100,7 +100,7 @@ TEST_P(HostileIperf3Test, LogsDeniedCallsWithoutStoppingThemWhenDiagnosing) {
             LayerState::kMissing);
   for (int i = 0; i < 2; ++i) {
     const JobEnd named = worker.Run(MakeJob("memfd"));
-    EXPECT_TRUE(named.Succeeded()) << Why(named);
+    EXPECT_TRUE(named.Succeeded()) << Describe(named);
   }
   EXPECT_TRUE(worker.Run(MakeJob("fcntl-dup")).Succeeded());
   EXPECT_TRUE(worker.Run(MakeJob("uname")).Succeeded());

@@ -79,7 +79,7 @@ TEST_P(HostileSocketsTest, BindToADeviceOnlyIfTheJobRequestsIt) {
   Job job = MakeJob("bind-device");
   job.test.bind_device = "lo";
   const JobEnd result = worker_.Run(job);
-  EXPECT_EQ(Outcome(result), kAllowed) << Why(result);
+  EXPECT_EQ(Outcome(result), kAllowed) << Describe(result);
   EXPECT_EQ(Outcome(Run("bind-device")), kKilled);
 }
 
