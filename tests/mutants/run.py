@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import typing
 
 import supervisor
 import worker
@@ -21,6 +22,13 @@ BIN = TREE / "build/dev/bin"
 PROGRAMS = ("iperf3_exporter", "iperf3_exporter_worker", "http_fixture", "rogue_worker")
 # A mutant that makes a test hang counts as killed.
 TEST_SECONDS = 300
+
+
+class Mutant(typing.NamedTuple):
+    file: str
+    text: str
+    replacement: str
+    tests: list  # at least one of them has to fail
 
 
 def copy_tree():
@@ -74,41 +82,40 @@ def passes(test):
             return False
 
 
-def fate(mutant):
+def outcome(mutant):
     """What became of one mutant: "killed", or what is wrong."""
-    file, text, replacement, tests = mutant
-    path = TREE / file
+    path = TREE / mutant.file
     original = path.read_text()
-    if original.count(text) != 1:
-        return f"text found {original.count(text)} times"
+    if original.count(mutant.text) != 1:
+        return f"text found {original.count(mutant.text)} times"
     try:
-        path.write_text(original.replace(text, replacement))
-        if not build(targets_of(tests)):
+        path.write_text(original.replace(mutant.text, mutant.replacement))
+        if not build(targets_of(mutant.tests)):
             return "does not compile"
-        return "survived" if all(map(passes, tests)) else "killed"
+        return "survived" if all(map(passes, mutant.tests)) else "killed"
     finally:
         path.write_text(original)
 
 
 def main():
     part = sys.argv[1] if len(sys.argv) > 1 else ""
-    mutants = [mutant for mutant in worker.MUTANTS + supervisor.MUTANTS if part in mutant[0]]
+    mutants = [mutant for mutant in map(Mutant._make, worker.MUTANTS + supervisor.MUTANTS) if part in mutant.file]
     if not mutants:
         sys.exit(f"no file with mutants has {part!r} in its path")
     copy_tree()
     subprocess.run(["cmake", "--preset", "dev"], cwd=TREE, check=True, stdout=subprocess.DEVNULL)
     if not build([]):
         sys.exit("the tree does not compile")
-    for test in sorted({test for mutant in mutants for test in mutant[3]}):
+    for test in sorted({test for mutant in mutants for test in mutant.tests}):
         if not passes(test):
             sys.exit(f"{test} fails without any mutant")
-    fates = []
+    outcomes = []
     for number, mutant in enumerate(mutants, 1):
-        fates.append(fate(mutant))
-        print(f"{number}/{len(mutants)} {fates[-1]}: {mutant[0]}: {mutant[1]!r} -> {mutant[2]!r}", flush=True)
-    killed = fates.count("killed")
-    print(f"{killed} of {len(fates)} mutants killed")
-    sys.exit(killed != len(fates))
+        outcomes.append(outcome(mutant))
+        print(f"{number}/{len(mutants)} {outcomes[-1]}: {mutant.file}: {mutant.text!r} -> {mutant.replacement!r}", flush=True)
+    killed = outcomes.count("killed")
+    print(f"{killed} of {len(outcomes)} mutants killed")
+    sys.exit(killed != len(outcomes))
 
 
 if __name__ == "__main__":
