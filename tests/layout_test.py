@@ -1,9 +1,9 @@
 """Keeps the rules of the layout, by reading the include lines and the names of the files.
 
-- A room (a directory of sources) includes only the rooms that ROOMS allows: arrows point downwards, so common/ knows
-  neither program, and worker/ and supervisor/ never include each other.
-- One third-party library, one owner: a module (a prefix of its paths), or a room where several need it.
-- No directory for leftovers, no file over 400 lines.
+- A layer (a directory of sources) includes only the lower layers that LAYERS allows: common/ includes neither program,
+  and worker/ and supervisor/ never include each other.
+- One third-party library, one owner: a module (a prefix of its paths), or a layer where several need it.
+- No file or directory with a name that says nothing, no file over 400 lines.
 """
 
 import pathlib
@@ -15,34 +15,34 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 PROGRAM_DIRECTORIES = ("common", "worker", "supervisor")
 
-# Each room and the rooms that it may include, all of which stand above it here.
-VALUES = ("common", "common/net", "common/iperf3")
-ROOMS = {
+# Each layer and the layers that it may include, all of which stand above it here.
+BASE = ("common", "common/net", "common/iperf3")
+LAYERS = {
     "common": (),
     "common/net": ("common",),
     "common/iperf3": ("common", "common/net"),
     "common/lock": ("common",),
-    "common/wire": (*VALUES, "common/lock"),
+    "common/wire": (*BASE, "common/lock"),
 
-    "worker/sandbox": VALUES,
-    "worker/process": (*VALUES, "worker/sandbox"),
-    "worker/iperf3": (*VALUES, "worker/process"),
-    "worker/loop": (*VALUES, "common/lock", "common/wire", "worker/sandbox", "worker/process", "worker/iperf3"),
+    "worker/sandbox": BASE,
+    "worker/process": (*BASE, "worker/sandbox"),
+    "worker/iperf3": (*BASE, "worker/process"),
+    "worker/loop": (*BASE, "common/lock", "common/wire", "worker/sandbox", "worker/process", "worker/iperf3"),
     "worker": ("common", "worker/loop"),
 
-    "supervisor/loop": VALUES,
-    "supervisor/listen": (*VALUES, "supervisor/loop"),
-    "supervisor/config": (*VALUES, "common/lock", "supervisor/listen"),
-    "supervisor/auth": (*VALUES, "supervisor/config", "supervisor/loop"),
-    "supervisor/http": (*VALUES, "supervisor/auth", "supervisor/config", "supervisor/listen", "supervisor/loop"),
-    "supervisor/results": VALUES,
-    "supervisor/workers": (*VALUES, "common/wire", "supervisor/loop"),
-    "supervisor/exposition": (*VALUES, "supervisor/config", "supervisor/http", "supervisor/results",
+    "supervisor/loop": BASE,
+    "supervisor/listen": (*BASE, "supervisor/loop"),
+    "supervisor/config": (*BASE, "common/lock", "supervisor/listen"),
+    "supervisor/auth": (*BASE, "supervisor/config", "supervisor/loop"),
+    "supervisor/http": (*BASE, "supervisor/auth", "supervisor/config", "supervisor/listen", "supervisor/loop"),
+    "supervisor/results": BASE,
+    "supervisor/workers": (*BASE, "common/wire", "supervisor/loop"),
+    "supervisor/exposition": (*BASE, "supervisor/config", "supervisor/http", "supervisor/results",
                               "supervisor/workers"),
-    "supervisor/probe": (*VALUES, "common/lock", "common/wire", "supervisor/config", "supervisor/loop",
+    "supervisor/probe": (*BASE, "common/lock", "common/wire", "supervisor/config", "supervisor/loop",
                          "supervisor/results", "supervisor/workers"),
-    "supervisor/web": (*VALUES, "common/lock", "supervisor/config", "supervisor/probe", "supervisor/results"),
-    "supervisor/app": (*VALUES, "common/lock", "common/wire", "supervisor/auth", "supervisor/config",
+    "supervisor/web": (*BASE, "common/lock", "supervisor/config", "supervisor/probe", "supervisor/results"),
+    "supervisor/app": (*BASE, "common/lock", "common/wire", "supervisor/auth", "supervisor/config",
                        "supervisor/exposition", "supervisor/http", "supervisor/listen", "supervisor/loop",
                        "supervisor/probe", "supervisor/results", "supervisor/web", "supervisor/workers"),
     "supervisor": ("common", "supervisor/app", "supervisor/auth", "supervisor/config"),
@@ -66,9 +66,9 @@ OWNERS = {
     "libdeflate.h": ("supervisor/http/compression.",),
     "glog/": ("common/logging.",),
 }
-# What common/ must not know, whoever owns it.
+# What common/ must not include, whoever owns it.
 NOT_IN_COMMON = ("event2/", "simdjson", "prometheus/", "gflags/")
-LEFTOVERS = ("util", "utils", "helper", "helpers", "manager", "misc")
+FORBIDDEN_NAMES = ("util", "utils", "helper", "helpers", "manager", "misc")
 # The field's own word for systemd and its kind.
 FIELD_WORDS = ("service_manager",)
 MAX_LINES = 400
@@ -87,43 +87,44 @@ def includes(name, text=None):
     return INCLUDE.findall((ROOT / name).read_text() if text is None else text)
 
 
-def room_of(name):
+def layer_of(name):
     return name.rpartition("/")[0]
 
 
-def room_breach(name, header):
+def layer_violation(name, header):
     """What is wrong with a file of ours that includes that header of ours, or None."""
-    here, there = room_of(name), room_of(header)
-    if here == there or there in ROOMS[here] or header == "common/build_info.h":
+    here, there = layer_of(name), layer_of(header)
+    if here == there or there in LAYERS[here] or header == "common/build_info.h":
         return None
-    return f"{name} includes {header}: {here}/ must not know {there}/"
+    return f"{name} includes {header}: {here}/ must not include {there}/"
 
 
-def owner_breach(name, header):
+def owner_violation(name, header):
     """What is wrong with a file that includes that third-party header, or None."""
     for prefix, owners in OWNERS.items():
         if header.startswith(prefix) and not name.startswith(owners):
             return f"{name} includes <{header}>, which only {' and '.join(owners)} may"
     if name.startswith("common/") and header.startswith(NOT_IN_COMMON):
-        return f"{name} includes <{header}>, which common/ must not know"
+        return f"{name} includes <{header}>, which common/ must not include"
     return None
 
 
 class LayoutTest(unittest.TestCase):
-    def test_rooms_know_only_what_lies_below(self):
-        breaches = [room_breach(name, header) for name in sources() for quote, header in includes(name) if quote == '"']
-        self.assertEqual([], [breach for breach in breaches if breach])
+    def test_layers_include_only_lower_ones(self):
+        violations = [layer_violation(name, header) for name in sources()
+                      for quote, header in includes(name) if quote == '"']
+        self.assertEqual([], [violation for violation in violations if violation])
 
-    def test_arrows_point_downwards(self):
+    def test_layers_are_listed_from_the_lowest(self):
         above = []
-        for room, allowed in ROOMS.items():
-            self.assertLessEqual(set(allowed), set(above), room)
-            above.append(room)
-        self.assertEqual(set(ROOMS), {room_of(name) for name in sources()} | {"supervisor/results"})
+        for layer, allowed in LAYERS.items():
+            self.assertLessEqual(set(allowed), set(above), layer)
+            above.append(layer)
+        self.assertEqual(set(LAYERS), {layer_of(name) for name in sources()} | {"supervisor/results"})
 
     def test_one_library_one_owner(self):
-        breaches = [owner_breach(name, header) for name in sources() for _, header in includes(name)]
-        self.assertEqual([], [breach for breach in breaches if breach])
+        violations = [owner_violation(name, header) for name in sources() for _, header in includes(name)]
+        self.assertEqual([], [violation for violation in violations if violation])
 
     def test_own_headers_are_named_from_the_root(self):
         for name in sources():
@@ -131,10 +132,10 @@ class LayoutTest(unittest.TestCase):
                 if quote == '"' and header != "common/build_info.h":
                     self.assertTrue((ROOT / header).is_file(), f'{name} includes "{header}", which is no file')
 
-    def test_no_directory_or_file_for_leftovers(self):
+    def test_no_forbidden_name(self):
         for name in sources():
             words = re.split(r"[/_.]", re.sub("|".join(FIELD_WORDS), "", name))
-            self.assertFalse(set(words) & set(LEFTOVERS), f"{name}: say what it is for")
+            self.assertFalse(set(words) & set(FORBIDDEN_NAMES), f"{name}: say what it is for")
 
     def test_files_stay_readable(self):
         for name in sources():
@@ -159,18 +160,18 @@ class RulesTest(unittest.TestCase):
     """The rules themselves can be broken."""
 
     def test_a_breach_is_seen(self):
-        self.assertIsNotNone(room_breach("common/error.h", "worker/iperf3/report_parser.h"))
-        self.assertIsNotNone(room_breach("worker/main.cc", "supervisor/config/options.h"))
-        self.assertIsNotNone(room_breach("supervisor/auth/web_security.cc", "supervisor/http/http_server.h"))
-        self.assertIsNotNone(room_breach("common/net/ip_address.h", "common/wire/wire.h"))
-        self.assertIsNotNone(owner_breach("supervisor/web/pages.cc", "simdjson.h"))
-        self.assertIsNotNone(owner_breach("worker/main.cc", "boost/interprocess/sync/named_mutex.hpp"))
-        self.assertIsNotNone(owner_breach("common/error.h", "event2/event.h"))
+        self.assertIsNotNone(layer_violation("common/error.h", "worker/iperf3/report_parser.h"))
+        self.assertIsNotNone(layer_violation("worker/main.cc", "supervisor/config/options.h"))
+        self.assertIsNotNone(layer_violation("supervisor/auth/web_security.cc", "supervisor/http/http_server.h"))
+        self.assertIsNotNone(layer_violation("common/net/ip_address.h", "common/wire/wire.h"))
+        self.assertIsNotNone(owner_violation("supervisor/web/pages.cc", "simdjson.h"))
+        self.assertIsNotNone(owner_violation("worker/main.cc", "boost/interprocess/sync/named_mutex.hpp"))
+        self.assertIsNotNone(owner_violation("common/error.h", "event2/event.h"))
 
     def test_what_is_allowed_passes(self):
-        self.assertIsNone(room_breach("worker/loop/job_runner.cc", "common/wire/wire.h"))
-        self.assertIsNone(owner_breach("worker/iperf3/report_parser.cc", "simdjson.h"))
-        self.assertIsNone(owner_breach("supervisor/web/pages.cc", "string"))
+        self.assertIsNone(layer_violation("worker/loop/job_runner.cc", "common/wire/wire.h"))
+        self.assertIsNone(owner_violation("worker/iperf3/report_parser.cc", "simdjson.h"))
+        self.assertIsNone(owner_violation("supervisor/web/pages.cc", "string"))
 
     def test_include_lines_are_found(self):
         self.assertEqual([("<", "vector"), ('"', "common/error.h")],
