@@ -72,7 +72,7 @@ class ImageTest(unittest.TestCase):
             raise RuntimeError(result.stdout[-8000:])
 
     def start(self, *arguments, options=()):
-        """Runs the image; gives its id and the process id of the exporter."""
+        """Runs the image; returns its id and the process id of the exporter."""
         name = self.podman(*RUN, "--detach", *STRICT, *options, IMAGE, *arguments).strip()
         self.addCleanup(self.podman, "rm", "--force", "--time=0", name, check=False)
         pid = json.loads(self.podman("inspect", name))[0]["State"]["Pid"]

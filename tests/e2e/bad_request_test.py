@@ -86,7 +86,7 @@ class BadRequests(unittest.TestCase):
         cls.exporter = cls.enterClassContext(Exporter())
 
     def tearDown(self):
-        """Whatever came, the same exporter goes on, and nothing was tried."""
+        """Whatever came, the exporter still runs, and nothing was tried."""
         self.assertIsNone(self.exporter.process.poll(), self.exporter.log)
         self.assertEqual(self.exporter.get("/health").status, 200)
         self.assertEqual(len(self.exporter.workers()), 4)

@@ -1,5 +1,5 @@
-"""Deaths at any moment: the lock goes on to who waits for it, at once but never too early, and nothing
-is left behind."""
+"""Processes killed at any moment: the next waiter gets the lock, promptly but not before the old test has ended, and
+nothing is left behind."""
 
 import contextlib
 import glob
@@ -14,7 +14,7 @@ import time
 import unittest
 
 import harness
-from harness import (IPERF3, WAIT_SECONDS, Exporter, Iperf3Server, Overlap, can_act, children_of, free_port, lock_status, reason,
+from harness import (IPERF3, WAIT_SECONDS, Exporter, Iperf3Server, Overlap, has_open_files, children_of, free_port, lock_status, reason,
                      remove_lock, value, wait_until)
 
 REFUSE_CALLS = os.path.join(harness.BIN_DIR, "refuse_calls")
@@ -23,8 +23,8 @@ MOVE_SECONDS = 1.0  # to the new lock, when the old one was deleted
 ATTEMPTS = 3  # the machine may be busy with something else; the best of them counts
 
 
-def in_background(function, *arguments, **keywords):
-    """A thread; an exporter that is killed under it is no error."""
+def start_thread(function, *arguments, **keywords):
+    """Errors of the connection are ignored, because the exporter may be killed."""
     def run():
         with contextlib.suppress(OSError, http.client.HTTPException):
             function(*arguments, **keywords)
@@ -63,10 +63,10 @@ class NextHolder(unittest.TestCase):
                 Exporter("--probe.retries=5", lock_name=self.lock_name) as second:
             workers = second.workers()
             answers = []
-            threads = [in_background(first.probe, port=self.servers[0].port, period="60s", bitrate="1M",
+            threads = [start_thread(first.probe, port=self.servers[0].port, period="60s", bitrate="1M",
                                      scrape_timeout=100)]
             old, = wait_until(first.iperf3, "the first tests")
-            threads.append(in_background(lambda: answers.append(second.probe(
+            threads.append(start_thread(lambda: answers.append(second.probe(
                 port=self.servers[1].port, period="1s", bitrate="1M", scrape_timeout=60))))
             wait_until(lambda: lock_status(second)["waiting"], "the second waits")
             began = time.monotonic()
@@ -74,7 +74,7 @@ class NextHolder(unittest.TestCase):
             while not iperf3_under(workers):
                 self.assertLess(time.monotonic() - began, WAIT_SECONDS)
             took = time.monotonic() - began
-            self.assertFalse(can_act(old), "the old iperf3 still ran when the next one was there")
+            self.assertFalse(has_open_files(old), "the old iperf3 still ran when the next one was there")
             if first.process.poll() is None:
                 first.stop(signal.SIGTERM)
             for thread in threads:
@@ -104,9 +104,9 @@ class NextHolder(unittest.TestCase):
 
 
 class SilentPeer:
-    """Takes connections and says nothing, so that an iperf3 stays until it is ended. A process's
-    connections are closed before its share of the lock is given back: when a second iperf3
-    connects, the end of the first has been seen here, or they overlap."""
+    """Accepts connections and sends nothing, so that an iperf3 runs until it is terminated. A process's connections are
+    closed before its share of the lock is released: when a second iperf3 connects, the first connection has been
+    closed, or the two overlap."""
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -240,26 +240,26 @@ class Deletion(unittest.TestCase):
             def probe(exporter, port, period):
                 answers.append(exporter.probe(port=port, period=period, bitrate="1M", scrape_timeout=60))
 
-            threads = [in_background(probe, first, one.port, "8s")]
+            threads = [start_thread(probe, first, one.port, "8s")]
             old, = wait_until(first.iperf3, "the first tests")
-            threads.append(in_background(probe, second, other.port, "1s"))
+            threads.append(start_thread(probe, second, other.port, "1s"))
             wait_until(lambda: lock_status(second)["waiting"], "the second waits")
             began = time.monotonic()
             for path in glob.glob(f"/dev/shm/*{glob.escape(first.lock_name)}*"):
                 os.unlink(path)
             wait_until(second.iperf3, "the second tests")
             self.assertLess(time.monotonic() - began, MOVE_SECONDS)
-            self.assertTrue(can_act(old), "it was not disturbed")
+            self.assertTrue(has_open_files(old), "it was not disturbed")
             self.assertEqual(len(re.findall("changed while in use", second.log)), 1, second.log)
             for thread in threads:
                 thread.join()
             # From the end of that test on there is one lock for both again.
             with Overlap(first, second) as overlap:
-                threads = [in_background(probe, exporter, server.port, "1s")
+                threads = [start_thread(probe, exporter, server.port, "1s")
                            for exporter, server in ((first, one), (second, other)) * 2]
                 for thread in threads:
                     thread.join()
-            self.assertEqual(overlap.most, 1)
+            self.assertEqual(overlap.max_seen, 1)
             self.assertEqual([value(answer.metrics(), "iperf3_up") for answer in answers], [1] * 6,
                              first.log + second.log)
 

@@ -14,8 +14,8 @@ PAGES = ("/metrics", "/lock-status")
 MORE_SECONDS = 0.001
 
 
-def processor_seconds(pid):
-    """The processor time that the main thread of that process has used, in seconds."""
+def main_thread_seconds(pid):
+    """The processor time that the main thread of that process has used."""
     return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
@@ -57,10 +57,10 @@ class Crowd(unittest.TestCase):
         with contextlib.closing(exporter.connect()) as connection:
             costs = {page: [] for page in PAGES}
             for page in PAGES * 50:
-                before = processor_seconds(exporter.pid)
+                before = main_thread_seconds(exporter.pid)
                 connection.request("GET", page)
                 connection.getresponse().read()
-                costs[page].append(processor_seconds(exporter.pid) - before)
+                costs[page].append(main_thread_seconds(exporter.pid) - before)
         return {page: statistics.median(each) for page, each in costs.items()}
 
     def check_pages(self, exporter, quiet):

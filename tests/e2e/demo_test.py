@@ -36,14 +36,14 @@ def before_exec():
 
 class Demo(unittest.TestCase):
     def run_demo(self, directory, number):
-        """Starts it and sends its group that signal once it has said all; (exit status, what it said, its children)."""
+        """Starts it and sends its group that signal once it has printed all; (exit status, its output, its children)."""
         with subprocess.Popen([DEMO, directory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, preexec_fn=before_exec,
                               start_new_session=True) as demo:
             try:
-                said = []
+                printed = []
                 for line in demo.stdout:
-                    said.append(line)
+                    printed.append(line)
                     if line.startswith("Ctrl-C"):
                         break
                 children = children_of(demo.pid)
@@ -51,27 +51,27 @@ class Demo(unittest.TestCase):
                 lock = f"/dev/shm/*iperf3_exporter_demo.{demo.pid}*"
                 self.assertNotEqual(glob.glob(lock), [], "a lock of its own")
                 os.killpg(demo.pid, number)  # as a terminal does
-                said += demo.stdout.readlines()
+                printed += demo.stdout.readlines()
                 status = demo.wait(harness.WAIT_SECONDS)
             finally:
                 demo.terminate()
         wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "no child is left")
         self.assertEqual(glob.glob(lock), [])
-        return status, "".join(said), children
+        return status, "".join(printed), children
 
     def test_a_test_is_run_and_nothing_is_left(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             # The usual ports are taken, as by a service of the same machine.
             with self.subTest(number.name), take(5201), take(9579):
-                status, said, children = self.run_demo(harness.BIN_DIR, number)
-                self.assertEqual(status, 0, said)
-                self.assertNotRegex(said, ":(5201|9579)\\b")
-                self.assertIn("Stopping.", said)
-                self.assertNotIn("second signal", said)
-                self.assertIn("One-second test: curl 'http://127.0.0.1:", said)
+                status, printed, children = self.run_demo(harness.BIN_DIR, number)
+                self.assertEqual(status, 0, printed)
+                self.assertNotRegex(printed, ":(5201|9579)\\b")
+                self.assertIn("Stopping.", printed)
+                self.assertNotIn("second signal", printed)
+                self.assertIn("One-second test: curl 'http://127.0.0.1:", printed)
                 # The server, the exporter and its four workers.
                 self.assertGreaterEqual(len(children), 6, children)
-                metrics = parse_metrics("\n".join(line for line in said.splitlines() if line.startswith("iperf3_")))
+                metrics = parse_metrics("\n".join(line for line in printed.splitlines() if line.startswith("iperf3_")))
                 self.assertEqual(value(metrics, "iperf3_up"), 1)
                 self.assertEqual(value(metrics, "iperf3_test_period_seconds"), 1)
                 self.assertGreater(value(metrics, "iperf3_received_bytes"), 0)

@@ -60,7 +60,7 @@ class Session:
     received_bytes: int = 0
     listed_streams: int = 0      # in the results of the server
     got_results: bool = False    # the client sent its own
-    done: bool = False           # the client said IPERF_DONE
+    done: bool = False           # the client sent IPERF_DONE
 
     def period(self):
         return self.parameters.get("time", 0)
@@ -248,7 +248,7 @@ class _Conversation:
         return range(len(self.streams)) if self.session.parameters.get("reverse") else range(0)
 
     def _move_data(self):
-        """Until the client says that the test is over, or something that it may not say."""
+        """Until the client reports the end of the test, or breaks the protocol."""
         began = time.monotonic()
         departs_at = began + FAULT_AFTER
         departed = self.departure.moment != RUNNING

@@ -1,12 +1,12 @@
-"""No answer of a server makes a success of a test that did not take place: iperf3_up is 1 only if a test of the
-length that was asked for ran, with data in each direction, as the server itself saw it."""
+"""A server can't fake success: iperf3_up is 1 only if a test of the requested length ran, with data in each direction,
+as the server itself recorded it."""
 
 import concurrent.futures
 import itertools
 import json
 import unittest
 
-from fake_iperf3_server import (MOMENTS, RESULTS, RUNNING, SERVER_ERROR, STATES, Departure, FakeIperf3Server, states)
+from fake_iperf3_server import (MOMENTS, SERVER_ERROR, STATES, Departure, FakeIperf3Server, states)
 from harness import Exporter, reason, value
 
 PERIOD_SECONDS = 1
@@ -112,21 +112,21 @@ class FalseSuccess(unittest.TestCase):
     def test_every_departure_in_every_mode(self):
         cases = [(name, departure, mode, "") for name, departure in departures().items() for mode in MODES]
         self.assertGreaterEqual(len(cases), 500)
-        self.judge_all(cases)
+        self.check_all(cases)
 
     def test_every_lie_in_every_variant(self):
-        self.judge_all([(name, departure, mode, variant) for name, departure in lies().items() for mode in MODES
+        self.check_all([(name, departure, mode, variant) for name, departure in lies().items() for mode in MODES
                         for variant in VARIANTS])
 
-    def judge_all(self, cases):
+    def check_all(self, cases):
         """Cases: (name, departure, mode, variant)."""
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as threads:
             answers = threads.map(lambda case: self.ask(*case[1:], scrape_timeout=4 if case[3] else 3), cases)
             for (name, _, mode, variant), (samples, sessions) in zip(cases, answers):
                 with self.subTest(departure=name, mode=mode, variant=variant):
-                    self.judge(samples, sessions)
+                    self.check(samples, sessions)
 
-    def judge(self, samples, sessions):
+    def check(self, samples, sessions):
         up = value(samples, "iperf3_up")
         self.assertIn(up, (0, 1))
         if up == 0:

@@ -284,7 +284,7 @@ class Readiness(unittest.TestCase):
     def test_a_kept_connection_is_told_that_it_drains(self):
         with Exporter() as exporter, Iperf3Server() as server, contextlib.closing(exporter.connect()) as kept:
             kept.request("GET", "/ready")
-            answer = harness.Answer(kept.getresponse())
+            answer = harness.Response(kept.getresponse())
             self.assertEqual((answer.status, answer.text), (200, "Ready\n"))
             thread = threading.Thread(
                 target=lambda: exporter.probe(port=server.port, period="2s", bitrate="1M"))
@@ -293,7 +293,7 @@ class Readiness(unittest.TestCase):
             exporter.process.send_signal(signal.SIGTERM)
             exporter.wait_for_line("shutting down")
             kept.request("GET", "/ready")
-            answer = harness.Answer(kept.getresponse())
+            answer = harness.Response(kept.getresponse())
             self.assertEqual((answer.status, answer.text), (503, "shutting down\n"))
             self.assertEqual(answer.headers["connection"], "close")
             with self.assertRaises(ConnectionRefusedError):

@@ -1,5 +1,4 @@
-"""What the end-to-end tests share: the real exporter, real iperf3 servers, scrapes, and the
-promise that nothing is left behind."""
+"""What the end-to-end tests share: the real exporter, real iperf3 servers, scrapes, and the clean-up."""
 
 import atexit
 import contextlib
@@ -27,7 +26,7 @@ EXPORTER = os.path.join(BIN_DIR, "iperf3_exporter")
 IPERF3 = os.environ.get("EXPORTER_IPERF3") or shutil.which("iperf3")
 # Extra flags for every exporter, such as --sandbox=require.
 EXTRA_FLAGS = os.environ.get("EXPORTER_EXTRA_FLAGS", "").split()
-WAIT_SECONDS = 30.0  # seconds until a wait on something that must happen is a failure
+WAIT_SECONDS = 60.0  # until a wait for something that must happen fails; long, because machines are loaded
 # bcrypt of "secret", at costs that take about a quarter of a second and a second.
 HASH = "$2b$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
@@ -56,20 +55,20 @@ def raise_descriptor_limit(wanted=16384):
 raise_descriptor_limit()
 
 
-class Will:
-    """What is still to be done when this program was killed, as by the time-out of ctest: a shell
-    that waits for the end of its input, which comes however this program ends."""
+class CleanupShell:
+    """Runs clean-up commands after this program has ended, even by SIGKILL: a shell that waits for the end of its
+    standard input."""
 
     def __init__(self):
         self.shell = None
         self.guard = threading.Lock()
 
     def add(self, command):
-        """`command` is a list; it must do no harm when it was not needed."""
+        """`command` is a list; it must be harmless if there is nothing to clean up."""
         with self.guard:
             if self.shell is None:
                 self.shell = subprocess.Popen(
-                    ["sh", "-c", 'while read -r line; do will="$line; $will"; done; eval "$will"'],
+                    ["sh", "-c", 'while read -r line; do commands="$line; $commands"; done; eval "$commands"'],
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     start_new_session=True)
                 atexit.register(self.execute)
@@ -81,7 +80,7 @@ class Will:
         self.shell.wait()
 
 
-WILL = Will()
+CLEANUP = CleanupShell()
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -104,10 +103,9 @@ atexit.register(RESERVED.close)
 
 
 def free_port(address="127.0.0.1", reserve=True):
-    """A port where nothing listens and that nobody else is given: a socket stays bound to it. A
-    server that sets SO_REUSEADDR, as iperf3 and Prometheus do, can still listen there; a client
-    that wants to come from that port can't, unless it is not reserved. The system gives such a port to
-    nobody, because it is outside the ephemeral range."""
+    """Returns a port on which nothing listens, and keeps a bound socket so that no other test gets it. A server with
+    SO_REUSEADDR (iperf3, Prometheus) can still listen there. With reserve=False no socket is kept, for a client that
+    binds the port; it is outside the ephemeral range."""
     if not reserve:
         return unreserved_port(address)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -150,8 +148,8 @@ def children_of(pid):
 
 
 def iperf3_of(pid):
-    """The iperf3 clients under `pid`, not a worker's question for the version. The kernel names
-    one after how it was executed, so the program behind it is what counts."""
+    """Pids of the iperf3 clients below `pid`, without `iperf3 --version`. Compared by executable, because the command
+    name depends on how it was executed."""
     real = os.path.realpath(IPERF3)
     found = []
     for child in children_of(pid):
@@ -166,16 +164,15 @@ def lock_status(exporter):
 
 
 def in_background(call):
-    """(thread, list that will hold what `call` gave)."""
+    """(thread, list that will hold what `call` returns)."""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(call()))
     thread.start()
     return thread, answers
 
 
-def can_act(pid):
-    """Whether it still has a socket or file to do something with: the first that a dying process loses,
-    and with it its share of the lock."""
+def has_open_files(pid):
+    """Whether the process still has descriptors. A dying process closes them before it is gone."""
     try:
         return bool(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
@@ -193,7 +190,7 @@ def smaps(pid, field):
         return int(next(line for line in file if line.startswith(field + ":")).split()[1])
 
 
-class Answer:
+class Response:
     def __init__(self, response):
         self.status = response.status
         self.headers = {key.lower(): value for key, value in response.getheaders()}
@@ -242,8 +239,8 @@ def reason(samples):
 
 
 class Exporter:
-    """A running exporter on a port of its own, with a lock of its own unless one is named. It has
-    started when all its workers are idle: ready is said when the first is."""
+    """A running exporter on a port of its own, with a lock of its own unless one is named. It has started when all
+    its workers are idle; the log line `ready` comes with the first."""
 
     def __init__(self, *flags, lock_name=None, env=None, wait_ready=True, stderr=subprocess.PIPE):
         self.lock_name = lock_name or f"iperf3_exporter_e2e.{os.getpid()}.{time.monotonic_ns()}"
@@ -268,7 +265,7 @@ class Exporter:
                      if flag.partition("=")[0] == name), default)
 
     def __enter__(self):
-        WILL.add(["find", "/dev/shm", "-maxdepth", "1", "-name", f"*{self.lock_name}*", "-delete"])
+        CLEANUP.add(["find", "/dev/shm", "-maxdepth", "1", "-name", f"*{self.lock_name}*", "-delete"])
         self.process = start([*self.launcher, self.program, *self.flags], stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=self.stderr, env=self.env)
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -290,7 +287,7 @@ class Exporter:
         self.wait_for_line(r'msg="?ready')
 
     def wait_until_idle(self):
-        """Not asked of workers that are not ours, and not through a door that may be closed."""
+        """Not if workers are fakes, and not if the web configuration may refuse the request."""
         if self.flag("--worker.path") or self.flag("--web.config.file"):
             return
         count = int(self.flag("--worker.count", "4"))
@@ -307,7 +304,7 @@ class Exporter:
         return "\n".join(self.lines)
 
     def wait_for_line(self, pattern):
-        def look():
+        def search():
             for line in list(self.lines):
                 match = re.search(pattern, line)
                 if match:
@@ -315,7 +312,7 @@ class Exporter:
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}:\n{self.log}")
             return None
-        return wait_until(look, f"log line {pattern}\n{self.log}")
+        return wait_until(search, f"log line {pattern}\n{self.log}")
 
     @property
     def pid(self):
@@ -329,7 +326,7 @@ class Exporter:
         return iperf3_of(self.pid)
 
     def stop(self, number=signal.SIGTERM):
-        """Ends the exporter and gives its exit status."""
+        """Ends the exporter and returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(WAIT_SECONDS + 35)
@@ -355,7 +352,7 @@ class Exporter:
         connection = self.connect()
         try:
             connection.request(method, path, headers=headers or {})
-            return Answer(connection.getresponse())
+            return Response(connection.getresponse())
         finally:
             connection.close()
 
@@ -372,10 +369,9 @@ class Exporter:
             headers["X-Prometheus-Scrape-Timeout-Seconds"] = str(scrape_timeout)
         return self.get("/probe?" + urllib.parse.urlencode(query), headers)
 
-
     def probe_in_time(self, **arguments):
-        """A probe whose test lasts until the deadline. On a busy machine the worker may miss the 0.13 s that it has then
-        to say how the test ended; such a probe is repeated."""
+        """A probe whose test lasts until the deadline. On a busy machine the worker may need longer than the 0.13 s that
+        it then has to report how the test ended; such a probe is repeated."""
         for _ in range(5):
             answer = self.probe(**arguments)
             if 'reason="worker_lost"' not in answer.text:
@@ -409,14 +405,13 @@ class ExporterElsewhere(Exporter):
         return UnixConnection(self.socket_path)
 
 
-
 def remove_lock(name):
     for path in glob.glob(f"/dev/shm/*{glob.escape(name)}*"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
 
-TCP_ESTABLISHED, TCP_LISTEN = "01", "0A"  # as /proc/net/tcp gives the state
+TCP_ESTABLISHED, TCP_LISTEN = "01", "0A"  # the states in /proc/net/tcp
 
 
 class Iperf3Server:
@@ -473,13 +468,13 @@ class Iperf3Server:
 
 
 class Overlap:
-    """The most iperf3 clients that were seen at once under any of `exporters`."""
+    """Maximum number of iperf3 clients of `exporters` seen at the same time."""
 
-    PAUSE_SECONDS = 0.01  # between looks: a test lasts a hundred of them
+    PAUSE_SECONDS = 0.01  # a test lasts a hundred of them
 
     def __init__(self, *exporters):
         self.exporters = exporters
-        self.most = 0
+        self.max_seen = 0
         self.stop = threading.Event()
 
     def __enter__(self):
@@ -490,8 +485,8 @@ class Overlap:
     def _watch(self):
         while not self.stop.wait(self.PAUSE_SECONDS):
             seen = [pid for each in self.exporters for pid in each.iperf3()]
-            # They were looked for one after the other: at once were those that still are there.
-            self.most = max(self.most, sum(map(can_act, seen)))
+            # Those found earlier may have ended: count the ones that still run.
+            self.max_seen = max(self.max_seen, sum(map(has_open_files, seen)))
 
     def __exit__(self, *_):
         self.stop.set()
@@ -536,5 +531,5 @@ class FakePeer:
 @contextlib.contextmanager
 def temporary_directory():
     with tempfile.TemporaryDirectory(prefix="iperf3_exporter_test.") as path:
-        WILL.add(["rm", "-rf", path])
+        CLEANUP.add(["rm", "-rf", path])
         yield path

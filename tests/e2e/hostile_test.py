@@ -1,5 +1,4 @@
-"""An iperf3 that an attacker has taken over, in the sandbox as it is by default: what its probe says,
-and that nothing else shows it ever ran."""
+"""A compromised iperf3 in the default sandbox: what its probe reports, and that it leaves no other trace."""
 
 import json
 import os
@@ -84,7 +83,7 @@ class Ends(HostileIperf3):
         self.assert_fails("ignore-term", "deadline", scrape_timeout=2.5)
 
     def test_killed(self):
-        # By somebody else: its filter lets it end itself in no such way.
+        # From outside, because its filter denies it these signals.
         def kill():
             victim = wait_until(lambda: set(children_of(self.exporter.pid)) - {self.worker}, "iperf3 runs").pop()
             os.kill(victim, signal.SIGKILL)
@@ -167,7 +166,7 @@ class SocketAttacks(HostileIperf3):
         self.assert_fails("listen", "sandbox_violation")
 
 
-del HostileIperf3  # only its heirs are tests
+del HostileIperf3  # only its subclasses are tests
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -10,7 +10,8 @@ import threading
 import time
 import unittest
 
-from front_door import FrontDoor, WAIT_SECONDS, parse_response, read_response, request, wait_until
+from harness import WAIT_SECONDS, wait_until
+from http_server_fixture import HttpFixture, parse_response, read_response, request
 
 # bcrypt of "secret", "other", "third" at the lowest cost, and of "secret" at a usual one.
 SECRET = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
@@ -28,19 +29,19 @@ def basic(user, password):
 
 
 def processor_seconds(pid):
-    """What a process has used in all its threads, in ticks of the clock."""
+    """What a process has used in all its threads, to a tick of the clock."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         user, system = file.read().rsplit(")", 1)[1].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def flood(door, user, stop, full):
+def flood(server, user, stop, full):
     """200 wrong passwords a second for `user` from 127.0.0.2, each waiting for its answer. Sets `full` when one of
     them was told to come back."""
     with selectors.DefaultSelector() as clients:
         number = 0
         while not stop.wait(0.005):
-            client = socket.create_connection(("127.0.0.1", door.port), source_address=("127.0.0.2", 0))
+            client = socket.create_connection(("127.0.0.1", server.port), source_address=("127.0.0.2", 0))
             client.sendall(request("/metrics", basic(user, f"wrong {number}")))
             clients.register(client, selectors.EVENT_READ)
             number += 1
@@ -70,50 +71,50 @@ def told_to_come_back(clients):
 
 class BasicAuthTest(unittest.TestCase):
     def test_who_may_come_in(self):
-        with FrontDoor(config=USERS) as door:
+        with HttpFixture(config=USERS) as server:
             for user, password in (("alice", "secret"), ("bob", "other"), ("carol", "third")):
                 for _ in range(2):
-                    self.assertEqual(200, door.get("/metrics", basic(user, password))[0])
+                    self.assertEqual(200, server.get("/metrics", basic(user, password))[0])
             for user, password in (("alice", "other"), ("alice", ""), ("", ""), ("", "secret"), ("dave", "secret"),
                                    ("alice", "secret\0"), ("alice", "secret\0x"), ("alice", "secret:"), ("Alice", "secret")):
                 for _ in range(2):
-                    self.assertEqual(401, door.get("/metrics", basic(user, password))[0], (user, password))
+                    self.assertEqual(401, server.get("/metrics", basic(user, password))[0], (user, password))
 
     def test_every_path_is_behind_it(self):
-        with FrontDoor(config=USERS) as door:
+        with HttpFixture(config=USERS) as server:
             for path in ("/metrics", "/nothing", "/probe", "/-/reload"):
-                status, headers, body = door.get(path)
+                status, headers, body = server.get(path)
                 self.assertEqual((401, "Basic", "Unauthorized\n"), (status, headers["www-authenticate"], body))
-            self.assertEqual(404, door.get("/nothing", basic("bob", "other"))[0])
+            self.assertEqual(404, server.get("/nothing", basic("bob", "other"))[0])
 
     def test_malformed_authorization(self):
         right = basic("alice", "secret").split()[-1]
-        with FrontDoor(config=USERS) as door:
+        with HttpFixture(config=USERS) as server:
             for value in ("", "Basic", "Basic ", f"Basic {right[:-1]}", f"Basic {right}=", f"Basic {right}!", "Basic YWxpY2U=",
                           f"Bearer {right}", f"Basic{right}", f"Basic {right} {right}", "Basic ====", "Basic =", "Basic A=AA"):
-                self.assertEqual(401, door.get("/metrics", f"Authorization: {value}")[0], value)
+                self.assertEqual(401, server.get("/metrics", f"Authorization: {value}")[0], value)
             for value in (f"basic {right}", f"BASIC   {right}"):
-                self.assertEqual(200, door.get("/metrics", f"Authorization: {value}")[0], value)
-            self.assertTrue(door.alive())
+                self.assertEqual(200, server.get("/metrics", f"Authorization: {value}")[0], value)
+            self.assertTrue(server.alive())
 
     def test_a_change_of_users(self):
-        with FrontDoor(config=USERS) as door:
-            self.assertEqual(200, door.get("/metrics", basic("alice", "secret"))[0])
-            door.write("web.yml", f"basic_auth_users:\n  alice: {OTHER}\n")
-            wait_until(lambda: door.get("/metrics", basic("alice", "secret"))[0] == 401, "withdrawn")
-            self.assertEqual(200, door.get("/metrics", basic("alice", "other"))[0])
-            self.assertEqual(401, door.get("/metrics", basic("bob", "other"))[0])
+        with HttpFixture(config=USERS) as server:
+            self.assertEqual(200, server.get("/metrics", basic("alice", "secret"))[0])
+            server.write("web.yml", f"basic_auth_users:\n  alice: {OTHER}\n")
+            wait_until(lambda: server.get("/metrics", basic("alice", "secret"))[0] == 401, "withdrawn")
+            self.assertEqual(200, server.get("/metrics", basic("alice", "other"))[0])
+            self.assertEqual(401, server.get("/metrics", basic("bob", "other"))[0])
 
     def test_a_withdrawn_password_works_no_longer_than_a_second(self):
-        with FrontDoor(config=USERS) as door:
+        with HttpFixture(config=USERS) as server:
             def works(user, password):
-                return door.get("/metrics", basic(user, password))[0] == 200
+                return server.get("/metrics", basic(user, password))[0] == 200
 
             # The file is half written for longer than two reads need, and is complete at `start`.
             withdrawn = []
             for users in (f"  alice: {OTHER}\n", f"  alice: {SECRET}\n") * 3:
                 passwords = ("secret", "other") if OTHER in users else ("other", "secret")
-                with open(door.directory / "web.yml", "w", encoding="utf-8") as file:
+                with open(server.directory / "web.yml", "w", encoding="utf-8") as file:
                     file.write("basic_auth_users:\n")
                     file.flush()
                     time.sleep(0.2)
@@ -127,30 +128,30 @@ class BasicAuthTest(unittest.TestCase):
             self.assertLess(statistics.median(withdrawn), 1)
 
     def test_a_first_request_after_a_change_finds_it_applied(self):
-        with FrontDoor(config=USERS) as door:
-            door.write("web.yml", f"basic_auth_users:\n  alice: {OTHER}\n")
-            wait_until(lambda: "web configuration reloaded" in door.log(), "reloaded without a request")
-            self.assertEqual(401, door.get("/metrics", basic("alice", "secret"))[0])
+        with HttpFixture(config=USERS) as server:
+            server.write("web.yml", f"basic_auth_users:\n  alice: {OTHER}\n")
+            wait_until(lambda: "web configuration reloaded" in server.log(), "reloaded without a request")
+            self.assertEqual(401, server.get("/metrics", basic("alice", "secret"))[0])
 
     def test_unknown_users_cost_the_same(self):
-        with FrontDoor(config=COSTLY) as door:
-            door.get("/metrics", basic("alice", "warm up"))
+        with HttpFixture(config=COSTLY) as server:
+            server.get("/metrics", basic("alice", "warm up"))
             # Processor time, which a busy machine does not stretch.
             spent = {"alice": 0.0, "nobody": 0.0}
             for i in range(8):
                 for user in spent:
-                    before = processor_seconds(door.process.pid)
-                    self.assertEqual(401, door.get("/metrics", basic(user, f"wrong {i}"))[0])
-                    spent[user] += processor_seconds(door.process.pid) - before
+                    before = processor_seconds(server.process.pid)
+                    self.assertEqual(401, server.get("/metrics", basic(user, f"wrong {i}"))[0])
+                    spent[user] += processor_seconds(server.process.pid) - before
             self.assertTrue(0.5 < spent["nobody"] / spent["alice"] < 2, spent)
             # The same wrong password again is known to be wrong.
-            before = processor_seconds(door.process.pid)
+            before = processor_seconds(server.process.pid)
             for _ in range(20):
-                self.assertEqual(401, door.get("/metrics", basic("alice", "wrong 0"))[0])
-            self.assertLess((processor_seconds(door.process.pid) - before) / 20, spent["alice"] / 8)
+                self.assertEqual(401, server.get("/metrics", basic("alice", "wrong 0"))[0])
+            self.assertLess((processor_seconds(server.process.pid) - before) / 20, spent["alice"] / 8)
 
     def test_a_flood_of_wrong_passwords_slows_nobody_who_is_known(self):
-        with FrontDoor(config=COSTLY) as door, door.connect() as known:
+        with HttpFixture(config=COSTLY) as server, server.connect() as known:
             def measure(count):
                 taken = []
                 for _ in range(count):
@@ -164,7 +165,7 @@ class BasicAuthTest(unittest.TestCase):
             measure(20)
             idle = measure(100)
             began = time.monotonic()
-            self.assertEqual(401, door.get("/metrics", basic("alice", "wrong"))[0])
+            self.assertEqual(401, server.get("/metrics", basic("alice", "wrong"))[0])
             check = time.monotonic() - began
             stop = threading.Event()
             answers = []
@@ -172,7 +173,7 @@ class BasicAuthTest(unittest.TestCase):
             def flood(user):
                 number = 0
                 while not stop.wait(0.02):  # 50 a second each, 200 together.
-                    with door.connect() as client:
+                    with server.connect() as client:
                         client.sendall(request("/metrics", basic(user, f"{user} {number}")))
                         client.settimeout(0.05)
                         try:
@@ -196,23 +197,23 @@ class BasicAuthTest(unittest.TestCase):
     def test_a_flood_locks_out_nobody_who_comes_from_elsewhere(self):
         names = [f"user{i}" for i in range(30)]
         config = "basic_auth_users:\n" + "".join(f"  {name}: {SECRET_COST_10}\n" for name in names)
-        with FrontDoor(config=config) as door:
+        with HttpFixture(config=config) as server:
             let_in = 0
             for name in names:
                 stop, full = threading.Event(), threading.Event()
-                thread = threading.Thread(target=flood, args=(door, name, stop, full))
+                thread = threading.Thread(target=flood, args=(server, name, stop, full))
                 thread.start()
                 try:
                     self.assertTrue(full.wait(WAIT_SECONDS))
-                    let_in += door.get("/metrics", basic(name, "secret"))[0] == 200
+                    let_in += server.get("/metrics", basic(name, "secret"))[0] == 200
                 finally:
                     stop.set()
                     thread.join()
             self.assertGreater(let_in, 20)
 
     def test_a_line_too_long_is_told_to_come_back(self):
-        with FrontDoor(config=f"basic_auth_users:\n  alice: {SECRET_COST_10.replace('$10$', '$13$')}\n") as door:
-            clients = [door.connect() for _ in range(40)]
+        with HttpFixture(config=f"basic_auth_users:\n  alice: {SECRET_COST_10.replace('$10$', '$13$')}\n") as server:
+            clients = [server.connect() for _ in range(40)]
             for i, client in enumerate(clients):
                 client.sendall(request("/metrics", basic("alice", str(i)), "Connection: close"))
             self.assertEqual("1", told_to_come_back(clients)["retry-after"])
@@ -221,18 +222,18 @@ class BasicAuthTest(unittest.TestCase):
             # Those who have gone are not checked any more: ending is quick.
 
     def test_full_lines_do_not_tell_who_exists(self):
-        with FrontDoor(config=f"basic_auth_users:\n  alice: {SECRET_COST_10.replace('$10$', '$11$')}\n") as door:
-            clients = [door.connect() for _ in range(24)]
+        with HttpFixture(config=f"basic_auth_users:\n  alice: {SECRET_COST_10.replace('$10$', '$11$')}\n") as server:
+            clients = [server.connect() for _ in range(24)]
             for i, client in enumerate(clients):
                 client.sendall(request("/metrics", basic("nobody", str(i)), "Connection: close"))
             told_to_come_back(clients)
             for user in ("dave", "alice"):
-                self.assertEqual(401, door.get("/metrics", basic(user, "wrong"))[0], user)
+                self.assertEqual(401, server.get("/metrics", basic(user, "wrong"))[0], user)
             for client in clients:
                 client.close()
 
     def test_requests_wait_for_their_password_in_order(self):
-        with FrontDoor(config=COSTLY) as door, door.connect() as client:
+        with HttpFixture(config=COSTLY) as server, server.connect() as client:
             client.sendall(request("/metrics", basic("alice", "secret")) + request("/nothing", basic("alice", "wrong")) +
                            request("/metrics", basic("alice", "secret"), "Connection: close"))
             data = b""
@@ -255,10 +256,10 @@ class HeadersTest(unittest.TestCase):
 """
 
     def test_are_on_every_answer(self):
-        with FrontDoor(config=self.CONFIG + USERS) as door:
+        with HttpFixture(config=self.CONFIG + USERS) as server:
             for raw in (request("/metrics", "Connection: close"), request("/nothing", basic("bob", "other"), "Connection: close"),
                         request("/metrics", "X : y")):
-                headers = parse_response(door.exchange(raw))[0][1]
+                headers = parse_response(server.exchange(raw))[0][1]
                 self.assertEqual("max-age=31536000", headers["strict-transport-security"])
                 self.assertEqual("nosniff", headers["x-content-type-options"])
                 self.assertEqual("deny", headers["x-frame-options"])
@@ -266,16 +267,16 @@ class HeadersTest(unittest.TestCase):
                 self.assertEqual("default-src 'self'", headers["content-security-policy"])
 
     def test_a_change_is_taken_over(self):
-        with FrontDoor(config=self.CONFIG) as door:
-            self.assertIn("x-frame-options", door.get("/metrics")[1])
-            door.write("web.yml", "http_server_config: {headers: {X-Frame-Options: sameorigin}}\n")
-            wait_until(lambda: door.get("/metrics")[1]["x-frame-options"] == "sameorigin", "taken over")
-            self.assertNotIn("x-xss-protection", door.get("/metrics")[1])
+        with HttpFixture(config=self.CONFIG) as server:
+            self.assertIn("x-frame-options", server.get("/metrics")[1])
+            server.write("web.yml", "http_server_config: {headers: {X-Frame-Options: sameorigin}}\n")
+            wait_until(lambda: server.get("/metrics")[1]["x-frame-options"] == "sameorigin", "taken over")
+            self.assertNotIn("x-xss-protection", server.get("/metrics")[1])
 
 
 class RateLimitTest(unittest.TestCase):
     def test_burst_and_then_429(self):
-        with FrontDoor(config="rate_limit:\n  interval: 1h\n  burst: 3\n") as door, door.connect() as client:
+        with HttpFixture(config="rate_limit:\n  interval: 1h\n  burst: 3\n") as server, server.connect() as client:
             got = []
             for _ in range(5):
                 client.sendall(request("/metrics"))
@@ -283,9 +284,9 @@ class RateLimitTest(unittest.TestCase):
             self.assertEqual([200, 200, 200, 429, 429], got)
 
     def test_a_known_user_has_a_rate_of_their_own(self):
-        with FrontDoor(config=USERS + "rate_limit: {interval: 1h, burst: 3}\n") as door:
+        with HttpFixture(config=USERS + "rate_limit: {interval: 1h, burst: 3}\n") as server:
             def status(*credentials):
-                return door.get("/metrics", *(basic(*pair) for pair in credentials))[0]
+                return server.get("/metrics", *(basic(*pair) for pair in credentials))[0]
 
             self.assertEqual(200, status(("alice", "secret")))
             self.assertEqual([401, 401, 429, 429], [status(), status(("bob", "wrong")), status(), status(("bob", "other"))])
@@ -293,14 +294,14 @@ class RateLimitTest(unittest.TestCase):
             self.assertEqual(429, status(("alice", "wrong")))
 
     def test_tokens_come_back(self):
-        with FrontDoor(config="rate_limit: {interval: 50ms, burst: 1}\n") as door:
-            wait_until(lambda: door.get("/metrics")[0] == 429, "limited")
-            wait_until(lambda: door.get("/metrics")[0] == 200, "let in again")
+        with HttpFixture(config="rate_limit: {interval: 50ms, burst: 1}\n") as server:
+            wait_until(lambda: server.get("/metrics")[0] == 429, "limited")
+            wait_until(lambda: server.get("/metrics")[0] == 200, "let in again")
 
     def test_zero_is_no_limit(self):
-        with FrontDoor(config="rate_limit: {interval: 0}\n") as door:
+        with HttpFixture(config="rate_limit: {interval: 0}\n") as server:
             for _ in range(20):
-                self.assertEqual(200, door.get("/metrics")[0])
+                self.assertEqual(200, server.get("/metrics")[0])
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ import unittest
 
 import harness
 from certificates import Certificates
-from front_door import FrontDoor, WAIT_SECONDS, read_response, read_to_end, request, send_all, statuses, wait_until
+from harness import WAIT_SECONDS, wait_until
+from http_server_fixture import HttpFixture, read_response, read_to_end, request, send_all, statuses
 
 # slowhttptest runs this long per mode; longer by hand.
-ATTACK_SECONDS = int(os.environ.get("FRONT_DOOR_ATTACK_SECONDS", "5"))
+ATTACK_SECONDS = int(os.environ.get("HTTP_ATTACK_SECONDS", "5"))
 
 
 def ask(client, path):
@@ -29,9 +30,9 @@ def ask(client, path):
 
 class LimitsTest(unittest.TestCase):
     def test_connections_beyond_the_limit_are_closed_and_counted(self):
-        with FrontDoor("--max-connections=4") as door:
+        with HttpFixture("--max-connections=4") as server:
             # Each has a request in hand: none of them makes room.
-            kept = [door.connect() for _ in range(4)]
+            kept = [server.connect() for _ in range(4)]
             for client in kept[:3]:
                 client.sendall(request("/probe"))
             watcher = kept[3]
@@ -40,14 +41,14 @@ class LimitsTest(unittest.TestCase):
             self.assertIn(b'"connections": 4', read_response(watcher)[2])
             began = time.monotonic()
             for _ in range(40):
-                self.assertEqual(b"", door.exchange(request("/metrics")))
+                self.assertEqual(b"", server.exchange(request("/metrics")))
             seconds = int(time.monotonic() - began) + 2  # that were touched
-            self.assertLessEqual(door.log().count("too many connections"), 5 * seconds)
+            self.assertLessEqual(server.log().count("too many connections"), 5 * seconds)
             kept.pop().close()
             tries = []  # The first ones may come before the server has seen the end.
 
             def served():
-                tries.append(door.exchange(request("/statistics", "Connection: close")))
+                tries.append(server.exchange(request("/statistics", "Connection: close")))
                 return tries[-1]
 
             answer = wait_until(served, "room again")
@@ -56,30 +57,30 @@ class LimitsTest(unittest.TestCase):
                 client.close()
 
     def test_the_longest_idle_connection_makes_room(self):
-        with FrontDoor("--max-connections=4") as door:
-            idle = [door.connect() for _ in range(3)]
+        with HttpFixture("--max-connections=4") as server:
+            idle = [server.connect() for _ in range(3)]
             for client in idle:
                 self.addCleanup(client.close)
                 self.assertIn(b"reload_ok", ask(client, "/statistics"))
-            silent = door.connect()
+            silent = server.connect()
             self.addCleanup(silent.close)
             # Never asks, so that it goes first, though the others are older.
-            self.assertEqual(b"", self.read_after_newcomer(door, silent))
-            self.assertEqual(b"", self.read_after_newcomer(door, idle[0]))
+            self.assertEqual(b"", self.read_after_newcomer(server, silent))
+            self.assertEqual(b"", self.read_after_newcomer(server, idle[0]))
             self.assertIn(b'"rejected": 2', ask(idle[1], "/statistics"))
             # Now the third has been idle longest.
-            self.assertEqual(b"", self.read_after_newcomer(door, idle[2]))
+            self.assertEqual(b"", self.read_after_newcomer(server, idle[2]))
             self.assertIn(b'"rejected": 3', ask(idle[1], "/statistics"))
 
-    def read_after_newcomer(self, door, expected_to_end):
+    def read_after_newcomer(self, server, expected_to_end):
         """What comes from a connection after one more has been served that stays open."""
-        newcomer = door.connect()
+        newcomer = server.connect()
         self.addCleanup(newcomer.close)
         self.assertIn(b"reload_ok", ask(newcomer, "/statistics"))
         return read_to_end(expected_to_end)
 
     def test_a_client_that_pipelines_and_never_reads_pins_little(self):
-        with FrontDoor() as door, door.connect() as client:
+        with HttpFixture() as server, server.connect() as client:
             client.setblocking(False)
             requests = memoryview(request("/metrics") * 100_000)
             deadline = time.monotonic() + 1
@@ -88,26 +89,26 @@ class LimitsTest(unittest.TestCase):
                     requests = requests[client.send(requests):]
                 except BlockingIOError:
                     time.sleep(0.01)  # The rate of the tries.
-            sent, waiting = self.server_queues(door, client)
+            sent, waiting = self.server_queues(server, client)
             self.assertGreater(sent, 0, "it has not begun")
             # The send buffer and what one connection may hold, not what the kernel would let it grow to.
             self.assertLess(sent, 256 << 10)
-            self.assertLess(door.statistics()["requests"]["/metrics 200"], 1000)
+            self.assertLess(server.statistics()["requests"]["/metrics 200"], 1000)
             self.assertGreater(waiting, 0, "it reads on")
 
-    def server_queues(self, door, client):
+    def server_queues(self, server, client):
         """Bytes in the send and receive queue of the server's end of a connection."""
         port = client.getsockname()[1]
         for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
-            if int(fields[1].split(":")[1], 16) == door.port and int(fields[2].split(":")[1], 16) == port:
+            if int(fields[1].split(":")[1], 16) == server.port and int(fields[2].split(":")[1], 16) == port:
                 return tuple(int(queue, 16) for queue in fields[4].split(":"))
         raise AssertionError("no such connection")
 
     def test_time_from_accept_to_the_end_of_the_head(self):
-        with FrontDoor("--request-timeout-ms=600") as door:
+        with HttpFixture("--request-timeout-ms=600") as server:
             for first in (b"", b"GET /metrics HT", request("/metrics")[:-2]):
-                with door.connect() as client:
+                with server.connect() as client:
                     client.sendall(first)
                     start = time.monotonic()
                     stop = threading.Event()
@@ -123,17 +124,17 @@ class LimitsTest(unittest.TestCase):
                     stop.set()
                     dripping.join()
                     self.assertGreater(time.monotonic() - start, 0.4)
-            wait_until(lambda: door.statistics()["rejected"] == 3, "counted")
+            wait_until(lambda: server.statistics()["rejected"] == 3, "counted")
 
     def test_time_of_the_body(self):
-        with FrontDoor("--request-timeout-ms=600") as door, door.connect() as client:
+        with HttpFixture("--request-timeout-ms=600") as server, server.connect() as client:
             client.sendall(request("/-/reload", "Content-Length: 10", method="POST") + b"123")
             self.assertEqual(b"", read_to_end(client))
 
     def test_pending_request_has_no_time_limit_of_the_server(self):
-        with FrontDoor("--request-timeout-ms=300") as door, door.connect() as client:
+        with HttpFixture("--request-timeout-ms=300") as server, server.connect() as client:
             client.sendall(request("/probe"))
-            with door.connect() as watcher:  # Lives through more than one time-out.
+            with server.connect() as watcher:  # Lives through more than one timeout.
                 start = time.monotonic()
                 while time.monotonic() - start < 1:
                     watcher.sendall(request("/statistics"))
@@ -143,25 +144,25 @@ class LimitsTest(unittest.TestCase):
             self.assertEqual(200, read_response(client)[0])
 
     def test_idle_connection_ends_without_being_counted(self):
-        with FrontDoor("--idle-timeout-ms=300") as door, door.connect() as client:
+        with HttpFixture("--idle-timeout-ms=300") as server, server.connect() as client:
             client.sendall(request("/metrics"))
             self.assertEqual(200, read_response(client)[0])
             self.assertEqual(b"", read_to_end(client))
-            self.assertEqual(0, door.statistics()["rejected"])
+            self.assertEqual(0, server.statistics()["rejected"])
 
     def test_no_descriptors_left(self):
         code = ("import os,resource,sys; resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24)); "
                 "os.execv(sys.argv[1], sys.argv[1:])")
-        with FrontDoor(prefix=(sys.executable, "-c", code)) as door:
-            clients = [door.connect() for _ in range(60)]
-            wait_until(lambda: "accept" in door.log(), "the failed accept in the log")
-            before = door.cpu_ticks()
+        with HttpFixture(prefix=(sys.executable, "-c", code)) as server:
+            clients = [server.connect() for _ in range(60)]
+            wait_until(lambda: "accept" in server.log(), "the failed accept in the log")
+            before = server.cpu_ticks()
             time.sleep(0.5)  # What is measured is what it does meanwhile: nothing.
-            self.assertLess(door.cpu_ticks() - before, 15, "spins without descriptors")
-            self.assertLess(len(door.log().splitlines()), 6)
+            self.assertLess(server.cpu_ticks() - before, 15, "spins without descriptors")
+            self.assertLess(len(server.log().splitlines()), 6)
             for client in clients:
                 client.close()
-            wait_until(lambda: statuses(door.exchange(request("/metrics", "Connection: close"))) == [200], "served again")
+            wait_until(lambda: statuses(server.exchange(request("/metrics", "Connection: close"))) == [200], "served again")
 
     def test_memory_of_pending_probes(self):
         certificates = Certificates()
@@ -176,20 +177,20 @@ class LimitsTest(unittest.TestCase):
         count = 500
         headers = ("User-Agent: Prometheus/2.53.0", "Accept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1",
                    "Accept-Encoding: gzip", "X-Prometheus-Scrape-Timeout-Seconds: 30")
-        with self.subTest(name), FrontDoor("--max-connections=600", config=config) as door:
-            with wrap(door.connect()) as watcher:
+        with self.subTest(name), HttpFixture("--max-connections=600", config=config) as server:
+            with wrap(server.connect()) as watcher:
 
                 def pending():
                     watcher.sendall(request("/statistics"))
                     return json.loads(read_response(watcher)[2])["pending"]
 
                 pending()
-                before = door.resident_bytes()
-                clients = [wrap(door.connect()) for _ in range(count)]
+                before = server.resident_bytes()
+                clients = [wrap(server.connect()) for _ in range(count)]
                 for i, client in enumerate(clients):
                     client.sendall(request(f"/probe?target=192.0.2.{i}&port=5201&period=5s", *headers))
                 wait_until(lambda: pending() == count, "all pending")
-                each = (door.resident_bytes() - before) / count
+                each = (server.resident_bytes() - before) / count
                 print(f"{name}: {each:.0f} bytes per pending probe and its connection")
                 self.assertLess(each, limit)
                 for client in clients:
@@ -199,12 +200,12 @@ class LimitsTest(unittest.TestCase):
     @unittest.skipUnless(shutil.which("slowhttptest"), "slowhttptest is not installed")
     def test_slow_clients(self):
         for mode in ("-H", "-B", "-X"):
-            with self.subTest(mode), FrontDoor("--max-connections=200") as door, door.connect() as watcher:
+            with self.subTest(mode), HttpFixture("--max-connections=200") as server, server.connect() as watcher:
                 watcher.sendall(request("/metrics"))
                 read_response(watcher)
-                before = door.resident_bytes()
+                before = server.resident_bytes()
                 command = ["slowhttptest", mode, "-c", "400", "-r", "200", "-l", str(ATTACK_SECONDS), "-i", "1", "-p", "3",
-                           "-u", f"http://127.0.0.1:{door.port}/metrics"]
+                           "-u", f"http://127.0.0.1:{server.port}/metrics"]
                 attack = harness.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        stdin=subprocess.DEVNULL)
                 self.addCleanup(attack.wait)
@@ -218,9 +219,9 @@ class LimitsTest(unittest.TestCase):
                     time.sleep(0.02)  # The rate of the questions.
                 print(f"slowhttptest {mode}: median {statistics.median(times) * 1000:.1f} ms of {len(times)}")
                 self.assertLess(statistics.median(times), 0.1)
-                self.assertLess(door.resident_bytes() - before, 32 << 20)
+                self.assertLess(server.resident_bytes() - before, 32 << 20)
                 watcher.close()
-                wait_until(lambda: door.statistics()["connections"] <= 1, "all connections gone")
+                wait_until(lambda: server.statistics()["connections"] <= 1, "all connections gone")
 
 
 class RealProbeTest(unittest.TestCase):
@@ -238,27 +239,27 @@ class RealProbeTest(unittest.TestCase):
 class ListenTest(unittest.TestCase):
     def test_several_addresses(self):
         listen = (":0", "127.0.0.1:0", "[::1]:0", "unix:{directory}/socket")
-        with FrontDoor(listen=listen) as door:
-            self.assertEqual(4, len(door.listening))
-            self.assertTrue(door.listening[0].startswith("[::]:"))
-            ports = [int(name.rsplit(":", 1)[1]) for name in door.listening[:3]]
+        with HttpFixture(listen=listen) as server:
+            self.assertEqual(4, len(server.listening))
+            self.assertTrue(server.listening[0].startswith("[::]:"))
+            ports = [int(name.rsplit(":", 1)[1]) for name in server.listening[:3]]
             for host, port in (("127.0.0.1", ports[0]), ("::1", ports[0]), ("127.0.0.1", ports[1]), ("::1", ports[2])):
                 with socket.create_connection((host, port), timeout=WAIT_SECONDS) as client:
                     client.sendall(request("/metrics"))
                     self.assertEqual(200, read_response(client)[0])
             with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(door.directory / "socket"))
+                client.connect(str(server.directory / "socket"))
                 client.sendall(request("/metrics"))
                 self.assertEqual(200, read_response(client)[0])
-            self.assertEqual(0, door.stop())
-            self.assertFalse((door.directory / "socket").exists())
+            self.assertEqual(0, server.stop())
+            self.assertFalse((server.directory / "socket").exists())
 
     def test_socket_files(self):
         with tempfile.TemporaryDirectory() as directory:
             stale, live, file = (os.path.join(directory, name) for name in ("stale", "live", "file"))
             with socket.socket(socket.AF_UNIX) as dead:
                 dead.bind(stale)
-            with FrontDoor(listen=(f"unix:{stale}",)):
+            with HttpFixture(listen=(f"unix:{stale}",)):
                 pass
             open(file, "w").close()
             with socket.socket(socket.AF_UNIX) as listener:
@@ -266,7 +267,7 @@ class ListenTest(unittest.TestCase):
                 listener.listen()
                 for path, words in ((live, "Address already in use"), (file, "is not a socket")):
                     with self.assertRaisesRegex(AssertionError, words):
-                        FrontDoor(listen=(f"unix:{path}",))
+                        HttpFixture(listen=(f"unix:{path}",))
                     self.assertTrue(os.path.exists(path))
 
     def test_sockets_from_systemd(self):
@@ -279,15 +280,15 @@ class ListenTest(unittest.TestCase):
                     "os.dup2(30, 3); os.dup2(31, 4); os.environ['LISTEN_PID'] = str(os.getpid()); "
                     "os.environ['LISTEN_FDS'] = '2'; os.execv(sys.argv[3], sys.argv[3:])")
             prefix = (sys.executable, "-c", code, str(first.fileno()), str(second.fileno()))
-            with FrontDoor("--systemd", listen=(), prefix=prefix, pass_fds=(first.fileno(), second.fileno())) as door:
+            with HttpFixture("--systemd", listen=(), prefix=prefix, pass_fds=(first.fileno(), second.fileno())) as server:
                 for listener in (first, second):
-                    with door.connect(listener.getsockname()[1]) as client:
+                    with server.connect(listener.getsockname()[1]) as client:
                         client.sendall(request("/metrics"))
                         self.assertEqual(200, read_response(client)[0])
 
     def test_no_sockets_from_systemd(self):
         with self.assertRaisesRegex(AssertionError, "LISTEN_FDS"):
-            FrontDoor("--systemd", listen=())
+            HttpFixture("--systemd", listen=())
 
 
 if __name__ == "__main__":

@@ -4,34 +4,35 @@ import gzip
 import socket
 import unittest
 
-from front_door import FrontDoor, parse_response, read_response, read_to_end, request, send_all, statuses, wait_until
+from harness import wait_until
+from http_server_fixture import HttpFixture, parse_response, read_response, read_to_end, request, send_all, statuses
 
 
 class ProtocolTest(unittest.TestCase):
     def setUp(self):
-        self.door = FrontDoor()
+        self.server = HttpFixture()
         self.addCleanup(self.finish)
 
     def finish(self):
-        self.assertTrue(self.door.alive(), self.door.log())
-        self.assertEqual(0, self.door.stop(), self.door.log())
-        self.door.close()
+        self.assertTrue(self.server.alive(), self.server.log())
+        self.assertEqual(0, self.server.stop(), self.server.log())
+        self.server.close()
 
     def test_answers_with_type_and_length(self):
-        status, headers, body = self.door.get("/metrics")
+        status, headers, body = self.server.get("/metrics")
         self.assertEqual(200, status)
         self.assertEqual("text/plain; version=0.0.4; charset=utf-8", headers["content-type"])
         self.assertEqual(len(body), int(headers["content-length"]))
 
     def test_head_has_the_headers_and_no_body(self):
-        raw = self.door.exchange(request("/metrics", "Connection: close", method="HEAD"))
+        raw = self.server.exchange(request("/metrics", "Connection: close", method="HEAD"))
         head, body = raw.split(b"\r\n\r\n", 1)
         self.assertEqual(b"", body)
-        length = len(self.door.get("/metrics")[2])
+        length = len(self.server.get("/metrics")[2])
         self.assertIn(f"Content-Length: {length}".encode(), head)
 
     def test_head_of_a_probe_runs_none(self):
-        raw = self.door.exchange(request("/probe?target=a", method="HEAD") +
+        raw = self.server.exchange(request("/probe?target=a", method="HEAD") +
                                  request("/metrics", "Connection: close", method="HEAD"))
         first, second, rest = raw.split(b"\r\n\r\n")
         self.assertTrue(first.startswith(b"HTTP/1.1 200 "))
@@ -41,19 +42,19 @@ class ProtocolTest(unittest.TestCase):
         self.assertTrue(second.startswith(b"HTTP/1.1 200 "))
         self.assertIn(b"Content-Length: ", second)
         self.assertEqual(b"", rest)
-        self.assertEqual(0, self.door.statistics()["probes"])
+        self.assertEqual(0, self.server.statistics()["probes"])
 
     def test_other_methods_are_405_with_allow(self):
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "BREW"):
             status, headers, _ = parse_response(
-                self.door.exchange(request("/probe", "Connection: close", method=method)))[0]
+                self.server.exchange(request("/probe", "Connection: close", method=method)))[0]
             self.assertEqual((405, "GET, HEAD"), (status, headers.get("allow")), method)
-        status, headers, _ = self.door.get("/-/reload")
+        status, headers, _ = self.server.get("/-/reload")
         self.assertEqual((405, "POST"), (status, headers["allow"]))
 
     def test_unknown_methods_get_the_answer_of_any_wrong_one(self):
         def answer(method, path, *lines):
-            raw = self.door.exchange(request(path, *lines, method=method) + request("/nothing", "Connection: close"))
+            raw = self.server.exchange(request(path, *lines, method=method) + request("/nothing", "Connection: close"))
             first, *rest = parse_response(raw)
             self.assertIn("date", first[1])
             return {**first[1], "date": ""}, first[0], first[2], rest[0][0]
@@ -64,38 +65,38 @@ class ProtocolTest(unittest.TestCase):
                 for method in ("FOO", "BREW", "get", "CONNECT", "A" * 2000, "!"):
                     self.assertEqual(expected, answer(method, path, *lines), method[:9])
         # Also when it comes bit by bit.
-        with self.door.connect() as client:
+        with self.server.connect() as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for byte in request("/metrics", method="FOO") + request("/metrics", "Connection: close"):
                 client.sendall(bytes([byte]))
             self.assertEqual([405, 200], statuses(read_to_end(client)))
 
     def test_every_error_response_has_a_date(self):
-        self.assertIn("date", parse_response(self.door.exchange(b"GET /metrics HTTP/1.1\r\n\r\n"))[0][1])
+        self.assertIn("date", parse_response(self.server.exchange(b"GET /metrics HTTP/1.1\r\n\r\n"))[0][1])
 
     def test_unknown_path_is_404_and_counted_as_other(self):
-        status, _, body = self.door.get("/nothing/here?x=1")
+        status, _, body = self.server.get("/nothing/here?x=1")
         self.assertEqual((404, "404 page not found\n"), (status, body))
-        self.assertEqual(404, self.door.get("//metrics")[0])
-        self.assertEqual(404, self.door.get("/metrics/")[0])
-        self.assertEqual({"other 404", "/metrics 200", "/statistics 200"} & set(self.door.statistics()["requests"]),
+        self.assertEqual(404, self.server.get("//metrics")[0])
+        self.assertEqual(404, self.server.get("/metrics/")[0])
+        self.assertEqual({"other 404", "/metrics 200", "/statistics 200"} & set(self.server.statistics()["requests"]),
                          {"other 404"})
 
     def test_path_is_decoded_and_query_is_not(self):
-        self.assertEqual(200, self.door.get("/%6detrics")[0])
-        with self.door.connect() as client:
+        self.assertEqual(200, self.server.get("/%6detrics")[0])
+        with self.server.connect() as client:
             client.sendall(request("/probe?target=%00%ff&x=%zz"))
-            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
-            self.door.get("/release")
+            wait_until(lambda: self.server.statistics()["pending"] == 1, "probe pending")
+            self.server.get("/release")
             self.assertEqual(b"query=target=%00%ff&x=%zz\n", read_response(client)[2])
 
     def test_absolute_form(self):
         for host in ("example.org", "example.org:80", "[2001:db8::1]:9579", "h:99999", "10.0.0.1:"):
-            self.assertEqual(200, self.door.get(f"http://{host}/metrics?a=b")[0], host)
-        with self.door.connect() as client:
+            self.assertEqual(200, self.server.get(f"http://{host}/metrics?a=b")[0], host)
+        with self.server.connect() as client:
             client.sendall(request("HTTP://example.org/probe?target=a"))
-            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
-            self.door.get("/release")
+            wait_until(lambda: self.server.statistics()["pending"] == 1, "probe pending")
+            self.server.get("/release")
             self.assertEqual(b"query=target=a\n", read_response(client)[2])
 
     def test_every_target_is_answered_by_us_and_counted(self):
@@ -105,46 +106,46 @@ class ProtocolTest(unittest.TestCase):
                                  ("http://a|b/metrics", 400), ("http://u@h/metrics", 400), ("http://h:1^/", 400),
                                  ("http://h/|", 404), ("ftp://h/metrics", 400), ("a:b", 400), (":", 400)):
             with self.subTest(target):
-                before = self.door.statistics()["requests"].get(f"other {expected}", 0)
-                ours = parse_response(self.door.exchange(request(target, "Connection: close")))
+                before = self.server.statistics()["requests"].get(f"other {expected}", 0)
+                ours = parse_response(self.server.exchange(request(target, "Connection: close")))
                 self.assertEqual([expected], [status for status, _, _ in ours])
                 _, headers, body = ours[0]
                 self.assertEqual("text/plain; charset=utf-8", headers["content-type"])
                 self.assertEqual(len(body), int(headers["content-length"]))
-                self.assertEqual(before + 1, self.door.statistics()["requests"].get(f"other {expected}"))
+                self.assertEqual(before + 1, self.server.statistics()["requests"].get(f"other {expected}"))
 
     def test_gzip_only_when_asked_for(self):
-        plain = self.door.get("/metrics")[2]
-        raw = self.door.exchange(request("/metrics", "Accept-Encoding: deflate, gzip;q=0.5", "Connection: close"))
+        plain = self.server.get("/metrics")[2]
+        raw = self.server.exchange(request("/metrics", "Accept-Encoding: deflate, gzip;q=0.5", "Connection: close"))
         head, body = raw.split(b"\r\n\r\n", 1)
         self.assertIn(b"Content-Encoding: gzip", head)
         self.assertIn(f"Content-Length: {len(body)}".encode(), head)
         self.assertEqual(plain, gzip.decompress(body).decode())
-        self.assertNotIn("content-encoding", self.door.get("/metrics", "Accept-Encoding: gzip;q=0, *")[1])
-        self.assertNotIn("content-encoding", self.door.get("/-/nothing", "Accept-Encoding: gzip")[1])
+        self.assertNotIn("content-encoding", self.server.get("/metrics", "Accept-Encoding: gzip;q=0, *")[1])
+        self.assertNotIn("content-encoding", self.server.get("/-/nothing", "Accept-Encoding: gzip")[1])
 
     def test_keep_alive_and_http_1_0(self):
-        with self.door.connect() as client:
+        with self.server.connect() as client:
             for _ in range(3):
                 client.sendall(request("/metrics"))
                 self.assertEqual(200, read_response(client)[0])
-        self.assertEqual([200], statuses(self.door.exchange(request("/metrics", version="HTTP/1.0", host=None))))
+        self.assertEqual([200], statuses(self.server.exchange(request("/metrics", version="HTTP/1.0", host=None))))
 
     def test_pipelined_requests_are_answered_in_order(self):
-        raw = self.door.exchange(request("/metrics") + request("/nothing") + request("/metrics") +
+        raw = self.server.exchange(request("/metrics") + request("/nothing") + request("/metrics") +
                                  request("/drop", "Connection: close"))
         self.assertEqual([200, 404, 200, 500], statuses(raw))
 
     def test_a_dropped_exchange_is_answered(self):
-        self.assertEqual(500, self.door.get("/drop")[0])
+        self.assertEqual(500, self.server.get("/drop")[0])
 
     def test_a_client_that_goes_away_is_noticed(self):
         for ending in ("close", "reset", "half close", "close after pipelined bytes"):
-            before = self.door.statistics()["disconnects"]
-            pending = self.door.statistics()["probes"]
-            client = self.door.connect()
+            before = self.server.statistics()["disconnects"]
+            pending = self.server.statistics()["probes"]
+            client = self.server.connect()
             client.sendall(request("/probe"))
-            wait_until(lambda: self.door.statistics()["probes"] > pending, "probe pending")
+            wait_until(lambda: self.server.statistics()["probes"] > pending, "probe pending")
             if ending == "reset":
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             if ending.endswith("bytes"):
@@ -153,59 +154,59 @@ class ProtocolTest(unittest.TestCase):
                 client.shutdown(socket.SHUT_WR)
             else:
                 client.close()
-            wait_until(lambda: self.door.statistics()["disconnects"] == before + 1, ending)
+            wait_until(lambda: self.server.statistics()["disconnects"] == before + 1, ending)
             client.close()
-        self.assertEqual(0, self.door.statistics()["pending"])
+        self.assertEqual(0, self.server.statistics()["pending"])
 
     def test_pipelining_behind_a_pending_probe(self):
-        with self.door.connect() as client:
+        with self.server.connect() as client:
             client.sendall(request("/probe?target=first"))
-            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
+            wait_until(lambda: self.server.statistics()["pending"] == 1, "probe pending")
             client.sendall(request("/metrics") + request("/nothing") + b"BAD LINE\r\n\r\n" + request("/metrics"))
-            self.door.get("/release")
+            self.server.get("/release")
             self.assertEqual([200, 200, 404, 400], statuses(read_to_end(client)))
 
     def test_a_flood_behind_a_pending_probe_ends_it(self):
-        before = self.door.resident_bytes()
+        before = self.server.resident_bytes()
         # Together with the request and after it; so little that it is gone when the client is, and without end.
         for ahead, behind in ((0, 70_000), (70_000, 0), (17_000, 0), (15_000, 2_000), (0, 64 << 20)):
-            seen = self.door.statistics()
-            with self.subTest(ahead=ahead, behind=behind), self.door.connect() as client:
+            seen = self.server.statistics()
+            with self.subTest(ahead=ahead, behind=behind), self.server.connect() as client:
                 send_all(client, request("/probe") + b"x" * ahead)
-                wait_until(lambda: self.door.statistics()["probes"] > seen["probes"], "probe pending")
+                wait_until(lambda: self.server.statistics()["probes"] > seen["probes"], "probe pending")
                 send_all(client, b"x" * behind)
                 self.assertEqual(b"", read_to_end(client))
-            wait_until(lambda: self.door.statistics()["disconnects"] > seen["disconnects"], "disconnect noticed")
-            self.assertEqual(seen["rejected"] + 1, self.door.statistics()["rejected"])
-        self.assertEqual(0, self.door.statistics()["pending"])
-        self.assertIn("too much was sent while a request was pending", self.door.log())
-        self.assertLess(self.door.resident_bytes() - before, 4 << 20)
+            wait_until(lambda: self.server.statistics()["disconnects"] > seen["disconnects"], "disconnect noticed")
+            self.assertEqual(seen["rejected"] + 1, self.server.statistics()["rejected"])
+        self.assertEqual(0, self.server.statistics()["pending"])
+        self.assertIn("too much was sent while a request was pending", self.server.log())
+        self.assertLess(self.server.resident_bytes() - before, 4 << 20)
 
     def test_what_may_wait_behind_a_pending_probe(self):
-        with self.door.connect() as client:
+        with self.server.connect() as client:
             client.sendall(request("/probe"))
-            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
+            wait_until(lambda: self.server.statistics()["pending"] == 1, "probe pending")
             requests = 16_000 // len(request("/metrics"))
             client.sendall(request("/metrics") * requests)
-            self.assertEqual(1, self.door.statistics()["pending"])
-            self.door.get("/release")
+            self.assertEqual(1, self.server.statistics()["pending"])
+            self.server.get("/release")
             client.shutdown(socket.SHUT_WR)
             self.assertEqual([200] * (1 + requests), statuses(read_to_end(client)))
 
     def test_half_closed_client_gets_its_answer(self):
-        self.assertEqual([200], statuses(self.door.exchange(request("/metrics"), half_close=True)))
-        raw = self.door.exchange(request("/metrics") * 3, half_close=True)
+        self.assertEqual([200], statuses(self.server.exchange(request("/metrics"), half_close=True)))
+        raw = self.server.exchange(request("/metrics") * 3, half_close=True)
         self.assertEqual([200, 200, 200], statuses(raw))
 
     def test_stop_accepting_lets_pending_requests_end(self):
-        with self.door.connect() as client, self.door.connect() as other:
+        with self.server.connect() as client, self.server.connect() as other:
             client.sendall(request("/probe"))
-            wait_until(lambda: self.door.statistics()["pending"] == 1, "probe pending")
-            self.door.signal(15)
+            wait_until(lambda: self.server.statistics()["pending"] == 1, "probe pending")
+            self.server.signal(15)
 
             def refused():
                 try:
-                    self.door.connect().close()
+                    self.server.connect().close()
                 except ConnectionRefusedError:
                     return True
                 except ConnectionResetError:  # It waited to be accepted when the listening socket was closed.
@@ -290,23 +291,23 @@ WRONG = {
 
 class WrongRequestTest(unittest.TestCase):
     def test_each_is_refused_and_ends_the_connection(self):
-        with FrontDoor() as door:
+        with HttpFixture() as server:
             for name, (raw, expected) in WRONG.items():
                 with self.subTest(name):
                     # The target is only looked at when the head is right: such a connection may go on.
-                    got = door.exchange(raw, half_close=True)
+                    got = server.exchange(raw, half_close=True)
                     self.assertEqual(expected, statuses(got), got[:300])
-            self.assertTrue(door.alive(), door.log())
-            seen = door.statistics()
+            self.assertTrue(server.alive(), server.log())
+            seen = server.statistics()
             self.assertNotIn("/metrics 200", seen["requests"], "a request was seen inside another")
-            wait_until(lambda: door.statistics()["connections"] == 1, "all connections ended")
+            wait_until(lambda: server.statistics()["connections"] == 1, "all connections ended")
 
     def test_each_byte_by_byte(self):
-        with FrontDoor() as door:
+        with HttpFixture() as server:
             for name, (raw, expected) in WRONG.items():
                 if len(raw) > 600:
                     continue
-                with self.subTest(name), door.connect() as client:
+                with self.subTest(name), server.connect() as client:
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     for i in range(len(raw)):
                         send_all(client, raw[i:i + 1])
@@ -316,11 +317,11 @@ class WrongRequestTest(unittest.TestCase):
                     except OSError:
                         pass
                     self.assertEqual(expected, statuses(read_to_end(client)))
-            self.assertTrue(door.alive(), door.log())
-            self.assertNotIn("/metrics 200", door.statistics()["requests"])
+            self.assertTrue(server.alive(), server.log())
+            self.assertNotIn("/metrics 200", server.statistics()["requests"])
 
     def test_right_request_byte_by_byte(self):
-        with FrontDoor() as door, door.connect() as client:
+        with HttpFixture() as server, server.connect() as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             body = request("/-/reload", "Content-Length: 5", method="POST") + b"hello"
             for byte in body + request("/metrics", "Connection: close"):
@@ -328,13 +329,13 @@ class WrongRequestTest(unittest.TestCase):
             self.assertEqual([200, 200], statuses(read_to_end(client)))
 
     def test_memory_stays_bounded(self):
-        with FrontDoor() as door:
-            door.exchange(WRONG["field of 1 MB"][0])
-            before = door.resident_bytes()
+        with HttpFixture() as server:
+            server.exchange(WRONG["field of 1 MB"][0])
+            before = server.resident_bytes()
             for _ in range(50):
                 for name in ("field of 1 MB", "request line of 1 MB", "10,000 fields", "large length"):
-                    door.exchange(WRONG[name][0])
-            self.assertLess(door.resident_bytes() - before, 4 << 20)
+                    server.exchange(WRONG[name][0])
+            self.assertLess(server.resident_bytes() - before, 4 << 20)
 
 
 if __name__ == "__main__":

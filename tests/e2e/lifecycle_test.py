@@ -35,12 +35,12 @@ def resources(exporter):
 
 
 def settled_resources(exporter):
-    """The least of several looks: the connection of the last question may still be closing."""
-    looks = []
+    """The minimum of several samples: the last request's connection may still be closing."""
+    samples = []
     for _ in range(20):
-        looks.append(resources(exporter))
+        samples.append(resources(exporter))
         time.sleep(0.01)
-    return min(looks, key=lambda look: (look["descriptors"], look["threads"]))
+    return min(samples, key=lambda sample: (sample["descriptors"], sample["threads"]))
 
 
 def anonymous_kib(exporter):
@@ -191,7 +191,7 @@ class Start(unittest.TestCase):
     def worker_that_starts(self, mode, *flags):
         """An exporter whose worker is a rogue, before that is ready."""
         with harness.temporary_directory() as directory:
-            worker = os.path.join(directory, f"rogue_worker_{mode}")  # the rogue does what its name says
+            worker = os.path.join(directory, f"rogue_worker_{mode}")  # its behaviour depends on its name
             os.symlink(os.path.join(harness.BIN_DIR, "rogue_worker"), worker)
             with Exporter(f"--worker.path={worker}", "--worker.count=1", *flags, wait_ready=False) as exporter:
                 exporter.wait_until_listening()
@@ -779,7 +779,7 @@ class Stop(unittest.TestCase):
 
     def test_a_second_signal_ends_at_once_and_leaves_nothing(self):
         with Exporter() as exporter, Iperf3Server() as server:
-            thread, _ = in_background(lambda: self.swallow(exporter, server))
+            thread, _ = in_background(lambda: self.probe_ignoring_the_result(exporter, server))
             wait_until(exporter.iperf3, "iperf3 runs")
             children = children_of(exporter.pid)
             exporter.process.send_signal(signal.SIGTERM)
@@ -791,7 +791,7 @@ class Stop(unittest.TestCase):
                        "no child is left", BEFORE_THE_TEST_ENDS)
 
     @staticmethod
-    def swallow(exporter, server):
+    def probe_ignoring_the_result(exporter, server):
         try:
             exporter.probe(port=server.port, period="20s", bitrate="1M")
         except (OSError, http.client.HTTPException):
@@ -801,7 +801,7 @@ class Stop(unittest.TestCase):
 class Crashes(unittest.TestCase):
     def test_kill_of_the_supervisor_leaves_nothing_and_the_next_start_probes(self):
         with Iperf3Server() as server, Exporter() as first:
-            thread, _ = in_background(lambda: Stop.swallow(first, server))
+            thread, _ = in_background(lambda: Stop.probe_ignoring_the_result(first, server))
             wait_until(first.iperf3, "iperf3 runs")
             children = children_of(first.pid)
             first.process.kill()

@@ -30,7 +30,7 @@ class Links:
         self.stack = contextlib.ExitStack()
         with self.stack:
             for name in (self.near, self.far):
-                harness.WILL.add(["ip", "netns", "delete", name])
+                harness.CLEANUP.add(["ip", "netns", "delete", name])
                 run("ip", "netns", "add", name)
                 self.stack.callback(run, "ip", "netns", "delete", name)
             for link in (1, 2):
@@ -79,7 +79,7 @@ class NearExporter(ExporterElsewhere):
         self.links = links
 
     def measure(self, *probes):
-        """Runs all `probes` at once; gives their rates in Mbit/s and how long it took."""
+        """Runs all `probes` at once; returns their rates in Mbit/s and how long it took."""
         rates = [None] * len(probes)
 
         def probe(index, parameters):

@@ -1,4 +1,4 @@
-"""Who gets the lock: exporters that always have work take turns, and a scope says what is apart."""
+"""Who gets the lock: exporters that always have work take turns, and the scope defines which tests may overlap."""
 
 import concurrent.futures
 import contextlib
@@ -30,7 +30,7 @@ class Fairness(unittest.TestCase):
                                            stack.enter_context(Iperf3Server()))
                                for exporter, name in ((first, "first"), (second, "second")) * 2]:
                     future.result()
-        self.assertEqual(overlap.most, 1)
+        self.assertEqual(overlap.max_seen, 1)
         # Those that were waiting when the last of them ended came behind it.
         share = order[:TESTS_OF_FAIRNESS].count("first") / TESTS_OF_FAIRNESS
         self.assertTrue(0.4 <= share <= 0.6, order)
@@ -52,7 +52,7 @@ class Scopes(unittest.TestCase):
 
             for answer in pool.map(probe, (first, second)):
                 self.assertEqual(value(answer.metrics(), "iperf3_up"), 1, answer.text)
-        return overlap.most
+        return overlap.max_seen
 
     def assert_together(self, scope, first, second):
         self.assertEqual(self.most_at_once(scope, "2s", first, second), 2)

@@ -11,10 +11,10 @@ import threading
 import time
 import unittest
 
-from harness import Exporter, Iperf3Server, can_act, children_of, free_port, lock_status, reason, value, wait_until
+from harness import Exporter, Iperf3Server, has_open_files, children_of, free_port, lock_status, reason, value, wait_until
 
 
-def swallow(exporter, port, period="60s"):
+def probe_ignoring_the_result(exporter, port, period="60s"):
     """A long probe whose answer does not count, or whose exporter will be ended under it."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         exporter.probe(port=port, period=period, bitrate="1M", scrape_timeout=100)
@@ -59,7 +59,7 @@ class BetweenExporters(unittest.TestCase):
     def test_waiting_probes_are_listed_in_order_and_leave_in_time(self):
         with Exporter() as first, Exporter("--lock.timeout=1s", lock_name=first.lock_name) as second, \
                 Exporter(lock_name=first.lock_name) as third, Iperf3Server() as server:
-            thread = threading.Thread(target=swallow, args=(first, server.port, "5s"))
+            thread = threading.Thread(target=probe_ignoring_the_result, args=(first, server.port, "5s"))
             thread.start()
             wait_until(first.iperf3, "the first tests")
             self.check_lock_timeout(second, server.port)
@@ -105,7 +105,7 @@ class BetweenExporters(unittest.TestCase):
 class Recovery(unittest.TestCase):
     def test_everything_killed_at_once_leaves_the_lock_free(self):
         with Iperf3Server() as server, Exporter() as first:
-            thread = threading.Thread(target=swallow, args=(first, server.port))
+            thread = threading.Thread(target=probe_ignoring_the_result, args=(first, server.port))
             thread.start()
             wait_until(first.iperf3, "iperf3 runs")
             for pid in [*children_of(first.pid), first.pid]:
@@ -124,7 +124,7 @@ class Recovery(unittest.TestCase):
 
     def test_a_killed_exporter_is_a_recovery(self):
         with Iperf3Server() as server, Exporter() as first, Exporter(lock_name=first.lock_name) as second:
-            thread = threading.Thread(target=swallow, args=(first, server.port))
+            thread = threading.Thread(target=probe_ignoring_the_result, args=(first, server.port))
             thread.start()
             wait_until(first.iperf3, "iperf3 runs")
             # A worker that sees its socket closed before it is killed may still release the lock.
@@ -138,7 +138,7 @@ class Recovery(unittest.TestCase):
 
     def test_a_stopped_worker_does_not_outlive_its_exporter(self):
         with Iperf3Server() as server, Exporter() as first, Exporter(lock_name=first.lock_name) as second:
-            thread = threading.Thread(target=swallow, args=(first, server.port))
+            thread = threading.Thread(target=probe_ignoring_the_result, args=(first, server.port))
             thread.start()
             wait_until(first.iperf3, "iperf3 runs")
             workers = first.workers()
@@ -148,10 +148,10 @@ class Recovery(unittest.TestCase):
             first.process.wait()
             thread.join()
             self.assertEqual(reason(second.probe(port=free_port(), period="1s").metrics()), "connection_refused")
-            wait_until(lambda: not any(can_act(worker) for worker in workers), "all workers have ended")
+            wait_until(lambda: not any(has_open_files(worker) for worker in workers), "all workers have ended")
 
     def test_a_damaged_lock_is_made_anew(self):
-        """A file that is cut short ends the workers, which map it; another mode is as bad as a stranger's."""
+        """A file that is cut short ends the workers, which map it; a wrong mode is replaced like another user's file."""
         with Exporter() as exporter:
             files = [f"/dev/shm/{name.format(exporter.lock_name)}" for name in ("sem.{}@host", "{}@host-holders.2")]
             for damage in (lambda path: os.truncate(path, 0), lambda path: os.chmod(path, 0o666)):

@@ -1,4 +1,4 @@
-"""What the page says of a test is what the iperf3 server measured: it prints its own report."""
+"""The metrics of a test agree with what the iperf3 server measured: it prints its own report."""
 
 import concurrent.futures
 import contextlib

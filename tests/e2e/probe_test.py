@@ -381,7 +381,7 @@ class FarPath(unittest.TestCase):
     def test_a_failure_says_what_was_needed(self):
         with Exporter() as exporter, Iperf3Server() as server, DelayingRelay(server.port, 0.6) as relay:
             text = re.compile("reason=deadline .*needs 7 round trips beyond its period, and 2[.]")
-            for _ in range(5):  # on a busy machine iperf3 may be killed before it has said how far it came
+            for _ in range(5):  # on a busy machine iperf3 may be killed before it has reported how far it came
                 exporter.probe_in_time(port=relay.port, period="1s", bitrate="1M", scrape_timeout=4.5)
                 if text.search(exporter.log):
                     break

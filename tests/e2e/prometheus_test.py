@@ -1,5 +1,5 @@
 """A real Prometheus scrapes the exporter by the configuration in monitoring/, with addresses and intervals changed;
-then every query of the dashboard and every rule is run against what it gathered, and gives something."""
+then every query of the dashboard and every rule is run against the scraped data, and has a result."""
 
 import json
 import pathlib
@@ -77,8 +77,7 @@ class Prometheus:
         return data["result"] if data else []
 
     def wait_for(self, expression):
-        """What it gives, as soon as it gives something: a rate needs two scrapes, a rule an
-        evaluation behind them."""
+        """Its result, as soon as there is one: a rate needs two scrapes, a rule an evaluation after them."""
         return wait_until(lambda: self.query(expression), expression)
 
 

@@ -32,7 +32,7 @@ class Order(unittest.TestCase):
                 # The test of three seconds and one of a second for each in between.
                 least = number + 2 - 0.5 - arrived[number] if number else 0
                 self.assertGreaterEqual(value(samples, "iperf3_lock_wait_seconds"), least, number)
-        self.assertEqual(overlap.most, 1)
+        self.assertEqual(overlap.max_seen, 1)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ chain out {{ type filter hook output priority 0;
 }}
 }}"""
 
-# Accepts connections, by its backlog alone, and says nothing; takes OWN_PORT at the near end.
+# Accepts connections, by its backlog alone, and sends nothing; takes OWN_PORT at the near end.
 HOLD = """
 import socket, sys
 held = []
@@ -75,7 +75,7 @@ class Namespaces:
         self.stack = contextlib.ExitStack()
         with self.stack:
             for name in (self.near, self.far):
-                harness.WILL.add(["ip", "netns", "delete", name])
+                harness.CLEANUP.add(["ip", "netns", "delete", name])
                 self._run("ip", "netns", "add", name)
                 self.stack.callback(self._run, "ip", "netns", "delete", name)
                 self._run("ip", "-n", name, "link", "set", "lo", "up")
@@ -194,10 +194,10 @@ class Reasons(unittest.TestCase):
         self.assertIn(value(samples, "iperf3_probe_attempts"), (2, 3))
 
 
-class WordOfTheServer(unittest.TestCase):
+class ServerErrorTexts(unittest.TestCase):
     """With SERVER_ERROR a server sends an error number of iperf3's and an errno, for which iperf3 prints the text."""
 
-    # The server can as well refuse to connect, reset the connection or be busy.
+    # The server could also refuse or reset the connection, or be busy.
     OWN_CHOICE = {"server_error", "server_busy", "connection_refused", "connect_timeout", "unreachable"}
     AUTHENTICATION = "access_denied"
     NOTHING_RECEIVED = "no_data"  # or report this in its results

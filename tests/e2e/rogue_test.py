@@ -1,5 +1,5 @@
-"""A worker that was taken over, under the real exporter: it costs its own probe and nothing else, and
-no page or log line shows a byte of what it says as it is."""
+"""A compromised worker of the real exporter fails only its own probe, and its texts are escaped in pages and log
+lines."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 PAGES = ("/", "/metrics", "/health", "/lock-status")
 
 
-class Crew:
-    """An exporter with two workers; what is started as a worker can be exchanged at any time."""
+class ExporterWithRogues:
+    """An exporter with two workers, whose worker program can be replaced at any time."""
 
     def __init__(self, directory, name, program, *flags):
-        # The rogue does what the name that it is executed by says.
+        # The rogue's behaviour depends on the name that it is executed by.
         self.path = os.path.join(directory, name)
         self.use(program)
         self.exporter = Exporter(f"--worker.path={self.path}", "--worker.count=2", *flags)
@@ -57,14 +57,14 @@ class Crew:
 
 class RogueTest(unittest.TestCase):
     @contextlib.contextmanager
-    def crew(self, name, *flags, program=ROGUE):
+    def run_exporter(self, name, *flags, program=ROGUE):
         with temporary_directory() as directory:
-            crew = Crew(directory, name, program, *flags)
-            with crew.exporter:
-                yield crew
-                self.check_pages(crew.exporter)
-                self.check_log(crew.exporter)
-            self.assertEqual(children_of(crew.exporter.pid), {})
+            setup = ExporterWithRogues(directory, name, program, *flags)
+            with setup.exporter:
+                yield setup
+                self.check_pages(setup.exporter)
+                self.check_log(setup.exporter)
+            self.assertEqual(children_of(setup.exporter.pid), {})
 
     def check_pages(self, exporter):
         for path in PAGES:
@@ -82,29 +82,29 @@ class RogueTest(unittest.TestCase):
             self.assertRegex(line, r"^ts=\S+ level=(debug|info|warn|error) msg=", exporter.log)
             self.assertNotRegex(line, CONTROL)
 
-    def check_replacement(self, crew, server, restarts):
+    def check_replacement(self, setup, server, restarts):
         """The worker that took the place of the rogue works."""
-        wait_until(lambda: crew.restarts() == restarts, f"{restarts}\n{crew.exporter.log}")
-        crew.wait_until_idle()
+        wait_until(lambda: setup.restarts() == restarts, f"{restarts}\n{setup.exporter.log}")
+        setup.wait_until_idle()
         answers = []
-        threads = [threading.Thread(target=lambda: answers.append(crew.exporter.probe(
+        threads = [threading.Thread(target=lambda: answers.append(setup.exporter.probe(
             port=server.port, period="1s", bitrate="1M", scrape_timeout=20))) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         self.assertEqual([value(answer.metrics(), "iperf3_up") for answer in answers], [1, 1],
-                         crew.exporter.log)
+                         setup.exporter.log)
 
 
 class DuringItsJob(RogueTest):
     def cost(self, mode, restart, expected="worker_lost"):
         """The rogue is worker 1: worker 0 has a probe in flight when it is given one."""
         with Iperf3Server() as server, \
-                self.crew(f"second_rogue_worker_{mode}", "--lock.scope=none", "--probe.retries=5") as crew:
-            crew.wait_until_idle()
-            crew.use(WORKER)
-            exporter = crew.exporter
+                self.run_exporter(f"second_rogue_worker_{mode}", "--lock.scope=none", "--probe.retries=5") as setup:
+            setup.wait_until_idle()
+            setup.use(WORKER)
+            exporter = setup.exporter
             answers = []
             other = threading.Thread(target=lambda: answers.append(exporter.probe(
                 port=server.port, period="4s", bitrate="1M", scrape_timeout=20)))
@@ -117,7 +117,7 @@ class DuringItsJob(RogueTest):
             self.assertTrue(other.is_alive(), "the rogue's probe was to end first")
             other.join()
             self.assertEqual(value(answers[0].metrics(), "iperf3_up"), 1, answers[0].text + exporter.log)
-            self.check_replacement(crew, server, {restart: 1})
+            self.check_replacement(setup, server, {restart: 1})
             exporter.wait_for_line(f'msg="probe failed".* reason={expected} ')
             self.assertEqual(exporter.log.count('msg="probe failed"'), 1, exporter.log)
 
@@ -167,83 +167,83 @@ class DuringItsJob(RogueTest):
 
 class Liar(RogueTest):
     def test_hostile_text(self):
-        with self.crew("rogue_worker_hostile_text") as crew:
-            crew.wait_until_idle()
-            samples = crew.exporter.probe(period="1s").metrics()
+        with self.run_exporter("rogue_worker_hostile_text") as setup:
+            setup.wait_until_idle()
+            samples = setup.exporter.probe(period="1s").metrics()
             self.assertEqual((value(samples, "iperf3_up"), reason(samples)), (0, "server_error"))
-            detail = crew.exporter.wait_for_line(r'msg="probe failed".* detail="(.*)"$')[1]
+            detail = setup.exporter.wait_for_line(r'msg="probe failed".* detail="(.*)"$')[1]
             self.assertTrue(detail.startswith(r'\"}\n# x\r\n\u001b[31m\ufffd<script>\u0000xxx'), detail)
-            self.assertEqual(crew.restarts(), {})
+            self.assertEqual(setup.restarts(), {})
 
     def test_answering_twice(self):
-        with Iperf3Server() as server, self.crew("rogue_worker_twice", "--probe.retries=5") as crew:
-            crew.wait_until_idle()
-            crew.use(WORKER)
+        with Iperf3Server() as server, self.run_exporter("rogue_worker_twice", "--probe.retries=5") as setup:
+            setup.wait_until_idle()
+            setup.use(WORKER)
             # The first answer counts; it is by the second that the worker shows what it is.
-            self.assertEqual(value(crew.exporter.probe(period="1s").metrics(), "iperf3_up"), 1)
-            wait_until(lambda: crew.restarts() == {"protocol": 1}, "the rogue is replaced")
-            crew.wait_until_idle()
-            samples = crew.exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
+            self.assertEqual(value(setup.exporter.probe(period="1s").metrics(), "iperf3_up"), 1)
+            wait_until(lambda: setup.restarts() == {"protocol": 1}, "the rogue is replaced")
+            setup.wait_until_idle()
+            samples = setup.exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
             self.assertGreater(value(samples, "iperf3_sent_bytes"), 100_000)
 
     def test_answering_late_again(self):
-        with self.crew("rogue_worker_twice_late") as crew:
-            crew.wait_until_idle()
-            self.assertEqual(value(crew.exporter.probe(period="1s").metrics(), "iperf3_up"), 1)
-            self.assertEqual(reason(crew.exporter.probe(period="1s").metrics()), "worker_lost")
-            self.assertEqual(crew.restarts(), {"protocol": 1})
+        with self.run_exporter("rogue_worker_twice_late") as setup:
+            setup.wait_until_idle()
+            self.assertEqual(value(setup.exporter.probe(period="1s").metrics(), "iperf3_up"), 1)
+            self.assertEqual(reason(setup.exporter.probe(period="1s").metrics()), "worker_lost")
+            self.assertEqual(setup.restarts(), {"protocol": 1})
 
 
     def test_the_lock_is_not_gone(self):
-        with Iperf3Server() as server, self.crew("rogue_worker_lock_gone", "--probe.retries=5") as crew:
-            crew.wait_until_idle()
-            crew.use(WORKER)
-            self.assertEqual(reason(crew.exporter.probe(period="1s").metrics()), "worker_lost")
-            self.assertEqual(crew.restarts(), {"protocol": 1})
-            self.assertNotIn("changed while in use", crew.exporter.log)
-            crew.wait_until_idle()
-            samples = crew.exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
-            self.assertEqual(value(samples, "iperf3_up"), 1, crew.exporter.log)
+        with Iperf3Server() as server, self.run_exporter("rogue_worker_lock_gone", "--probe.retries=5") as setup:
+            setup.wait_until_idle()
+            setup.use(WORKER)
+            self.assertEqual(reason(setup.exporter.probe(period="1s").metrics()), "worker_lost")
+            self.assertEqual(setup.restarts(), {"protocol": 1})
+            self.assertNotIn("changed while in use", setup.exporter.log)
+            setup.wait_until_idle()
+            samples = setup.exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
+            self.assertEqual(value(samples, "iperf3_up"), 1, setup.exporter.log)
 
 
 class KeepsTheLock(RogueTest):
     def test_the_lock_is_free_when_its_orphans_are_killed(self):
-        with Iperf3Server() as server, self.crew("rogue_worker_orphan") as crew:
-            crew.wait_until_idle()
-            crew.use(WORKER)
-            exporter = crew.exporter
+        with Iperf3Server() as server, self.run_exporter("rogue_worker_orphan") as setup:
+            setup.wait_until_idle()
+            setup.use(WORKER)
+            exporter = setup.exporter
             samples = exporter.probe(port=server.port, period="1s", scrape_timeout=2).metrics()
             self.assertEqual(reason(samples), "worker_lost")
             # The other one is a rogue too, but was given nothing to do.
             wait_until(lambda: not json.loads(exporter.get("/lock-status").text)["is_locked"], "the lock is free")
-            crew.wait_until_idle()
-            self.assertEqual(sorted(crew.workers().values()), [WORKER, ROGUE])
-            for pid, program in crew.workers().items():
+            setup.wait_until_idle()
+            self.assertEqual(sorted(setup.workers().values()), [WORKER, ROGUE])
+            for pid, program in setup.workers().items():
                 if program == ROGUE:
                     os.kill(pid, signal.SIGKILL)
-            self.check_replacement(crew, server, {"hung": 1, "crashed": 1})
+            self.check_replacement(setup, server, {"hung": 1, "crashed": 1})
 
 
 class AtItsStart(RogueTest):
-    """A good worker dies and rogues take its place, again and again; the other one goes on."""
+    """A good worker dies and is replaced by rogues, again and again; the other one keeps working."""
 
     def cost(self, mode, restart):
-        with Iperf3Server() as server, self.crew(f"rogue_worker_{mode}", "--probe.retries=5", program=WORKER) as crew:
-            exporter = crew.exporter
-            crew.wait_until_idle()
-            crew.use(ROGUE)
-            os.kill(min(crew.workers()), signal.SIGKILL)
+        with Iperf3Server() as server, self.run_exporter(f"rogue_worker_{mode}", "--probe.retries=5", program=WORKER) as setup:
+            exporter = setup.exporter
+            setup.wait_until_idle()
+            setup.use(ROGUE)
+            os.kill(min(setup.workers()), signal.SIGKILL)
             expected = {"crashed": 1}
             expected[restart] = expected.get(restart, 0) + 1
-            wait_until(lambda: crew.restarts().get(restart, 0) >= expected[restart],
+            wait_until(lambda: setup.restarts().get(restart, 0) >= expected[restart],
                        f"{expected}\n{exporter.log}")
-            self.assertEqual(set(crew.restarts()), set(expected))
+            self.assertEqual(set(setup.restarts()), set(expected))
             self.check_pages(exporter)
             samples = exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
             self.assertEqual(value(samples, "iperf3_up"), 1, exporter.log)
-            crew.use(WORKER)
-            crew.wait_until_idle()
-            self.check_replacement(crew, server, crew.restarts())
+            setup.use(WORKER)
+            setup.wait_until_idle()
+            self.check_replacement(setup, server, setup.restarts())
 
     def test_crash(self):
         self.cost("crash_at_start", "crashed")

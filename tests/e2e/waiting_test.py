@@ -23,7 +23,7 @@ from harness import (IPERF3, SLOW_HASH, Exporter, ExporterElsewhere, FakePeer, I
                      lock_status, reason, value, wait_until)
 from scraper import Scraper
 
-# iperf3's ACCESS_DENIED: what a server that runs another test says.
+# iperf3's ACCESS_DENIED, which a server sends while it runs another test.
 BUSY = b"\xff"
 
 
@@ -97,7 +97,7 @@ def is_traced(pid):
 
 
 def stop_next_child(pid):
-    """Stops the next child of `pid` by SIGSTOP between its vfork and its exec; gives the child's pid."""
+    """Stops the next child of `pid` by SIGSTOP between its vfork and its exec; returns the child's pid."""
     ptrace(PTRACE_SEIZE, pid, PTRACE_O_TRACEVFORK)
     os.waitpid(pid, WALL)   # the child was made,
     child, _ = os.waitpid(-1, WALL)  # and is traced too
@@ -147,14 +147,14 @@ class Addresses(Directory):
             self.assertEqual(value(samples, "iperf3_probe_attempts"), 2)
 
 
-class MuteNamespace:
-    """A network namespace whose name server takes every question and answers none."""
+class SilentResolverNamespace:
+    """A network namespace whose name server receives every query and answers none."""
 
     def __enter__(self):
         self.name = f"ipx-mute-{os.getpid()}"
         self.stack = contextlib.ExitStack()
         with self.stack:
-            harness.WILL.add(["ip", "netns", "delete", self.name])
+            harness.CLEANUP.add(["ip", "netns", "delete", self.name])
             self.run("ip", "netns", "add", self.name)
             self.stack.callback(self.run, "ip", "netns", "delete", self.name)
             self.run("ip", "-n", self.name, "link", "set", "lo", "up")
@@ -188,7 +188,7 @@ class HangingNames(Directory):
 
     def setUp(self):
         super().setUp()
-        namespace = self.stack.enter_context(MuteNamespace()).name
+        namespace = self.stack.enter_context(SilentResolverNamespace()).name
         self.server = self.stack.enter_context(
             Iperf3Server(prefix=("ip", "netns", "exec", namespace)))
         self.exporter = self.stack.enter_context(
@@ -252,7 +252,7 @@ class HangingNamesOfOneClient(Directory):
         other = HTTPConnection("127.0.0.1", port, timeout=harness.WAIT_SECONDS)
         self.stack.enter_context(contextlib.closing(other))
         other.request("GET", f"/probe?target=new.test&port={free_port()}", headers={"X-Prometheus-Scrape-Timeout-Seconds": "9"})
-        self.assertEqual(reason(harness.Answer(other.getresponse()).metrics()), "connection_refused")
+        self.assertEqual(reason(harness.Response(other.getresponse()).metrics()), "connection_refused")
 
 
 class Retries(unittest.TestCase):
@@ -361,7 +361,7 @@ class Retries(unittest.TestCase):
 
 
 class Deadline(Directory):
-    """Everything, the answer included, is over at the scrape's time-out less the offset."""
+    """Everything, the answer included, is over at the scrape timeout less the offset."""
 
     def test_an_iperf3_that_ignores_sigterm_does_not_delay_the_answer(self):
         fake = os.path.abspath(os.path.join(harness.BIN_DIR, "fake_iperf3"))

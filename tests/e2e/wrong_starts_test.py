@@ -1,5 +1,5 @@
 """Starts that must fail: one line says why, the exit status says whether trying again helps, nothing is left
-behind, and --config.check gives the same answer without a start."""
+behind, and --config.check reports the same error without a start."""
 
 import glob
 import os
@@ -22,14 +22,14 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def in_own_mounts(command):
-    """A launcher: the program runs after `command`, which changes mounts that nobody else sees."""
+    """Returns a launcher that runs the program in a mount namespace after `command`."""
     return ("unshare", "-m", "sh", "-c", f'{command} && exec "$@"', "sh")
 
 
 @dataclass
 class Case:
     flags: tuple[str, ...]
-    words: str  # in the line that says why
+    expected_text: str  # a part of the line
     launcher: tuple[str, ...] = ()
     status: int = 2
     check_sees_it: bool = True
@@ -37,7 +37,7 @@ class Case:
 
 
 class WrongStarts(unittest.TestCase):
-    """`{d}` in a case is a directory with what setUp puts there, `{lock}` the name of the lock."""
+    """`{d}` is the directory that setUp fills, `{lock}` the lock's name."""
 
     FLAGS = {
         "unknown flag": Case(("--nonsense",), "--nonsense"),
@@ -195,18 +195,18 @@ class WrongStarts(unittest.TestCase):
 
     def check(self, cases):
         for name, case in cases.items():
-            words = case.words.replace("{lock}", self.lock)
+            expected = case.expected_text.replace("{lock}", self.lock)
             with self.subTest(name):
                 status, lines = self.run_case(case)
                 self.assertEqual((status, len(lines)), (case.status, case.attempts), lines)
-                self.assertIn(words, lines[-1])
+                self.assertIn(expected, lines[-1])
             with self.subTest(name + ", --config.check"):
                 status, lines = self.run_case(case, "--config.check")
                 if not case.check_sees_it:
                     self.assertEqual((status, lines), (0, []))
                     continue
                 self.assertEqual((status, len(lines)), (1, 1), lines)
-                self.assertIn(words, lines[0])
+                self.assertIn(expected, lines[0])
 
     def test_an_exporter_as_the_worker_does_not_serve(self):
         status, lines = self.run_case(Case((f"--worker.path={EXPORTER}",), ""))

@@ -87,7 +87,7 @@ class Link:
         self.far = f"ipx-loss-far-{os.getpid()}"
         with contextlib.ExitStack() as stack:
             for name in (self.near, self.far):
-                harness.WILL.add(["ip", "netns", "delete", name])
+                harness.CLEANUP.add(["ip", "netns", "delete", name])
                 run("ip", "netns", "add", name)
                 stack.callback(run, "ip", "netns", "delete", name)
             run("ip", "-n", self.near, "link", "add", DEVICE, "type", "veth", "peer", "name", DEVICE,

@@ -19,7 +19,7 @@ PACKAGES = "systemd,systemd-sysv,dbus,curl,procps,ca-certificates"
 CALLS = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "bpf", "@keyring")
 BOOT_SECONDS = 60
 
-# Told to end, a test still cleans up.
+# SIGTERM still runs the clean-up.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
@@ -70,7 +70,7 @@ def apt_get(root, *arguments):
 
 
 def wait_until(condition, seconds, what):
-    """Asks again until the condition gives something true, and returns that."""
+    """Calls `condition` until it returns something true, and returns that."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -142,7 +142,7 @@ class Machine:
         return result
 
     def start(self, *command):
-        """Starts a program inside that goes on, and returns its process; ended with the machine."""
+        """Starts a program inside and returns its process, which ends with the machine."""
         process = subprocess.Popen(
             ["nsenter", "-t", str(self.leader), "-a", "-r", "-w", "--", *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -371,7 +371,7 @@ class ServiceTest(unittest.TestCase):
         self.assertIn("iperf3-exporter (", by_hand.stderr)
         self.machine.run("systemctl", "stop", UNIT)
 
-    def test_18_the_message_about_a_strangers_lock_helps(self):
+    def test_18_the_message_about_another_users_lock_helps(self):
         process = self.start_by_hand()
         self.machine.run("pkill", "-KILL", "-f", "web.listen-address=127.0.0.1:9600")
         process.wait()

@@ -7,29 +7,18 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
+
+from harness import WAIT_SECONDS
 
 BIN = pathlib.Path(os.environ.get("EXPORTER_BIN_DIR", "build/dev/bin"))
-WAIT_SECONDS = 60  # Longest wait for anything that should happen at once, on a loaded machine.
 
 
-def wait_until(condition, what, seconds=WAIT_SECONDS):
-    """Polls until `condition` holds; the result of a condition is returned."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        result = condition()
-        if result:
-            return result
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds} s: {what}")
-
-
-class FrontDoor:
+class HttpFixture:
     """Starts the fixture; a context manager. `config` is the text of a web configuration file."""
 
     def __init__(self, *arguments, config=None, files=None, listen=("127.0.0.1:0",), environment=None, pass_fds=(),
                  prefix=()):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="front_door_"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="http_fixture_"))
         command = [*prefix, str(BIN / "http_fixture"), *arguments]
         command += [f"--listen={address.format(directory=self.directory)}" for address in listen]
         for name, text in (files or {}).items():
@@ -132,7 +121,7 @@ def send_all(client, raw):
     try:
         client.sendall(raw)
     except OSError:
-        pass  # Closed in our face: what it said before is what counts.
+        pass  # The server closed the connection; the response that it sent before counts.
 
 
 def read_to_end(client):
