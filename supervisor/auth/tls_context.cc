@@ -235,20 +235,21 @@ void SetModes(SSL_CTX* context, const TlsConfig& config) {
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::Create(const TlsConfig& config) {
   ERR_clear_error();
-  const std::shared_ptr<TlsContext> result(new TlsContext());
-  result->context_ = SSL_CTX_new(TLS_server_method());
-  if (result->context_ == nullptr) return MakeError("OpenSSL: " + OpensslReason());
-  SetModes(result->context_, config);
+  Handle context(SSL_CTX_new(TLS_server_method()));
+  if (context == nullptr) return MakeError("OpenSSL: " + OpensslReason());
+  SetModes(context.get(), config);
   using Step = Status (*)(SSL_CTX*, const TlsConfig&);
   for (const Step step : {UseVersionsAndCiphers, UseCertificate, UseKey, UseClientAuth}) {
-    if (Status done = step(result->context_, config); !done) return tl::unexpected(done.error());
+    if (Status done = step(context.get(), config); !done) return tl::unexpected(done.error());
   }
-  return std::shared_ptr<const TlsContext>(result);
+  return std::shared_ptr<const TlsContext>(new TlsContext(std::move(context)));
 }
 
-TlsContext::~TlsContext() { SSL_CTX_free(context_); }
+void TlsContext::FreeContext::operator()(ssl_ctx_st* context) const noexcept {
+  SSL_CTX_free(context);
+}
 
-ssl_st* TlsContext::NewSession() const { return SSL_new(context_); }
+ssl_st* TlsContext::NewSession() const { return SSL_new(context_.get()); }
 
 std::string RespondToFailedHandshake(bufferevent* bev) {
   unsigned long cause = 0;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "common/error.h"
 #include "supervisor/config/web_config.h"
@@ -19,17 +20,19 @@ class TlsContext {
   // Checks the certificate, key, client CA and ciphers of `config`, as LoadWebConfig returned it
   // with TLS enabled. Errors name the configuration file and the line.
   [[nodiscard]] static Result<std::shared_ptr<const TlsContext>> Create(const TlsConfig& config);
-  ~TlsContext();
-  TlsContext(const TlsContext&) = delete;
-  TlsContext& operator=(const TlsContext&) = delete;
 
   // A new server session, owned by the caller; null if out of memory.
   [[nodiscard]] ssl_st* NewSession() const;
 
  private:
-  TlsContext() = default;
+  struct FreeContext {
+    void operator()(ssl_ctx_st* context) const noexcept;
+  };
+  using Handle = std::unique_ptr<ssl_ctx_st, FreeContext>;
 
-  ssl_ctx_st* context_ = nullptr;
+  explicit TlsContext(Handle context) : context_(std::move(context)) {}
+
+  Handle context_;
 };
 
 // Returns the reason of a failed handshake. OpenSSL has sent its alert; a peer that spoke plain

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "common/deleter.h"
+
 namespace iperf3_exporter {
 namespace {
 
@@ -26,8 +28,7 @@ void AddOrAbort(event* handle, const timeval* delay) {
 void EventBaseDeleter::operator()(event_base* base) const noexcept { ::event_base_free(base); }
 
 EventBase CreateEventBase() {
-  const std::unique_ptr<event_config, decltype(&::event_config_free)> config(::event_config_new(),
-                                                                             ::event_config_free);
+  const std::unique_ptr<event_config, Deleter<event_config_free>> config(::event_config_new());
   if (config == nullptr) std::abort();
   ::event_config_set_flag(config.get(), EVENT_BASE_FLAG_PRECISE_TIMER);
   // Variables such as EVENT_NOEPOLL could leave no method at all.
@@ -37,7 +38,7 @@ EventBase CreateEventBase() {
   return base;
 }
 
-void LoopEvent::Deleter::operator()(event* handle) const noexcept { ::event_free(handle); }
+void LoopEvent::FreeEvent::operator()(event* handle) const noexcept { ::event_free(handle); }
 
 LoopEvent::LoopEvent(event_base* base, int fd, short what, std::function<void()> callback)
     : callback_(std::move(callback)), event_(::event_new(base, fd, what, RunCallback, &callback_)) {

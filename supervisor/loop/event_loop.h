@@ -30,11 +30,11 @@ class LoopEvent {
   LoopEvent(event_base* base, int fd, short what, std::function<void()> callback);
   ~LoopEvent() = default;
 
-  struct Deleter {
+  struct FreeEvent {
     void operator()(event* handle) const noexcept;
   };
   std::function<void()> callback_;
-  std::unique_ptr<event, Deleter> event_;
+  std::unique_ptr<event, FreeEvent> event_;
 };
 
 // One-shot timer. Start may be called again at any time.

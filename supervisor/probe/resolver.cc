@@ -10,15 +10,13 @@
 #include <iterator>
 #include <memory>
 
+#include "common/deleter.h"
 #include "common/unique_fd.h"
 
 namespace iperf3_exporter {
 namespace {
 
-struct AddrinfoDeleter {
-  void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
-};
-using AddrinfoList = std::unique_ptr<addrinfo, AddrinfoDeleter>;
+using AddrinfoList = std::unique_ptr<addrinfo, Deleter<freeaddrinfo>>;
 
 int FamilyOf(IpVersion version) {
   switch (version) {

@@ -17,16 +17,14 @@
 #include <type_traits>
 #include <utility>
 
+#include "common/deleter.h"
 #include "common/unique_fd.h"
 #include "worker/sandbox/resource_limits.h"
 
 namespace iperf3_exporter {
 namespace {
 
-struct ReleaseContext {
-  void operator()(scmp_filter_ctx context) const { ::seccomp_release(context); }
-};
-using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, ReleaseContext>;
+using Context = std::unique_ptr<std::remove_pointer_t<scmp_filter_ctx>, Deleter<seccomp_release>>;
 
 // The offset of an argument's lower half. If the parameter is an int, the kernel reads only that.
 constexpr std::uint32_t IntArgument(unsigned index) {
@@ -190,8 +188,8 @@ int SeccompFilter::Install(JobGrants grants, bool with_listener) const {
 }
 
 std::string SyscallName(int number) {
-  const std::unique_ptr<char, decltype(&std::free)> name(
-      ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number), &std::free);
+  const std::unique_ptr<char, Deleter<std::free>> name(
+      ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number));
   return name ? std::string(name.get()) : "unknown call";
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "common/deadline.h"
+#include "common/deleter.h"
 #include "common/error.h"
 #include "common/unique_fd.h"
 
@@ -22,10 +23,7 @@ namespace iperf3_exporter {
 inline constexpr unsigned kQuotaFiles = 300;
 inline constexpr std::uint64_t kQuotaTotalBytes = std::uint64_t{300} << 20U;
 
-struct CloseDirectory {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
-using Directory = std::unique_ptr<DIR, CloseDirectory>;
+using Directory = std::unique_ptr<DIR, Deleter<closedir>>;
 
 // Whether a directory exceeds the quota. Directories don't count: iperf3 can't create any. Needs
 // getdents64, lseek and newfstatat, and no path.
