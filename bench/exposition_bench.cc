@@ -37,12 +37,12 @@ void CountBytes(benchmark::State& state, std::size_t page_bytes) {
 void ProbePage(benchmark::State& state, Protocol protocol, Direction direction,
                ExpositionFormat format) {
   const ProbeReport report = SampleReport(protocol, direction);
-  const std::string page = BuildProbePage({&report, 1}, {}, format);
+  const std::string page = BuildProbePage(report, {}, format);
   Require(Has(page, "iperf3_up{target=\"[2001:db8::1]\",port=\"5201\"} 1"), "iperf3_up");
   Require(Has(page, "iperf3_probe_duration_seconds{target=\"[2001:db8::1]\",port=\"5201\"} 5.034"),
           "iperf3_probe_duration_seconds");
   for (auto _ : state) {
-    benchmark::DoNotOptimize(BuildProbePage({&report, 1}, {}, format));
+    benchmark::DoNotOptimize(BuildProbePage(report, {}, format));
   }
   CountBytes(state, page.size());
 }

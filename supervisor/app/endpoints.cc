@@ -87,7 +87,7 @@ void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
   fields.insert(fields.end(), {{"peer", exchange.peer()}, {"status", response.code}});
   if (!refusal.detail.empty()) fields.emplace_back("detail", refusal.detail);
   fields.emplace_back("text", refusal.text);
-  refusals_.Add(kRefusalReasonNames[static_cast<std::size_t>(refusal.reason)], fields);
+  refusals_.Add(Name(refusal.reason), fields);
   exchange.Reply(response);
   context_.metrics.OnRefusal(refusal.reason, Clock::now() - exchange.received_at());
 }
@@ -147,7 +147,7 @@ void Endpoints::Respond(HttpExchange& exchange, const ProbeOutcome& outcome) {
   if (!outcome) return Refuse(exchange, outcome.error());
   const ExpositionFormat format = FormatFor(exchange);
   exchange.Reply({.content_type = std::string(ContentType(format)),
-                  .body = BuildProbePage({&*outcome, 1}, context_.options.probe_page, format)});
+                  .body = BuildProbePage(*outcome, context_.options.probe_page, format)});
   context_.metrics.OnReport(*outcome);
 }
 

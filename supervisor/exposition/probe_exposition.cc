@@ -230,25 +230,17 @@ void AddCpu(std::string_view host, const CpuUtilization& cpu, const Labelled& la
 
 }  // namespace
 
-std::string BuildProbePage(std::span<const ProbeReport> reports, const ProbePageStyle& style,
+std::string BuildProbePage(const ProbeReport& report, const ProbePageStyle& style,
                            ExpositionFormat format) {
-  constexpr std::size_t kUsualBytes = 6144;  // of a report
+  constexpr std::size_t kUsualBytes = 6144;
   std::string page;
-  page.reserve(kUsualBytes * reports.size());
+  page.reserve(kUsualBytes);
   ExpositionWriter writer(format, page);
-  std::vector<Labelled> all;
-  all.reserve(reports.size());
-  for (const ProbeReport& report : reports) all.push_back({report, style});
-
-  const auto add_gauge = [&](std::string_view name, std::string_view help, const auto& add) {
-    writer.StartFamily(name, MetricType::Gauge, help);
-    for (const Labelled& each : all) add(each);
-  };
+  const Labelled labelled{report, style};
+  const auto& result = report.result;
   const auto add_probe_row = [&](const ProbeRow& row, bool also_after_failure) {
-    add_gauge(row.name, row.help, [&](const Labelled& each) {
-      if (!each.report.result && !also_after_failure) return;
-      AddSample(each, {}, row.value(each.report), writer);
-    });
+    writer.StartFamily(row.name, MetricType::Gauge, row.help);
+    if (result || also_after_failure) AddSample(labelled, {}, row.value(report), writer);
   };
 
   add_probe_row(kUp, true);
@@ -257,25 +249,20 @@ std::string BuildProbePage(std::span<const ProbeReport> reports, const ProbePage
     if (std::exchange(family, row.name) != row.name) {
       writer.StartFamily(row.name, MetricType::Gauge, row.help);
     }
-    for (const Labelled& each : all) {
-      if (Applies(row, each.report, style)) AddSamples(row, each, writer);
-    }
+    if (Applies(row, report, style)) AddSamples(row, labelled, writer);
   }
-  add_gauge("iperf3_cpu_utilization_ratio",
-            "CPU time divided by the duration of the test; 1 is one processor.",
-            [&](const Labelled& each) {
-              if (!each.report.result) return;
-              AddCpu("local", each.report.result->local_cpu, each, writer);
-              AddCpu("remote", each.report.result->remote_cpu, each, writer);
-            });
+  writer.StartFamily("iperf3_cpu_utilization_ratio", MetricType::Gauge,
+                     "CPU time divided by the duration of the test; 1 is one processor.");
+  if (result) {
+    AddCpu("local", result->local_cpu, labelled, writer);
+    AddCpu("remote", result->remote_cpu, labelled, writer);
+  }
   for (const ProbeRow& row : kProbeRows) {
     add_probe_row(row, style.failure_values == FailureValues::kZero);
   }
-  add_gauge("iperf3_probe_failure", "1, with the reason why the test failed.",
-            [&](const Labelled& each) {
-              if (each.report.result) return;
-              AddSample(each, {{"reason", Name(each.report.result.error().reason)}}, 1, writer);
-            });
+  writer.StartFamily("iperf3_probe_failure", MetricType::Gauge,
+                     "1, with the reason why the test failed.");
+  if (!result) AddSample(labelled, {{"reason", Name(result.error().reason)}}, 1, writer);
   writer.EndPage();
   return page;
 }

@@ -1,7 +1,6 @@
 // The metrics of a probe (docs/REFERENCE.md).
 #pragma once
 
-#include <span>
 #include <string>
 
 #include "supervisor/config/probe_settings.h"
@@ -10,11 +9,10 @@
 
 namespace iperf3_exporter {
 
-// The complete page of `reports`, which differ in target or port: each metric is one family with
-// the samples of all of them. What was not measured is left out. After a bidirectional test every
-// metric of a direction has two samples, with the label `direction`. With ProbeLabels::kFork every
-// sample has that label, and a value of the whole probe is repeated for each direction. Pure.
-[[nodiscard]] std::string BuildProbePage(std::span<const ProbeReport> reports,
-                                         const ProbePageStyle& style, ExpositionFormat format);
+// The complete page of `report`. What was not measured is left out. After a bidirectional test
+// every metric of a direction has two samples, with the label `direction`. With ProbeLabels::kFork
+// every sample has that label, and a value of the whole probe is repeated for each direction. Pure.
+[[nodiscard]] std::string BuildProbePage(const ProbeReport& report, const ProbePageStyle& style,
+                                         ExpositionFormat format);
 
 }  // namespace iperf3_exporter

@@ -42,6 +42,10 @@ inline constexpr std::array<std::string_view, 7> kRefusalReasonNames = {
     "worker_timeout", "draining",  "no_worker",
 };
 
+[[nodiscard]] constexpr std::string_view Name(RefusalReason reason) {
+  return kRefusalReasonNames[static_cast<std::size_t>(reason)];
+}
+
 struct Refusal {
   RefusalReason reason = RefusalReason::kNoWorker;
   std::string text;        // one line for the client

@@ -45,7 +45,7 @@ void CheckRequest(const ProbeRequest& request, const ProbeLimits& limits) {
   }
   ProbeReport report;
   report.target = request.target;
-  Require(IsUtf8(BuildProbePage({&report, 1}, {}, ExpositionFormat::kOpenMetrics)));
+  Require(IsUtf8(BuildProbePage(report, {}, ExpositionFormat::kOpenMetrics)));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ constexpr char kLabels[] = "{target=\"[2001:db8::1]\",port=\"5201\"";
 
 std::string Page(const ProbeReport& report, FailureValues values = FailureValues::kZero,
                  ExpositionFormat format = ExpositionFormat::kText) {
-  return BuildProbePage({&report, 1}, {values}, format);
+  return BuildProbePage(report, {values}, format);
 }
 
 // The value of the sample with these further labels (such as `,side="sender"`), as text; empty
@@ -167,7 +167,7 @@ TEST(ProbeExpositionTest, ExportsEveryFailureReason) {
 }
 
 std::string ForkPage(const ProbeReport& report) {
-  return BuildProbePage({&report, 1}, {.labels = ProbeLabels::kFork}, ExpositionFormat::kText);
+  return BuildProbePage(report, {.labels = ProbeLabels::kFork}, ExpositionFormat::kText);
 }
 
 TEST(ProbeExpositionTest, ForkLabelsNameTheDirectionOnEverySample) {
