@@ -28,7 +28,7 @@ LAYERS = {
     "worker/process": (*BASE, "worker/sandbox"),
     "worker/iperf3": (*BASE, "worker/process"),
     "worker/loop": (*BASE, "common/lock", "common/wire", "worker/sandbox", "worker/process", "worker/iperf3"),
-    "worker": ("common", "worker/loop"),
+    "worker": ("common", "common/wire", "worker/loop"),
 
     "supervisor/loop": BASE,
     "supervisor/listen": (*BASE, "supervisor/loop"),

@@ -2,6 +2,7 @@
 
 #include "common/run_main.h"
 #include "common/stderr_output.h"
+#include "common/wire/seqpacket.h"
 #include "worker/loop/worker_loop.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -11,8 +12,6 @@ extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
 namespace {
 
-// Where the supervisor puts the worker's socket.
-constexpr int kLinkFd = 3;
 constexpr int kExitUsage = 2;
 
 bool IsLink(int fd) {
@@ -24,11 +23,12 @@ bool IsLink(int fd) {
 }  // namespace
 
 int main() {
-  if (!IsLink(kLinkFd)) {
+  if (!IsLink(iperf3_exporter::kWorkerSocketFd)) {
     iperf3_exporter::WriteToStderr(
         "iperf3_exporter_worker is started by iperf3_exporter, not manually\n");
     return kExitUsage;
   }
-  return iperf3_exporter::RunMain("iperf3_exporter_worker",
-                                  [] { return iperf3_exporter::RunWorker(kLinkFd); });
+  return iperf3_exporter::RunMain("iperf3_exporter_worker", [] {
+    return iperf3_exporter::RunWorker(iperf3_exporter::kWorkerSocketFd);
+  });
 }

@@ -9,6 +9,9 @@
 
 namespace iperf3_exporter {
 
+// The descriptor of a worker's end in the worker.
+inline constexpr int kWorkerSocketFd = 3;
+
 // Both ends are close-on-exec. `.first`, for the event loop, is non-blocking. `.second`, for a
 // worker, is blocking.
 [[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> CreateSeqpacketPair();

@@ -16,8 +16,6 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr int kWorkerSocketFd = 3;
-
 class SpawnSettings {
  public:
   SpawnSettings() {

@@ -20,7 +20,6 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr int kSocketFd = 3;
 constexpr int kExitCannotExecute = 2;
 
 // Targets at which any rogue behaves, never ends the test, ends it on a cancel, or never starts it.
@@ -32,7 +31,7 @@ constexpr char kAtLockTarget[] = "127.0.0.5";
 // Must be escaped in pages and log lines.
 constexpr char kHostileText[] = "\"}\n# x\r\n\x1b[31m\xff<script>";
 
-void Send(const wire::Frame& frame) { (void)SendFrame(kSocketFd, frame); }
+void Send(const wire::Frame& frame) { (void)SendFrame(kWorkerSocketFd, frame); }
 
 template <typename Message>
 void Say(const Message& message) {
@@ -165,7 +164,7 @@ class Rogue {
 
   int Run() {
     wire::Frame frame;
-    while (ReceiveFrame(kSocketFd, frame, false) == ReceiveOutcome::kFrame) {
+    while (ReceiveFrame(kWorkerSocketFd, frame, false) == ReceiveOutcome::kFrame) {
       const auto command = wire::DecodeCommand(frame);
       if (!command) return 1;
       if (const auto* config = std::get_if<WorkerConfig>(&*command)) {
@@ -246,7 +245,7 @@ class Rogue {
     if (mode_ == "close") std::exit(0);
     if (mode_ == "crash") std::abort();
     if (mode_ == "close_and_live") {
-      ::close(kSocketFd);
+      ::close(kWorkerSocketFd);
       Silence();
     }
   }
@@ -261,7 +260,7 @@ class Rogue {
 // process may become the real worker.
 bool IsFirstWorker() {
   wire::Frame frame(wire::kMaxFrameBytes);
-  const ssize_t got = ::recv(kSocketFd, frame.data(), frame.size(), MSG_PEEK);
+  const ssize_t got = ::recv(kWorkerSocketFd, frame.data(), frame.size(), MSG_PEEK);
   if (got <= 0) return true;
   frame.resize(static_cast<std::size_t>(got));
   const auto command = wire::DecodeCommand(frame);
