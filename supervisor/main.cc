@@ -18,11 +18,6 @@
 namespace iperf3_exporter {
 namespace {
 
-// Why it cannot start: the service manager should try again, or the operator must act.
-constexpr int kExitTransient = 1;
-constexpr int kExitNeedsOperator = 2;
-constexpr int kExitCheckFailed = 1;
-
 int Exit(const ExitRequest& request) {
   if (request.code != 0) {
     WriteToStderr(request.text);
@@ -76,8 +71,8 @@ int Main(int argc, const char* const* argv) {
   auto parsed = ParseOptions(argc, argv);
   const auto* request = std::get_if<ExitRequest>(&parsed);
   if (request != nullptr && request->code == 0) return Exit(*request);
-  const bool is_check = request != nullptr ? request->code == kExitCheckFailed
-                                           : std::get<Options>(parsed).config_check;
+  const bool is_check =
+      request != nullptr ? request->is_check : std::get<Options>(parsed).config_check;
   // Before an error that only follows from this one.
   if (const Status status = CheckSystem(); !status) {
     return Exit({.code = is_check ? kExitCheckFailed : kExitNeedsOperator,

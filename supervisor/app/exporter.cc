@@ -37,12 +37,12 @@ constexpr seconds kListenPauses[] = {seconds(1), seconds(2), seconds(4), seconds
 
 // getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
 // usual 8 MB, the threads of name lookups could reserve 256 MB of address space.
-constexpr std::size_t kThreadStackBytes = std::size_t{512} << 10;
+constexpr std::size_t kSupervisorThreadStackBytes = std::size_t{512} << 10;
 
 void LimitThreadStacks() {
   pthread_attr_t attributes;
   if (::pthread_attr_init(&attributes) != 0) return;
-  ::pthread_attr_setstacksize(&attributes, kThreadStackBytes);
+  ::pthread_attr_setstacksize(&attributes, kSupervisorThreadStackBytes);
   ::pthread_setattr_default_np(&attributes);
   ::pthread_attr_destroy(&attributes);
 }
@@ -129,7 +129,6 @@ Exporter::~Exporter() {
 
 void Exporter::PrepareProcess() {
   LimitThreadStacks();
-  ::signal(SIGPIPE, SIG_IGN);
   // The cancel signal can arrive as soon as a worker exists.
   IgnoreCancelSignal();
   layers_ = EnterSelfProtection();
@@ -143,9 +142,8 @@ Status Exporter::Check() {
   }
   if (Status status = LoadWebConfig(); !status) return status;
   if (!options_.systemd_socket) {
-    for (const std::string& text : options_.listen_addresses) {
-      Status status = ParseListenAddress(text).and_then(ListeningSocket::Check);
-      if (!status) return status;
+    for (const ListenAddress& address : options_.listen_addresses) {
+      if (Status status = ListeningSocket::Check(address); !status) return status;
     }
   }
   return StartWorkers();
@@ -269,10 +267,8 @@ Status Exporter::Listen() {
     if (Status status = server_.AdoptSystemdSockets(); !status) return status;
   } else {
     std::span<const seconds> pauses = kListenPauses;
-    for (const std::string& text : options_.listen_addresses) {
-      const auto address = ParseListenAddress(text);
-      if (!address) return tl::unexpected(address.error());
-      if (Status status = ListenOn(*address, pauses); !status) return status;
+    for (const ListenAddress& address : options_.listen_addresses) {
+      if (Status status = ListenOn(address, pauses); !status) return status;
     }
   }
   for (const std::string& address : server_.ListeningOn()) {

@@ -17,7 +17,6 @@
 #include "common/user_name.h"
 #include "supervisor/config/flags.h"
 #include "supervisor/config/program_paths.h"
-#include "supervisor/listen/listen_address.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -33,21 +32,16 @@ constexpr std::array<std::string_view, 7> kFixedPaths = {
 constexpr std::size_t kMaxQuotedAddressBytes = 120;  // the longest path of a socket has 107
 
 void ReadListenAddresses(FlagValue& value, Options& options) {
-  options.listen_addresses = value.texts();
-  std::vector<ListenAddress> earlier;
   for (const std::string& text : value.texts()) {
     auto address = ParseListenAddress(text);
-    if (!address) {
-      return value.Refuse("an address such as :9579, 127.0.0.1:9579, [::1]:9579 or unix:/path",
-                          text);
-    }
-    for (const ListenAddress& other : earlier) {
+    if (!address) return value.Refuse(address.error().message, text);
+    for (const ListenAddress& other : options.listen_addresses) {
       if (!Overlap(other, *address)) continue;
       return value.Refuse("an address that does not overlap with the other one, " +
                               QuoteText(other.text, kMaxQuotedAddressBytes),
                           text);
     }
-    earlier.push_back(std::move(*address));
+    options.listen_addresses.push_back(std::move(*address));
   }
 }
 
@@ -268,9 +262,6 @@ constexpr FlagRow kFlags[] = {
      ReadSwitch<&Options::config_check>},
 };
 
-constexpr int kExitUsage = 2;
-constexpr int kExitCheckFailed = 1;
-
 // Works for an invalid command line, too.
 bool AsksForCheck(int argc, const char* const* argv) {
   return std::any_of(argv + std::min(argc, 1), argv + argc, [](std::string_view text) {
@@ -290,8 +281,9 @@ std::variant<Options, ExitRequest> ParseOptions(int argc, const char* const* arg
     return ExitRequest{0, std::string("iperf3_exporter, version ") + kVersion + " (revision " +
                               kRevision + ", build type " + kBuildType + ")\n"};
   }
-  return ExitRequest{AsksForCheck(argc, argv) ? kExitCheckFailed : kExitUsage,
-                     "iperf3_exporter: " + request.error().message + '\n'};
+  const bool is_check = AsksForCheck(argc, argv);
+  return ExitRequest{is_check ? kExitCheckFailed : kExitNeedsOperator,
+                     "iperf3_exporter: " + request.error().message + '\n', is_check};
 }
 
 }  // namespace iperf3_exporter

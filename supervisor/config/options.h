@@ -13,12 +13,13 @@
 #include "common/sandbox_layer.h"
 #include "supervisor/config/probe_settings.h"
 #include "supervisor/config/target_policy.h"
+#include "supervisor/listen/listen_address.h"
 
 namespace iperf3_exporter {
 
 // One member per flag (docs/REFERENCE.md). The defaults are in the table of options.cc.
 struct Options {
-  std::vector<std::string> listen_addresses;  // ParseListenAddress accepts each
+  std::vector<ListenAddress> listen_addresses;  // no two overlap
   std::string telemetry_path;
   std::string probe_path;
   std::string web_config_file;  // empty: none
@@ -49,9 +50,15 @@ struct Options {
 
 // Exit instead of starting: --help, --version, or an invalid command line.
 struct ExitRequest {
-  int code = 0;      // 0: `text` belongs on stdout, else on stderr
-  std::string text;  // complete lines
+  int code = 0;           // 0: `text` belongs on stdout, else on stderr
+  std::string text;       // complete lines
+  bool is_check = false;  // --config.check was given
 };
+
+// The exit statuses (docs/REFERENCE.md). A service manager may try again after kExitTransient.
+inline constexpr int kExitTransient = 1;
+inline constexpr int kExitCheckFailed = 1;
+inline constexpr int kExitNeedsOperator = 2;
 
 // Reads the command line and checks all that can be checked without opening a socket, including the
 // programs to start (PATH is read). The web configuration file is not read. With --config.check an

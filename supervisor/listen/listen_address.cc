@@ -15,9 +15,8 @@
 namespace iperf3_exporter {
 namespace {
 
-tl::unexpected<Error> BadAddress(std::string_view text) {
-  return MakeError("listen address \"" + std::string(text) +
-                   "\": expected :PORT, IPV4:PORT, [IPV6]:PORT, localhost:PORT or unix:/PATH");
+tl::unexpected<Error> BadAddress() {
+  return MakeError("an address such as :9579, 127.0.0.1:9579, [::1]:9579 or unix:/path");
 }
 
 template <typename Address>
@@ -34,7 +33,7 @@ Result<ListenAddress> ParseUnix(std::string_view text, std::string_view path) {
   un.sun_family = AF_UNIX;
   if (!path.starts_with('/') || path.find('\0') != std::string_view::npos ||
       path.size() >= sizeof un.sun_path) {
-    return BadAddress(text);
+    return BadAddress();
   }
   std::memcpy(un.sun_path, path.data(), path.size());
   return Build(text, un, offsetof(sockaddr_un, sun_path) + path.size() + 1);
@@ -88,7 +87,7 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
   if (text.starts_with(kUnix)) return ParseUnix(text, text.substr(kUnix.size()));
 
   const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos) return BadAddress(text);
+  if (colon == std::string_view::npos) return BadAddress();
   const auto port = ParseUnsigned(text.substr(colon + 1), 0, UINT16_MAX);
   std::string_view host = text.substr(0, colon);
   if (host.empty()) host = "[::]";
@@ -97,7 +96,7 @@ Result<ListenAddress> ParseListenAddress(std::string_view text) {
   if (bracketed) host = host.substr(1, host.size() - 2);
   const auto ip = ParseIpAddress(std::string(host));
   if (!port || !ip || ip->is_v6 != bracketed || host.find('\0') != std::string_view::npos) {
-    return BadAddress(text);
+    return BadAddress();
   }
   return BuildIp(text, Unmapped(*ip), static_cast<in_port_t>(*port));
 }

@@ -25,7 +25,8 @@ struct ListenAddress {
 };
 
 // `:9579`, `127.0.0.1:9579`, `[::1]:9579`, `[fe80::1%eth0]:9579`, `localhost:9579`,
-// `unix:/path`. Resolves nothing but `localhost`. Pure. Port 0 lets the kernel choose.
+// `unix:/path`. Resolves nothing but `localhost`. Pure. Port 0 lets the kernel choose. The error
+// says what is expected.
 [[nodiscard]] Result<ListenAddress> ParseListenAddress(std::string_view text);
 
 // Whether the kernel refuses to listen on both. Follows the links in the paths of socket files.

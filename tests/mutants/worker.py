@@ -216,7 +216,7 @@ MUTANTS = [
     (TABLE, "{\"readv\", kAllowed, kAllowed,", "{\"readv\", kAllowed, kDenied,", [HABITS + ":*Habits*"]),
     (OPTIONS, "SocketOption{IPPROTO_TCP, TCP_CONGESTION, OptionUse::kBoth,", "SocketOption{IPPROTO_TCP, TCP_CONGESTION, OptionUse::kSet,",
      [SOCKETS + ":*Options*"]),
-    (TEMPORARY, "directory_ && TryLock(directory_.get()) && ::fstat", "directory_ && ::fstat", [HOSTILE_FILES]),
+    (TEMPORARY, "directory_ && TryMarkInUse(directory_.get()) && ::fstat", "directory_ && ::fstat", [HOSTILE_FILES]),
     (TEMPORARY, "kMountInodes = \"640\"", "kMountInodes = \"256\"", [GREEDY]),
     (TEMPORARY, "owner == user || (user == 0 && is_of_worker)", "owner == user || user == 0 || is_of_worker", ["temporary_directory_test"]),
     (TEMPORARY, "O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC", "O_RDONLY | O_DIRECTORY | O_CLOEXEC",

@@ -69,13 +69,13 @@ bool IsOfWorkers(uid_t owner) {
 }
 
 // Takes the lock that marks a directory as in use. Returns false if another worker holds it.
-bool TryLock(DIR* directory) { return ::flock(::dirfd(directory), LOCK_EX | LOCK_NB) == 0; }
+bool TryMarkInUse(DIR* directory) { return ::flock(::dirfd(directory), LOCK_EX | LOCK_NB) == 0; }
 
 void RemoveIfAbandoned(int parent, const char* name, Deadline until) {
   const Directory directory = OpenDirectory(parent, name);
   struct stat status = {};
   if (!directory || ::fstat(::dirfd(directory.get()), &status) != 0) return;
-  if (!IsOfWorkers(status.st_uid) || !TryLock(directory.get())) return;
+  if (!IsOfWorkers(status.st_uid) || !TryMarkInUse(directory.get())) return;
   RemoveFilesIn(directory.get(), until);
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
@@ -151,7 +151,7 @@ bool TemporaryDirectory::CreateIn(const char* parent) {
   directory_ = OpenDirectory(AT_FDCWD, path_.c_str());
   struct stat status = {};
   // Another worker that starts now may have removed it as abandoned.
-  return directory_ && TryLock(directory_.get()) && ::fstat(directory_fd(), &status) == 0 &&
+  return directory_ && TryMarkInUse(directory_.get()) && ::fstat(directory_fd(), &status) == 0 &&
          status.st_nlink != 0;
 }
 

@@ -22,6 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::EndsWith;
+using testing::Field;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -64,7 +65,7 @@ void Refuses(const std::vector<std::string>& arguments, const std::string& words
 
 TEST(OptionsTest, HasTheDocumentedDefaults) {
   const Options options = Accepted({});
-  EXPECT_THAT(options.listen_addresses, ElementsAre(":9579"));
+  EXPECT_THAT(options.listen_addresses, ElementsAre(Field(&ListenAddress::text, ":9579")));
   EXPECT_EQ(options.telemetry_path, "/metrics");
   EXPECT_EQ(options.probe_path, "/probe");
   EXPECT_EQ(options.web_config_file, "");
@@ -125,7 +126,8 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
                                     "--log.level=debug",
                                     "--log.format=json",
                                     "--config.check"});
-  EXPECT_THAT(options.listen_addresses, ElementsAre("127.0.0.1:0", "[::1]:9579"));
+  EXPECT_THAT(options.listen_addresses, ElementsAre(Field(&ListenAddress::text, "127.0.0.1:0"),
+                                                    Field(&ListenAddress::text, "[::1]:9579")));
   EXPECT_EQ(options.telemetry_path, "/m");
   EXPECT_EQ(options.probe_path, "/p");
   EXPECT_EQ(options.web_config_file, "/etc/hostname");
@@ -167,7 +169,7 @@ TEST(OptionsTest, KeepsNothingBetweenCalls) {
   EXPECT_EQ(options.worker_count, 4u);
   EXPECT_FALSE(options.systemd_socket);
   EXPECT_EQ(options.log_level, LogLevel::kInfo);
-  EXPECT_THAT(options.listen_addresses, ElementsAre(":9579"));
+  EXPECT_THAT(options.listen_addresses, ElementsAre(Field(&ListenAddress::text, ":9579")));
 }
 
 TEST(OptionsTest, AcceptsEveryFormOfAFlag) {
