@@ -12,7 +12,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 class Packages:
-    """apt with state of its own, in the folder `work`, which must not exist."""
+    """apt with state of its own, in the directory `work`, which must not exist."""
 
     def __init__(self, work: pathlib.Path, release: str, architecture: str | None = None):
         self.work = work

@@ -225,7 +225,7 @@ class AtAnyMoment(unittest.TestCase):
                     pass
                 os.kill(worker, signal.SIGKILL)
             for scraper in scrapers:
-                scraper.settimeout(2 * PATIENCE)
+                scraper.settimeout(2 * WAIT_SECONDS)
                 # A job that came only after its worker's death has a new worker, whose iperf3 holds the lock until
                 # its deadline: the peer never answers. A second one of that kind waits for it in vain.
                 self.assertRegex(scraper.recv(65536), b"^HTTP/1.1 (200 |503 [^$]*the lock was not acquired in time)")

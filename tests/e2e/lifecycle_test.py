@@ -296,7 +296,7 @@ class Start(unittest.TestCase):
                 os.rename(path + ".new", path)  # a file that is not a socket does not become free
                 probe.join()
                 self.assertEqual((answers[0].status, answers[0].text), (503, "no worker is ready\n"))
-                self.assertEqual(exporter.process.wait(harness.PATIENCE), 2)
+                self.assertEqual(exporter.process.wait(harness.WAIT_SECONDS), 2)
 
     def test_variables_of_libevent_have_no_effect(self):
         names = ("EVENT_NOEPOLL", "EVENT_NOPOLL", "EVENT_NOSELECT")
@@ -880,7 +880,7 @@ class TasksUsedUp(unittest.TestCase):
     def test_a_start_fails_and_may_be_repeated(self):
         exporter, as_user = self.exporter_of_a_user(wait_ready=False)
         with self.used_up(as_user, self.LIMIT - 2), exporter:  # the last two are python itself and the exporter
-            self.assertEqual(exporter.process.wait(harness.PATIENCE), 1)
+            self.assertEqual(exporter.process.wait(harness.WAIT_SECONDS), 1)
             exporter.reader.join()
             self.assertIn("Resource temporarily unavailable", exporter.log)
 

@@ -137,7 +137,7 @@ def test(machine: Machine, tests: str, counts: Counts):
     work = CACHE / f"{machine.name}.work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    harness.WILL.add(["rm", "-rf", str(work)])
+    harness.CLEANUP.add(["rm", "-rf", str(work)])
     began = time.monotonic()
     process = None
     try:
