@@ -5,7 +5,7 @@
 //
 //   lock_torture [--seconds=N] [--keys=N] [--unlink] [--seed=N]
 //
-// With too few samples it continues for up to three times as long.
+// It ends after N seconds (5), but not before it has seen enough: a slow machine needs longer.
 #include <sys/mman.h>
 
 #include <charconv>
@@ -21,6 +21,8 @@ namespace iperf3_exporter::torture {
 namespace {
 
 constexpr seconds kLostLock{5};
+// Ends a run that never sees enough.
+constexpr seconds kMaxTime{100};
 // Fewer samples prove nothing.
 constexpr std::uint64_t kMinTakeovers = 20;
 
@@ -49,19 +51,27 @@ class Set {
       ::usleep(static_cast<useconds_t>(Random(5000)));
       Reap();
       Continue();
-      if (IsCalm()) continue;
+      if (IsCalm() || !IsProgressing()) continue;
       const int victim = Victim();
       if (Random(Phase() % 2 == 0 ? 100 : 2) == 0) {
         Stop(victim);
       } else {
         MarkKilled(At(victim));
         ++shared->kills;
+        ++kills_without_progress_;
         ::kill(At(victim).pid, SIGKILL);
       }
     }
   }
 
  private:
+  // On a slow machine workers would otherwise be killed before any of them acquires the lock.
+  bool IsProgressing() {
+    const std::uint64_t acquisitions = shared->acquisitions;
+    if (std::exchange(acquisitions_, acquisitions) != acquisitions) kills_without_progress_ = 0;
+    return kills_without_progress_ < kWorkersPerSet;
+  }
+
   struct Pause {
     int worker;
     pid_t pid;
@@ -118,6 +128,8 @@ class Set {
   int first_;
   std::atomic<int>& stopped_;
   std::vector<Pause> pauses_;
+  std::uint64_t acquisitions_ = 0;  // of all sets
+  int kills_without_progress_ = 0;
 };
 
 // A time during which this process was not scheduled.
@@ -130,7 +142,7 @@ class Conductor {
  public:
   int Run() {
     const Deadline end = Clock::now() + seconds(options.seconds);
-    const Deadline last_end = end + 2 * seconds(options.seconds);
+    const Deadline last_end = std::max(end, Clock::now() + kMaxTime);
     shared->last_acquired_ns = Now();
     for (int set = 0; set < kSets; ++set) {
       Rest(milliseconds(set * 100));
