@@ -42,6 +42,8 @@ class WorkerUnderTest {
  public:
   // What a loaded machine may need, not what is expected.
   static constexpr std::chrono::seconds kWaitLimit{60};
+  // Longer than a job with that limit takes, so that its worker reports how it ended.
+  static constexpr std::chrono::seconds kEventLimit{90};
 
   // `prefix`: a command that becomes the worker, such as setpriv with its options.
   explicit WorkerUnderTest(std::vector<std::string> prefix = {}) {
@@ -98,7 +100,7 @@ class WorkerUnderTest {
     for (;;) {
       const auto event = ReceiveEvent();
       if (!event) {
-        ADD_FAILURE() << "the worker has exited";
+        ADD_FAILURE() << "the worker does not report the end of the job";
         return end;
       }
       if (const auto* started = std::get_if<wire::Started>(&*event)) {
@@ -118,9 +120,11 @@ class WorkerUnderTest {
   // nullopt: the socket was closed.
   std::optional<wire::Event> ReceiveEvent() {
     pollfd readable = {link_.get(), POLLIN, 0};
-    ::poll(&readable, 1, PollMilliseconds(Clock::now() + kWaitLimit));
+    ::poll(&readable, 1, PollMilliseconds(Clock::now() + kEventLimit));
     wire::Frame frame;
-    if (ReceiveFrame(link_.get(), frame, true) != ReceiveOutcome::kFrame) return std::nullopt;
+    const ReceiveOutcome outcome = ReceiveFrame(link_.get(), frame, true);
+    if (outcome == ReceiveOutcome::kWouldBlock) ADD_FAILURE() << "the worker is silent";
+    if (outcome != ReceiveOutcome::kFrame) return std::nullopt;
     auto event = wire::DecodeEvent(frame);
     if (!event) return std::nullopt;
     return std::move(*event);
