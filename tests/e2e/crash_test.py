@@ -19,7 +19,6 @@ from harness import (IPERF3, WAIT_SECONDS, Exporter, Iperf3Server, Overlap, has_
 
 REFUSE_CALLS = os.path.join(harness.BIN_DIR, "refuse_calls")
 NEXT_HOLDER_SECONDS = 0.25
-MOVE_SECONDS = 1.0  # to the new lock, when the old one was deleted
 ATTEMPTS = 3  # the machine may be busy with something else; the best of them counts
 
 
@@ -244,12 +243,10 @@ class Deletion(unittest.TestCase):
             old, = wait_until(first.iperf3, "the first tests")
             threads.append(start_thread(probe, second, other.port, "1s"))
             wait_until(lambda: lock_status(second)["waiting"], "the second waits")
-            began = time.monotonic()
             for path in glob.glob(f"/dev/shm/*{glob.escape(first.lock_name)}*"):
                 os.unlink(path)
             wait_until(second.iperf3, "the second tests")
-            self.assertLess(time.monotonic() - began, MOVE_SECONDS)
-            self.assertTrue(has_open_files(old), "it was not disturbed")
+            self.assertTrue(has_open_files(old), "the first was not disturbed, and the second did not wait for its end")
             self.assertEqual(len(re.findall("changed while in use", second.log)), 1, second.log)
             for thread in threads:
                 thread.join()
