@@ -31,6 +31,7 @@ Iperf3Capabilities ParseIperf3Help(std::string_view text) {
     const std::string_view word = kTestOptions[row].help_word;
     capabilities.options[row] = !word.empty() && mentions(word);
   }
+  capabilities.authentication = mentions("--rsa-public-key-path");
   capabilities.connect_timeout = mentions("--connect-timeout");
   capabilities.udp_counters_64bit = mentions("--udp-counters-64bit");
   return capabilities;

@@ -145,6 +145,7 @@ inline constexpr std::array kTestOptions = {
 // The optional features of the installed iperf3, according to its help text.
 struct Iperf3Capabilities {
   std::bitset<kTestOptions.size()> options;  // by row; only rows with a help word
+  bool authentication = false;               // --username, --rsa-public-key-path
   // Used whenever they are available.
   bool connect_timeout = false;     // --connect-timeout
   bool udp_counters_64bit = false;  // --udp-counters-64bit

@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/deadline.h"
+#include "common/iperf3/test_credentials.h"
 #include "common/iperf3/test_options.h"
 #include "common/lock/lock_key.h"
 #include "common/net/host.h"
@@ -41,6 +43,7 @@ struct Job {
   IpAddress address;   // the address that iperf3 connects to
   std::uint16_t port = 5201;
   TestOptions test;
+  std::optional<TestCredentials> credentials;       // of iperf3's own authentication
   std::chrono::milliseconds connect_timeout{5000};  // iperf3's --connect-timeout, at most
   LockKey lock_key = kNoLock;                       // kNoLock if the scope is `none`
   JobTimes times;

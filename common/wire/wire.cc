@@ -107,12 +107,21 @@ void Carry(Fields& fields, JobTimes& times) {
   fields.Time("bytes overhead", times.bytes_overhead, {}, kMaxPeriod);
 }
 
+void Carry(Fields& fields, TestCredentials& credentials) {
+  fields.Text("credentials", credentials.username, kMaxUsernameBytes);
+  fields.Text("credentials", credentials.password, kMaxPasswordBytes);
+  fields.Text("credentials", credentials.public_key, kMaxPublicKeyBytes);
+}
+
 void Carry(Fields& fields, Job& job) {
   fields.Number("job id", job.id);
   fields.Text("target", job.target, kMaxTargetBytes);
   Carry(fields, "address", job.address);
   fields.Number("port", job.port, 1);
   Carry(fields, job.test);
+  fields.Optional("credentials", job.credentials,
+                  [&](TestCredentials& credentials) { Carry(fields, credentials); });
+  fields.Require(!job.credentials || CheckCredentials(*job.credentials), "credentials");
   fields.Time("connect timeout", job.connect_timeout, std::chrono::milliseconds(1), kMaxPeriod);
   fields.Number("lock key", job.lock_key, kNoLock, kMaxLockKey);
   Carry(fields, job.times);
@@ -128,6 +137,7 @@ void Carry(Fields& fields, Iperf3Capabilities& capabilities) {
   std::uint64_t options = capabilities.options.to_ullong();
   fields.Number("capabilities", options, 0, decltype(capabilities.options)().set().to_ullong());
   capabilities.options = options;
+  fields.Bool("capabilities", capabilities.authentication);
   fields.Bool("capabilities", capabilities.connect_timeout);
   fields.Bool("capabilities", capabilities.udp_counters_64bit);
 }

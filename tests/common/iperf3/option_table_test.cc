@@ -162,10 +162,12 @@ TEST(OptionTableTest, FindsOptionsInTheHelpText) {
   EXPECT_TRUE(HasOption(some, Row("cport")));
   EXPECT_FALSE(HasOption(some, Row("bind_device")));
   EXPECT_TRUE(HasOption(some, Row("udp_mode")));
+  EXPECT_FALSE(some.authentication);
   EXPECT_FALSE(some.connect_timeout);
   EXPECT_FALSE(some.udp_counters_64bit);
   EXPECT_EQ(ParseIperf3Help(""), Iperf3Capabilities{});
   const Iperf3Capabilities automatic = ParseIperf3Help("--connect-timeout --udp-counters-64bit");
+  EXPECT_TRUE(ParseIperf3Help("  --rsa-public-key-path  path").authentication);
   EXPECT_TRUE(automatic.connect_timeout && automatic.udp_counters_64bit);
 }
 

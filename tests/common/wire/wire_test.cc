@@ -16,6 +16,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+TestCredentials SampleCredentials() {
+  return {.username = "probe",
+          .password = "secret",
+          .public_key = "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"};
+}
+
 Job SampleJob() {
   Job job;
   job.id = 7;
@@ -27,6 +33,7 @@ Job SampleJob() {
   job.test.bitrate_bits_per_second = 1'500'000;
   job.test.bind_address = ParseIpAddress("127.0.0.1");
   job.test.bind_device = "lo";
+  job.credentials = SampleCredentials();
   job.connect_timeout = milliseconds(1500);
   job.lock_key = kMaxLockKey;
   const Deadline now = Clock::now();
@@ -81,6 +88,7 @@ TEST(WireTest, CarriesEveryCommandUnchanged) {
 TEST(WireTest, CarriesEveryEventUnchanged) {
   WorkerReady ready{.iperf3 = {.version = "3.12"}};
   ready.iperf3.capabilities.options.set(3);
+  ready.iperf3.capabilities.authentication = true;
   ready.iperf3.capabilities.udp_counters_64bit = true;
   ready.sandbox.iperf3[2] = LayerState::kMissing;
   ExpectCarried(ready);
@@ -123,7 +131,7 @@ TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
   EXPECT_FALSE(wire::DecodeCommand(frame));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(SampleJob())));
   frame[4] = std::byte{wire::kVersion + 1};
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 5, not 4");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 6, not 5");
 }
 
 TEST(WireTest, RefusesNumbersOutOfRange) {
@@ -173,6 +181,24 @@ TEST(WireTest, RefusesUnknownCapabilities) {
   wire::Frame frame = wire::Encode(WorkerReady{});
   std::fill_n(frame.begin() + kCapabilities, 8, std::byte{0xff});
   EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: bad capabilities");
+}
+
+TEST(WireTest, CarriesJobsWithoutAndWithTheLongestCredentials) {
+  Job job = SampleJob();
+  job.credentials.reset();
+  EXPECT_EQ(std::get<Job>(*wire::DecodeCommand(wire::Encode(job))), job);
+  job.credentials = SampleCredentials();
+  job.credentials->username.assign(kMaxUsernameBytes, 'u');
+  job.credentials->password.assign(kMaxPasswordBytes, 'p');
+  job.credentials->public_key.resize(kMaxPublicKeyBytes, 'k');
+  EXPECT_EQ(std::get<Job>(*wire::DecodeCommand(wire::Encode(job))), job);
+}
+
+TEST(WireTest, RefusesInvalidCredentials) {
+  Job job = SampleJob();
+  job.credentials->password = "two words";
+  EXPECT_EQ(wire::DecodeCommand(wire::Encode(job)).error().message,
+            "malformed frame: bad credentials");
 }
 
 TEST(WireTest, CutsTextsToTheirFields) {
