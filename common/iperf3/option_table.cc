@@ -17,6 +17,13 @@ bool IsBurstOrRateSet(const TestOptions& test) {
 
 }  // namespace
 
+const TestOption* FindTestOption(std::string_view name) {
+  const auto* found = std::ranges::find_if(kTestOptions, [name](const TestOption& option) {
+    return name == option.name || (!option.alias.empty() && name == option.alias);
+  });
+  return found == kTestOptions.end() ? nullptr : found;
+}
+
 bool HasOption(const Iperf3Capabilities& capabilities, const TestOption& option) {
   return option.help_word.empty() ||
          capabilities.options[static_cast<std::size_t>(&option - kTestOptions.data())];

@@ -87,6 +87,7 @@ inline constexpr std::uint64_t kMaxBitsPerSecond64 = 1'000'000'000'000'000;
 inline constexpr std::uint64_t kMaxBurstPackets = 1000;  // MAX_BURST of iperf3
 
 inline constexpr std::array kTestOptions = {
+    TestOption{"module", "", "", RequestValue{}},
     TestOption{"target", "", "", RequestValue{}},
     TestOption{"port", "", "", RequestValue{}},
     TestOption{"ip_version", "", "", RequestValue{}},
@@ -152,6 +153,9 @@ struct Iperf3Capabilities {
 
   bool operator==(const Iperf3Capabilities&) const = default;
 };
+
+// The row with that name or alias; nullptr if there is none.
+[[nodiscard]] const TestOption* FindTestOption(std::string_view name);
 
 // `option` is a row of kTestOptions.
 [[nodiscard]] bool HasOption(const Iperf3Capabilities& capabilities, const TestOption& option);

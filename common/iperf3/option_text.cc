@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "common/go_duration.h"
 #include "common/text.h"
@@ -202,6 +203,21 @@ std::optional<Bitrate> ParseBitrate(std::string_view text) {
   if (!bits) return std::nullopt;
   bitrate.bits_per_second = *bits;
   return bitrate;
+}
+
+std::string FormatBitrate(std::uint64_t bits_per_second) {
+  for (const auto& [unit, letter] :
+       {std::pair<std::uint64_t, char>{1'000'000'000, 'G'}, {1'000'000, 'M'}, {1000, 'K'}}) {
+    const std::uint64_t thousandths = bits_per_second / (unit / 1000);
+    if (bits_per_second < unit || thousandths * (unit / 1000) != bits_per_second) continue;
+    std::string text = std::to_string(thousandths / 1000);
+    if (const std::uint64_t rest = thousandths % 1000; rest != 0) {
+      text += "." + std::to_string(1000 + rest).substr(1);
+      text.erase(text.find_last_not_of('0') + 1);
+    }
+    return text + letter;
+  }
+  return std::to_string(bits_per_second);
 }
 
 }  // namespace iperf3_exporter

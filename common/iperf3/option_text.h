@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "common/error.h"
@@ -28,5 +29,8 @@ struct Bitrate {
 // iperf3's `#[KMGT][/#]`: K is 1000, the letter in either case, decimals allowed. Absent when the
 // text has another form or a number is out of range.
 [[nodiscard]] std::optional<Bitrate> ParseBitrate(std::string_view text);
+
+// As ParseBitrate reads it, exactly: "12.5M", "33333.333K", "1001".
+[[nodiscard]] std::string FormatBitrate(std::uint64_t bits_per_second);
 
 }  // namespace iperf3_exporter

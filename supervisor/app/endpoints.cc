@@ -5,6 +5,7 @@
 
 #include "common/logging.h"
 #include "common/resource_limit.h"
+#include "supervisor/config/modules_page.h"
 #include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/http/client_network.h"
 #include "supervisor/probe/probe_request.h"
@@ -77,6 +78,10 @@ void Endpoints::AddRoutes() {
   for (const char* path : {"/health", "/-/healthy"}) AddPage(path, [this] { return HealthPage(); });
   for (const char* path : {"/ready", "/-/ready"}) AddPage(path, [this] { return ReadyPage(); });
   AddPage("/lock-status", [this] { return LockStatusPage(); });
+  AddPage("/config", [this] {
+    return HttpResponse{.content_type = "text/plain; charset=utf-8",
+                        .body = FormatModules(*context_.test_config.modules())};
+  });
 }
 
 void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
@@ -104,19 +109,19 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
     if (!parsed) return Refuse(*exchange, {RefusalReason::kBadRequest, parsed.error().message});
     scrape_timeout = *parsed;
   }
-  const Deadline deadline = ProbeDeadline(received, scrape_timeout, context_.options.probe_times);
   const WorkerReady* worker = context_.pool.latest_ready();
   if (worker == nullptr && context_.state == LifecycleState::kStarting) {
-    return Hold(exchange, deadline);
+    return Hold(exchange, ProbeDeadline(received, scrape_timeout, context_.options.probe_times));
   }
   if (worker == nullptr) return Refuse(*exchange, {RefusalReason::kNoWorker, kNoWorkerReady});
-  auto request = ParseProbeRequest(exchange->query(), context_.options.probe_limits,
-                                   worker->iperf3.capabilities, worker->iperf3.version);
+  auto request =
+      ParseProbeRequest(exchange->query(), *context_.test_config.modules(), worker->iperf3);
   if (!request) return Refuse(*exchange, request.error());
   request->client = ClientNetwork(exchange->peer());
   WarnAboutIgnoredParameters(*request, exchange->peer());
+  const ProbeTimes& times = request->module->times;
   const ProbeDispatcher::Id id = context_.dispatcher.Start(
-      std::move(*request), received, deadline,
+      std::move(*request), received, ProbeDeadline(received, scrape_timeout, times),
       [this, exchange](const ProbeOutcome& outcome) { Respond(*exchange, outcome); });
   exchange->OnDisconnect([this, id, received] {
     if (context_.dispatcher.Cancel(id)) context_.metrics.OnCancelled(Clock::now() - received);
@@ -156,7 +161,7 @@ void Endpoints::WarnAboutIgnoredParameters(const ProbeRequest& request, const st
     if (warned_parameters_.size() == kMaxWarnedParameters) return;
     if (!warned_parameters_.insert(name.substr(0, kMaxQuotedValueBytes)).second) continue;
     Log(LogLevel::kWarn, "unknown parameter ignored",
-        {{"parameter", name}, {"target", request.target}, {"port", request.port}, {"peer", peer}});
+        {{"parameter", name}, {"target", request.target}, {"peer", peer}});
   }
 }
 
@@ -171,8 +176,11 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   state.sandbox = context_.pool.WeakestSandbox();
   state.supervisor_sandbox = context_.supervisor_layers;
   state.log_lines_lost = CountLostLogLines();
-  state.last_reload_successful = context_.web_config.last_reload_successful();
-  state.last_reload_success_seconds = context_.web_config.last_reload_success_seconds();
+  for (const auto& [name, file] : {std::pair("web", &context_.web_config),
+                                   std::pair("config", &context_.test_config.file())}) {
+    state.reloads.push_back(
+        {name, file->last_reload_successful(), file->last_reload_success_seconds()});
+  }
   const ExpositionFormat format = FormatFor(*exchange);
   const auto page = context_.metrics.Page(format, state, context_.server.statistics());
   if (!page) {

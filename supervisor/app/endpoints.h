@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/limited_log.h"
 #include "common/lock/lock_monitor.h"
+#include "supervisor/app/test_config.h"
 #include "supervisor/config/options.h"
 #include "supervisor/config/reloadable_file.h"
 #include "supervisor/exposition/exporter_metrics.h"
@@ -39,7 +40,8 @@ class Endpoints {
     ExporterMetrics& metrics;
     HttpServer& server;
     const ReloadableFile& web_config;
-    std::function<Status()> reload;  // reloads the web configuration
+    const TestConfig& test_config;
+    std::function<Status()> reload;  // reloads the configuration files
   };
 
   explicit Endpoints(Context context) : context_(std::move(context)) {}

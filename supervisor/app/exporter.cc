@@ -93,6 +93,11 @@ Exporter::Exporter(Options options)
     : options_(std::move(options)),
       base_(CreateEventBase()),
       web_access_(base_.get()),
+      test_config_(options_,
+                   [this] {
+                     const auto& worker = pool_.latest_ready();
+                     return worker ? &worker->iperf3 : nullptr;
+                   }),
       server_(base_.get(), {.max_connections = options_.max_connections}, web_access_.Hooks()),
       pool_(base_.get(), PoolSettings(options_),
             {.on_idle = [this] { dispatcher_.Dispatch(); },
@@ -116,7 +121,8 @@ Exporter::Exporter(Options options)
                   .metrics = metrics_,
                   .server = server_,
                   .web_config = web_access_.config_file(),
-                  .reload = [this] { return ReloadWebConfig(); }}),
+                  .test_config = test_config_,
+                  .reload = [this] { return ReloadConfigFiles(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_responses_check_(base_.get(), [this] { AwaitLastResponses(); }) {}
 
@@ -140,7 +146,7 @@ Status Exporter::Check() {
     Status status = CheckLockFiles(options_.lock_name, options_.lock_scope);
     if (!status) return status;
   }
-  if (Status status = LoadWebConfig(); !status) return status;
+  if (Status status = LoadConfigFiles(); !status) return status;
   if (!options_.systemd_socket) {
     for (const ListenAddress& address : options_.listen_addresses) {
       if (Status status = ListeningSocket::Check(address); !status) return status;
@@ -156,11 +162,11 @@ Status Exporter::Start() {
   };
   watch(SIGTERM, [this] { Shutdown(); });
   watch(SIGINT, [this] { Shutdown(); });
-  watch(SIGHUP, [this] { (void)ReloadWebConfig(); });
+  watch(SIGHUP, [this] { (void)ReloadConfigFiles(); });
   if (Status status = CheckSystemdSockets(); !status) return status;
   if (Status status = PrepareLock(); !status) return status;
   endpoints_.AddRoutes();
-  if (Status status = LoadWebConfig(); !status) return status;
+  if (Status status = LoadConfigFiles(); !status) return status;
   if (Status status = Listen(); !status) {
     RefuseEarlyProbes();
     return status;
@@ -194,7 +200,10 @@ Status Exporter::StartWorkers() {
         0, "no worker became ready with --iperf3.path=" + options_.iperf3_path + ": ");
     return tl::unexpected(std::move(error));
   }
-  return {};
+  if (!pool_.latest_ready()) return {};  // a signal has asked for the shutdown
+  Status status = test_config_.Check();
+  if (!status) RefuseEarlyProbes();
+  return status;
 }
 
 void Exporter::RefuseEarlyProbes() {
@@ -235,7 +244,8 @@ Status Exporter::PrepareLock() {
   return {};
 }
 
-Status Exporter::LoadWebConfig() {
+Status Exporter::LoadConfigFiles() {
+  if (Status status = test_config_.LoadFirst(); !status) return status;
   if (options_.web_config_file.empty()) return {};
   return web_access_.LoadConfig(options_.web_config_file);
 }
@@ -296,9 +306,20 @@ void Exporter::RepairLock() {
   pool_.OnLockChanged();
 }
 
-Status Exporter::ReloadWebConfig() {
+Status Exporter::ReloadConfigFiles() {
   if (state_ == LifecycleState::kReady) service_manager_.NotifyReloading();
-  Status status = web_access_.config_file().Reload();
+  ReloadableFile& web = web_access_.config_file();
+  ReloadableFile& tests = test_config_.file();
+  auto web_reading = web.Read();
+  auto tests_reading = tests.Read();
+  const bool web_is_valid = web_reading.apply.has_value();
+  const bool tests_are_valid = tests_reading.apply.has_value();
+  Status status;
+  if (tests_are_valid || !web_is_valid) status = web.Reload(std::move(web_reading));
+  if (!tests_are_valid || (web_is_valid && status)) {
+    const Status reloaded = tests.Reload(std::move(tests_reading));
+    if (status) status = reloaded;
+  }
   if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
   return status;
 }

@@ -12,6 +12,7 @@
 #include "common/lock/lock_monitor.h"
 #include "supervisor/app/endpoints.h"
 #include "supervisor/app/service_manager.h"
+#include "supervisor/app/test_config.h"
 #include "supervisor/app/web_access.h"
 #include "supervisor/config/options.h"
 #include "supervisor/exposition/exporter_metrics.h"
@@ -46,7 +47,7 @@ class Exporter {
   void PrepareProcess();
   [[nodiscard]] Status CheckSystemdSockets() const;
   [[nodiscard]] Status PrepareLock();
-  [[nodiscard]] Status LoadWebConfig();
+  [[nodiscard]] Status LoadConfigFiles();
   [[nodiscard]] Status StartWorkers();
   [[nodiscard]] Status Listen();
   // Tries again if the failure is transient. Takes the pauses in between from the front of
@@ -61,7 +62,8 @@ class Exporter {
 
   // A worker reports that the lock's files are gone: creates them again if they are.
   void RepairLock();
-  [[nodiscard]] Status ReloadWebConfig();
+  // Both files, or none of them if one is invalid.
+  [[nodiscard]] Status ReloadConfigFiles();
   [[nodiscard]] std::string StatusText() const;
 
   void Shutdown();
@@ -72,6 +74,7 @@ class Exporter {
   EventBase base_;
   ExporterMetrics metrics_;
   WebAccess web_access_;
+  TestConfig test_config_;
   HttpServer server_;
   WorkerPool pool_;
   ProbeDispatcher dispatcher_;

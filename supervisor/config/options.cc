@@ -25,8 +25,8 @@ using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 // The pages whose paths are not configurable.
-constexpr std::array<std::string_view, 7> kFixedPaths = {
-    "/", "/health", "/ready", "/lock-status", "/-/healthy", "/-/ready", "/-/reload",
+constexpr std::array<std::string_view, 8> kFixedPaths = {
+    "/", "/config", "/health", "/ready", "/lock-status", "/-/healthy", "/-/ready", "/-/reload",
 };
 
 constexpr std::size_t kMaxQuotedAddressBytes = 120;  // the longest path of a socket has 107
@@ -66,11 +66,19 @@ std::string FileThatThisUserCan(const std::string& verb) {
   return "a file that " + UserText(::geteuid()) + " can " + verb;
 }
 
-void ReadWebConfigFile(FlagValue& value, Options& options) {
-  options.web_config_file = value.text();
+template <std::string Options::*kMember>
+void ReadConfigPath(FlagValue& value, Options& options) {
+  options.*kMember = value.text();
   if (value.text().empty() || ::access(value.text().c_str(), R_OK) == 0) return;
   const int error_number = errno;
   value.Refuse(ErrnoText(FileThatThisUserCan("read"), error_number));
+}
+
+void ReadRequireModule(FlagValue& value, Options& options) {
+  options.requires_module = value.IsOn();
+  if (value.IsOn() && options.config_file.empty()) {
+    value.Refuse("--config.file, which has the modules, to be set as well");
+  }
 }
 
 void CheckProgram(FlagValue& value, const std::string& path, const char* expected) {
@@ -181,13 +189,15 @@ constexpr FlagRow kFlags[] = {
     {"Web", "web.config.file", kValue, "",
      "File with TLS, client certificates, basic auth, headers and rate limit, in the format of the "
      "Prometheus exporter-toolkit.",
-     ReadWebConfigFile},
+     ReadConfigPath<&Options::web_config_file>},
     {"Web", "web.systemd-socket", kSwitch, "false",
      "Use the listening sockets that systemd passes; --web.listen-address is then ignored.",
      ReadSwitch<&Options::systemd_socket>},
     {"Web", "web.max-connections", kValue, "512",
      "Maximum number of open connections; a further one replaces an idle one or is closed.",
      ReadCount<1, 100'000, &Options::max_connections>},
+    {"Tests", "config.file", kValue, "", "File with modules: named tests that a URL can ask for.",
+     ReadConfigPath<&Options::config_file>},
     {"iperf3", "iperf3.path", kValue, "iperf3",
      "The iperf3 program: found on PATH at start, or an absolute path.", ReadIperf3Path},
     {"iperf3", "iperf3.timeout", kValue, "",
@@ -222,6 +232,8 @@ constexpr FlagRow kFlags[] = {
      "How often a refused connection is retried, 0 to 100, within the deadline. Unless 0, a busy "
      "server is also retried until the deadline leaves no time for a test.",
      ReadCount<0, 100, &Options::probe_retries>},
+    {"Probe", "probe.require-module", kSwitch, "false", "Refuse a probe that names no module.",
+     ReadRequireModule},
     {"Probe", "probe.failure-values", kValue, "zero",
      "zero: a failed probe exports the Go exporter's names with 0; absent: only iperf3_up 0 and "
      "the reason.",

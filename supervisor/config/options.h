@@ -23,6 +23,7 @@ struct Options {
   std::string telemetry_path;
   std::string probe_path;
   std::string web_config_file;  // empty: none
+  std::string config_file;      // empty: none
   bool systemd_socket = false;
   std::size_t max_connections = 0;
 
@@ -32,6 +33,7 @@ struct Options {
   ProbeLimits probe_limits;
   TargetPolicy target_policy;
   std::uint32_t probe_retries = 0;
+  bool requires_module = false;
   ProbePageStyle probe_page;
   std::size_t max_queued = 0;
 

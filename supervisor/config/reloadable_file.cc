@@ -18,35 +18,33 @@ ReloadableFile::ReloadableFile(const std::string& name, Load load)
 
 Status ReloadableFile::LoadFirst(std::string path) {
   path_ = std::move(path);
-  return LoadNow();
+  return Finish(Read(), ReloadTrigger::kRequested);
 }
 
-Status ReloadableFile::LoadNow() {
-  WatchedFiles files;
-  Result<Apply> loaded = MakeError(path_ + ": keeps changing while it is being read");
+ReloadableFile::Reading ReloadableFile::Read() const {
+  if (path_.empty()) return {{}, [](ReloadTrigger) { return Status(); }};
+  Reading reading;
   for (int i = 0; i < kMaxAttempts; ++i) {
-    files = {};
-    auto read = load_(path_, files);
-    if (files.HaveChanged()) continue;
-    loaded = std::move(read);
-    break;
+    reading = {};
+    reading.apply = load_(path_, reading.files);
+    if (!reading.files.HaveChanged()) return reading;
   }
-  return Finish(std::move(files), loaded, ReloadTrigger::kRequested);
+  reading.apply = MakeError(path_ + ": keeps changing while it is being read");
+  return reading;
 }
 
-Status ReloadableFile::Finish(WatchedFiles files, const Result<Apply>& loaded,
-                              ReloadTrigger trigger) {
-  files_ = std::move(files);
+Status ReloadableFile::Finish(Reading reading, ReloadTrigger trigger) {
+  files_ = std::move(reading.files);
   pending_.reset();
-  Status status = loaded ? (*loaded)(trigger) : tl::unexpected(loaded.error());
+  Status status = reading.apply ? (*reading.apply)(trigger) : tl::unexpected(reading.apply.error());
   last_reload_successful_ = status.has_value();
   if (status) last_reload_success_seconds_ = UnixSeconds();
   return status;
 }
 
-Status ReloadableFile::Reload() {
+Status ReloadableFile::Reload(Reading reading) {
   if (path_.empty()) return {};
-  Status status = LoadNow();
+  Status status = Finish(std::move(reading), ReloadTrigger::kRequested);
   LogOutcome(status, ReloadTrigger::kRequested);
   return status;
 }
@@ -57,16 +55,15 @@ std::chrono::milliseconds ReloadableFile::ReloadIfChanged(TimePoint now) {
     return kCheckInterval;
   }
   // Each time the files are read, since the configuration names some of them.
-  WatchedFiles files;
-  const auto loaded = load_(path_, files);
-  if (files.HaveChanged()) return kStableTime;
-  if (!pending_ || pending_->files != files) {
-    pending_ = Snapshot{std::move(files), now};
+  Reading reading;
+  reading.apply = load_(path_, reading.files);
+  if (reading.files.HaveChanged()) return kStableTime;
+  if (!pending_ || pending_->files != reading.files) {
+    pending_ = Snapshot{std::move(reading.files), now};
     return kStableTime;
   }
   if (now - pending_->at < kStableTime) return kStableTime;
-  LogOutcome(Finish(std::move(files), loaded, ReloadTrigger::kFileChanged),
-             ReloadTrigger::kFileChanged);
+  LogOutcome(Finish(std::move(reading), ReloadTrigger::kFileChanged), ReloadTrigger::kFileChanged);
   return kCheckInterval;
 }
 

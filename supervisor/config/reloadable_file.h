@@ -38,9 +38,16 @@ class ReloadableFile {
 
   // The first load; it logs nothing. Before it, a reload succeeds and does nothing.
   [[nodiscard]] Status LoadFirst(std::string path);
-  // Loads the file again and logs the outcome, a few times a second at most. Fails if the file is
-  // invalid, or if the files change during every attempt to read them.
-  [[nodiscard]] Status Reload();
+  // What a file was found to be, not yet applied.
+  struct Reading {
+    WatchedFiles files;
+    Result<Apply> apply;
+  };
+  // Reads the file again. The result is an error if the file is invalid, or if the files change
+  // during every attempt to read them. Without a file it applies nothing.
+  [[nodiscard]] Reading Read() const;
+  // Applies a reading, and logs the outcome, a few times a second at most.
+  [[nodiscard]] Status Reload(Reading reading);
   // Checks the files at time `now`. Loads them again and logs the outcome if they differ from the
   // last load, successful or not, and a read at least kStableTime earlier found the same. Costs
   // one stat(2) per file if nothing has changed. Returns the time until the next call is due.
@@ -56,10 +63,7 @@ class ReloadableFile {
     TimePoint at;
   };
 
-  [[nodiscard]] Status LoadNow();
-  // Applies what was read from `files`.
-  [[nodiscard]] Status Finish(WatchedFiles files, const Result<Apply>& loaded,
-                              ReloadTrigger trigger);
+  [[nodiscard]] Status Finish(Reading reading, ReloadTrigger trigger);
   void LogOutcome(const Status& status, ReloadTrigger trigger);
 
   const Load load_;

@@ -59,7 +59,8 @@ bool IsUnspecified(const IpAddress& address) {
 }  // namespace
 
 Status TargetPolicy::AddTarget(const std::string& rule) {
-  if (const auto address = AddressOfRule(rule)) return AddNetwork(*address, rule, networks_);
+  AllowList& list = allowed_.back();
+  if (const auto address = AddressOfRule(rule)) return AddNetwork(*address, rule, list.networks);
   const bool is_suffix = rule.starts_with("*.");
   const auto name = ParseHost(std::string_view(rule).substr(is_suffix ? 2 : 0));
   // Digits and dots alone are an invalid address, not a host name.
@@ -68,9 +69,9 @@ Status TargetPolicy::AddTarget(const std::string& rule) {
     return MakeError("a CIDR, a host name or *.suffix");
   }
   if (is_suffix) {
-    suffixes_.push_back('.' + Canonical(name->text));
+    list.suffixes.push_back('.' + Canonical(name->text));
   } else {
-    names_.push_back(Canonical(name->text));
+    list.names.push_back(Canonical(name->text));
   }
   return {};
 }
@@ -116,13 +117,25 @@ Status TargetPolicy::AddPort(const std::string& rule) {
   return {};
 }
 
-bool TargetPolicy::AllowsName(const Host& host) const {
+bool TargetPolicy::AllowList::IsEmpty() const {
+  return networks.empty() && names.empty() && suffixes.empty();
+}
+
+bool TargetPolicy::AllowList::AllowsName(const Host& host) const {
   if (host.kind != HostKind::kName) return false;
   const std::string name = Canonical(host.text);
-  if (std::ranges::find(names_, name) != names_.end()) return true;
-  return std::ranges::any_of(suffixes_, [&](const std::string& suffix) {
+  if (std::ranges::find(names, name) != names.end()) return true;
+  return std::ranges::any_of(suffixes, [&](const std::string& suffix) {
     return name.size() > suffix.size() && name.ends_with(suffix);
   });
+}
+
+bool TargetPolicy::AllowList::Allows(const Host& host, const IpAddress& address) const {
+  return IsEmpty() || AllowsName(host) || Contains(networks, address);
+}
+
+bool TargetPolicy::AllowList::MayAllow(const Host& host) const {
+  return IsEmpty() || !networks.empty() || AllowsName(host);
 }
 
 const TargetPolicy::Network* TargetPolicy::Find(const Networks& networks,
@@ -148,13 +161,28 @@ bool TargetPolicy::Denies(const IpAddress& address) const {
 }
 
 bool TargetPolicy::AllowsTarget(const Host& host, const IpAddress& address) const {
-  if (Denies(address)) return false;
-  return AllowsEveryTarget() || AllowsName(host) || Contains(networks_, address);
+  return !Denies(address) && std::ranges::all_of(allowed_, [&](const AllowList& list) {
+    return list.Allows(host, address);
+  });
 }
 
 bool TargetPolicy::MayAllow(const Host& host) const {
   if (const auto address = NumericAddress(host)) return AllowsTarget(host, *address);
-  return AllowsEveryTarget() || !networks_.empty() || AllowsName(host);
+  return std::ranges::all_of(allowed_,
+                             [&host](const AllowList& list) { return list.MayAllow(host); });
+}
+
+const std::string& TargetPolicy::RefusingList(const Host& host,
+                                              const std::vector<IpAddress>& addresses) const {
+  const auto refuses = [&](const AllowList& list) {
+    return addresses.empty() ? !list.MayAllow(host)
+                             : std::ranges::none_of(addresses, [&](const IpAddress& address) {
+                                 return list.Allows(host, address);
+                               });
+  };
+  const auto found = std::ranges::find_if(allowed_, refuses);
+  // No list refuses them all if each address is refused by another one.
+  return (found == allowed_.end() ? allowed_.back() : *found).source;
 }
 
 std::string TargetPolicy::ForbiddenText(const Host& host,
@@ -165,7 +193,8 @@ std::string TargetPolicy::ForbiddenText(const Host& host,
   const std::string subject =
       numeric || addresses.empty() ? host.text : "the address of " + host.text;
   if (!(numeric ? denies(*numeric) : std::ranges::any_of(addresses, denies))) {
-    return not_allowed + subject + " is not in --probe.allow-target";
+    return not_allowed + subject + " is not in " +
+           RefusingList(host, numeric ? std::vector{*numeric} : addresses);
   }
   if (numeric && !IsInDeniedNetwork(*numeric)) {
     return not_allowed + subject +
@@ -183,7 +212,7 @@ std::string TargetPolicy::ForbiddenDetail(const Host& host,
     detail += (detail.empty() ? "" : ", ") + ToString(address) +
               (network != nullptr ? " is denied by --probe.deny-target=" + network->rule
                : Denies(address)  ? " means this host and is denied with any --probe.deny-target"
-                                  : " is not in --probe.allow-target");
+                                  : " is not in " + RefusingList(host, {address}));
   }
   return detail;
 }

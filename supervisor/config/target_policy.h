@@ -1,7 +1,8 @@
-// The allowed targets and ports: --probe.allow-target, --probe.deny-target and --probe.allow-port.
-// An empty allow-list allows all. What is denied is never allowed.
+// The allowed targets and ports: --probe.allow-target, --probe.deny-target and --probe.allow-port,
+// and allow_targets of a module. An empty allow-list allows all. What is denied is never allowed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -21,6 +22,9 @@ class TargetPolicy {
   // (`probe.example.org`), or `*.example.org` for every name below it. A CIDR with bits set after
   // its prefix is refused. The error says what was expected.
   [[nodiscard]] Status AddTarget(const std::string& rule);
+  // Begins a further allow-list, which AddTarget fills from now on: a target must be in each list.
+  // `source` names it in refusals.
+  void AddAllowList(std::string source) { allowed_.push_back({.source = std::move(source)}); }
   // Adds a CIDR or an address to the deny-list, with the same rules. An IPv4 rule also denies the
   // IPv6 addresses that a translator or a tunnel takes there (embedded_ipv4.h).
   [[nodiscard]] Status AddDeniedTarget(const std::string& rule);
@@ -49,7 +53,9 @@ class TargetPolicy {
   [[nodiscard]] static std::string ForbiddenPortText(std::uint16_t port);
 
   // Neither an allow-list nor a deny-list restricts the targets.
-  [[nodiscard]] bool IsOpen() const { return AllowsEveryTarget() && denied_.empty(); }
+  [[nodiscard]] bool IsOpen() const {
+    return std::ranges::all_of(allowed_, &AllowList::IsEmpty) && denied_.empty();
+  }
 
  private:
   struct Network {
@@ -59,6 +65,18 @@ class TargetPolicy {
   };
 
   using Networks = std::vector<Network>;
+
+  struct AllowList {
+    [[nodiscard]] bool IsEmpty() const;
+    [[nodiscard]] bool AllowsName(const Host& host) const;
+    [[nodiscard]] bool Allows(const Host& host, const IpAddress& address) const;
+    [[nodiscard]] bool MayAllow(const Host& host) const;
+
+    std::string source;
+    Networks networks = {};
+    std::vector<std::string> names = {};     // lower case
+    std::vector<std::string> suffixes = {};  // lower case, with the leading dot
+  };
 
   [[nodiscard]] static Status AddNetwork(const IpAddress& address, const std::string& rule,
                                          Networks& networks);
@@ -75,15 +93,12 @@ class TargetPolicy {
   // The unspecified address reaches this host by any of its addresses, so it is denied as soon as
   // anything is.
   [[nodiscard]] bool Denies(const IpAddress& address) const;
-  [[nodiscard]] bool AllowsEveryTarget() const {
-    return networks_.empty() && names_.empty() && suffixes_.empty();
-  }
-  [[nodiscard]] bool AllowsName(const Host& host) const;
+  // The list that refuses the host, or its addresses if they are known.
+  [[nodiscard]] const std::string& RefusingList(const Host& host,
+                                                const std::vector<IpAddress>& addresses) const;
 
-  Networks networks_;
+  std::vector<AllowList> allowed_ = {{.source = "--probe.allow-target"}};
   Networks denied_;
-  std::vector<std::string> names_;     // lower case
-  std::vector<std::string> suffixes_;  // lower case, with the leading dot
   std::vector<std::pair<std::uint16_t, std::uint16_t>> ports_;
 };
 

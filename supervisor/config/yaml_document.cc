@@ -5,6 +5,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <sstream>
@@ -117,7 +118,10 @@ void ReadKeys(const YAML::Node& map, const std::string& where, const std::vector
   ForEachPair(map, where, [&](const std::string& name, int line, const YAML::Node& value) {
     const auto key = std::ranges::find(keys, name, &Key::name);
     if (key == keys.end()) {
-      throw ConfigError{line, (where.empty() ? "" : where + ": ") + "unknown key " + Quote(name)};
+      std::vector<std::string_view> names;
+      std::ranges::transform(keys, std::back_inserter(names), &Key::name);
+      throw ConfigError{line, (where.empty() ? "" : where + ": ") + "unknown key " + Quote(name) +
+                                  ", expected " + Join(names, ", ")};
     }
     if (!IsAbsent(value)) key->read(value, where.empty() ? name : where + "." + name);
   });

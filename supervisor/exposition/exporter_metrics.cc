@@ -47,13 +47,17 @@ void WriteState(const LiveState& state, ExpositionWriter& writer) {
   writer.AddFamily("iperf3_exporter_log_lines_lost_total", MetricType::Counter,
                    "Log lines lost because standard error was not ready.",
                    static_cast<double>(state.log_lines_lost));
-  writer.AddFamily("iperf3_exporter_config_last_reload_successful", MetricType::Gauge,
-                   "Whether the last reload of the web configuration succeeded: 1 or 0.",
-                   state.last_reload_successful ? 1 : 0);
-  writer.AddFamily("iperf3_exporter_config_last_reload_success_timestamp_seconds",
-                   MetricType::Gauge,
-                   "Unix time of the last successful load of the web configuration, in seconds.",
-                   state.last_reload_success_seconds);
+  writer.StartFamily("iperf3_exporter_config_last_reload_successful", MetricType::Gauge,
+                     "Whether the last reload of the configuration file succeeded: 1 or 0.");
+  for (const ReloadState& reload : state.reloads) {
+    writer.AddSample({{"file", reload.file}}, reload.last_successful ? 1 : 0);
+  }
+  writer.StartFamily("iperf3_exporter_config_last_reload_success_timestamp_seconds",
+                     MetricType::Gauge,
+                     "Unix time of the last successful load of the file, in seconds.");
+  for (const ReloadState& reload : state.reloads) {
+    writer.AddSample({{"file", reload.file}}, reload.last_success_seconds);
+  }
   writer.StartFamily("iperf3_exporter_workers", MetricType::Gauge, "Worker processes by state.");
   for (std::size_t i = 0; i < kWorkerStateNames.size(); ++i) {
     writer.AddSample({{"state", kWorkerStateNames[i]}}, state.workers[i]);

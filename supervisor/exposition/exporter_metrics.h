@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/deadline.h"
 #include "common/error.h"
@@ -23,6 +24,15 @@
 
 namespace iperf3_exporter {
 
+// Of one configuration file.
+struct ReloadState {
+  std::string_view file;  // a literal: "web", "config"
+  bool last_successful = true;
+  double last_success_seconds = 0;  // Unix time
+
+  bool operator==(const ReloadState&) const = default;
+};
+
 // The state at the moment of the scrape.
 struct LiveState {
   std::size_t probes_in_flight = 0;
@@ -33,9 +43,7 @@ struct LiveState {
   // A layer that the supervisor does without is kNotOffered and has no sample.
   LayerStates supervisor_sandbox{};
   std::uint64_t log_lines_lost = 0;  // by the supervisor
-  // Reloads of the web configuration; the time is Unix seconds.
-  bool last_reload_successful = true;
-  double last_reload_success_seconds = 0;
+  std::vector<ReloadState> reloads;  // by file
 
   bool operator==(const LiveState&) const = default;
 };

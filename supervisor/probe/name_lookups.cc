@@ -23,19 +23,20 @@ NameLookups::NameLookups(event_base* base, Lookup lookup)
     : lookup_(std::move(lookup)), threads_(base, {.max_threads = kMaxResolverThreads}) {}
 
 Status NameLookups::Start(Id id, const ProbeRequest& request, Done done) {
-  const Names names(request.host.text, request.bind ? request.bind->text : std::string(),
-                    request.ip_version);
-  if (pending_.size() >= kMaxPending && !pending_.contains(names)) {
+  const Key key{
+      {request.host.text, request.bind ? request.bind->text : std::string(), request.ip_version},
+      request.module};
+  if (pending_.size() >= kMaxPending && !pending_.contains(key)) {
     return MakeError("too many names wait to be resolved");
   }
-  Pending& pending = pending_[names];
+  Pending& pending = pending_[key];
   pending.target = request.host;
   pending.bind = request.bind;
   pending.waiting.emplace(id, Waiter{request.client, std::move(done)});
   Status begun = BeginWaiting();
   // Otherwise it begins after one that runs.
   if (!begun && running_ == Counts{}) {
-    pending_.erase(names);
+    pending_.erase(key);
     return begun;
   }
   return {};
@@ -69,13 +70,13 @@ Status NameLookups::BeginWaiting() {
 NameLookups::Lookups::iterator NameLookups::FindNext() {
   auto best = pending_.end();
   const auto rank = [this](const auto& entry) {
-    return std::tuple(!entry->second.known, failed_.contains(entry->first),
+    return std::tuple(!entry->second.known, failed_.contains(entry->first.names),
                       entry->second.waiting.begin()->first);
   };
   for (auto entry = pending_.begin(); entry != pending_.end(); ++entry) {
     Pending& pending = entry->second;
     if (pending.task) continue;
-    pending.known = known_.contains(entry->first);
+    pending.known = known_.contains(entry->first.names);
     const auto waiter = std::ranges::find_if(pending.waiting, [&](const auto& waiting) {
       return HasRoom(waiting.second.client, pending.known);
     });
@@ -86,12 +87,13 @@ NameLookups::Lookups::iterator NameLookups::FindNext() {
   return best;
 }
 
-Status NameLookups::Begin(const Names& names, Pending& pending) {
+Status NameLookups::Begin(const Key& key, Pending& pending) {
   const auto result = std::make_shared<Result<Resolved>>();
-  auto task = threads_.Submit(
-      [lookup = lookup_, target = pending.target, bind = pending.bind, version = std::get<2>(names),
-       result] { *result = lookup(target, bind, version); },
-      [this, names, result] { OnDone(names, *result); });
+  auto task =
+      threads_.Submit([lookup = lookup_, target = pending.target, bind = pending.bind,
+                       module = key.module, version = std::get<IpVersion>(key.names),
+                       result] { *result = lookup(target, bind, version, module->target_policy); },
+                      [this, key, result] { OnDone(key, *result); });
   if (!task) return tl::unexpected(task.error());
   pending.task = std::move(*task);
   ++running_[pending.known];
@@ -99,11 +101,11 @@ Status NameLookups::Begin(const Names& names, Pending& pending) {
   return {};
 }
 
-void NameLookups::OnDone(const Names& names, const Result<Resolved>& result) {
-  const auto entry = pending_.find(names);
+void NameLookups::OnDone(const Key& key, const Result<Resolved>& result) {
+  const auto entry = pending_.find(key);
   ReleaseThread(entry->second);
-  (result ? failed_ : known_).erase(names);
-  Remember(result ? known_ : failed_, names);
+  (result ? failed_ : known_).erase(key.names);
+  Remember(result ? known_ : failed_, key.names);
   // One by one: each may abandon others, or start a lookup of the same names.
   while (!entry->second.waiting.empty()) {
     const auto next = entry->second.waiting.extract(entry->second.waiting.begin());

@@ -5,7 +5,7 @@
 // getaddrinfo_a uses threads as well. Such a lookup can't be cancelled: when a server does not
 // answer, its thread hangs until the resolver gives up (resolv.conf: 5 s, times attempts, times
 // servers), although the scraper has long hung up. So there are few threads, and
-// - a name occupies one thread, however many probes need it;
+// - a name occupies one thread for each module, however many probes need it;
 // - names whose last lookup succeeded come first, those whose last lookup failed come last, and the
 //   last threads are for the former alone;
 // - one client has at most kMaxPerClient threads for those names, and as many for all others.
@@ -36,7 +36,7 @@ class NameLookups {
  public:
   using Id = std::uint64_t;
   using Lookup = std::function<Result<Resolved>(const Host& target, const std::optional<Host>& bind,
-                                                IpVersion version)>;
+                                                IpVersion version, const TargetPolicy& policy)>;
   using Done = std::function<void(const Result<Resolved>&)>;
 
   // Threads for names whose last lookup did not succeed, or that are new.
@@ -47,8 +47,8 @@ class NameLookups {
   NameLookups(event_base* base, Lookup lookup);
 
   // Calls `done` on the loop, later, unless `id` is abandoned first. Joins a pending lookup of the
-  // same names. `id` must grow from call to call. Fails, having called nothing, when too many names
-  // wait for a thread, or when none can be started.
+  // same names with the same module. `id` must grow from call to call. Fails, having called
+  // nothing, when too many names wait for a thread, or when none can be started.
   [[nodiscard]] Status Start(Id id, const ProbeRequest& request, Done done);
 
   // Does nothing when `id` does not wait.
@@ -72,14 +72,20 @@ class NameLookups {
     bool known = false;
     std::string client;  // whose share it uses
   };
-  using Lookups = std::map<Names, Pending>;
+  // The module decides which addresses are allowed.
+  struct Key {
+    Names names;
+    ModulePointer module;
+    auto operator<=>(const Key&) const = default;  // NOLINT(modernize-use-nullptr): see defects.h
+  };
+  using Lookups = std::map<Key, Pending>;
 
   [[nodiscard]] bool HasRoom(const std::string& client, bool known) const;
   [[nodiscard]] Status BeginWaiting();
   // The lookup to begin next, with `known` and `client` set; pending_.end() if there is none.
   [[nodiscard]] Lookups::iterator FindNext();
-  [[nodiscard]] Status Begin(const Names& names, Pending& pending);
-  void OnDone(const Names& names, const Result<Resolved>& result);
+  [[nodiscard]] Status Begin(const Key& key, Pending& pending);
+  void OnDone(const Key& key, const Result<Resolved>& result);
   void ReleaseThread(const Pending& pending);
 
   Lookup lookup_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/logging.h"
+#include "supervisor/probe/port_list.h"
 #include "supervisor/probe/probe_progress.h"
 #include "supervisor/probe/probe_timing.h"
 
@@ -49,16 +50,14 @@ ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, Worke
       options_(options),
       pool_(pool),
       hooks_(std::move(hooks)),
-      lookups_(base, [policy = options.target_policy](
-                         const Host& target, const std::optional<Host>& bind, IpVersion version) {
-        return ResolveHosts(target, bind, version, policy);
-      }) {}
+      lookups_(base, ResolveHosts) {}
 
 ProbeDispatcher::~ProbeDispatcher() = default;
 
 ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint received,
                                            Deadline deadline, Done done) {
   const Id id = ++last_id_;
+  RotateToRandomPort(request.ports, random_);
   std::unique_ptr<Probe> owned(new Probe{.id = id,
                                          .progress{std::move(request), received, deadline},
                                          .done = std::move(done),
@@ -67,12 +66,14 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
   probes_.emplace(id, std::move(owned));
   ++counts_[static_cast<std::size_t>(State::kResolving)];
   const ProbeRequest& asked = probe.progress.request();
+  const TargetPolicy& policy = asked.module->target_policy;
+  const auto forbidden_port = std::ranges::find_if(
+      asked.ports, [&policy](std::uint16_t port) { return !policy.AllowsPort(port); });
   if (draining_) {
     GiveUp(probe, RefusalReason::kDraining);
-  } else if (!options_.target_policy.AllowsPort(asked.port)) {
-    Refuse(probe, RefusalReason::kForbidden, TargetPolicy::ForbiddenPortText(asked.port));
-  } else if (!options_.target_policy.MayAllow(asked.host)) {
-    const TargetPolicy& policy = options_.target_policy;
+  } else if (forbidden_port != asked.ports.end()) {
+    Refuse(probe, RefusalReason::kForbidden, TargetPolicy::ForbiddenPortText(*forbidden_port));
+  } else if (!policy.MayAllow(asked.host)) {
     Refuse(probe, RefusalReason::kForbidden, policy.ForbiddenText(asked.host, {}),
            policy.ForbiddenDetail(asked.host, {}));
   } else if (!pool_.AnyAlive() && pool_.latest_error()) {
@@ -106,7 +107,7 @@ void ProbeDispatcher::Resolve(Probe& probe) {
   const ProbeRequest& request = probe.progress.request();
   if (!NeedsLookup(request.host, request.bind)) {
     OnResolved(probe.id, ResolveHosts(request.host, request.bind, request.ip_version,
-                                      options_.target_policy));
+                                      request.module->target_policy));
     return;
   }
   const Id id = probe.id;
@@ -289,7 +290,8 @@ void ProbeDispatcher::RetryOrFail(Probe& probe, TestFailure fallback) {
 
 bool ProbeDispatcher::TryRetry(Probe& probe) {
   if (draining_) return false;
-  const auto pause = probe.progress.PlanRetry(Clock::now(), options_.probe_retries, random_);
+  const auto pause =
+      probe.progress.PlanRetry(Clock::now(), probe.progress.request().module->retries, random_);
   if (!pause) return false;
   if (*pause == nanoseconds::zero()) {
     Enqueue(probe);
@@ -330,7 +332,7 @@ std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t max) const {
     if (list.size() == max) break;
     if (probe->state != State::kQueued && probe->state != State::kHandedOver) continue;
     const ProbeProgress& progress = probe->progress;
-    list.push_back({progress.request().target, progress.request().port, now - progress.queued(),
+    list.push_back({progress.request().target, progress.port(), now - progress.queued(),
                     TimeLeft(progress.queue_deadline())});
   }
   return list;
@@ -349,15 +351,14 @@ void ProbeDispatcher::LeaveWorker(Probe& probe) {
 }
 
 void ProbeDispatcher::FinishWithSuccess(Probe& probe, const Measurement& measurement) {
-  const ProbeRequest& request = probe.progress.request();
-  Log(LogLevel::kDebug, "probe succeeded", {{"target", request.target}, {"port", request.port}});
+  Log(LogLevel::kDebug, "probe succeeded", probe.progress.LogFields());
   Finish(probe, probe.progress.BuildReport(measurement, Clock::now()));
 }
 
 void ProbeDispatcher::FinishWithFailure(Probe& probe, const TestFailure& failure) {
-  const ProbeRequest& request = probe.progress.request();
-  failures_.Add(Name(failure.reason),
-                {{"target", request.target}, {"port", request.port}, {"detail", failure.detail}});
+  std::vector<LogField> fields = probe.progress.LogFields();
+  fields.emplace_back("detail", failure.detail);
+  failures_.Add(Name(failure.reason), fields);
   Finish(probe, probe.progress.BuildReport(tl::unexpected(failure), Clock::now()));
 }
 
@@ -373,8 +374,8 @@ void ProbeDispatcher::GiveUp(Probe& probe, RefusalReason reason) {
 void ProbeDispatcher::Refuse(Probe& probe, RefusalReason reason, std::string text,
                              std::string detail) {
   const ProbeRequest& request = probe.progress.request();
-  Finish(probe, tl::unexpected(Refusal{reason, std::move(text), request.target, request.port,
-                                       std::move(detail)}));
+  Finish(probe, tl::unexpected(Refusal{reason, std::move(text), request.target,
+                                       probe.progress.port(), std::move(detail)}));
 }
 
 void ProbeDispatcher::Finish(Probe& probe, const ProbeOutcome& outcome) {

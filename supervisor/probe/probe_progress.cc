@@ -36,12 +36,12 @@ LockKey ProbeProgress::LockKeyFor(LockScope scope) const {
     case LockScope::kHost:
       return MakeLockKey("host");
     case LockScope::kBind: {
-      const auto source = FindSource(pair, request_.port, request_.test.bind_device);
+      const auto source = FindSource(pair, port(), request_.test.bind_device);
       return MakeLockKey("bind " + (source ? ToString(Unmapped(*source)) : "unknown"));
     }
     case LockScope::kTarget:
       return MakeLockKey("target " + ToString(Unmapped(pair.destination)) + " " +
-                         std::to_string(request_.port));
+                         std::to_string(port()));
     case LockScope::kNone:
       break;
   }
@@ -72,11 +72,12 @@ Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now, Deadline not_before
   Job job{.id = id,
           .target = request_.target,
           .address = pair.destination,
-          .port = request_.port,
+          .port = port(),
           .test = request_.test,
           .connect_timeout = ConnectTimeout(now, last_start_, candidates_.size() - next_candidate_),
           .lock_key = lock_key_,
           .times = BuildJobTimes(request_.test, deadline_, queue_deadline_)};
+  if (const auto& auth = request_.module->auth) job.credentials = auth->credentials;
   job.times.not_before = not_before;
   job.test.bind_address = pair.source;
   return job;
@@ -105,16 +106,23 @@ std::optional<nanoseconds> ProbeProgress::PlanRetry(TimePoint now, std::uint32_t
                                                     std::minstd_rand& random) {
   if (!last_failure_ || now >= last_start_) return std::nullopt;
   const FailureReason reason = last_failure_->reason;
-  if (MayTryNextAddress(reason) && next_candidate_ + 1 < candidates_.size()) {
-    ++next_candidate_;
+  const bool is_busy = reason == FailureReason::kServerBusy;
+  const bool is_refused = reason == FailureReason::kConnectionRefused;
+  if ((is_busy || is_refused) && next_port_ + 1 < request_.ports.size()) {
+    ++next_port_;
     return nanoseconds::zero();
   }
-  const bool is_busy = reason == FailureReason::kServerBusy;
-  if (is_busy && !std::exchange(first_busy_retry_done_, true)) {
+  if (MayTryNextAddress(reason) && next_candidate_ + 1 < candidates_.size()) {
+    ++next_candidate_;
+    next_port_ = 0;
+    return nanoseconds::zero();
+  }
+  const bool has_one_port = request_.ports.size() == 1;
+  if (is_busy && has_one_port && !std::exchange(first_busy_retry_done_, true)) {
     const nanoseconds delay = FirstBusyRetryDelay(random);
     if (now + delay < last_start_) return delay;
   }
-  if (!is_busy && reason != FailureReason::kConnectionRefused) return std::nullopt;
+  if (!is_busy && !is_refused) return std::nullopt;
   if (is_busy ? retries == 0 : retries_ >= retries) return std::nullopt;
   std::uint32_t& done = is_busy ? busy_retries_ : retries_;
   const nanoseconds delay =
@@ -122,12 +130,20 @@ std::optional<nanoseconds> ProbeProgress::PlanRetry(TimePoint now, std::uint32_t
   if (delay < kMinRetryDelay) return std::nullopt;
   ++done;
   next_candidate_ = 0;
+  next_port_ = 0;
   return delay;
+}
+
+std::vector<LogField> ProbeProgress::LogFields() const {
+  std::vector<LogField> fields = {{"target", request_.target}, {"port", port()}};
+  const std::string& module = request_.module->name;
+  if (!module.empty()) fields.emplace_back("module", module);
+  return fields;
 }
 
 ProbeReport ProbeProgress::BuildReport(TestResult result, TimePoint now) const {
   ProbeReport report{.target = request_.target,
-                     .port = request_.port,
+                     .port = port(),
                      .test = request_.test,
                      .requested_period_seconds = request_.test.period_seconds,
                      .attempts = attempts_,

@@ -12,6 +12,7 @@
 
 #include "common/deadline.h"
 #include "common/iperf3/test_result.h"
+#include "common/logging.h"
 #include "common/wire/messages.h"
 #include "supervisor/config/options.h"
 #include "supervisor/probe/probe_request.h"
@@ -28,6 +29,9 @@ class ProbeProgress {
   [[nodiscard]] Deadline deadline() const { return deadline_; }
   // The last moment at which one second of test still fits.
   [[nodiscard]] Deadline last_start() const { return last_start_; }
+
+  // Of the next or latest test.
+  [[nodiscard]] std::uint16_t port() const { return request_.ports[next_port_]; }
 
   // Not empty; the first is tried first.
   void SetCandidates(std::vector<AddressPair> candidates) { candidates_ = std::move(candidates); }
@@ -54,9 +58,10 @@ class ProbeProgress {
   void OnFinished(const TestResult& result);
 
   // After a failed test: selects the next candidate and returns how long to pause before its test;
-  // zero: the next address, at once. Empty if the failure is final or no time is left. A busy
-  // server is tried once more if time is left; then, if `retries` is not 0, until no time is left.
-  // A server that refuses the connection is tried again `retries` times.
+  // zero: the next port or address, at once. Empty if the failure is final or no time is left.
+  // While servers are busy or refuse, each port is tried once. A busy server with one port is tried
+  // once more if time is left; then, if `retries` is not 0, until no time is left. A server that
+  // refuses the connection is tried again `retries` times.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> PlanRetry(TimePoint now,
                                                                   std::uint32_t retries,
                                                                   std::minstd_rand& random);
@@ -66,6 +71,9 @@ class ProbeProgress {
 
   // Of the last test that was tried and failed.
   [[nodiscard]] const std::optional<TestFailure>& last_failure() const { return last_failure_; }
+
+  // For log lines: target, port, module.
+  [[nodiscard]] std::vector<LogField> LogFields() const;
 
   [[nodiscard]] ProbeReport BuildReport(TestResult result, TimePoint now) const;
 
@@ -78,6 +86,7 @@ class ProbeProgress {
   Deadline last_start_;
   std::vector<AddressPair> candidates_;
   std::size_t next_candidate_ = 0;
+  std::size_t next_port_ = 0;
   LockKey lock_key_ = kNoLock;
   TimePoint queued_;
   Deadline queue_deadline_;

@@ -1,15 +1,16 @@
 #include "supervisor/probe/probe_request.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
-#include "common/go_duration.h"
 #include "common/iperf3/defects.h"
 #include "common/iperf3/option_text.h"
 #include "common/quoted_text.h"
 #include "common/text.h"
-#include "common/wire/job.h"
+#include "supervisor/config/config_file.h"
+#include "supervisor/probe/port_list.h"
 #include "supervisor/probe/query_string.h"
 
 namespace iperf3_exporter {
@@ -17,92 +18,122 @@ namespace {
 
 constexpr std::uint64_t kUdpDefaultBitsPerSecond = 1'000'000;  // iperf3's own
 
-const TestOption& FindOption(std::string_view name) {
-  return *std::ranges::find(kTestOptions, name, &TestOption::name);
-}
+bool IsKnownParameter(std::string_view name) { return FindTestOption(name) != nullptr; }
 
-bool IsKnownParameter(std::string_view name) {
-  return std::ranges::any_of(kTestOptions, [name](const TestOption& option) {
-    return name == option.name || (!option.alias.empty() && name == option.alias);
-  });
-}
+// What is wrong with a parameter.
+struct ParameterError {
+  std::string name;
+  std::string expected;
+  std::string value;
+};
 
-// As ParseBitrate reads it, exactly: "12.5M", "33333.333K", "1001".
-std::string FormatBitrate(std::uint64_t bits_per_second) {
-  for (const auto& [unit, letter] :
-       {std::pair<std::uint64_t, char>{1'000'000'000, 'G'}, {1'000'000, 'M'}, {1000, 'K'}}) {
-    const std::uint64_t thousandths = bits_per_second / (unit / 1000);
-    if (bits_per_second < unit || thousandths * (unit / 1000) != bits_per_second) continue;
-    std::string text = std::to_string(thousandths / 1000);
-    if (const std::uint64_t rest = thousandths % 1000; rest != 0) {
-      text += "." + std::to_string(1000 + rest).substr(1);
-      text.erase(text.find_last_not_of('0') + 1);
-    }
-    return text + letter;
-  }
-  return std::to_string(bits_per_second);
-}
-
-// Reads the parameters and keeps the first error.
+// Reads the parameters of a request, and those of its module for what the request leaves out.
+// Keeps the first error.
 class RequestReader {
  public:
-  RequestReader(const std::vector<QueryParameter>& parameters, const ProbeLimits& limits,
-                const Iperf3Capabilities& capabilities, std::string_view version)
-      : parameters_(parameters), limits_(limits), capabilities_(capabilities), version_(version) {}
+  // All are borrowed until the end of Read or Check; the request keeps the module.
+  RequestReader(const std::vector<QueryParameter>& parameters, ModulePointer module,
+                const Iperf3Description& iperf3)
+      : parameters_(parameters), iperf3_(iperf3) {
+    request_.module = std::move(module);
+  }
 
   ParsedRequest Read() {
+    CheckOverrides();
     ReadTarget();
-    ReadIpVersion();
-    const auto max_period = static_cast<std::uint32_t>(limits_.max_period.count());
-    test().period_seconds = std::min(test().period_seconds, max_period);
-    for (const TestOption& option : kTestOptions) ReadOption(option);
-    LimitBitrate();
-    RefuseBurstWithLimit();
-    RequireIpv4ForDontFragment();
-    ReadBind();
-    CheckDefects();
+    ReadTest();
+    RequireAuthentication();
     CollectIgnored();
-    if (error_) {
-      const std::uint16_t port = request_.target.empty() ? 0 : request_.port;
-      return tl::unexpected(
-          Refusal{RefusalReason::kBadRequest, std::move(*error_), request_.target, port});
-    }
-    return std::move(request_);
+    if (!error_) return std::move(request_);
+    const bool has_port = !request_.target.empty() && !request_.ports.empty();
+    const std::uint16_t port = has_port ? request_.ports.front() : 0;
+    return tl::unexpected(
+        Refusal{RefusalReason::kBadRequest,
+                ParameterErrorText(error_->name, error_->expected + SetByModule(error_->name),
+                                   error_->value),
+                request_.target, port});
+  }
+
+  // Of a module alone, without a target.
+  std::optional<ParameterError> Check() {
+    ReadPorts({});
+    ReadTest();
+    RequireAuthentication();
+    return std::move(error_);
   }
 
  private:
   TestOptions& test() { return request_.test; }
+  const Module& module() const { return *request_.module; }
 
-  // The first parameter of that name; nullptr if it is absent or empty.
-  const QueryParameter* Find(std::string_view name, std::string_view alias = {}) const {
+  // The first parameter of that name or alias in the URL; nullptr if it is absent or empty.
+  const QueryParameter* FindInUrl(const TestOption& option) const {
     const auto found = std::ranges::find_if(parameters_, [&](const QueryParameter& parameter) {
-      return parameter.name == name || (!alias.empty() && parameter.name == alias);
+      return FindTestOption(parameter.name) == &option;
     });
     return found == parameters_.end() || found->value.empty() ? nullptr : &*found;
   }
 
+  // The value of the URL, otherwise of the module; empty if both leave it out.
   std::string_view Value(std::string_view name) const {
-    const QueryParameter* parameter = Find(name);
+    if (const QueryParameter* parameter = FindInUrl(*FindTestOption(name))) return parameter->value;
+    const ModuleParameter* parameter = module().Find(name);
     return parameter == nullptr ? std::string_view() : parameter->value;
   }
 
+  // The name by which the URL gives the parameter.
+  std::string NameInUrl(const TestOption& option) const {
+    const QueryParameter* parameter = FindInUrl(option);
+    return parameter == nullptr ? std::string(option.name) : parameter->name;
+  }
+
+  // For a refusal of a value that the client did not give.
+  std::string SetByModule(std::string_view name) const {
+    const TestOption* option = FindTestOption(name);
+    const bool is_set = option != nullptr && FindInUrl(*option) == nullptr &&
+                        module().Find(option->name) != nullptr;
+    return is_set ? " (module " + QuoteText(module().name, kMaxQuotedValueBytes) + " sets it)" : "";
+  }
+
   void Refuse(std::string_view name, std::string_view expected, std::string_view value) {
-    if (!error_) error_ = ParameterErrorText(name, expected, value);
+    if (!error_) error_ = {std::string(name), std::string(expected), std::string(value)};
+  }
+
+  // With a module, a URL gives only what is allowed: otherwise a misspelt parameter would be
+  // ignored, and the result taken for that of another test.
+  void CheckOverrides() {
+    if (!module().overrides) return;
+    for (const QueryParameter& parameter : parameters_) {
+      const TestOption* option = FindTestOption(parameter.name);
+      if (option != nullptr &&
+          (!IsModuleParameter(*option) || module().AllowsOverride(option->name))) {
+        continue;
+      }
+      std::vector<std::string> allowed = {"target"};
+      if (module().AllowsOverride("port")) allowed.emplace_back("port");
+      std::ranges::copy_if(*module().overrides, std::back_inserter(allowed),
+                           [](const std::string& name) { return name != "port"; });
+      return Refuse(parameter.name,
+                    "must not be given with module " +
+                        QuoteText(module().name, kMaxQuotedValueBytes) +
+                        ", which lets a URL give only " + Join(allowed, ", "),
+                    parameter.value);
+    }
   }
 
   void ReadTarget() {
     const std::string_view value = Value("target");
-    if (value.empty() && !error_) {
-      error_ = "'target' parameter must be specified: a host name or an IP address";
+    if (value.empty()) {
+      Refuse("target", "must be specified: a host name or an IP address", value);
     }
-    const std::string_view port = Value("port") == "0" ? std::string_view() : Value("port");
     const auto [host_text, rest] = SplitHostPort(value);
     const auto host = ParseHost(host_text);
-    const auto target_port = ParseUnsigned(rest.empty() ? rest : rest.substr(1), 1, UINT16_MAX);
-    if (!host || (!rest.empty() && (!target_port || !port.empty()))) {
+    const std::string_view port = rest.empty() ? rest : rest.substr(1);
+    const bool takes_port = PortInUrl().empty() && module().AllowsOverride("port");
+    if (!host || (!rest.empty() && (!ParseUnsigned(port, 1, UINT16_MAX) || !takes_port))) {
       Refuse("target",
              "must be a host name, an IPv4 address or an IPv6 address, at most 253 bytes, with "
-             ":port only if 'port' is not given",
+             ":port only if neither 'port' nor the module gives one",
              value);
       return;
     }
@@ -111,11 +142,43 @@ class RequestReader {
     }
     request_.target = host_text;
     request_.host = *host;
-    if (target_port) request_.port = static_cast<std::uint16_t>(*target_port);
-    if (port.empty()) return;
-    const auto number = ParseBoundedInteger(port, {1, UINT16_MAX});
-    request_.port = static_cast<std::uint16_t>(number.value_or(0));
-    if (!number) Refuse("port", number.error().message, port);
+    ReadPorts(port);
+  }
+
+  // Empty: not given, like 0.
+  std::string_view PortInUrl() const {
+    const QueryParameter* port = FindInUrl(*FindTestOption("port"));
+    return port == nullptr || port->value == "0" ? std::string_view() : port->value;
+  }
+
+  // `target_port`: from the target; empty: none.
+  void ReadPorts(std::string_view target_port) {
+    const ModuleParameter* of_module = module().Find("port");
+    std::string_view value = target_port.empty() ? PortInUrl() : target_port;
+    if (value.empty() && of_module != nullptr) value = of_module->value;
+    if (value.empty()) return;
+    if (auto ports = ParsePortList(value)) {
+      request_.ports = std::move(*ports);
+      return;
+    }
+    request_.ports.clear();
+    Refuse(
+        "port",
+        "must be an integer from 1 to 65535, or a range or list of up to 16 such as 5201-5208 or "
+        "5201,5301",
+        value);
+  }
+
+  void ReadTest() {
+    ReadIpVersion();
+    const auto period = LimitOf("period");
+    test().period_seconds =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(test().period_seconds, period.max));
+    for (const TestOption& option : kTestOptions) ReadOption(option);
+    LimitBitrate();
+    RequireIpv4ForDontFragment();
+    ReadBind();
+    CheckDefects();
   }
 
   void ReadIpVersion() {
@@ -131,45 +194,40 @@ class RequestReader {
 
   struct Limit {
     std::uint64_t max = UINT64_MAX;
-    std::string flag;  // for a refusal
+    std::string source;  // for a refusal
   };
 
   Limit LimitOf(std::string_view option) const {
-    if (option == "period") {
-      return {static_cast<std::uint64_t>(limits_.max_period.count()),
-              " (--probe.max-period=" + FormatGoDuration(limits_.max_period) + ")"};
-    }
-    if (option == "parallel") {
-      return {limits_.max_parallel,
-              " (--probe.max-parallel=" + std::to_string(limits_.max_parallel) + ")"};
-    }
-    return {};
+    const auto found = module().limits.find(option);
+    if (found == module().limits.end()) return {};
+    return {found->second.max, " (" + found->second.source + ")"};
   }
 
   void ReadOption(const TestOption& option) {
     const std::string_view value = Value(option.name);
     const Limit limit = LimitOf(option.name);
     if (const Status status = ParseOption(option, value, test(), limit.max); !status) {
-      // A value that is accepted without the limit is refused because of the flag.
+      // A value that is accepted without the limit is refused because of it.
       const bool is_beyond_limit = ParseOption(option, value, test()).has_value();
-      return Refuse(option.name, status.error().message + (is_beyond_limit ? limit.flag : ""),
+      return Refuse(option.name, status.error().message + (is_beyond_limit ? limit.source : ""),
                     value);
     }
     if (IsSet(option, test())) RequireSupport(option, option.name, value);
   }
 
   void RequireSupport(const TestOption& option, std::string_view name, std::string_view value) {
-    if (HasOption(capabilities_, option)) return;
+    if (HasOption(iperf3_.capabilities, option)) return;
     Refuse(name,
            "requires an iperf3 that supports " + std::string(option.help_word) +
-               "; the installed one is version " + QuoteText(version_, kMaxVersionTextBytes),
+               "; the installed one is version " + QuoteText(iperf3_.version, kMaxVersionTextBytes),
            value);
   }
 
   // Refuses a higher bitrate than the limit, and sets one if iperf3's default would exceed it.
   void LimitBitrate() {
-    if (!limits_.max_bitrate_bits_per_second) return;
-    const std::uint64_t max = *limits_.max_bitrate_bits_per_second;
+    const auto limit = module().limits.find("bitrate");
+    if (limit == module().limits.end()) return;
+    const std::uint64_t max = limit->second.max;
     const std::uint64_t streams = CountStreams(test());
     const std::uint64_t share = max / streams;
     auto& bitrate = test().bitrate_bits_per_second;
@@ -178,18 +236,16 @@ class RequestReader {
              std::string("must be ") + (*bitrate == 0 ? "above 0 and " : "") + "at most " +
                  FormatBitrate(share) +
                  (streams == 1 ? "" : " per stream with " + std::to_string(streams) + " streams") +
-                 " (--probe.max-bitrate=" + FormatBitrate(max) + ")",
+                 " (" + limit->second.source + ")",
              Value("bitrate"));
     } else if (!bitrate &&
                (test().protocol == Protocol::kTcp || share < kUdpDefaultBitsPerSecond)) {
       bitrate = std::max<std::uint64_t>(1, share);
     }
-  }
-
-  // iperf3 sends a burst at full speed: up to 1000 blocks per stream, whatever the bitrate is.
-  void RefuseBurstWithLimit() {
-    if (!limits_.max_bitrate_bits_per_second || !test().burst_packets) return;
-    Refuse("bitrate", "must have no burst, because --probe.max-bitrate is set", Value("bitrate"));
+    // iperf3 sends a burst at full speed: up to 1000 blocks per stream, whatever the bitrate is.
+    if (test().burst_packets) {
+      Refuse("bitrate", "must have no burst, because of " + limit->second.source, Value("bitrate"));
+    }
   }
 
   // iperf3 ignores the option over IPv6.
@@ -203,40 +259,54 @@ class RequestReader {
 
   // `address%device` is iperf3's own form of -B.
   void ReadBind() {
-    const QueryParameter* bind = Find("bind_address", "bind");
-    if (bind == nullptr) return;
-    std::string_view text = bind->value;
+    const std::string name = NameInUrl(*FindTestOption("bind_address"));
+    const std::string_view value = Value("bind_address");
+    if (value.empty()) return;
+    std::string_view text = value;
     const std::size_t percent = text.find('%');
     const auto address = ParseIpAddress(std::string(text.substr(0, percent)));
     if (percent != std::string_view::npos && address && !IsLinkLocal(*address)) {
-      ReadDeviceOfBind(*bind, text.substr(percent + 1));
+      ReadDeviceOfBind(name, value, text.substr(percent + 1));
       text = text.substr(0, percent);
     }
     request_.bind = ParseHost(text);
     if (!request_.bind) {
-      Refuse(bind->name, "must be an IP address or a host name, or ADDRESS%DEVICE", bind->value);
+      Refuse(name, "must be an IP address or a host name, or ADDRESS%DEVICE", value);
     }
   }
 
-  void ReadDeviceOfBind(const QueryParameter& bind, std::string_view device) {
-    const TestOption& option = FindOption("bind_device");
+  void ReadDeviceOfBind(std::string_view name, std::string_view value, std::string_view device) {
+    const TestOption& option = *FindTestOption("bind_device");
     const std::string other = std::exchange(test().bind_device, {});
     const Status status = ParseOption(option, device, test());
-    if (!status || device.empty() || (!other.empty() && other != device)) {
-      return Refuse(bind.name,
+    // A URL that may not set the device may repeat the module's.
+    const bool is_allowed = module().AllowsOverride("bind_device") || other == device ||
+                            FindInUrl(*FindTestOption("bind_address")) == nullptr;
+    if (!status || device.empty() || !is_allowed || (!other.empty() && other != device)) {
+      return Refuse(name,
                     "must be an IP address or a host name, or ADDRESS%DEVICE; DEVICE must match "
-                    "'bind_device' if both are given",
-                    bind.value);
+                    "'bind_device' if both are given, and the module must allow it",
+                    value);
     }
-    RequireSupport(option, bind.name, bind.value);
+    RequireSupport(option, name, value);
+  }
+
+  void RequireAuthentication() {
+    if (!module().auth || iperf3_.capabilities.authentication) return;
+    Refuse("module",
+           "requires an iperf3 with authentication (built with OpenSSL); the installed one is "
+           "version " +
+               QuoteText(iperf3_.version, kMaxVersionTextBytes),
+           module().name);
   }
 
   void CheckDefects() {
-    const Iperf3Defect* defect = FindDefect(version_, test());
+    const Iperf3Defect* defect = FindDefect(iperf3_.version, test());
     if (defect == nullptr) return;
     Refuse(defect->parameter,
            "can't be used with the installed iperf3, version " +
-               QuoteText(version_, kMaxVersionTextBytes) + ": " + std::string(defect->description),
+               QuoteText(iperf3_.version, kMaxVersionTextBytes) + ": " +
+               std::string(defect->description),
            Value(defect->parameter));
   }
 
@@ -250,22 +320,59 @@ class RequestReader {
   }
 
   const std::vector<QueryParameter>& parameters_;
-  const ProbeLimits& limits_;
-  const Iperf3Capabilities& capabilities_;
-  const std::string_view version_;
-  std::optional<std::string> error_;
+  const Iperf3Description& iperf3_;
+  std::optional<ParameterError> error_;
   ProbeRequest request_;
 };
 
+Refusal BadRequest(std::string text) { return {RefusalReason::kBadRequest, std::move(text)}; }
+
+// The module that the request names, or the one for requests that name none.
+tl::expected<ModulePointer, Refusal> ChooseModule(const std::vector<QueryParameter>& parameters,
+                                                  const Modules& modules) {
+  const auto found = std::ranges::find(parameters, "module", &QueryParameter::name);
+  if (found == parameters.end() || found->value.empty()) {
+    if (!modules.requires_module) return modules.without_name;
+    return tl::unexpected(
+        BadRequest("'module' parameter must be specified (--probe.require-module)"));
+  }
+  const auto module = modules.by_name.find(found->value);
+  if (module != modules.by_name.end()) return module->second;
+  return tl::unexpected(BadRequest(
+      ParameterErrorText("module", "must be the name of a module in --config.file", found->value)));
+}
+
+// Has every feature and no known defect.
+Iperf3Description AnyIperf3() {
+  Iperf3Description iperf3;
+  iperf3.capabilities.options.set();
+  iperf3.capabilities.authentication = true;
+  return iperf3;
+}
+
 }  // namespace
 
-ParsedRequest ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
-                                const Iperf3Capabilities& capabilities, std::string_view version) {
+ParsedRequest ParseProbeRequest(std::string_view query, const Modules& modules,
+                                const Iperf3Description& iperf3) {
   const auto parameters = ParseQuery(query);
-  if (!parameters) {
-    return tl::unexpected(Refusal{RefusalReason::kBadRequest, parameters.error().message});
+  if (!parameters) return tl::unexpected(BadRequest(parameters.error().message));
+  auto module = ChooseModule(*parameters, modules);
+  if (!module) return tl::unexpected(std::move(module.error()));
+  return RequestReader(*parameters, std::move(*module), iperf3).Read();
+}
+
+Status CheckModules(const Modules& modules, const Iperf3Description* iperf3) {
+  static const Iperf3Description kAny = AnyIperf3();
+  for (const auto& [name, module] : modules.by_name) {
+    const auto error = RequestReader({}, module, iperf3 == nullptr ? kAny : *iperf3).Check();
+    if (!error) continue;
+    const ModuleParameter* parameter = module->Find(error->name);
+    const bool is_auth = error->name == "module";
+    return ModuleError(modules.file, parameter == nullptr ? module->line : parameter->line, name,
+                       is_auth ? "auth" : error->name,
+                       error->expected + ", got " + QuoteText(error->value, kMaxQuotedValueBytes));
   }
-  return RequestReader(*parameters, limits, capabilities, version).Read();
+  return {};
 }
 
 }  // namespace iperf3_exporter

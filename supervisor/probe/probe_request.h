@@ -3,14 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "common/iperf3/option_table.h"
+#include "common/iperf3/iperf3_description.h"
 #include "common/net/host.h"
-#include "supervisor/config/probe_settings.h"
+#include "supervisor/config/module.h"
 #include "supervisor/results/probe_report.h"
 
 namespace iperf3_exporter {
@@ -20,10 +21,12 @@ enum class IpVersion : std::uint8_t { kAny, kV4, kV6 };
 struct ProbeRequest {
   std::string target;  // as requested, without a port: the label
   Host host;           // the same, parsed
-  std::uint16_t port = 5201;
+  // Not empty, each once. The next one is tried while the server is busy or refuses.
+  std::vector<std::uint16_t> ports = {5201};
   TestOptions test;          // without bind_address: each AddressPair has its own
   std::optional<Host> bind;  // the source
   IpVersion ip_version = IpVersion::kAny;
+  ModulePointer module = std::make_shared<const Module>();  // never null
   std::string client;  // who asks, see ClientNetwork; from the connection, not from the query
   // Names of unknown parameters, each once.
   std::vector<std::string> ignored_parameters;
@@ -32,10 +35,13 @@ struct ProbeRequest {
 using ParsedRequest = tl::expected<ProbeRequest, Refusal>;
 
 // `query` is what follows the `?`, still percent-encoded. Refuses options that the installed iperf3
-// (`version`) lacks or for which it has a known defect. Looks up nothing but the interface that the
-// zone of an address names.
-[[nodiscard]] ParsedRequest ParseProbeRequest(std::string_view query, const ProbeLimits& limits,
-                                              const Iperf3Capabilities& capabilities,
-                                              std::string_view version);
+// lacks or for which it has a known defect, and what the module does not let a URL change. Looks up
+// nothing but the interface that the zone of an address names.
+[[nodiscard]] ParsedRequest ParseProbeRequest(std::string_view query, const Modules& modules,
+                                              const Iperf3Description& iperf3);
+
+// Checks the parameters of each module with the rules of a request. `iperf3` is nullptr if it is
+// not known yet: then its version and features do not matter. An Error names file and line.
+[[nodiscard]] Status CheckModules(const Modules& modules, const Iperf3Description* iperf3);
 
 }  // namespace iperf3_exporter

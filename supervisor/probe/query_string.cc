@@ -64,8 +64,8 @@ std::string ParameterErrorText(std::string_view name, std::string_view expected,
                                std::string_view value) {
   std::string subject(name);
   if (!expected.starts_with("must provided")) subject = QuoteName(name) + " parameter";
-  return subject.append(" ").append(expected).append(", got ") +
-         QuoteText(value, kMaxQuotedValueBytes);
+  subject.append(" ").append(expected);
+  return value.empty() ? subject : subject + ", got " + QuoteText(value, kMaxQuotedValueBytes);
 }
 
 }  // namespace iperf3_exporter

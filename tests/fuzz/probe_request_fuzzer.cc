@@ -8,6 +8,7 @@
 #include "common/wire/wire.h"
 #include "supervisor/exposition/exposition_format.h"
 #include "supervisor/exposition/probe_exposition.h"
+#include "supervisor/probe/port_list.h"
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/query_string.h"
@@ -27,7 +28,9 @@ void CheckMessage(std::string_view message) {
 
 void CheckRequest(const ProbeRequest& request, const ProbeLimits& limits) {
   Require(!request.target.empty() && request.target.size() <= kMaxTargetBytes);
-  Require(ParseHost(request.target) == request.host && request.port != 0);
+  Require(ParseHost(request.target) == request.host);
+  Require(!request.ports.empty() && request.ports.size() <= kMaxPorts);
+  for (const std::uint16_t port : request.ports) Require(port != 0);
   for (const char c : request.target) Require(c > ' ' && c < '\x7f' && c != '"' && c != '\\');
   const TestOptions& test = request.test;
   Require(test.period_seconds >= 1 &&
@@ -56,10 +59,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace iperf3_exporter;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
+  Iperf3Description iperf3{.version = "3.21", .capabilities = {}, .program = {}};
+  iperf3.capabilities.options.set();
   const ProbeLimits limits[] = {{}, {std::chrono::seconds(1), 4, 1'000'000}};
   for (const ProbeLimits& limit : limits) {
-    const auto request = ParseProbeRequest(text, limit, kAll, "3.21");
+    Options options;
+    options.probe_limits = limit;
+    const auto request = ParseProbeRequest(text, ModulesOfFlags(options), iperf3);
     if (request) {
       CheckRequest(*request, limit);
     } else {

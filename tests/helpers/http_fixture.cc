@@ -127,7 +127,8 @@ void OnRelease(Fixture& fixture, const std::shared_ptr<HttpExchange>& exchange) 
 }
 
 void OnReload(Fixture& fixture, const std::shared_ptr<HttpExchange>& exchange) {
-  const auto status = fixture.access->config_file().Reload();
+  ReloadableFile& file = fixture.access->config_file();
+  const auto status = file.Reload(file.Read());
   HttpResponse response = Text(status ? "" : status.error().message + "\n");
   response.code = status ? 200 : 500;
   exchange->Reply(response);
@@ -179,8 +180,8 @@ void OnStdin(evutil_socket_t, short, void* fixture) {
 }
 
 void OnHangup(evutil_socket_t, short, void* fixture) {
-  [[maybe_unused]] const auto status =
-      static_cast<Fixture*>(fixture)->access->config_file().Reload();
+  ReloadableFile& file = static_cast<Fixture*>(fixture)->access->config_file();
+  [[maybe_unused]] const auto status = file.Reload(file.Read());
 }
 
 void OnTerminate(evutil_socket_t, short, void* fixture) {

@@ -129,7 +129,7 @@ TEST_F(ReloadableFileTest, ForgetsAReadAfterAReload) {
   std::filesystem::remove(Path("file"));
   (void)ReadAt(milliseconds(0));
   Write("file", "2");
-  ASSERT_TRUE(file_.Reload());
+  ASSERT_TRUE(file_.Reload(file_.Read()));
   EXPECT_EQ(applied_, Texts{"2"});
   EXPECT_EQ(trigger_, ReloadTrigger::kRequested);
   std::filesystem::remove(Path("file"));
@@ -143,13 +143,13 @@ TEST_F(ReloadableFileTest, ReadsAgainOnRequestIfTheFileChangesMeanwhile) {
     Write("file", "3");
     during_read_ = nullptr;
   };
-  ASSERT_TRUE(file_.Reload());
+  ASSERT_TRUE(file_.Reload(file_.Read()));
   EXPECT_EQ(applied_, Texts{"3"});
 }
 
 TEST_F(ReloadableFileTest, RefusesOnRequestAFileThatNeverStaysTheSame) {
   during_read_ = [this] { Write("file", "2"); };
-  const Status status = file_.Reload();
+  const Status status = file_.Reload(file_.Read());
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().message, Path("file") + ": keeps changing while it is being read");
   EXPECT_EQ(applied_, Texts());
@@ -169,7 +169,7 @@ TEST_F(ReloadableFileTest, RetriesAFailureOnlyAfterAChange) {
     EXPECT_EQ(reads_, 2);
     EXPECT_FALSE(file_.last_reload_successful());
     EXPECT_EQ(file_.last_reload_success_seconds(), first);
-    EXPECT_FALSE(file_.Reload());
+    EXPECT_FALSE(file_.Reload(file_.Read()));
   }
   Write("file", "2");
   (void)ReadAt(milliseconds(500));
@@ -182,7 +182,7 @@ TEST_F(ReloadableFileTest, ReloadsNothingWithoutAFile) {
   ReloadableFile file("test file", [](const auto&, auto&) -> Result<ReloadableFile::Apply> {
     return MakeError("bad");
   });
-  EXPECT_TRUE(file.Reload());
+  EXPECT_TRUE(file.Reload(file.Read()));
   (void)file.ReloadIfChanged({});
   EXPECT_TRUE(file.last_reload_successful());
   EXPECT_GT(file.last_reload_success_seconds(), 0);

@@ -176,9 +176,10 @@ TEST(ExporterMetricsTest, ShowsTheStatePassedIn) {
   EXPECT_EQ(Value(page, "iperf3_exporter_http_requests_total{path=\"/probe\",code=\"400\"}"), "1");
   EXPECT_EQ(Value(page, "iperf3_exporter_http_connections"), "4");
   EXPECT_EQ(Value(page, "iperf3_exporter_http_connections_rejected_total"), "1");
-  EXPECT_EQ(Value(page, "iperf3_exporter_config_last_reload_successful"), "1");
-  EXPECT_EQ(Value(page, "iperf3_exporter_config_last_reload_success_timestamp_seconds"),
-            "1700000000.25");
+  EXPECT_EQ(Value(page, "iperf3_exporter_config_last_reload_successful{file=\"web\"}"), "1");
+  EXPECT_EQ(
+      Value(page, "iperf3_exporter_config_last_reload_success_timestamp_seconds{file=\"web\"}"),
+      "1700000000.25");
 
   state.queue_length = 9;
   const auto own = [&state](SandboxLayer layer) -> LayerState& {
@@ -187,7 +188,7 @@ TEST(ExporterMetricsTest, ShowsTheStatePassedIn) {
   own(SandboxLayer::kRlimits) = LayerState::kEnabled;
   own(SandboxLayer::kNotDumpable) = LayerState::kMissing;
   http.requests[{"/probe", 400}] = 2;
-  state.last_reload_successful = false;
+  state.reloads[0].last_successful = false;
   page = **metrics.Page(ExpositionFormat::kText, state, http);
   EXPECT_EQ(Value(page, "iperf3_exporter_queue_length"), "9");
   EXPECT_EQ(Value(page, "iperf3_exporter_sandbox_layer{process=\"supervisor\",layer=\"rlimits\"}"),
@@ -197,7 +198,7 @@ TEST(ExporterMetricsTest, ShowsTheStatePassedIn) {
       "0");
   EXPECT_THAT(page, Not(HasSubstr("process=\"supervisor\",layer=\"seccomp\"")));
   EXPECT_EQ(Value(page, "iperf3_exporter_http_requests_total{path=\"/probe\",code=\"400\"}"), "2");
-  EXPECT_EQ(Value(page, "iperf3_exporter_config_last_reload_successful"), "0");
+  EXPECT_EQ(Value(page, "iperf3_exporter_config_last_reload_successful{file=\"web\"}"), "0");
 }
 
 TEST(ExporterMetricsTest, DoesNotChangeAFinishedPage) {

@@ -75,12 +75,14 @@ class NameLookupsTest : public testing::Test {
 
   std::unique_ptr<NameLookups> Lookups() {
     return std::make_unique<NameLookups>(
-        base_.get(), [resolver = resolver_](const Host& target, const std::optional<Host>&,
-                                            IpVersion) { return resolver->Resolve(target.text); });
+        base_.get(),
+        [resolver = resolver_](const Host& target, const std::optional<Host>&, IpVersion,
+                               const TargetPolicy&) { return resolver->Resolve(target.text); });
   }
 
-  static ProbeRequest Request(const std::string& target, const std::string& client = kAlice) {
+  ProbeRequest Request(const std::string& target, const std::string& client = kAlice) const {
     ProbeRequest request;
+    request.module = module_;
     request.host = *ParseHost(target);
     request.client = client;
     return request;
@@ -113,6 +115,7 @@ class NameLookupsTest : public testing::Test {
 
   std::shared_ptr<FakeResolver> resolver_ = std::make_shared<FakeResolver>();
   EventBase base_ = CreateEventBase();
+  ModulePointer module_ = std::make_shared<const Module>();
   std::multiset<NameLookups::Id> answered_;
 };
 

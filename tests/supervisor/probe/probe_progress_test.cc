@@ -55,6 +55,47 @@ class ProbeProgressTest : public testing::Test {
   std::minstd_rand random_{1};
 };
 
+TEST_F(ProbeProgressTest, TriesEachPortOnceWhileTheServerIsBusyOrRefuses) {
+  ProbeRequest request;
+  request.ports = {5201, 5202, 5203};
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1"), PairTo("192.0.2.2")}, request);
+  std::vector<std::uint16_t> tried;
+  const auto fail = [&](FailureReason reason, std::uint32_t retries = 0) {
+    tried.push_back(progress.BuildJob(1, kStart).port);
+    EndJob(progress, reason);
+    return Next(progress, retries);
+  };
+  EXPECT_EQ(fail(FailureReason::kServerBusy), nanoseconds(0));
+  EXPECT_EQ(fail(FailureReason::kConnectionRefused), nanoseconds(0));
+  // The last port: refused, so the next address; then busy, which is no reason to change it.
+  EXPECT_EQ(fail(FailureReason::kConnectionRefused), nanoseconds(0));
+  EXPECT_EQ(fail(FailureReason::kServerBusy), nanoseconds(0));
+  EXPECT_EQ(fail(FailureReason::kServerBusy), nanoseconds(0));
+  EXPECT_EQ(progress.BuildReport(Measurement{}, kStart).port, 5203);
+  EXPECT_EQ(fail(FailureReason::kServerBusy), std::nullopt);
+  EXPECT_EQ(tried, (std::vector<std::uint16_t>{5201, 5202, 5203, 5201, 5202, 5203}));
+  EXPECT_EQ(progress.BuildReport(Measurement{}, kStart).port, 5203);
+}
+
+TEST_F(ProbeProgressTest, ARetryStartsWithTheFirstPortAgain) {
+  ProbeRequest request;
+  request.ports = {5201, 5202};
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1")}, request);
+  Fail(progress, FailureReason::kServerBusy);
+  EXPECT_EQ(Next(progress, 1), nanoseconds(0));
+  Fail(progress, FailureReason::kServerBusy);
+  EXPECT_GT(Next(progress, 1), nanoseconds(0));
+  EXPECT_EQ(progress.port(), 5201);
+}
+
+TEST_F(ProbeProgressTest, AnotherFailureDoesNotChangeThePort) {
+  ProbeRequest request;
+  request.ports = {5201, 5202};
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1")}, request);
+  Fail(progress, FailureReason::kAccessDenied);
+  EXPECT_EQ(Next(progress, 1), std::nullopt);
+}
+
 TEST_F(ProbeProgressTest, WaitsNoLongerThanTheLockTimeout) {
   ProbeProgress progress = Progress();
   progress.BeginWait(kStart, LockScope::kHost, seconds(2));
@@ -186,7 +227,7 @@ TEST_F(ProbeProgressTest, DoesNotRetryWhatWillNotPass) {
 
 TEST_F(ProbeProgressTest, AServerIsAnAddressAndAPort) {
   ProbeRequest other_port;
-  other_port.port = 5202;
+  other_port.ports = {5202};
   const LockKey key = ProgressTo({PairTo("192.0.2.1")}).HashServer();
   EXPECT_EQ(ProgressTo({PairTo("::ffff:192.0.2.1")}).HashServer(), key);
   EXPECT_NE(ProgressTo({PairTo("192.0.2.2")}).HashServer(), key);

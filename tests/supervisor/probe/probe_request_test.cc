@@ -19,10 +19,22 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
+constexpr Iperf3Capabilities kAll = {.options = ~0ULL, .authentication = true};
+
+Modules ModulesWith(const ProbeLimits& limits) {
+  Options options;
+  options.probe_limits = limits;
+  return ModulesOfFlags(options);
+}
+
+ParsedRequest ParseFor(const std::string& version, const Iperf3Capabilities& capabilities,
+                       std::string_view query, const ProbeLimits& limits = {}) {
+  return ParseProbeRequest(query, ModulesWith(limits),
+                           {.version = version, .capabilities = capabilities, .program = {}});
+}
 
 ParsedRequest Parse(std::string_view query, const ProbeLimits& limits = {}) {
-  return ParseProbeRequest(query, limits, kAll, "3.12");
+  return ParseFor("3.12", kAll, query, limits);
 }
 
 // The message of the 400; empty when the request was accepted.
@@ -49,7 +61,7 @@ TEST(ProbeRequestTest, HasTheDocumentedDefaults) {
   ASSERT_TRUE(request);
   EXPECT_EQ(request->target, "server.example");
   EXPECT_EQ(request->host, *ParseHost("server.example"));
-  EXPECT_EQ(request->port, 5201);
+  EXPECT_THAT(request->ports, ElementsAre(5201));
   EXPECT_EQ(request->test, TestOptions{});
   EXPECT_EQ(request->test.period_seconds, 5u);
   EXPECT_FALSE(request->bind);
@@ -63,7 +75,7 @@ TEST(ProbeRequestTest, EmptyMeansDefault) {
       "bind_device=&parallel=&omit=&window=&mss=&length=&congestion=&dscp=&ip_version=&cport=&"
       "no_delay=&zerocopy=");
   ASSERT_TRUE(request) << request.error().text;
-  EXPECT_EQ(request->port, 5201);
+  EXPECT_THAT(request->ports, ElementsAre(5201));
   EXPECT_EQ(request->test, TestOptions{});
   EXPECT_TRUE(request->ignored_parameters.empty());
 }
@@ -115,16 +127,18 @@ TEST(ProbeRequestTest, TargetRefusals) {
 }
 
 TEST(ProbeRequestTest, Port) {
-  Accepts("port=1", [](const auto& r) { return r.port == 1; });
-  Accepts("port=65535", [](const auto& r) { return r.port == 65535; });
-  Accepts("port=0", [](const auto& r) { return r.port == 5201; });
-  Accepts("port=05202", [](const auto& r) { return r.port == 5202; });
+  Accepts("port=1", [](const auto& r) { return r.ports.front() == 1; });
+  Accepts("port=65535", [](const auto& r) { return r.ports.front() == 65535; });
+  Accepts("port=0", [](const auto& r) { return r.ports.front() == 5201; });
+  Accepts("port=05202", [](const auto& r) { return r.ports.front() == 5202; });
   for (const std::string value : {"abc", "-1", "65536", "5201x", "%2B5201", "5201.0", "0x1451",
                                   "1e3", "99999999999999999999", "+5201", "00"}) {
     Refuses("port=" + value, "'port' parameter must be an integer");
   }
-  EXPECT_EQ(RefusalText("target=h&port=70000"),
-            "'port' parameter must be an integer from 1 to 65535, got \"70000\"");
+  EXPECT_EQ(
+      RefusalText("target=h&port=70000"),
+      "'port' parameter must be an integer from 1 to 65535, or a range or list of up to 16 such "
+      "as 5201-5208 or 5201,5301, got \"70000\"");
 }
 
 TEST(ProbeRequestTest, TheTargetMayContainThePort) {
@@ -139,10 +153,10 @@ TEST(ProbeRequestTest, TheTargetMayContainThePort) {
       ASSERT_TRUE(request) << c.asked << ": " << request.error().text;
       EXPECT_EQ(request->target, c.target);
       EXPECT_EQ(request->host.text, c.host);
-      EXPECT_EQ(request->port, 5300);
+      EXPECT_THAT(request->ports, ElementsAre(5300));
     }
     EXPECT_THAT(RefusalText("target=" + c.asked + "&port=5300"),
-                HasSubstr("with :port only if 'port' is not given"));
+                HasSubstr("with :port only if neither 'port' nor the module gives one"));
   }
   // The longest name with a port.
   EXPECT_TRUE(Parse("target=" + std::string(253, 'a') + ":5201"));
@@ -272,7 +286,7 @@ TEST(ProbeRequestTest, ABurstWouldExceedTheBitrateLimit) {
       "bitrate=5M/20", [](const auto& r) { return r.test.burst_packets == 20u; }, limits);
   limits.max_bitrate_bits_per_second = 100'000'000;
   Refuses("bitrate=5M/20",
-          "'bitrate' parameter must have no burst, because --probe.max-bitrate is set", limits);
+          "'bitrate' parameter must have no burst, because of --probe.max-bitrate=100M", limits);
 }
 
 TEST(ProbeRequestTest, ARefusalHasWhatIsKnown) {
@@ -350,7 +364,7 @@ TEST(ProbeRequestTest, BindMayIncludeTheDevice) {
         "192.0.2.1%25eth0&bind_device=eth1"}) {
     Refuses("bind=" + value, "'bind' parameter must be an IP address or a host name");
   }
-  const auto old = ParseProbeRequest("target=h&bind=192.0.2.1%25eth0", {}, {}, "3.9");
+  const auto old = ParseFor("3.9", {}, "target=h&bind=192.0.2.1%25eth0");
   ASSERT_FALSE(old);
   EXPECT_THAT(old.error().text,
               StartsWith("'bind' parameter requires an iperf3 that supports --bind-dev"));
@@ -455,19 +469,18 @@ TEST(ProbeRequestTest, RefusesOptionsThatTheInstalledIperf3Lacks) {
   for (const std::string query : {"bidirectional=1", "bind_device=eth0", "dscp=1", "zerocopy=1",
                                   "congestion=bbr", "cport=5300", "mptcp=1", "gso=1&udp_mode=1",
                                   "dont_fragment=1&udp_mode=1", "skip_rx_copy=1"}) {
-    const auto request = ParseProbeRequest("target=h&" + query, {}, Iperf3Capabilities{}, "3.1.3");
+    const auto request = ParseFor("3.1.3", {}, "target=h&" + query);
     ASSERT_FALSE(request) << query;
     EXPECT_THAT(request.error().text, StartsWith('\'' + query.substr(0, query.find('=')) +
                                                  "' parameter requires an iperf3"));
     EXPECT_THAT(request.error().text, HasSubstr("version \"3.1.3\""));
   }
-  EXPECT_TRUE(ParseProbeRequest("target=h&udp_mode=1&reverse_mode=1&parallel=2&zerocopy=0", {},
-                                Iperf3Capabilities{}, "3.1.3"));
+  EXPECT_TRUE(ParseFor("3.1.3", {}, "target=h&udp_mode=1&reverse_mode=1&parallel=2&zerocopy=0"));
 }
 
 TEST(ProbeRequestTest, RefusesKnownDefectsOfTheInstalledIperf3) {
-  const auto message = [](const std::string& query, std::string_view version) {
-    const auto request = ParseProbeRequest("target=h&" + query, {}, kAll, version);
+  const auto message = [](const std::string& query, const std::string& version) {
+    const auto request = ParseFor(version, kAll, "target=h&" + query);
     return request ? std::string() : request.error().text;
   };
   EXPECT_EQ(message("bitrate=5M/20", "3.18"),
@@ -479,14 +492,14 @@ TEST(ProbeRequestTest, RefusesKnownDefectsOfTheInstalledIperf3) {
 }
 
 TEST(ProbeRequestTest, UsesTheFirstOfARepeatedParameter) {
-  Accepts("port=1&port=2&port=x", [](const auto& r) { return r.port == 1; });
+  Accepts("port=1&port=2&port=x", [](const auto& r) { return r.ports.front() == 1; });
   EXPECT_EQ(Parse("target=a&target=b")->target, "a");
 }
 
 TEST(ProbeRequestTest, ListsEachUnknownParameterOnce) {
-  const auto request = Parse("module=x&target=h&debug&module=y&%22=1");
+  const auto request = Parse("other=x&target=h&debug&other=y&%22=1");
   ASSERT_TRUE(request);
-  EXPECT_THAT(request->ignored_parameters, ElementsAre("module", "debug", "\""));
+  EXPECT_THAT(request->ignored_parameters, ElementsAre("other", "debug", "\""));
 }
 
 TEST(ProbeRequestTest, DecodesLikeAForm) {

@@ -1,0 +1,58 @@
+#include "supervisor/app/test_config.h"
+
+#include <utility>
+
+#include "supervisor/auth/public_key.h"
+#include "supervisor/config/config_file.h"
+#include "supervisor/probe/probe_request.h"
+
+namespace iperf3_exporter {
+namespace {
+
+Status CheckPublicKeys(const Modules& modules) {
+  for (const auto& [name, module] : modules.by_name) {
+    if (!module->auth) continue;
+    const Status checked = CheckRsaPublicKey(module->auth->credentials.public_key);
+    if (checked) continue;
+    return ModuleError(modules.file, module->auth->line, name, "auth.rsa_public_key_file",
+                       checked.error().message);
+  }
+  return {};
+}
+
+}  // namespace
+
+TestConfig::TestConfig(const Options& options, std::function<const Iperf3Description*()> iperf3)
+    : options_(options),
+      iperf3_(std::move(iperf3)),
+      modules_(std::make_shared<const Modules>(ModulesOfFlags(options))),
+      file_("configuration file",
+            [this](const std::string& path, WatchedFiles& files) -> Result<ReloadableFile::Apply> {
+              return Load(path, files).map([this](Modules loaded) {
+                return [this, modules = std::make_shared<const Modules>(std::move(loaded))](
+                           ReloadTrigger /*trigger*/) {
+                  modules_ = modules;
+                  return Status();
+                };
+              });
+            }) {}
+
+Status TestConfig::LoadFirst() {
+  if (options_.config_file.empty()) return {};
+  return file_.LoadFirst(options_.config_file);
+}
+
+Status TestConfig::Check() const { return CheckModules(*modules_, iperf3_()); }
+
+Result<Modules> TestConfig::Load(const std::string& path, WatchedFiles& files) const {
+  auto modules = LoadConfigFile(path, options_, files);
+  if (!modules) return modules;
+  if (const Status checked = CheckPublicKeys(*modules); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  const Status checked = CheckModules(*modules, iperf3_());
+  if (!checked) return tl::unexpected(checked.error());
+  return modules;
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,43 @@
+// The modules of --config.file, and their reload. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/error.h"
+#include "common/iperf3/iperf3_description.h"
+#include "supervisor/config/module.h"
+#include "supervisor/config/reloadable_file.h"
+
+namespace iperf3_exporter {
+
+class TestConfig {
+ public:
+  // `options` must outlive this. `iperf3` returns the installed one, or nullptr as long as it is
+  // not known. Before LoadFirst, and without a file, there are no modules.
+  TestConfig(const Options& options, std::function<const Iperf3Description*()> iperf3);
+  TestConfig(const TestConfig&) = delete;
+  TestConfig& operator=(const TestConfig&) = delete;
+
+  // Loads --config.file, if it is set.
+  [[nodiscard]] Status LoadFirst();
+  // Whether the modules suit the installed iperf3. A reload checks it, too.
+  [[nodiscard]] Status Check() const;
+
+  // A reload replaces the modules; whoever uses some keeps them.
+  [[nodiscard]] const std::shared_ptr<const Modules>& modules() const { return modules_; }
+  [[nodiscard]] ReloadableFile& file() { return file_; }
+  [[nodiscard]] const ReloadableFile& file() const { return file_; }
+
+ private:
+  // Reads and checks everything.
+  [[nodiscard]] Result<Modules> Load(const std::string& path, WatchedFiles& files) const;
+
+  const Options& options_;
+  const std::function<const Iperf3Description*()> iperf3_;
+  std::shared_ptr<const Modules> modules_;
+  ReloadableFile file_;
+};
+
+}  // namespace iperf3_exporter

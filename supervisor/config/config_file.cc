@@ -1,0 +1,287 @@
+#include "supervisor/config/config_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "common/iperf3/option_text.h"
+#include "common/quoted_text.h"
+#include "common/text.h"
+#include "supervisor/config/yaml_document.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using yaml::ConfigError;
+using yaml::ForEachItem;
+using yaml::ForEachPair;
+using yaml::Into;
+using yaml::LineOf;
+using yaml::Quote;
+using yaml::ReadText;
+
+constexpr std::uint32_t kMaxRetries = 100;
+constexpr std::size_t kMaxModuleNameBytes = 64;
+
+std::string ParameterNames() {
+  std::vector<std::string_view> names;
+  for (const TestOption& option : kTestOptions) {
+    if (IsModuleParameter(option)) names.push_back(option.name);
+  }
+  return Join(names, ", ");
+}
+
+const TestOption& FindParameter(const std::string& name, int line, const std::string& where) {
+  const TestOption* option = FindTestOption(name);
+  if (option != nullptr && IsModuleParameter(*option)) return *option;
+  throw ConfigError{line, where + ": expected a parameter of /probe (" + ParameterNames() +
+                              "), got " + Quote(name)};
+}
+
+// A text that is shown in messages and on the command line of iperf3.
+std::string ReadPlainText(const YAML::Node& node, const std::string& where) {
+  const std::string text = ReadText(node, where);
+  if (!text.empty() && IsPlainText(text)) return text;
+  throw ConfigError{LineOf(node),
+                    where + ": expected UTF-8 text without control characters, got " + Quote(text)};
+}
+
+void ReadOverrides(const YAML::Node& node, const std::string& where, Module& module) {
+  if (!module.overrides) {
+    throw ConfigError{LineOf(node), where + ": a URL may override all of the module default"};
+  }
+  ForEachItem(node, where, [&](const YAML::Node& item) {
+    const TestOption& option = FindParameter(ReadText(item, where), LineOf(item), where);
+    if (std::ranges::find(*module.overrides, option.name) != module.overrides->end()) {
+      throw ConfigError{LineOf(item), where + ": " + std::string(option.name) + " is repeated"};
+    }
+    module.overrides->emplace_back(option.name);
+  });
+}
+
+// The value of a number or of a bitrate; 0 if the option has neither.
+std::uint64_t ReadMaximum(const TestOption& option, const YAML::Node& node,
+                          const std::string& where) {
+  const std::string text = ReadText(node, where);
+  TestOptions values;
+  const Status parsed = ParseOption(option, text, values);
+  std::optional<std::uint64_t> max;
+  if (const auto* number = std::get_if<NumberOption>(&option.kind)) {
+    max = GetNumber(*number, values);
+  } else if (std::holds_alternative<BitrateOption>(option.kind)) {
+    if (!values.burst_packets) max = values.bitrate_bits_per_second;
+  } else {
+    throw ConfigError{LineOf(node), where + ": only a number has a maximum"};
+  }
+  if (!parsed)
+    throw ConfigError{LineOf(node), where + ": " + parsed.error().message + ", got " + Quote(text)};
+  if (max.value_or(0) != 0) return *max;
+  throw ConfigError{LineOf(node),
+                    where + ": expected a maximum above 0 and without a burst, got " + Quote(text)};
+}
+
+void ReadLimits(const YAML::Node& node, const std::string& where, Module& module) {
+  ForEachPair(node, where, [&](const std::string& name, int line, const YAML::Node& value) {
+    const TestOption& option = FindParameter(name, line, where);
+    const std::string full_name = where + "." + name;
+    const std::uint64_t max = ReadMaximum(option, value, full_name);
+    if (!module.AllowsOverride(option.name)) {
+      throw ConfigError{line, full_name + ": has no effect, because override does not list it"};
+    }
+    const auto limit = module.limits.find(option.name);
+    if (limit != module.limits.end() && limit->second.max <= max) return;
+    module.limits.insert_or_assign(std::string(option.name),
+                                   ParameterLimit{max, "max of module " + Quote(module.name)});
+  });
+}
+
+void ReadAllowTargets(const YAML::Node& node, const std::string& where, Module& module) {
+  module.allow_targets = yaml::ReadTexts(node, where);
+  if (module.allow_targets.empty()) {
+    throw ConfigError{LineOf(node), where + ": expected at least one target"};
+  }
+  module.target_policy.AddAllowList("allow_targets of module " + Quote(module.name));
+  for (const auto& item : node) {
+    const std::string rule = item.Scalar();
+    if (const Status added = module.target_policy.AddTarget(rule); !added) {
+      throw ConfigError{LineOf(item),
+                        where + ": expected " + added.error().message + ", got " + Quote(rule)};
+    }
+  }
+}
+
+void ReadRetries(const YAML::Node& node, const std::string& where, Module& module) {
+  const int retries = yaml::ReadCount(node, where);
+  if (retries > static_cast<int>(kMaxRetries)) {
+    throw ConfigError{LineOf(node), where + ": expected at most " + std::to_string(kMaxRetries) +
+                                        ", got " + std::to_string(retries)};
+  }
+  module.retries = static_cast<std::uint32_t>(retries);
+}
+
+void ReadTimeout(const YAML::Node& node, const std::string& where, Module& module) {
+  const auto timeout = yaml::ReadDuration(node, where);
+  if (timeout.count() == 0) {
+    throw ConfigError{LineOf(node), where + ": expected a duration above 0"};
+  }
+  auto& limit = module.times.limit;
+  limit = limit ? std::min(*limit, timeout) : timeout;
+}
+
+void ReadAuth(const YAML::Node& node, const std::string& where, Module& module) {
+  ModuleAuth auth;
+  auth.line = LineOf(node);
+  std::string& username = auth.credentials.username;
+  yaml::ReadKeys(node, where,
+                 {{"username", Into(username, ReadPlainText)},
+                  {"password_file", Into(auth.password_file, ReadPlainText)},
+                  {"rsa_public_key_file", Into(auth.public_key_file, ReadPlainText)}});
+  for (const auto& [key, text] :
+       {std::pair("username", &username), std::pair("password_file", &auth.password_file),
+        std::pair("rsa_public_key_file", &auth.public_key_file)}) {
+    if (text->empty()) throw ConfigError{LineOf(node), where + ": " + key + " is missing"};
+  }
+  module.auth = std::move(auth);
+}
+
+void ReadParameter(const TestOption& option, const std::string& where, int line,
+                   const YAML::Node& value, Module& module) {
+  if (module.Find(option.name) != nullptr) {
+    throw ConfigError{line, where + ": key " + Quote(option.name) + " is repeated: " +
+                                std::string(option.alias) + " is the same parameter"};
+  }
+  std::string text = ReadPlainText(value, where + "." + std::string(option.name));
+  module.parameters.push_back({std::string(option.name), std::move(text), LineOf(value)});
+}
+
+// The other keys are those of the parameters. `max` is read last: it depends on `override`.
+struct ModuleKey {
+  std::string_view name;
+  void (*read)(const YAML::Node& node, const std::string& where, Module& module);
+};
+constexpr ModuleKey kModuleKeys[] = {
+    {"override", ReadOverrides}, {"allow_targets", ReadAllowTargets},
+    {"retries", ReadRetries},    {"timeout", ReadTimeout},
+    {"auth", ReadAuth},          {"max", ReadLimits},
+};
+
+bool IsModuleName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxModuleNameBytes && HasOnlyAlnumOr(name, "._-");
+}
+
+Module ReadModule(const std::string& name, int line, const YAML::Node& node, const Module& flags) {
+  if (!IsModuleName(name)) {
+    throw ConfigError{line, "modules: expected a name of 1 to " +
+                                std::to_string(kMaxModuleNameBytes) +
+                                " letters, digits, '.', '_' and '-', got " + Quote(name)};
+  }
+  Module module = flags;
+  module.name = name;
+  module.line = line;
+  if (name != kDefaultModule) module.overrides.emplace();
+  const std::string where = "modules." + name;
+  std::vector<YAML::Node> values(std::size(kModuleKeys));
+  ForEachPair(node, where, [&](const std::string& key, int key_line, const YAML::Node& value) {
+    const auto* row = std::ranges::find(kModuleKeys, key, &ModuleKey::name);
+    if (row != std::end(kModuleKeys)) {
+      values[static_cast<std::size_t>(row - kModuleKeys)].reset(value);
+      return;
+    }
+    const TestOption* option = FindTestOption(key);
+    if (option == nullptr || !IsModuleParameter(*option)) {
+      throw ConfigError{key_line, where + ": unknown key " + Quote(key) +
+                                      ", expected override, allow_targets, retries, timeout, auth, "
+                                      "max, or a parameter of /probe: " +
+                                      ParameterNames()};
+    }
+    if (!yaml::IsAbsent(value)) ReadParameter(*option, where, key_line, value, module);
+  });
+  for (std::size_t i = 0; i < std::size(kModuleKeys); ++i) {
+    if (yaml::IsAbsent(values[i])) continue;
+    kModuleKeys[i].read(values[i], where + "." + std::string(kModuleKeys[i].name), module);
+  }
+  return module;
+}
+
+// The content without a final line feed, as editors and `echo` write it.
+Result<std::string> ReadSecret(const std::string& path, WatchedFiles& files) {
+  auto text = files.Read(path);
+  if (text && text->ends_with('\n')) text->pop_back();
+  if (text && text->ends_with('\r')) text->pop_back();
+  return text;
+}
+
+Status ReadCredentials(const std::string& file, ModuleAuth& auth, WatchedFiles& files) {
+  const auto directory = std::filesystem::path(file).parent_path();
+  auto password = ReadSecret((directory / auth.password_file).string(), files);
+  auto public_key = files.Read((directory / auth.public_key_file).string());
+  if (!password) return tl::unexpected(password.error());
+  if (!public_key) return tl::unexpected(public_key.error());
+  auth.credentials.password = std::move(*password);
+  auth.credentials.public_key = std::move(*public_key);
+  return CheckCredentials(auth.credentials);
+}
+
+using ModuleMap = std::map<std::string, Module>;
+
+Result<ModuleMap> ParseModules(std::string_view text, const std::string& file,
+                               const Options& options) {
+  ModuleMap modules;
+  const Module flags = ModuleOfFlags(options);
+  const auto read_modules = [&](const YAML::Node& node, const std::string& where) {
+    ForEachPair(node, where, [&](const std::string& name, int line, const YAML::Node& value) {
+      modules.emplace(name, ReadModule(name, line, value, flags));
+    });
+  };
+  const Status read = yaml::ReadDocument(text, file, [&](const YAML::Node& root) {
+    yaml::ReadKeys(root, "", {{"modules", read_modules}});
+  });
+  if (!read) return tl::unexpected(read.error());
+  return modules;
+}
+
+Modules BuildModules(const std::string& file, ModuleMap map, const Options& options) {
+  Modules modules = ModulesOfFlags(options);
+  modules.file = file;
+  for (auto& [name, module] : map) {
+    modules.by_name.emplace(name, std::make_shared<const Module>(std::move(module)));
+  }
+  const auto found = modules.by_name.find(kDefaultModule);
+  if (found != modules.by_name.end()) modules.without_name = found->second;
+  return modules;
+}
+
+}  // namespace
+
+Result<Modules> ParseConfigFile(std::string_view text, const std::string& file,
+                                const Options& options) {
+  return ParseModules(text, file, options).map([&](ModuleMap modules) {
+    return BuildModules(file, std::move(modules), options);
+  });
+}
+
+Result<Modules> LoadConfigFile(const std::string& file, const Options& options,
+                               WatchedFiles& files) {
+  const auto text = files.Read(file);
+  if (!text) return tl::unexpected(text.error());
+  auto modules = ParseModules(*text, file, options);
+  if (!modules) return tl::unexpected(modules.error());
+  for (auto& [name, module] : *modules) {
+    if (!module.auth) continue;
+    if (const Status read = ReadCredentials(file, *module.auth, files); !read) {
+      return ModuleError(file, module.auth->line, name, "auth", read.error().message);
+    }
+  }
+  return BuildModules(file, std::move(*modules), options);
+}
+
+tl::unexpected<Error> ModuleError(const std::string& file, int line, const std::string& module,
+                                  std::string_view key, const std::string& reason) {
+  return MakeError(file + ":" + std::to_string(line) + ": modules." + module +
+                   (key.empty() ? "" : ".") + std::string(key) + ": " + reason);
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,43 @@
+#include "supervisor/config/module.h"
+
+#include <algorithm>
+
+#include "common/go_duration.h"
+#include "common/iperf3/option_text.h"
+
+namespace iperf3_exporter {
+
+const ModuleParameter* Module::Find(std::string_view parameter) const {
+  const auto found = std::ranges::find(parameters, parameter, &ModuleParameter::name);
+  return found == parameters.end() ? nullptr : &*found;
+}
+
+bool Module::AllowsOverride(std::string_view parameter) const {
+  return !overrides || std::ranges::find(*overrides, parameter) != overrides->end() ||
+         (parameter == "port" && Find("port") == nullptr);
+}
+
+Module ModuleOfFlags(const Options& options) {
+  const ProbeLimits& limits = options.probe_limits;
+  Module module;
+  module.limits["period"] = {static_cast<std::uint64_t>(limits.max_period.count()),
+                             "--probe.max-period=" + FormatGoDuration(limits.max_period)};
+  module.limits["parallel"] = {limits.max_parallel,
+                               "--probe.max-parallel=" + std::to_string(limits.max_parallel)};
+  if (const auto& bitrate = limits.max_bitrate_bits_per_second) {
+    module.limits["bitrate"] = {*bitrate, "--probe.max-bitrate=" + FormatBitrate(*bitrate)};
+  }
+  module.target_policy = options.target_policy;
+  module.times = options.probe_times;
+  module.retries = options.probe_retries;
+  return module;
+}
+
+Modules ModulesOfFlags(const Options& options) {
+  return {.file = {},
+          .by_name = {},
+          .without_name = std::make_shared<const Module>(ModuleOfFlags(options)),
+          .requires_module = options.requires_module};
+}
+
+}  // namespace iperf3_exporter

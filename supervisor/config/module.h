@@ -1,0 +1,86 @@
+// What a request may ask for and how its test is run: a module of --config.file, or the flags
+// alone.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/iperf3/option_table.h"
+#include "common/iperf3/test_credentials.h"
+#include "supervisor/config/options.h"
+#include "supervisor/config/probe_settings.h"
+#include "supervisor/config/target_policy.h"
+
+namespace iperf3_exporter {
+
+// The module of requests that name none.
+inline constexpr std::string_view kDefaultModule = "default";
+
+// Whether a module may set this parameter: all but `target` and `module`.
+[[nodiscard]] constexpr bool IsModuleParameter(const TestOption& option) {
+  return option.name != "target" && option.name != "module";
+}
+
+// A parameter of /probe that a module sets.
+struct ModuleParameter {
+  std::string name;   // of a row of kTestOptions
+  std::string value;  // not empty
+  int line = 0;
+};
+
+// The maximum of a numeric parameter.
+struct ParameterLimit {
+  std::uint64_t max = 0;
+  std::string source;  // for a refusal: "--probe.max-period=1h"
+};
+
+struct ModuleAuth {
+  TestCredentials credentials;
+  std::string password_file;  // as in the configuration file
+  std::string public_key_file;
+  int line = 0;
+};
+
+struct Module {
+  // Of an option's row; nullptr if the module does not set it.
+  [[nodiscard]] const ModuleParameter* Find(std::string_view parameter) const;
+  // Whether a URL may give this parameter of a test.
+  [[nodiscard]] bool AllowsOverride(std::string_view parameter) const;
+
+  std::string name;  // empty: the flags alone
+  int line = 0;
+  std::vector<ModuleParameter> parameters;
+  std::optional<std::vector<std::string>> overrides;          // nullopt: every parameter
+  std::map<std::string, ParameterLimit, std::less<>> limits;  // by parameter
+  std::vector<std::string> allow_targets;                     // the rules, as in the file
+  TargetPolicy target_policy;                                 // these and those of the flags
+  ProbeTimes times;
+  std::uint32_t retries = 0;
+  std::optional<ModuleAuth> auth;
+};
+
+// A probe keeps the module with which it began, also over a reload.
+using ModulePointer = std::shared_ptr<const Module>;
+
+// The modules of one load of --config.file. Never changed: a reload replaces them all.
+struct Modules {
+  std::string file;  // empty: none
+  // A module `default` included.
+  std::map<std::string, ModulePointer, std::less<>> by_name;
+  ModulePointer without_name;    // for requests without `module`
+  bool requires_module = false;  // such requests are refused
+};
+
+// The limits and settings of the flags.
+[[nodiscard]] Module ModuleOfFlags(const Options& options);
+
+// The modules without a configuration file: none.
+[[nodiscard]] Modules ModulesOfFlags(const Options& options);
+
+}  // namespace iperf3_exporter

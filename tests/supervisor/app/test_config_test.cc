@@ -1,0 +1,148 @@
+#include "supervisor/app/test_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "supervisor/config/modules_page.h"
+#include "supervisor/probe/probe_request.h"
+#include "tests/helpers/temporary_directory.h"
+#include "tests/test_paths.h"
+
+namespace iperf3_exporter {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+const std::filesystem::path kFiles = TestData("config");
+
+// With the iperf3 that is set.
+class TestConfigTest : public testing::Test {
+ protected:
+  Status Load(const std::string& file) {
+    options_.config_file = file;
+    config_ =
+        std::make_unique<TestConfig>(options_, [this] { return iperf3_ ? &*iperf3_ : nullptr; });
+    return config_->LoadFirst();
+  }
+  Status LoadText(const std::string& text) {
+    const std::string file = directory_ / "config.yml";
+    std::ofstream(file) << text;
+    return Load(file);
+  }
+
+  TemporaryDirectory directory_;
+  Options options_;
+  std::optional<Iperf3Description> iperf3_;
+  std::unique_ptr<TestConfig> config_;
+};
+
+TEST_F(TestConfigTest, HasNoModulesWithoutAFile) {
+  TestConfig config(options_, [] { return nullptr; });
+  EXPECT_TRUE(config.LoadFirst());
+  EXPECT_TRUE(config.modules()->by_name.empty());
+  EXPECT_EQ(config.modules()->without_name->name, "");
+}
+
+TEST_F(TestConfigTest, LoadsEveryKey) {
+  const Status loaded = Load(kFiles / "good.yml");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const Modules& modules = *config_->modules();
+  EXPECT_EQ(modules.by_name.size(), 3U);
+  EXPECT_EQ(modules.without_name, modules.by_name.at("default"));
+  const Module& module = *modules.by_name.at("lte_down");
+  EXPECT_EQ(module.retries, 2U);
+  EXPECT_EQ(module.times.limit, std::chrono::seconds(20));
+  ASSERT_TRUE(module.auth);
+  EXPECT_EQ(module.auth->credentials.username, "probe");
+  EXPECT_EQ(module.auth->credentials.password, "kittens");
+  EXPECT_THAT(module.auth->credentials.public_key, StartsWith("-----BEGIN PUBLIC KEY-----\n"));
+}
+
+// Each file begins with "# LINE: REASON", where DIRECTORY stands for its directory.
+TEST_F(TestConfigTest, RefusesEachMistake) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kFiles / "bad")) {
+    ++count;
+    std::string expected;
+    std::ifstream file(entry.path());
+    std::getline(file, expected);
+    ASSERT_THAT(expected, StartsWith("# "));
+    if (const auto at = expected.find("DIRECTORY"); at != std::string::npos) {
+      expected.replace(at, 9, entry.path().parent_path().string());
+    }
+    const Status loaded = Load(entry.path());
+    ASSERT_FALSE(loaded) << entry.path();
+    EXPECT_THAT(loaded.error().message,
+                StartsWith(entry.path().string() + ":" + expected.substr(2)));
+  }
+  EXPECT_GE(count, 50);
+}
+
+TEST_F(TestConfigTest, ABadReloadKeepsTheModules) {
+  ASSERT_TRUE(LoadText("modules: {a: {}}"));
+  const auto before = config_->modules();
+  std::ofstream(directory_ / "config.yml") << "modules: {a: {bytes: x}}";
+  EXPECT_FALSE(config_->file().Reload(config_->file().Read()));
+  EXPECT_EQ(config_->modules(), before);
+  EXPECT_FALSE(config_->file().last_reload_successful());
+  std::ofstream(directory_ / "config.yml") << "modules: {b: {}}";
+  EXPECT_TRUE(config_->file().Reload(config_->file().Read()));
+  EXPECT_TRUE(config_->modules()->by_name.contains("b"));
+  // Whoever has the old ones keeps them.
+  EXPECT_TRUE(before->by_name.contains("a"));
+}
+
+TEST_F(TestConfigTest, ComparesTheModulesWithTheInstalledIperf3) {
+  ASSERT_TRUE(LoadText("modules:\n  a:\n    mptcp: true"));
+  EXPECT_TRUE(config_->Check());
+  iperf3_ = Iperf3Description{.version = "3.12", .capabilities = {}, .program = {}};
+  const Status checked = config_->Check();
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().message,
+              HasSubstr("config.yml:3: modules.a.mptcp: requires an iperf3 that supports --mptcp"));
+  EXPECT_FALSE(config_->file().Reload(config_->file().Read()));
+}
+
+TEST_F(TestConfigTest, RefusesAuthenticationThatIperf3Lacks) {
+  ASSERT_TRUE(Load(kFiles / "good.yml"));
+  iperf3_ = Iperf3Description{.version = "3.12", .capabilities = {}, .program = {}};
+  const Status checked = config_->Check();
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().message,
+              HasSubstr("modules.lte_down.auth: requires an iperf3 with authentication"));
+  EXPECT_THAT(checked.error().message, Not(HasSubstr("kittens")));
+}
+
+TEST_F(TestConfigTest, ShowsWhatIsInEffect) {
+  ASSERT_TRUE(Load(kFiles / "good.yml"));
+  const std::string page = FormatModules(*config_->modules());
+  for (const char* line :
+       {"modules:\n", "  lte_down:\n", "    bytes: 20M\n", "    reverse_mode: true\n",
+        "    parallel: 1\n", "    override: [bytes, bind_address]\n", "      bytes: 52428800\n",
+        "    timeout: 20s\n", "      password_file: probe.password\n", "  empty:\n"}) {
+    EXPECT_THAT(page, HasSubstr(line));
+  }
+  EXPECT_THAT(page, Not(HasSubstr("kittens")));
+  EXPECT_THAT(page, Not(HasSubstr("PUBLIC KEY")));
+}
+
+TEST_F(TestConfigTest, ThePageIsAConfigurationFile) {
+  ASSERT_TRUE(Load(kFiles / "good.yml"));
+  const std::string page = FormatModules(*config_->modules());
+  for (const char* file : {"probe.password", "server.pub"}) {
+    std::filesystem::copy(kFiles / file, directory_ / file);
+  }
+  const Status loaded = LoadText(page);
+  ASSERT_TRUE(loaded) << loaded.error().message << page;
+  EXPECT_EQ(FormatModules(*config_->modules()), page);
+}
+
+}  // namespace
+}  // namespace iperf3_exporter
