@@ -1,9 +1,9 @@
 # bash completion for iperf3_exporter
 _iperf3_exporter() {
   local flags="--web.listen-address= --web.telemetry-path= --web.probe-path= --web.config.file= --web.systemd-socket
-    --web.max-connections= --iperf3.path= --iperf3.timeout= --probe.timeout-offset= --probe.default-timeout=
+    --web.max-connections= --config.file= --iperf3.path= --iperf3.timeout= --probe.timeout-offset= --probe.default-timeout=
     --probe.max-period= --probe.max-parallel= --probe.max-bitrate= --probe.allow-target= --probe.deny-target=
-    --probe.allow-port= --probe.retries= --probe.failure-values= --probe.labels= --probe.max-queued= --lock.scope= --lock.name= --lock.timeout=
+    --probe.allow-port= --probe.retries= --probe.require-module --probe.failure-values= --probe.labels= --probe.max-queued= --lock.scope= --lock.name= --lock.timeout=
     --worker.count= --worker.path= --sandbox= --log.level= --log.format= --config.check --help --version"
   # "=" splits words in bash: the flag is then one or two words back.
   local current=${COMP_WORDS[COMP_CWORD]} flag=${COMP_WORDS[COMP_CWORD - 1]} words
@@ -13,7 +13,7 @@ _iperf3_exporter() {
     flag=${COMP_WORDS[COMP_CWORD - 2]}
   fi
   case $flag in
-  --web.config.file | --iperf3.path | --worker.path)
+  --web.config.file | --config.file | --iperf3.path | --worker.path)
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
     return
     ;;
