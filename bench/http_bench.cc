@@ -27,7 +27,7 @@ double ProcessorSeconds(clockid_t clock) {
 void RequirePage(const std::string& response) {
   if (!response.starts_with("HTTP/1.1 200 OK\r\n") || !response.ends_with("\n") ||
       response.find("\niperf3_exporter_build_info{") == std::string::npos ||
-      response.find("\niperf3_exporter_config_last_reload_success_timestamp_seconds ") ==
+      response.find("\niperf3_exporter_config_last_reload_success_timestamp_seconds{") ==
           std::string::npos) {
     Die("not the page of metrics:\n" + response);
   }

@@ -173,7 +173,7 @@ class UpTest(unittest.TestCase):
 
     def test_every_target_has_its_own_series(self):
         configurations = scrape_configurations.prometheus_configurations(["127.0.0.11:1", "127.0.0.12:1"])
-        self.assertEqual({"prometheus.yml", "multi-wan.yml", "README.md", "kubernetes"}, configurations.keys())
+        self.assertEqual({"prometheus.yml", "multi-wan.yml", "modules.yml", "README.md", "kubernetes"}, configurations.keys())
         for name, configuration in configurations.items():
             with self.subTest(name), temporary_directory() as directory:
                 targets = three_ports_of_one_host(configuration)

@@ -357,7 +357,8 @@ class Retries(unittest.TestCase):
             self.assertEqual(exporter.stop(), 0)
             thread.join()
             self.assertEqual(answers[0].status, 200, answers[0].text)
-            self.assertEqual(reason(answers[0].metrics()), "server_busy")
+            # Of the second attempt, if the exporter did not know yet that it had begun.
+            self.assertIn(reason(answers[0].metrics()), ("server_busy", "cancelled"))
 
 
 class Deadline(Directory):

@@ -20,7 +20,10 @@ Iperf3Command CommandTo(const char* address) {
   return command;
 }
 
-constexpr Iperf3Capabilities kAll = {~0ULL, true, true};
+constexpr Iperf3Capabilities kAll = {.options = ~0ULL,
+                                     .authentication = true,
+                                     .connect_timeout = true,
+                                     .udp_counters_64bit = true};
 
 // The arguments after those of every command line.
 std::vector<std::string> Extra(const TestOptions& test) {
