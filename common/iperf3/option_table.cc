@@ -39,6 +39,7 @@ Iperf3Capabilities ParseIperf3Help(std::string_view text) {
     capabilities.options[row] = !word.empty() && mentions(word);
   }
   capabilities.authentication = mentions("--rsa-public-key-path");
+  capabilities.pkcs1_padding = mentions("--use-pkcs1-padding");
   capabilities.connect_timeout = mentions("--connect-timeout");
   capabilities.udp_counters_64bit = mentions("--udp-counters-64bit");
   return capabilities;

@@ -147,6 +147,7 @@ inline constexpr std::array kTestOptions = {
 struct Iperf3Capabilities {
   std::bitset<kTestOptions.size()> options;  // by row; only rows with a help word
   bool authentication = false;               // --username, --rsa-public-key-path
+  bool pkcs1_padding = false;  // --use-pkcs1-padding; without it, there is no other padding
   // Used whenever they are available.
   bool connect_timeout = false;     // --connect-timeout
   bool udp_counters_64bit = false;  // --udp-counters-64bit

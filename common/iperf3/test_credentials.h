@@ -20,6 +20,9 @@ struct TestCredentials {
   std::string username;
   std::string password;
   std::string public_key;  // the server's, as PEM
+  // For a server that pads with PKCS#1: iperf3 up to 3.16, or with --use-pkcs1-padding. iperf3 3.17
+  // to 3.19.1 can do so as a client, older versions always do, newer ones refuse.
+  bool pkcs1_padding = false;
 
   bool operator==(const TestCredentials&) const = default;
 };

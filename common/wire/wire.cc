@@ -111,6 +111,7 @@ void Carry(Fields& fields, TestCredentials& credentials) {
   fields.Text("credentials", credentials.username, kMaxUsernameBytes);
   fields.Text("credentials", credentials.password, kMaxPasswordBytes);
   fields.Text("credentials", credentials.public_key, kMaxPublicKeyBytes);
+  fields.Bool("credentials", credentials.pkcs1_padding);
 }
 
 void Carry(Fields& fields, Job& job) {
@@ -138,6 +139,7 @@ void Carry(Fields& fields, Iperf3Capabilities& capabilities) {
   fields.Number("capabilities", options, 0, decltype(capabilities.options)().set().to_ullong());
   capabilities.options = options;
   fields.Bool("capabilities", capabilities.authentication);
+  fields.Bool("capabilities", capabilities.pkcs1_padding);
   fields.Bool("capabilities", capabilities.connect_timeout);
   fields.Bool("capabilities", capabilities.udp_counters_64bit);
 }

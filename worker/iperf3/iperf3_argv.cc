@@ -42,6 +42,15 @@ void AddOptions(std::vector<std::string>& argv, const TestOptions& test) {
   if (test.bind_address) argv.insert(argv.end(), {"-B", ToString(*test.bind_address)});
 }
 
+void AddCredentials(std::vector<std::string>& argv, const Iperf3Command& command,
+                    const Iperf3Capabilities& capabilities) {
+  argv.insert(argv.end(), {"--username", command.credentials->username, "--rsa-public-key-path",
+                           command.public_key_path});
+  if (command.credentials->pkcs1_padding && capabilities.pkcs1_padding) {
+    argv.emplace_back("--use-pkcs1-padding");
+  }
+}
+
 // The interval, in seconds, of a test that ends after a number of bytes.
 std::string ShortInterval(std::uint32_t period_seconds) {
   constexpr std::uint32_t kTenths = 10;
@@ -107,6 +116,7 @@ std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command, std::uint
     argv.insert(argv.end(), {"-l", std::to_string(*bytes)});
   }
   AddOptions(argv, test);
+  if (command.credentials != nullptr) AddCredentials(argv, command, capabilities);
   return argv;
 }
 

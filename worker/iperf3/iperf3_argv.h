@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/iperf3/option_table.h"
+#include "common/iperf3/test_credentials.h"
 #include "common/net/ip_address.h"
 
 namespace iperf3_exporter {
@@ -26,11 +27,14 @@ struct Iperf3Command {
   std::uint16_t port = 5201;
   std::chrono::milliseconds connect_timeout{5000};
   TestOptions test;
+  const TestCredentials* credentials = nullptr;  // borrowed; nullptr: none
+  std::string public_key_path;                   // where iperf3 finds their public key
 };
 
 // Includes argv[0]. `period_seconds` replaces the period of `command.test`. Requested options that
 // this iperf3 does not support are passed anyway, so that it reports which one it lacks. Options
-// that nobody requested are passed only if it supports them.
+// that nobody requested are passed only if it supports them. The password is not an argument: see
+// Iperf3Process.
 [[nodiscard]] std::vector<std::string> BuildIperf3Argv(const Iperf3Command& command,
                                                        std::uint32_t period_seconds,
                                                        const Iperf3Capabilities& capabilities);

@@ -167,7 +167,10 @@ TEST(OptionTableTest, FindsOptionsInTheHelpText) {
   EXPECT_FALSE(some.udp_counters_64bit);
   EXPECT_EQ(ParseIperf3Help(""), Iperf3Capabilities{});
   const Iperf3Capabilities automatic = ParseIperf3Help("--connect-timeout --udp-counters-64bit");
-  EXPECT_TRUE(ParseIperf3Help("  --rsa-public-key-path  path").authentication);
+  const Iperf3Capabilities authentication = ParseIperf3Help("--rsa-public-key-path path");
+  EXPECT_TRUE(authentication.authentication);
+  EXPECT_FALSE(authentication.pkcs1_padding);
+  EXPECT_TRUE(ParseIperf3Help("--use-pkcs1-padding").pkcs1_padding);
   EXPECT_TRUE(automatic.connect_timeout && automatic.udp_counters_64bit);
 }
 

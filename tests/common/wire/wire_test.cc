@@ -19,7 +19,8 @@ using std::chrono::seconds;
 TestCredentials SampleCredentials() {
   return {.username = "probe",
           .password = "secret",
-          .public_key = "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"};
+          .public_key = "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n",
+          .pkcs1_padding = true};
 }
 
 Job SampleJob() {
@@ -89,6 +90,7 @@ TEST(WireTest, CarriesEveryEventUnchanged) {
   WorkerReady ready{.iperf3 = {.version = "3.12"}};
   ready.iperf3.capabilities.options.set(3);
   ready.iperf3.capabilities.authentication = true;
+  ready.iperf3.capabilities.pkcs1_padding = true;
   ready.iperf3.capabilities.udp_counters_64bit = true;
   ready.sandbox.iperf3[2] = LayerState::kMissing;
   ExpectCarried(ready);

@@ -41,6 +41,25 @@ TEST(Iperf3ArgvTest, ContainsTheServerAndTheShortenedPeriod) {
                           "1", "--connect-timeout", "1500"));
 }
 
+TEST(Iperf3ArgvTest, ContainsTheUserAndTheKeysPathButNotThePassword) {
+  TestCredentials credentials = {"probe", "secret", "PEM"};
+  Iperf3Command command = CommandTo("192.0.2.1");
+  command.credentials = &credentials;
+  command.public_key_path = "/tmp/key";
+  const auto extra = [&](const Iperf3Capabilities& capabilities) {
+    std::vector<std::string> argv = BuildIperf3Argv(command, 1, capabilities);
+    argv.erase(argv.begin(), argv.begin() + 11);
+    return argv;
+  };
+  const auto plain = ElementsAre("--username", "probe", "--rsa-public-key-path", "/tmp/key");
+  EXPECT_THAT(extra({.pkcs1_padding = true}), plain);
+  credentials.pkcs1_padding = true;
+  EXPECT_THAT(extra({.pkcs1_padding = false}), plain) << "an old iperf3 has no other padding";
+  EXPECT_THAT(extra({.pkcs1_padding = true}),
+              ElementsAre("--username", "probe", "--rsa-public-key-path", "/tmp/key",
+                          "--use-pkcs1-padding"));
+}
+
 TEST(Iperf3ArgvTest, KeepsTheScopeOfAnIpv6Address) {
   EXPECT_THAT(
       BuildIperf3Argv(CommandTo("fe80::1%7"), 1, {}),
