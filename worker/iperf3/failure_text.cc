@@ -36,6 +36,8 @@ constexpr std::array kKnownTexts = {
     KnownText{"requires an argument", FailureReason::kInvalidOption, TestPhase::kConnecting},
     KnownText{"doesn't allow an argument", FailureReason::kInvalidOption, TestPhase::kConnecting},
     KnownText{"is ambiguous", FailureReason::kInvalidOption, TestPhase::kConnecting},
+    // OpenSSL, about --rsa-public-key-path.
+    KnownText{" routines:", FailureReason::kInvalidOption, TestPhase::kConnecting},
 };
 
 // What fails when an option is applied to a socket, here or at the server. A row applies until the
@@ -141,6 +143,22 @@ FailureReason ReasonOfText(std::string_view text, const TestOptions& test, TestP
     return FailureReason::kNoData;
   }
   return FailureReason::kServerError;
+}
+
+bool ClosedAtCredentials(std::string_view text, TestPhase phase) {
+  return phase == TestPhase::kAgreed && Has(text, "control socket has closed unexpectedly");
+}
+
+std::string_view ExplainRefusal(std::string_view stderr_text) {
+  // iperf3 3.16 to 3.19.1 states the length of its buffer as 0, which newer OpenSSL refuses, and
+  // sends empty credentials.
+  if (Has(stderr_text, "routines::output buffer too small")) {
+    return "this iperf3 cannot encrypt credentials with the installed OpenSSL: 3.16 to 3.19.1 need "
+           "a correction, which Debian 13 has";
+  }
+  return "the server refused the credentials: wrong user, password or public key, clocks that "
+         "differ by more than its --time-skew-threshold, or other RSA padding (PKCS#1 up to iperf3 "
+         "3.16 and with --use-pkcs1-padding, otherwise OAEP)";
 }
 
 std::string_view ExtractErrorLine(std::string_view stderr_text) {

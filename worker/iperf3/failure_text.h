@@ -16,6 +16,13 @@ namespace iperf3_exporter {
 [[nodiscard]] FailureReason ReasonOfText(std::string_view text, const TestOptions& test,
                                          TestPhase phase);
 
+// Whether the server closed the connection where it checks credentials. From 3.21 on a server
+// refuses them so, without an error.
+[[nodiscard]] bool ClosedAtCredentials(std::string_view text, TestPhase phase);
+
+// Why a server may have refused credentials, for the log.
+[[nodiscard]] std::string_view ExplainRefusal(std::string_view stderr_text);
+
 // Returns iperf3's first error line, without "iperf3: " and "error - ", as a view into
 // `stderr_text`; empty if there is none. Skips warnings.
 [[nodiscard]] std::string_view ExtractErrorLine(std::string_view stderr_text);

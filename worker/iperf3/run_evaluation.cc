@@ -268,6 +268,11 @@ TestResult EvaluateRun(int wait_status, std::string_view report, std::string_vie
   TestResult result = ParseAndCheck(report, run, parser);
   const auto failed = [&](std::string_view text) {
     const FailureReason reason = ReasonOfText(text, run.test, parser.phase());
+    const bool is_refused =
+        reason == FailureReason::kAccessDenied || ClosedAtCredentials(text, parser.phase());
+    if (run.has_credentials && is_refused) {
+      return Failed(FailureReason::kAccessDenied, ExplainRefusal(stderr_text));
+    }
     if (reason == FailureReason::kConnectTimeout && run.connect_was_cut) {
       return Failed(FailureReason::kDeadline, "the deadline left too little time to connect");
     }

@@ -18,6 +18,7 @@ struct RunFacts {
   TestOptions test;                      // as requested
   std::chrono::seconds period{0};        // requested from iperf3; with test.bytes an upper limit
   std::chrono::nanoseconds run_time{0};  // from the start of iperf3 to its end
+  bool has_credentials = false;
   bool connect_was_cut = false;  // the deadline left too little time to connect over any path
 };
 

@@ -54,6 +54,57 @@ TEST_F(RunEvaluationTest, NamesTheSignal) {
             "iperf3 was ended by signal 9 (SIGKILL): x");
 }
 
+constexpr char kRefusalText[] =
+    "the server refused the credentials: wrong user, password or public key, clocks that differ by "
+    "more than its --time-skew-threshold, or other RSA padding (PKCS#1 up to iperf3 3.16 and with "
+    "--use-pkcs1-padding, otherwise OAEP)";
+
+TEST_F(RunEvaluationTest, ExplainsWhyCredentialsAreRefused) {
+  run_.has_credentials = true;
+  for (const char* version : {"3.9", "3.12", "3.18"}) {
+    const std::string path = TestData(std::string("corpus/") + version + "/err_auth_wrong.json");
+    report_ = PaddedReport::Read(path);
+    // 3.9 has the error only on standard error.
+    const TestResult result = Evaluate(Exited(1), "iperf3: error - test authorization failed\n");
+    ASSERT_FALSE(result) << version;
+    EXPECT_EQ(result.error().reason, FailureReason::kAccessDenied) << version;
+    EXPECT_EQ(result.error().detail, kRefusalText) << version;
+  }
+  EXPECT_EQ(
+      Evaluate(Exited(1), "error:1C80006A:Provider routines::output buffer too small\n")
+          .error()
+          .detail,
+      "this iperf3 cannot encrypt credentials with the installed OpenSSL: 3.16 to 3.19.1 need "
+      "a correction, which Debian 13 has");
+  run_.has_credentials = false;
+  EXPECT_EQ(Evaluate(Exited(1)).error().detail, "test authorization failed");
+}
+
+// What a server of 3.21 and a client of 3.12 do.
+TEST_F(RunEvaluationTest, TakesAConnectionClosedAtTheCredentialsAsARefusal) {
+  const auto close_in = [&](const std::string& start) {
+    report_ = PaddedReport("{\"start\": {" + start + R"(}, "intervals": [], "end": {},
+                           "error": "control socket has closed unexpectedly"})");
+    return Evaluate(Exited(0)).error();
+  };
+  const std::string agreed = R"("connected": [], "connecting_to": {})";
+  EXPECT_EQ(close_in(agreed).reason, FailureReason::kServerError);
+  run_.has_credentials = true;
+  EXPECT_EQ(close_in(agreed).reason, FailureReason::kAccessDenied);
+  EXPECT_EQ(close_in(agreed).detail, kRefusalText);
+  EXPECT_EQ(close_in(R"("connected": [])").reason, FailureReason::kServerError);
+  EXPECT_EQ(close_in(agreed + R"(, "test_start": {})").reason, FailureReason::kServerError);
+}
+
+TEST_F(RunEvaluationTest, TakesAnUnreadablePublicKeyAsAnInvalidOption) {
+  report_ = PaddedReport("");
+  EXPECT_EQ(Reason(Exited(1),
+                   "iperf3: error:1E08010C:DECODER routines::unsupported\n\niperf3: "
+                   "parameter error - you must specify a username, password, and path "
+                   "to a valid RSA public key\n"),
+            FailureReason::kInvalidOption);
+}
+
 // The members of `start` by which the phase is known.
 constexpr char kConnected[] = R"("connected": [])";
 constexpr char kAgreed[] = R"("connected": [], "connecting_to": {})";
