@@ -50,6 +50,17 @@ bool WaitUntil(Deadline time, int cancel_fd) {
   return true;
 }
 
+JobNeeds NeedsOf(const Job& job) {
+  return {
+      .port = job.port,
+      .binds_port = job.test.bind_address || job.test.client_port,
+      .grants = {.binds_device = !job.test.bind_device.empty(), .multipath_tcp = job.test.mptcp}};
+}
+
+wire::Finished NotExecuted(const Job& job, const Error& error) {
+  return {job.id, tl::unexpected(TestFailure{FailureReason::kExec, error.message})};
+}
+
 }  // namespace
 
 std::optional<std::uint32_t> FittingPeriod(std::uint32_t period_seconds, const JobTimes& times,
@@ -81,6 +92,21 @@ tl::expected<HeldLock, AcquireError> JobRunner::AcquireLock(const Job& job) {
                              job.times.lock_by, link_.cancel_fd());
 }
 
+Result<std::vector<std::string>> JobRunner::PrepareArgv(
+    const Job& job, std::uint32_t period_seconds, std::chrono::milliseconds connect_timeout) const {
+  Iperf3Command command{.address = job.address,
+                        .port = job.port,
+                        .connect_timeout = connect_timeout,
+                        .test = job.test};
+  if (job.credentials) {
+    auto path = temporary_.Write("public_key.pem", job.credentials->public_key);
+    if (!path) return tl::unexpected(std::move(path.error()));
+    command.credentials = &*job.credentials;
+    command.public_key_path = std::move(*path);
+  }
+  return BuildIperf3Argv(command, period_seconds, capabilities_);
+}
+
 wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                                std::chrono::nanoseconds lock_wait) {
   if (!WaitUntil(job.times.not_before, link_.cancel_fd())) {
@@ -91,28 +117,20 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
   if (!period) return wire::NotStarted{job.id, Reason::kNoTime};
   const Deadline terminate_at = TerminateAt(job, *period, now);
   const auto time_to_connect = TimeToConnect(job, terminate_at, now);
-  auto argv = BuildIperf3Argv({.address = job.address,
-                               .port = job.port,
-                               .connect_timeout = ConnectTimeout(job, time_to_connect),
-                               .test = job.test},
-                              *period, capabilities_);
+  auto argv = PrepareArgv(job, *period, ConnectTimeout(job, time_to_connect));
+  if (!argv) return NotExecuted(job, argv.error());
   Log(LogLevel::kDebug, "test starts",
-      {{"target", job.target}, {"port", job.port}, {"command", Join(argv, " ")}});
+      {{"target", job.target}, {"port", job.port}, {"command", Join(*argv, " ")}});
   const auto started = process_.Start({
-      .argv = std::move(argv),
+      .argv = std::move(*argv),
       .terminate_at = terminate_at,
       .kill_at = job.times.kill_at,
       .cancel_fd = link_.cancel_fd(),
       .lease_fd = lock.lease_fd(),
-      .needs = {.port = job.port,
-                .binds_port = job.test.bind_address || job.test.client_port,
-                .grants = {.binds_device = !job.test.bind_device.empty(),
-                           .multipath_tcp = job.test.mptcp}},
+      .needs = NeedsOf(job),
+      .password = job.credentials ? &job.credentials->password : nullptr,
   });
-  if (!started) {
-    return wire::Finished{
-        job.id, tl::unexpected(TestFailure{FailureReason::kExec, started.error().message})};
-  }
+  if (!started) return NotExecuted(job, started.error());
   // If the supervisor has died, that appears as a cancel.
   static_cast<void>(link_.Send(wire::Started{.job_id = job.id,
                                              .period_seconds = *period,
@@ -122,6 +140,7 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
   const RunFacts facts{.test = job.test,
                        .period = std::chrono::seconds(*period),
                        .run_time = run.run_time,
+                       .has_credentials = job.credentials.has_value(),
                        .connect_was_cut = DeadlineCutsConnect(job, time_to_connect)};
   if (!run.status) {
     return wire::Finished{

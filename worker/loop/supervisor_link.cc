@@ -1,5 +1,6 @@
 #include "worker/loop/supervisor_link.h"
 
+#include <cstring>
 #include <utility>
 #include <variant>
 
@@ -23,6 +24,7 @@ Result<std::optional<Job>> SupervisorLink::ReceiveJob() {
     if (outcome == ReceiveOutcome::kClosed) return std::optional<Job>();
     if (outcome != ReceiveOutcome::kFrame) return MakeError("the supervisor's socket failed");
     auto command = wire::DecodeCommand(frame_);
+    ::explicit_bzero(frame_.data(), frame_.size());  // it may contain a password
     if (!command) return tl::unexpected(std::move(command.error()));
     if (auto* job = std::get_if<Job>(&*command)) return std::optional<Job>(std::move(*job));
     if (!std::holds_alternative<wire::Cancel>(*command)) {

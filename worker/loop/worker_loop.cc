@@ -6,6 +6,7 @@
 
 #include <climits>
 #include <csignal>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -90,13 +91,15 @@ class Worker {
   }
 
   Status Serve(const Iperf3Capabilities& capabilities) {
-    JobRunner runner(host_lock_.get(), *process_, link_, capabilities);
+    JobRunner runner(host_lock_.get(), *process_, sandbox_->temporary, link_, capabilities);
     for (;;) {
       auto job = link_.ReceiveJob();
       if (!job) return tl::unexpected(job.error());
       if (!*job) return {};
+      const wire::Event end = runner.Run(**job);
+      WipePassword(**job);
       // If the supervisor has died, ReceiveJob notices it.
-      static_cast<void>(link_.Send(runner.Run(**job)));
+      static_cast<void>(link_.Send(end));
       // Lets the supervisor, which was usually woken on this processor, respond before the
       // clean-up.
       ::sched_yield();
@@ -104,6 +107,13 @@ class Worker {
       // Last, because it takes longer the more files iperf3 has left.
       sandbox_->temporary.Clean();
     }
+  }
+
+  // So that whoever compromises this worker later does not find it.
+  static void WipePassword(Job& job) {
+    if (!job.credentials) return;
+    std::string& password = job.credentials->password;
+    ::explicit_bzero(password.data(), password.size());
   }
 
   static int Fail(const Error& error) {

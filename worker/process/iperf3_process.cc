@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <utility>
 
 #include "worker/sandbox/diagnosis.h"
@@ -166,9 +167,14 @@ Status Iperf3Process::Start(const RunRequest& request) {
   auto errors = CreatePipe();
   if (!errors) return tl::unexpected(errors.error());
   const std::vector<char*> argv = Pointers(request.argv);
-  const std::vector<char*> environment = Pointers(sandbox_->environment());
   const auto job = sandbox_->PrepareJob(request.needs, TimeLeft(request.terminate_at));
   if (!job) return tl::unexpected(job.error());
+  std::vector<char*> environment = Pointers(sandbox_->environment());
+  std::string password;
+  if (request.password != nullptr) {
+    password = "IPERF3_PASSWORD=" + *request.password;
+    environment.insert(environment.begin(), password.data());
+  }
   auto child = Iperf3Child::Spawn({.program_fd = program_fd_,
                                    .argv = argv.data(),
                                    .environment = environment.data(),
@@ -177,6 +183,7 @@ Status Iperf3Process::Start(const RunRequest& request) {
                                    .lease_fd = request.lease_fd,
                                    .sandbox = sandbox_,
                                    .job = &*job});
+  ::explicit_bzero(password.data(), password.size());
   if (!child) return tl::unexpected(child.error());
   Result<UniqueFd> listener;
   if (job->listener_receiver) listener = ReceiveListener(job->listener_receiver.get());

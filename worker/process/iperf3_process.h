@@ -31,6 +31,7 @@ struct RunRequest {
   int cancel_fd = -1;     // readable or hung up: the run is cancelled; -1: nothing cancels it
   int lease_fd = -1;      // of the lock; becomes iperf3's lowest descriptor; -1: none
   JobNeeds needs;
+  const std::string* password = nullptr;  // borrowed until Start returns; for IPERF3_PASSWORD
 };
 
 struct RunResult {
@@ -46,6 +47,7 @@ class Iperf3Process {
   [[nodiscard]] static Result<Iperf3Process> Create(int program_fd, const Iperf3Sandbox* sandbox);
 
   // Starts iperf3. Returns once it has been executed, or fails, naming the step.
+  // Leaves no copy of the password.
   [[nodiscard]] Status Start(const RunRequest& request);
 
   // Waits for the end of the started iperf3, and stops it if necessary. Blocks until `kill_at`, or

@@ -163,6 +163,16 @@ TemporaryDirectory::~TemporaryDirectory() {
   ::unlinkat(AT_FDCWD, path_.c_str(), AT_REMOVEDIR);
 }
 
+Result<std::string> TemporaryDirectory::Write(const char* name, std::string_view content) const {
+  const UniqueFd file(
+      ::openat(directory_fd(), name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR));
+  if (!file) return ErrnoError("temporary directory: create");
+  if (::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size())) {
+    return ErrnoError("temporary directory: write");
+  }
+  return path_ + '/' + name;
+}
+
 void TemporaryDirectory::Clean() const { RemoveFilesIn(directory_.get(), Deadline::max()); }
 
 }  // namespace iperf3_exporter

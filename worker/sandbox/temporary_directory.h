@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "common/deadline.h"
 #include "common/deleter.h"
@@ -65,6 +66,10 @@ class TemporaryDirectory {
 
   // Whether nothing in it can be executed or mapped executable.
   [[nodiscard]] bool IsNoExec() const;
+
+  // Creates a file for iperf3 to read, which Clean removes, and returns its path. Fails if there is
+  // one of that name.
+  [[nodiscard]] Result<std::string> Write(const char* name, std::string_view content) const;
 
   // Removes what iperf3 left there. A few microseconds for each file.
   void Clean() const;

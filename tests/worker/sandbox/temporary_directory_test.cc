@@ -53,6 +53,20 @@ TEST_F(TemporaryDirectoryTest, RemovesUnusedDirectories) {
   EXPECT_TRUE(std::filesystem::exists(foreign / "a"));
 }
 
+TEST_F(TemporaryDirectoryTest, KeepsAFileForIperf3UntilItIsCleaned) {
+  const auto temporary = TemporaryDirectory::CreatePrivate();
+  ASSERT_TRUE(temporary);
+  const auto path = temporary->Write("key", "text");
+  ASSERT_TRUE(path) << path.error().message;
+  std::string text;
+  std::ifstream(*path) >> text;
+  EXPECT_EQ(text, "text");
+  EXPECT_EQ(temporary->Write("key", "other").error().message,
+            "temporary directory: create: File exists");
+  temporary->Clean();
+  EXPECT_FALSE(std::filesystem::exists(*path));
+}
+
 TEST_F(TemporaryDirectoryTest, RootRemovesThoseOfTheWorkersUsers) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   const auto of_worker = MakeDirectory("iperf3_exporter.0");
