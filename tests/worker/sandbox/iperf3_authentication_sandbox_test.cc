@@ -18,11 +18,10 @@ class Iperf3AuthenticationTest : public ::testing::TestWithParam<Start> {
  protected:
   void SetUp() override {
     RunShell("printf 'probe,%s\n' $(printf '{probe}secret' | sha256sum | cut -c1-64) >users");
-    for (const char* name : {"server", "other"}) {
-      const std::string key = name;
-      RunShell("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -quiet -out " + key +
-               ".pem && openssl pkey -in " + key + ".pem -pubout -out " + key + ".pub");
-    }
+    RunShell(
+        "for key in server other; do "
+        "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -quiet -out $key.pem && "
+        "openssl pkey -in $key.pem -pubout -out $key.pub || exit; done");
     credentials_ = {"probe", "secret", ReadFile("server.pub")};
     config_.iperf3_path = ClientPath();
     const SetUpAnswer ready = worker_.Configure(config_);

@@ -31,6 +31,7 @@ class Iperf3Server {
     std::vector<std::string> words = {program, "-s", "-p", std::to_string(port_)};
     words.insert(words.end(), options.begin(), options.end());
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     posix_spawn_file_actions_t actions;
