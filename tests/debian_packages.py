@@ -3,12 +3,8 @@
 import pathlib
 import re
 import subprocess
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "systemd"))
-from machine import apt_settings  # noqa: E402  (the path is set above)
-
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+from debian_root import source_line
 
 
 class Packages:
@@ -18,10 +14,7 @@ class Packages:
         self.work = work
         for part in ("lists/partial", "cache/archives/partial"):
             (work / part).mkdir(parents=True)
-        mirror = apt_settings()[0]
-        if not mirror:
-            raise RuntimeError("this host's apt has no source of Debian packages")
-        (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {release} main\n")
+        (work / "sources.list").write_text(source_line(release))
         (work / "status").write_text("")
         settings = {"Dir::Etc::SourceList": work / "sources.list", "Dir::Etc::SourceParts": "-",
                     "Dir::State": work, "Dir::State::Lists": work / "lists", "Dir::State::Status": work / "status",

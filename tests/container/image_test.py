@@ -15,8 +15,9 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests/systemd"))
-from machine import make_root, wait_until  # noqa: E402  (the path is set above)
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/systemd")]
+from debian_root import make_root  # noqa: E402  (the path is set above)
+from machine import wait_until  # noqa: E402
 
 BASE = "docker.io/library/debian:bookworm-slim"
 IMAGE = "localhost/iperf3-exporter:test"

@@ -14,6 +14,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from debian_root import make_root  # noqa: E402  (the path is set above)
+
 PACKAGES = "systemd,systemd-sysv,dbus,curl,procps,ca-certificates"
 # systemd-nspawn's own filter lacks these, and the exporter's layers need them.
 CALLS = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "bpf", "@keyring")
@@ -21,52 +24,6 @@ BOOT_SECONDS = 60
 
 # SIGTERM still runs the clean-up.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-
-
-def apt_settings():
-    """(mirror, files to copy) of this host's own apt."""
-    sources = sorted(pathlib.Path("/etc/apt/sources.list.d").glob("debian*.sources"))
-    text = "".join(path.read_text() for path in sources)
-    for line in text.splitlines():
-        if line.startswith("URIs:"):
-            return line.split()[1], sources
-    listed = pathlib.Path("/etc/apt/sources.list")
-    for line in listed.read_text().splitlines() if listed.exists() else ():
-        words = [word for word in line.split() if not word.startswith("[")]
-        if len(words) > 2 and words[0] == "deb":
-            return words[1], [listed]
-    return None, []  # debootstrap has a default of its own
-
-
-def make_root(directory, suite="bookworm", packages=PACKAGES):
-    """Installs a small Debian into that empty directory and lets it use this host's mirror."""
-    mirror, files = apt_settings()
-    root = pathlib.Path(directory)
-    subprocess.run(["debootstrap", "--variant=minbase", suite, str(root), *filter(None, [mirror])],
-                   check=True, stdout=subprocess.DEVNULL)
-    if files:
-        (root / "etc/apt/sources.list").write_text("")
-    for path in files:
-        shutil.copy(path, root / str(path).lstrip("/"))
-    # How this host fetches (proxies, snapshots past their date), without its other habits.
-    acquire = subprocess.run(["apt-config", "dump", "Acquire"], check=True, capture_output=True, text=True).stdout
-    (root / "etc/apt/apt.conf.d/host").write_text(acquire)
-    keyring = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-    if keyring.exists():
-        (root / "usr/share/keyrings").mkdir(parents=True, exist_ok=True)
-        shutil.copy(keyring, root / "usr/share/keyrings")
-    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    apt_get(root, "update")
-    apt_get(root, "install", *packages.split(","))
-
-
-def apt_get(root, *arguments):
-    """apt-get inside a root directory that is not running."""
-    result = subprocess.run(["chroot", str(root), "apt-get", "-qq", "-y", "--no-install-recommends", *arguments],
-                            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"},
-                            capture_output=True, text=True)
-    if result.returncode != 0:
-        raise RuntimeError(f"apt-get {' '.join(arguments)}: {result.stdout}{result.stderr}")
 
 
 def wait_until(condition, seconds, what):
@@ -99,10 +56,10 @@ class Machine:
     def _make_root(self):
         kept = os.environ.get("EXPORTER_TEST_ROOT")
         if not kept:
-            make_root(self.root)
+            make_root(self.root, PACKAGES)
             return
         if not os.path.isdir(kept):
-            make_root(kept)
+            make_root(kept, PACKAGES)
         subprocess.run(["cp", "-a", kept, self.root], check=True)
 
     def boot(self):

@@ -13,7 +13,8 @@ import subprocess
 import threading
 import unittest
 
-from machine import Machine, apt_get, wait_until
+from machine import Machine, wait_until  # it finds the modules above this directory
+from debian_root import apt_get
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PACKAGE_DIRECTORY = ROOT / "build/package"
