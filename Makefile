@@ -25,6 +25,7 @@ JOBS ?= $(shell nproc)
 TEST_JOBS ?= $(shell echo $$((2 * $$(nproc))))
 FUZZ_SECONDS ?= 60
 SECONDS ?= 300
+KERNEL_TARGETS := kernel_tests
 
 NEED := .ci/install-packages
 CONFIGURE_RELEASE := cmake --preset release -DEXPORTER_BENCH=OFF
@@ -106,12 +107,12 @@ test-kernels: ## run tests on the kernels of Debian, in emulated machines (root,
 	@$(MAKE) --no-print-directory package-needs ARCH=arm64
 	cmake --preset dev
 	cmake --preset arm64-dev
-	cmake --build --preset dev -j $(JOBS) $(KERNEL_TARGETS)
-	cmake --build --preset arm64-dev -j $(JOBS) $(KERNEL_TARGETS)
+	cmake --build --preset dev -j $(JOBS) --target $(KERNEL_TARGETS)
+	cmake --build --preset arm64-dev -j $(JOBS) --target $(KERNEL_TARGETS)
 	tests/kernels/run.py $(KERNELS)
 
 test-kernels-smoke: ## run each mode of a test once on the kernel of Debian 12, amd64 and arm64, in emulated machines (root)
-	@$(MAKE) --no-print-directory test-kernels KERNELS=smoke KERNEL_TARGETS="--target iperf3_exporter iperf3_exporter_worker"
+	@$(MAKE) --no-print-directory test-kernels KERNELS=smoke KERNEL_TARGETS="iperf3_exporter iperf3_exporter_worker"
 
 test-mutants: ## break the code in one place at a time and expect a test to fail (over an hour); MUTANTS=part of a file's path
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)

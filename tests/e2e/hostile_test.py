@@ -156,7 +156,7 @@ class Attacks(HostileIperf3):
         self.assert_fails("execve", "sandbox_violation")
 
     def test_fork(self):
-        self.assert_fails("fork", "sandbox_violation")
+        self.assert_fails("clone", "sandbox_violation")
 
 
 class SocketAttacks(HostileIperf3):
