@@ -96,8 +96,8 @@ test-container: ## build the image and run it with podman (root)
 	cmake --preset dev
 	ctest --preset dev -L container
 
-test-loss: ## compare UDP loss with what was dropped, between the iperf3 of Debian 12 and of Debian 13 (root)
-	@$(NEED) "test UDP loss" $(BUILD_PACKAGES) $(TEST_PACKAGES)
+test-loss: ## UDP loss and authentication between the iperf3 of Debian 12 and of Debian 13 (root)
+	@$(NEED) "test between versions of iperf3" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
 	ctest --preset dev -L loss

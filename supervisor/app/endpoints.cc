@@ -5,7 +5,6 @@
 
 #include "common/logging.h"
 #include "common/resource_limit.h"
-#include "supervisor/config/modules_page.h"
 #include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/http/client_network.h"
 #include "supervisor/probe/probe_request.h"
@@ -80,7 +79,7 @@ void Endpoints::AddRoutes() {
   AddPage("/lock-status", [this] { return LockStatusPage(); });
   AddPage("/config", [this] {
     return HttpResponse{.content_type = "text/plain; charset=utf-8",
-                        .body = FormatModules(*context_.test_config.modules())};
+                        .body = context_.module_store.page()};
   });
 }
 
@@ -115,7 +114,7 @@ void Endpoints::OnProbe(const std::shared_ptr<HttpExchange>& exchange) {
   }
   if (worker == nullptr) return Refuse(*exchange, {RefusalReason::kNoWorker, kNoWorkerReady});
   auto request =
-      ParseProbeRequest(exchange->query(), *context_.test_config.modules(), worker->iperf3);
+      ParseProbeRequest(exchange->query(), *context_.module_store.modules(), worker->iperf3);
   if (!request) return Refuse(*exchange, request.error());
   request->client = ClientNetwork(exchange->peer());
   WarnAboutIgnoredParameters(*request, exchange->peer());
@@ -177,7 +176,7 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   state.supervisor_sandbox = context_.supervisor_layers;
   state.log_lines_lost = CountLostLogLines();
   for (const auto& [name, file] : {std::pair("web", &context_.web_config),
-                                   std::pair("config", &context_.test_config.file())}) {
+                                   std::pair("config", &context_.module_store.file())}) {
     state.reloads.push_back(
         {name, file->last_reload_successful(), file->last_reload_success_seconds()});
   }

@@ -13,7 +13,7 @@
 #include "common/error.h"
 #include "common/limited_log.h"
 #include "common/lock/lock_monitor.h"
-#include "supervisor/app/test_config.h"
+#include "supervisor/app/module_store.h"
 #include "supervisor/config/options.h"
 #include "supervisor/config/reloadable_file.h"
 #include "supervisor/exposition/exporter_metrics.h"
@@ -40,7 +40,7 @@ class Endpoints {
     ExporterMetrics& metrics;
     HttpServer& server;
     const ReloadableFile& web_config;
-    const TestConfig& test_config;
+    const ModuleStore& module_store;
     std::function<Status()> reload;  // reloads the configuration files
   };
 

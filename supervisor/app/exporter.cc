@@ -93,11 +93,11 @@ Exporter::Exporter(Options options)
     : options_(std::move(options)),
       base_(CreateEventBase()),
       web_access_(base_.get()),
-      test_config_(options_,
-                   [this] {
-                     const auto& worker = pool_.latest_ready();
-                     return worker ? &worker->iperf3 : nullptr;
-                   }),
+      module_store_(options_,
+                    [this] {
+                      const auto& worker = pool_.latest_ready();
+                      return worker ? &worker->iperf3 : nullptr;
+                    }),
       server_(base_.get(), {.max_connections = options_.max_connections}, web_access_.Hooks()),
       pool_(base_.get(), PoolSettings(options_),
             {.on_idle = [this] { dispatcher_.Dispatch(); },
@@ -121,7 +121,7 @@ Exporter::Exporter(Options options)
                   .metrics = metrics_,
                   .server = server_,
                   .web_config = web_access_.config_file(),
-                  .test_config = test_config_,
+                  .module_store = module_store_,
                   .reload = [this] { return ReloadConfigFiles(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_responses_check_(base_.get(), [this] { AwaitLastResponses(); }) {}
@@ -201,13 +201,14 @@ Status Exporter::StartWorkers() {
     return tl::unexpected(std::move(error));
   }
   if (!pool_.latest_ready()) return {};  // a signal has asked for the shutdown
-  Status status = test_config_.Check();
+  Status status = module_store_.Check();
   if (!status) RefuseEarlyProbes();
   return status;
 }
 
 void Exporter::RefuseEarlyProbes() {
   state_ = LifecycleState::kDraining;
+  dispatcher_.Drain(nullptr);  // for the case that a worker is ready
   endpoints_.StartEarlyProbes();
   ::event_base_loop(base_.get(), EVLOOP_NONBLOCK);  // sends the refusals
 }
@@ -217,14 +218,16 @@ void Exporter::BecomeReady() {
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3.version);
   LogSandbox(layers_, worker.sandbox);
-  if (options_.target_policy.IsOpen()) {
+  if (AllowsEveryTarget(*module_store_.modules())) {
     Log(LogLevel::kWarn,
         "every target is allowed: whoever can reach this exporter can make this host send traffic "
-        "anywhere; --probe.allow-target and --probe.deny-target restrict it");
+        "anywhere; --probe.allow-target, --probe.deny-target and allow_targets of a module "
+        "restrict it");
   }
   Log(LogLevel::kInfo, "ready",
       {{"version", kVersion}, {"iperf3", worker.iperf3.version}, {"path", options_.iperf3_path}});
   service_manager_.NotifyReady();
+  if (std::exchange(reload_when_ready_, false)) static_cast<void>(ReloadConfigFiles());
   endpoints_.StartEarlyProbes();
 }
 
@@ -245,7 +248,7 @@ Status Exporter::PrepareLock() {
 }
 
 Status Exporter::LoadConfigFiles() {
-  if (Status status = test_config_.LoadFirst(); !status) return status;
+  if (Status status = module_store_.LoadFirst(); !status) return status;
   if (options_.web_config_file.empty()) return {};
   return web_access_.LoadConfig(options_.web_config_file);
 }
@@ -306,22 +309,26 @@ void Exporter::RepairLock() {
   pool_.OnLockChanged();
 }
 
+// Otherwise the two could end up as no operator has written them together.
 Status Exporter::ReloadConfigFiles() {
+  if (state_ == LifecycleState::kStarting) {
+    reload_when_ready_ = true;
+    return MakeError("the exporter is starting, and reloads when it is ready");
+  }
   if (state_ == LifecycleState::kReady) service_manager_.NotifyReloading();
   ReloadableFile& web = web_access_.config_file();
-  ReloadableFile& tests = test_config_.file();
-  auto web_reading = web.Read();
-  auto tests_reading = tests.Read();
-  const bool web_is_valid = web_reading.apply.has_value();
-  const bool tests_are_valid = tests_reading.apply.has_value();
-  Status status;
-  if (tests_are_valid || !web_is_valid) status = web.Reload(std::move(web_reading));
-  if (!tests_are_valid || (web_is_valid && status)) {
-    const Status reloaded = tests.Reload(std::move(tests_reading));
-    if (status) status = reloaded;
-  }
+  ReloadableFile& modules = module_store_.file();
+  auto web_read = web.Read();
+  auto modules_read = modules.Read();
+  const tl::unexpected<Error> not_applied =
+      MakeError("not applied, because the other configuration file is invalid");
+  const bool modules_are_valid = modules_read.apply.has_value();
+  if (!modules_are_valid && web_read.apply) web_read.apply = not_applied;
+  const Status web_status = web.Reload(std::move(web_read));
+  if (!web_status && modules_are_valid) modules_read.apply = not_applied;
+  const Status modules_status = modules.Reload(std::move(modules_read));
   if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
-  return status;
+  return modules_are_valid ? web_status : modules_status;
 }
 
 std::string Exporter::StatusText() const {

@@ -11,8 +11,8 @@
 #include "common/error.h"
 #include "common/lock/lock_monitor.h"
 #include "supervisor/app/endpoints.h"
+#include "supervisor/app/module_store.h"
 #include "supervisor/app/service_manager.h"
-#include "supervisor/app/test_config.h"
 #include "supervisor/app/web_access.h"
 #include "supervisor/config/options.h"
 #include "supervisor/exposition/exporter_metrics.h"
@@ -35,9 +35,9 @@ class Exporter {
   // lock and leaves nothing behind. Destroy this afterwards.
   [[nodiscard]] Status Check();
 
-  // Creates the lock, loads the web configuration, listens, starts the workers and waits until one
-  // is ready, or until a signal asks for the shutdown, which is no error. After an error, destroy
-  // this. Error::is_transient tells whether to start again.
+  // Creates the lock, loads the configuration files, listens, starts the workers and waits until
+  // one is ready, or until a signal asks for the shutdown, which is no error. After an error,
+  // destroy this. Error::is_transient tells whether to start again.
   [[nodiscard]] Status Start();
 
   // Serves until SIGTERM or SIGINT.
@@ -62,7 +62,8 @@ class Exporter {
 
   // A worker reports that the lock's files are gone: creates them again if they are.
   void RepairLock();
-  // Both files, or none of them if one is invalid.
+  // Both files, or none of them if one is invalid. While the exporter starts, later: the installed
+  // iperf3, with which modules are compared, is not known yet.
   [[nodiscard]] Status ReloadConfigFiles();
   [[nodiscard]] std::string StatusText() const;
 
@@ -74,7 +75,7 @@ class Exporter {
   EventBase base_;
   ExporterMetrics metrics_;
   WebAccess web_access_;
-  TestConfig test_config_;
+  ModuleStore module_store_;
   HttpServer server_;
   WorkerPool pool_;
   ProbeDispatcher dispatcher_;
@@ -88,6 +89,7 @@ class Exporter {
   Deadline drain_deadline_;
   Deadline last_responses_deadline_;
   std::vector<std::unique_ptr<SignalWatch>> signals_;
+  bool reload_when_ready_ = false;
   bool ended_ = false;
 };
 

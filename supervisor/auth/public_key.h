@@ -1,14 +1,15 @@
-// The public key of an iperf3 server with authentication.
+// The public key of an iperf3 server with authentication. Here, because OpenSSL belongs to this
+// directory.
 #pragma once
 
-#include <string>
-
 #include "common/error.h"
+#include "common/iperf3/test_credentials.h"
 
 namespace iperf3_exporter {
 
-// Whether `pem` is one RSA public key, as iperf3 reads it with --rsa-public-key-path. The error
-// does not quote it.
-[[nodiscard]] Status CheckRsaPublicKey(const std::string& pem);
+// Whether `public_key` begins with an RSA public key, as iperf3 reads it with
+// --rsa-public-key-path, that is long enough for the user name and the password. The error quotes
+// none of them.
+[[nodiscard]] Status CheckPublicKey(const TestCredentials& credentials);
 
 }  // namespace iperf3_exporter

@@ -23,8 +23,13 @@ using yaml::LineOf;
 using yaml::Quote;
 using yaml::ReadText;
 
-constexpr std::uint32_t kMaxRetries = 100;
 constexpr std::size_t kMaxModuleNameBytes = 64;
+// A test of one second and what it needs besides.
+constexpr std::chrono::milliseconds kMinTimeout{1500};
+constexpr std::chrono::hours kMaxTimeout{24};
+// Bounds for what a small file with aliases can become.
+constexpr std::size_t kMaxModules = 256;
+constexpr std::size_t kMaxTargetRules = 10'000;  // of all modules
 
 std::string ParameterNames() {
   std::vector<std::string_view> names;
@@ -43,15 +48,25 @@ const TestOption& FindParameter(const std::string& name, int line, const std::st
 
 // A text that is shown in messages and on the command line of iperf3.
 std::string ReadPlainText(const YAML::Node& node, const std::string& where) {
-  const std::string text = ReadText(node, where);
-  if (!text.empty() && IsPlainText(text)) return text;
+  std::string text = ReadText(node, where);
+  if (text.empty()) throw ConfigError{LineOf(node), where + ": must not be empty"};
+  if (IsPlainText(text)) return text;
   throw ConfigError{LineOf(node),
                     where + ": expected UTF-8 text without control characters, got " + Quote(text)};
 }
 
+// Does not quote what was read: it may be the secret itself instead of a file.
+std::string ReadFileName(const YAML::Node& node, const std::string& where) {
+  std::string text = ReadText(node, where);
+  if (!text.empty() && IsPlainText(text)) return text;
+  throw ConfigError{LineOf(node), where + ": expected the name of a file"};
+}
+
 void ReadOverrides(const YAML::Node& node, const std::string& where, Module& module) {
   if (!module.overrides) {
-    throw ConfigError{LineOf(node), where + ": a URL may override all of the module default"};
+    throw ConfigError{
+        LineOf(node),
+        where + ": must not be set for default, of which a URL may override everything"};
   }
   ForEachItem(node, where, [&](const YAML::Node& item) {
     const TestOption& option = FindParameter(ReadText(item, where), LineOf(item), where);
@@ -62,25 +77,23 @@ void ReadOverrides(const YAML::Node& node, const std::string& where, Module& mod
   });
 }
 
-// The value of a number or of a bitrate; 0 if the option has neither.
 std::uint64_t ReadMaximum(const TestOption& option, const YAML::Node& node,
                           const std::string& where) {
+  const auto* number = std::get_if<NumberOption>(&option.kind);
+  if (number == nullptr && !std::holds_alternative<BitrateOption>(option.kind)) {
+    throw ConfigError{LineOf(node), where + ": this parameter has no maximum, only numbers have"};
+  }
   const std::string text = ReadText(node, where);
   TestOptions values;
-  const Status parsed = ParseOption(option, text, values);
-  std::optional<std::uint64_t> max;
-  if (const auto* number = std::get_if<NumberOption>(&option.kind)) {
-    max = GetNumber(*number, values);
-  } else if (std::holds_alternative<BitrateOption>(option.kind)) {
-    if (!values.burst_packets) max = values.bitrate_bits_per_second;
-  } else {
-    throw ConfigError{LineOf(node), where + ": only a number has a maximum"};
-  }
-  if (!parsed)
+  if (number != nullptr) SetNumber(*number, 0, values);  // an empty text and 0 s leave it as it is
+  if (const Status parsed = ParseOption(option, text, values); !parsed) {
     throw ConfigError{LineOf(node), where + ": " + parsed.error().message + ", got " + Quote(text)};
-  if (max.value_or(0) != 0) return *max;
-  throw ConfigError{LineOf(node),
-                    where + ": expected a maximum above 0 and without a burst, got " + Quote(text)};
+  }
+  const auto max = number != nullptr ? GetNumber(*number, values) : values.bitrate_bits_per_second;
+  if (max.value_or(0) != 0 && !values.burst_packets) return *max;
+  throw ConfigError{LineOf(node), where + ": expected a maximum above 0" +
+                                      (number == nullptr ? " and without a burst" : "") + ", got " +
+                                      Quote(text)};
 }
 
 void ReadLimits(const YAML::Node& node, const std::string& where, Module& module) {
@@ -93,8 +106,9 @@ void ReadLimits(const YAML::Node& node, const std::string& where, Module& module
     }
     const auto limit = module.limits.find(option.name);
     if (limit != module.limits.end() && limit->second.max <= max) return;
-    module.limits.insert_or_assign(std::string(option.name),
-                                   ParameterLimit{max, "max of module " + Quote(module.name)});
+    module.limits.insert_or_assign(
+        std::string(option.name),
+        ParameterLimit{max, "the maximum of module " + Quote(module.name)});
   });
 }
 
@@ -115,17 +129,19 @@ void ReadAllowTargets(const YAML::Node& node, const std::string& where, Module& 
 
 void ReadRetries(const YAML::Node& node, const std::string& where, Module& module) {
   const int retries = yaml::ReadCount(node, where);
-  if (retries > static_cast<int>(kMaxRetries)) {
-    throw ConfigError{LineOf(node), where + ": expected at most " + std::to_string(kMaxRetries) +
-                                        ", got " + std::to_string(retries)};
+  if (retries > static_cast<int>(kMaxProbeRetries)) {
+    throw ConfigError{LineOf(node), where + ": expected at most " +
+                                        std::to_string(kMaxProbeRetries) + ", got " +
+                                        std::to_string(retries)};
   }
   module.retries = static_cast<std::uint32_t>(retries);
 }
 
 void ReadTimeout(const YAML::Node& node, const std::string& where, Module& module) {
   const auto timeout = yaml::ReadDuration(node, where);
-  if (timeout.count() == 0) {
-    throw ConfigError{LineOf(node), where + ": expected a duration above 0"};
+  if (timeout < kMinTimeout || timeout > kMaxTimeout) {
+    throw ConfigError{LineOf(node), where + ": expected a duration from 1.5s to 24h, got " +
+                                        Quote(ReadText(node, where))};
   }
   auto& limit = module.times.limit;
   limit = limit ? std::min(*limit, timeout) : timeout;
@@ -137,8 +153,9 @@ void ReadAuth(const YAML::Node& node, const std::string& where, Module& module) 
   std::string& username = auth.credentials.username;
   yaml::ReadKeys(node, where,
                  {{"username", Into(username, ReadPlainText)},
-                  {"password_file", Into(auth.password_file, ReadPlainText)},
-                  {"rsa_public_key_file", Into(auth.public_key_file, ReadPlainText)}});
+                  {"password_file", Into(auth.password_file, ReadFileName)},
+                  {"rsa_public_key_file", Into(auth.public_key_file, ReadFileName)},
+                  {"pkcs1_padding", Into(auth.credentials.pkcs1_padding, yaml::ReadBool)}});
   for (const auto& [key, text] :
        {std::pair("username", &username), std::pair("password_file", &auth.password_file),
         std::pair("rsa_public_key_file", &auth.public_key_file)}) {
@@ -183,30 +200,34 @@ Module ReadModule(const std::string& name, int line, const YAML::Node& node, con
   module.line = line;
   if (name != kDefaultModule) module.overrides.emplace();
   const std::string where = "modules." + name;
-  std::vector<YAML::Node> values(std::size(kModuleKeys));
+  std::vector<std::optional<YAML::Node>> values(std::size(kModuleKeys));
   ForEachPair(node, where, [&](const std::string& key, int key_line, const YAML::Node& value) {
     const auto* row = std::ranges::find(kModuleKeys, key, &ModuleKey::name);
     if (row != std::end(kModuleKeys)) {
-      values[static_cast<std::size_t>(row - kModuleKeys)].reset(value);
+      // "Nothing" must not mean "no limit".
+      if (yaml::IsAbsent(value)) {
+        throw ConfigError{key_line, where + "." + key + ": expected a value, got nothing"};
+      }
+      values[static_cast<std::size_t>(row - kModuleKeys)] = value;
       return;
     }
     const TestOption* option = FindTestOption(key);
     if (option == nullptr || !IsModuleParameter(*option)) {
-      throw ConfigError{key_line, where + ": unknown key " + Quote(key) +
-                                      ", expected override, allow_targets, retries, timeout, auth, "
-                                      "max, or a parameter of /probe: " +
-                                      ParameterNames()};
+      std::string expected;
+      for (const ModuleKey& other : kModuleKeys) expected += std::string(other.name) + ", ";
+      throw ConfigError{key_line, where + ": unknown key " + Quote(key) + ", expected " + expected +
+                                      "or a parameter of /probe: " + ParameterNames()};
     }
     if (!yaml::IsAbsent(value)) ReadParameter(*option, where, key_line, value, module);
   });
   for (std::size_t i = 0; i < std::size(kModuleKeys); ++i) {
-    if (yaml::IsAbsent(values[i])) continue;
-    kModuleKeys[i].read(values[i], where + "." + std::string(kModuleKeys[i].name), module);
+    if (!values[i]) continue;
+    kModuleKeys[i].read(*values[i], where + "." + std::string(kModuleKeys[i].name), module);
   }
   return module;
 }
 
-// The content without a final line feed, as editors and `echo` write it.
+// The content without the line ending that editors and `echo` add.
 Result<std::string> ReadSecret(const std::string& path, WatchedFiles& files) {
   auto text = files.Read(path);
   if (text && text->ends_with('\n')) text->pop_back();
@@ -231,26 +252,37 @@ Result<ModuleMap> ParseModules(std::string_view text, const std::string& file,
                                const Options& options) {
   ModuleMap modules;
   const Module flags = ModuleOfFlags(options);
+  std::size_t target_rules = 0;
+  bool has_modules = false;
   const auto read_modules = [&](const YAML::Node& node, const std::string& where) {
+    has_modules = true;
     ForEachPair(node, where, [&](const std::string& name, int line, const YAML::Node& value) {
-      modules.emplace(name, ReadModule(name, line, value, flags));
+      const auto added = modules.emplace(name, ReadModule(name, line, value, flags)).first;
+      target_rules += added->second.allow_targets.size();
+      if (modules.size() > kMaxModules || target_rules > kMaxTargetRules) {
+        throw ConfigError{line, where + ": expected at most " + std::to_string(kMaxModules) +
+                                    " modules with " + std::to_string(kMaxTargetRules) +
+                                    " allow_targets"};
+      }
     });
   };
   const Status read = yaml::ReadDocument(text, file, [&](const YAML::Node& root) {
     yaml::ReadKeys(root, "", {{"modules", read_modules}});
+    // An emptied file looks the same. It must not take limits away.
+    if (!has_modules) throw ConfigError{1, "expected a map with the key modules"};
   });
   if (!read) return tl::unexpected(read.error());
   return modules;
 }
 
-Modules BuildModules(const std::string& file, ModuleMap map, const Options& options) {
+Modules BuildModules(const std::string& file, ModuleMap&& map, const Options& options) {
   Modules modules = ModulesOfFlags(options);
   modules.file = file;
   for (auto& [name, module] : map) {
     modules.by_name.emplace(name, std::make_shared<const Module>(std::move(module)));
   }
   const auto found = modules.by_name.find(kDefaultModule);
-  if (found != modules.by_name.end()) modules.without_name = found->second;
+  if (found != modules.by_name.end()) modules.default_module = found->second;
   return modules;
 }
 
@@ -280,8 +312,8 @@ Result<Modules> LoadConfigFile(const std::string& file, const Options& options,
 
 tl::unexpected<Error> ModuleError(const std::string& file, int line, const std::string& module,
                                   std::string_view key, const std::string& reason) {
-  return MakeError(file + ":" + std::to_string(line) + ": modules." + module +
-                   (key.empty() ? "" : ".") + std::string(key) + ": " + reason);
+  return MakeError(file + ":" + std::to_string(line) + ": modules." + module + "." +
+                   std::string(key) + ": " + reason);
 }
 
 }  // namespace iperf3_exporter

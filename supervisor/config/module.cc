@@ -17,6 +17,12 @@ bool Module::AllowsOverride(std::string_view parameter) const {
          (parameter == "port" && Find("port") == nullptr);
 }
 
+bool AllowsEveryTarget(const Modules& modules) {
+  if (!modules.requires_module && modules.default_module->target_policy.IsOpen()) return true;
+  return std::ranges::any_of(
+      modules.by_name, [](const auto& entry) { return entry.second->target_policy.IsOpen(); });
+}
+
 Module ModuleOfFlags(const Options& options) {
   const ProbeLimits& limits = options.probe_limits;
   Module module;
@@ -36,7 +42,7 @@ Module ModuleOfFlags(const Options& options) {
 Modules ModulesOfFlags(const Options& options) {
   return {.file = {},
           .by_name = {},
-          .without_name = std::make_shared<const Module>(ModuleOfFlags(options)),
+          .default_module = std::make_shared<const Module>(ModuleOfFlags(options)),
           .requires_module = options.requires_module};
 }
 

@@ -48,12 +48,12 @@ struct ModuleAuth {
 };
 
 struct Module {
-  // Of an option's row; nullptr if the module does not set it.
+  // `parameter` is the name of an option's row, not its alias; nullptr: the module does not set it.
   [[nodiscard]] const ModuleParameter* Find(std::string_view parameter) const;
-  // Whether a URL may give this parameter of a test.
+  // Whether a URL may give this parameter (as above). `port` always, unless the module sets it.
   [[nodiscard]] bool AllowsOverride(std::string_view parameter) const;
 
-  std::string name;  // empty: the flags alone
+  std::string name;  // empty: no module, the flags alone
   int line = 0;
   std::vector<ModuleParameter> parameters;
   std::optional<std::vector<std::string>> overrides;          // nullopt: every parameter
@@ -65,22 +65,25 @@ struct Module {
   std::optional<ModuleAuth> auth;
 };
 
-// A probe keeps the module with which it began, also over a reload.
+// A probe keeps the module with which it began, also across a reload.
 using ModulePointer = std::shared_ptr<const Module>;
 
 // The modules of one load of --config.file. Never changed: a reload replaces them all.
 struct Modules {
   std::string file;  // empty: none
-  // A module `default` included.
+  // Includes `default`, if the file defines it.
   std::map<std::string, ModulePointer, std::less<>> by_name;
-  ModulePointer without_name;    // for requests without `module`
+  ModulePointer default_module;  // for requests without `module`
   bool requires_module = false;  // such requests are refused
 };
+
+// Whether a request with or without a module may have any target.
+[[nodiscard]] bool AllowsEveryTarget(const Modules& modules);
 
 // The limits and settings of the flags.
 [[nodiscard]] Module ModuleOfFlags(const Options& options);
 
-// The modules without a configuration file: none.
+// No modules: every request uses the flags.
 [[nodiscard]] Modules ModulesOfFlags(const Options& options);
 
 }  // namespace iperf3_exporter

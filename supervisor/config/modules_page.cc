@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "common/go_duration.h"
@@ -10,16 +11,18 @@
 namespace iperf3_exporter {
 namespace {
 
-// The text of a parameter that a module does not set; empty: it has no default of ours.
-std::string DefaultText(const TestOption& option) {
+// The text of a parameter that the module does not set; empty: it has no default of ours.
+std::string DefaultText(const TestOption& option, const Module& module) {
   if (std::holds_alternative<FlagOption>(option.kind) ||
       std::holds_alternative<ModeOption<Protocol>>(option.kind) ||
       std::holds_alternative<ModeOption<Direction>>(option.kind)) {
     return "false";
   }
   const auto* number = std::get_if<NumberOption>(&option.kind);
-  const auto value = number == nullptr ? std::nullopt : GetNumber(*number, TestOptions{});
+  auto value = number == nullptr ? std::nullopt : GetNumber(*number, TestOptions{});
   if (!value) return {};
+  const auto limit = module.limits.find(option.name);
+  if (limit != module.limits.end()) value = std::min(*value, limit->second.max);
   return std::to_string(*value) + (number->form == NumberForm::kSeconds ? "s" : "");
 }
 
@@ -45,7 +48,7 @@ void WriteModule(YAML::Emitter& out, const Module& module) {
     if (!IsModuleParameter(option)) continue;
     const ModuleParameter* parameter = module.Find(option.name);
     out << YAML::Key << std::string(option.name) << YAML::Value;
-    WriteText(out, parameter == nullptr ? DefaultText(option) : parameter->value);
+    WriteText(out, parameter == nullptr ? DefaultText(option, module) : parameter->value);
   }
   if (module.overrides) out << YAML::Key << "override" << YAML::Flow << *module.overrides;
   out << YAML::Key << "max" << YAML::BeginMap;
@@ -57,12 +60,13 @@ void WriteModule(YAML::Emitter& out, const Module& module) {
   if (!module.allow_targets.empty()) {
     out << YAML::Key << "allow_targets" << YAML::Flow << module.allow_targets;
   }
-  out << YAML::Key << "retries" << module.retries << YAML::Key << "timeout" << YAML::Value;
-  WriteText(out, module.times.limit ? FormatGoDuration(*module.times.limit) : "");
+  out << YAML::Key << "retries" << module.retries;
+  if (module.times.limit) out << YAML::Key << "timeout" << FormatGoDuration(*module.times.limit);
   if (const auto& auth = module.auth) {
     out << YAML::Key << "auth" << YAML::BeginMap << YAML::Key << "username"
         << auth->credentials.username << YAML::Key << "password_file" << auth->password_file
-        << YAML::Key << "rsa_public_key_file" << auth->public_key_file << YAML::EndMap;
+        << YAML::Key << "rsa_public_key_file" << auth->public_key_file << YAML::Key
+        << "pkcs1_padding" << auth->credentials.pkcs1_padding << YAML::EndMap;
   }
   out << YAML::EndMap;
 }
@@ -76,7 +80,9 @@ std::string FormatModules(const Modules& modules) {
     out << YAML::Key << std::string(name);
     WriteModule(out, module);
   };
-  write(kDefaultModule, *modules.without_name);
+  if (!modules.requires_module || modules.by_name.contains(kDefaultModule)) {
+    write(kDefaultModule, *modules.default_module);
+  }
   for (const auto& [name, module] : modules.by_name) {
     if (name != kDefaultModule) write(name, *module);
   }

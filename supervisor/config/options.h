@@ -63,7 +63,7 @@ inline constexpr int kExitCheckFailed = 1;
 inline constexpr int kExitNeedsOperator = 2;
 
 // Reads the command line and checks all that can be checked without opening a socket, including the
-// programs to start (PATH is read). The web configuration file is not read. With --config.check an
+// programs to start (PATH is read). No configuration file is read. With --config.check an
 // error exits with 1 instead of 2. Not thread-safe (gflags).
 [[nodiscard]] std::variant<Options, ExitRequest> ParseOptions(int argc, const char* const* argv);
 

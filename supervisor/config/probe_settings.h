@@ -28,6 +28,9 @@ struct ProbePageStyle {
   ProbeLabels labels = ProbeLabels::kPlain;
 };
 
+// The maximum of --probe.retries and of `retries` of a module.
+inline constexpr std::uint32_t kMaxProbeRetries = 100;
+
 // --probe.max-period, --probe.max-parallel, --probe.max-bitrate.
 struct ProbeLimits {
   std::chrono::seconds max_period{3600};
@@ -37,7 +40,8 @@ struct ProbeLimits {
   std::optional<std::uint64_t> max_bitrate_bits_per_second;
 };
 
-// --probe.default-timeout, --probe.timeout-offset, --iperf3.timeout.
+// --probe.default-timeout, --probe.timeout-offset, --iperf3.timeout; `limit` may be less in a
+// module.
 struct ProbeTimes {
   std::chrono::nanoseconds default_timeout = std::chrono::seconds(30);
   std::chrono::nanoseconds offset = std::chrono::milliseconds(500);

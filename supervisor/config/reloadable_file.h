@@ -1,5 +1,5 @@
-// A configuration file that is reloaded on request, and automatically when it or a file that it
-// names has changed. An invalid file changes nothing. Loop thread only; a load blocks while it
+// A configuration file that is reloaded on request (Reload), and, if its owner calls
+// ReloadIfChanged, when it or a file that it names has changed. An invalid file changes nothing. Loop thread only; a load blocks while it
 // reads the files.
 //
 // A load counts only if the files were in the same state before and after it. A file that is being

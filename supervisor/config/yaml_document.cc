@@ -22,6 +22,7 @@ constexpr std::size_t kMaxShownBytes = 100;
 const char* KindOf(const YAML::Node& node) {
   if (node.IsMap()) return "a map";
   if (node.IsSequence()) return "a list";
+  if (node.IsNull()) return "nothing";
   return "a plain value";
 }
 
@@ -70,7 +71,7 @@ Status ReadDocument(std::string_view text, const std::string& file,
   } catch (const ConfigError& error) {
     return error_at(error.line, error.text);
   } catch (const YAML::Exception& error) {
-    return error_at(error.mark.line + 1, error.msg);
+    return error_at(error.mark.line + 1, "invalid YAML: " + ToPrintable(error.msg));
   } catch (const std::exception& error) {
     return error_at(1, error.what());
   }

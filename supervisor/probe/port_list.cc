@@ -28,7 +28,7 @@ std::optional<std::vector<std::uint16_t>> ParsePortList(std::string_view text) {
 
 void RotateToRandomPort(std::vector<std::uint16_t>& ports, std::minstd_rand& random) {
   std::uniform_int_distribution<std::ptrdiff_t> index(0, std::ssize(ports) - 1);
-  std::ranges::rotate(ports, ports.begin() + index(random));
+  std::rotate(ports.begin(), ports.begin() + index(random), ports.end());
 }
 
 }  // namespace iperf3_exporter

@@ -12,11 +12,11 @@ namespace iperf3_exporter {
 
 inline constexpr std::size_t kMaxPorts = 16;
 
-// `5201`, or a range or list of up to kMaxPorts (`5201-5208`, `5201,5301`). Not empty; each port
-// once, in the order of the text. nullopt if the text has another form.
+// Up to kMaxPorts ports as a list of ports and ranges: `5201`, `5201-5208`, `5201,5301-5302`. Each
+// port once, in the order of the text. nullopt if the text has another form.
 [[nodiscard]] std::optional<std::vector<std::uint16_t>> ParsePortList(std::string_view text);
 
-// Begins the list with one of its ports, chosen at random; the others follow in their order.
+// Rotates the list to begin at a random one of its ports. It must not be empty.
 void RotateToRandomPort(std::vector<std::uint16_t>& ports, std::minstd_rand& random);
 
 }  // namespace iperf3_exporter

@@ -62,7 +62,7 @@ std::string ProbeProgress::LockTimeoutText(nanoseconds lock_timeout) const {
   }
   return text + ": the test needs at least " + FormatGoDuration(deadline_ - last_start_) +
          " before the probe's deadline (scrape timeout or --probe.default-timeout, "
-         "--iperf3.timeout)";
+         "--iperf3.timeout, timeout of the module)";
 }
 
 Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now, Deadline not_before) {

@@ -57,6 +57,7 @@ class RequestReader {
   // Of a module alone, without a target.
   std::optional<ParameterError> Check() {
     ReadPorts({});
+    RefusePortsOfModule();
     ReadTest();
     RequireAuthentication();
     return std::move(error_);
@@ -133,7 +134,7 @@ class RequestReader {
     if (!host || (!rest.empty() && (!ParseUnsigned(port, 1, UINT16_MAX) || !takes_port))) {
       Refuse("target",
              "must be a host name, an IPv4 address or an IPv6 address, at most 253 bytes, with "
-             ":port only if neither 'port' nor the module gives one",
+             ":port only if 'port' is not given and the module lets a URL choose the port",
              value);
       return;
     }
@@ -167,6 +168,15 @@ class RequestReader {
         "must be an integer from 1 to 65535, or a range or list of up to 16 such as 5201-5208 or "
         "5201,5301",
         value);
+  }
+
+  // Otherwise every probe of the module would be refused.
+  void RefusePortsOfModule() {
+    if (module().Find("port") == nullptr) return;
+    for (const std::uint16_t port : request_.ports) {
+      if (module().target_policy.AllowsPort(port)) continue;
+      return Refuse("port", "must be in --probe.allow-port", std::to_string(port));
+    }
   }
 
   void ReadTest() {
@@ -244,7 +254,9 @@ class RequestReader {
     }
     // iperf3 sends a burst at full speed: up to 1000 blocks per stream, whatever the bitrate is.
     if (test().burst_packets) {
-      Refuse("bitrate", "must have no burst, because of " + limit->second.source, Value("bitrate"));
+      Refuse("bitrate",
+             "must have no burst, because the bitrate is limited (" + limit->second.source + ")",
+             Value("bitrate"));
     }
   }
 
@@ -279,13 +291,15 @@ class RequestReader {
     const TestOption& option = *FindTestOption("bind_device");
     const std::string other = std::exchange(test().bind_device, {});
     const Status status = ParseOption(option, device, test());
-    // A URL that may not set the device may repeat the module's.
-    const bool is_allowed = module().AllowsOverride("bind_device") || other == device ||
-                            FindInUrl(*FindTestOption("bind_address")) == nullptr;
-    if (!status || device.empty() || !is_allowed || (!other.empty() && other != device)) {
+    if (!status || device.empty() || (!other.empty() && other != device)) {
       return Refuse(name,
                     "must be an IP address or a host name, or ADDRESS%DEVICE; DEVICE must match "
-                    "'bind_device' if both are given, and the module must allow it",
+                    "'bind_device' if both are given",
+                    value);
+    }
+    const bool is_of_url = FindInUrl(*FindTestOption("bind_address")) != nullptr;
+    if (is_of_url && other != device && !module().AllowsOverride(option.name)) {
+      return Refuse(name, "must have no %DEVICE, because the module does not let a URL choose it",
                     value);
     }
     RequireSupport(option, name, value);
@@ -297,7 +311,7 @@ class RequestReader {
            "requires an iperf3 with authentication (built with OpenSSL); the installed one is "
            "version " +
                QuoteText(iperf3_.version, kMaxVersionTextBytes),
-           module().name);
+           {});
   }
 
   void CheckDefects() {
@@ -332,7 +346,7 @@ tl::expected<ModulePointer, Refusal> ChooseModule(const std::vector<QueryParamet
                                                   const Modules& modules) {
   const auto found = std::ranges::find(parameters, "module", &QueryParameter::name);
   if (found == parameters.end() || found->value.empty()) {
-    if (!modules.requires_module) return modules.without_name;
+    if (!modules.requires_module) return modules.default_module;
     return tl::unexpected(
         BadRequest("'module' parameter must be specified (--probe.require-module)"));
   }
@@ -369,8 +383,7 @@ Status CheckModules(const Modules& modules, const Iperf3Description* iperf3) {
     const ModuleParameter* parameter = module->Find(error->name);
     const bool is_auth = error->name == "module";
     return ModuleError(modules.file, parameter == nullptr ? module->line : parameter->line, name,
-                       is_auth ? "auth" : error->name,
-                       error->expected + ", got " + QuoteText(error->value, kMaxQuotedValueBytes));
+                       is_auth ? "auth" : error->name, error->expected + GotText(error->value));
   }
   return {};
 }

@@ -60,12 +60,15 @@ Result<std::vector<QueryParameter>> ParseQuery(std::string_view query) {
   return parameters;
 }
 
+std::string GotText(std::string_view value) {
+  return value.empty() ? std::string() : ", got " + QuoteText(value, kMaxQuotedValueBytes);
+}
+
 std::string ParameterErrorText(std::string_view name, std::string_view expected,
                                std::string_view value) {
   std::string subject(name);
   if (!expected.starts_with("must provided")) subject = QuoteName(name) + " parameter";
-  subject.append(" ").append(expected);
-  return value.empty() ? subject : subject + ", got " + QuoteText(value, kMaxQuotedValueBytes);
+  return subject.append(" ").append(expected) + GotText(value);
 }
 
 }  // namespace iperf3_exporter

@@ -24,9 +24,11 @@ inline constexpr std::size_t kMaxQuotedValueBytes = 100;
 // unknown parameters.
 [[nodiscard]] Result<std::vector<QueryParameter>> ParseQuery(std::string_view query);
 
-// "'NAME' parameter EXPECTED, got "VALUE"", escaped and cut; without the value if it is empty. For
-// one of them the Go exporter has
-// other words, and ours begin with these: "bitrate must provided as …".
+// ", got "VALUE"", escaped and cut; nothing if the value is empty.
+[[nodiscard]] std::string GotText(std::string_view value);
+
+// "'NAME' parameter EXPECTED, got "VALUE"". The Go exporter has other words for one of them, and
+// ours begin with these: "bitrate must provided as …".
 [[nodiscard]] std::string ParameterErrorText(std::string_view name, std::string_view expected,
                                              std::string_view value);
 

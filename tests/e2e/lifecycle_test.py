@@ -398,7 +398,7 @@ class Start(unittest.TestCase):
                 self.assertEqual(result.stderr, "stdout: No space left on device\n")
                 self.assertEqual(result.returncode, 1)
 
-    def test_config_check(self):
+    def module_store_check(self):
         result = subprocess.run([EXPORTER, "--config.check"], capture_output=True, text=True,
                                 timeout=60)
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -406,7 +406,7 @@ class Start(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("/nonexistent.yml", log)
 
-    def test_config_check_reports_a_lock_of_another_user(self):
+    def module_store_check_reports_a_lock_of_another_user(self):
         with Exporter() as exporter:
             for path in glob.glob(f"/dev/shm/*{exporter.lock_name}*"):
                 os.chown(path, 12345, 12345)

@@ -76,6 +76,17 @@ TEST_F(ReloadableFileTest, AppliesAChangeThatTwoReadsAgreeOn) {
   EXPECT_EQ(ReadAt(milliseconds(1100)), Texts{"2"});
 }
 
+TEST_F(ReloadableFileTest, AReadingThatWasNotAppliedWaitsForTheNextRequest) {
+  Write("file", "2");
+  auto reading = file_.Read();
+  reading.apply = MakeError("another file is invalid");
+  EXPECT_FALSE(file_.Reload(std::move(reading)));
+  ReadAt(milliseconds(500));
+  EXPECT_EQ(ReadAt(milliseconds(700)), Texts());
+  EXPECT_TRUE(file_.Reload(file_.Read()));
+  EXPECT_EQ(applied_, Texts{"2"});
+}
+
 TEST_F(ReloadableFileTest, AppliesNothingThatChangesBetweenTheReads) {
   Write("file", "2");
   EXPECT_EQ(ReadAt(milliseconds(0)), Texts());

@@ -69,7 +69,7 @@ class DispatcherFixture : public testing::Test {
     request.target = target;
     request.host = *ParseHost(target);
     request.test.period_seconds = 1;
-    request.module = ModulesOfFlags(options_).without_name;
+    request.module = ModulesOfFlags(options_).default_module;
     const Deadline now = Clock::now();
     // `done` may be called before the id is known.
     const auto outcome = std::make_shared<std::optional<ProbeOutcome>>();

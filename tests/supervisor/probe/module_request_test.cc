@@ -90,7 +90,7 @@ TEST_F(ModuleRequestTest, BindDoesNotSetADeviceThatIsNotOverridable) {
   Load(
       "modules:\n  a: {override: [bind]}\n  d: {override: [bind, bind_device]}\n"
       "  s: {bind_device: eth0, override: [bind]}\n  own: {bind: 192.0.2.1%eth1}");
-  Refuses("module=a&bind=192.0.2.1%25eth0", "'bind' parameter must be an IP address");
+  Refuses("module=a&bind=192.0.2.1%25eth0", "'bind' parameter must have no %DEVICE");
   EXPECT_EQ(Parse("module=d&bind=192.0.2.1%25eth0")->test.bind_device, "eth0");
   EXPECT_EQ(Parse("module=s&bind=192.0.2.1%25eth0")->test.bind_device, "eth0");
   Refuses("module=s&bind=192.0.2.1%25eth1", "'bind' parameter must be an IP address");
@@ -108,10 +108,12 @@ TEST_F(ModuleRequestTest, LimitsWhatTheUrlGives) {
   Refuses("module=m&parallel=17",
           "'parallel' parameter must be an integer from 1 to 16 (--probe.max-parallel=16)");
   Refuses("module=m&parallel=8&bitrate=1001K",
-          "'bitrate' parameter must be at most 1M per stream with 8 streams (max of module \"m\")");
+          "'bitrate' parameter must be at most 1M per stream with 8 streams (the maximum of module "
+          "\"m\")");
   Refuses("module=m&bitrate=0", "'bitrate' parameter must be above 0");
   Refuses("module=m&bitrate=1K/5",
-          "'bitrate' parameter must have no burst, because of max of module \"m\"");
+          "'bitrate' parameter must have no burst, because the bitrate is limited (the maximum of "
+          "module \"m\"");
   EXPECT_EQ(Parse("module=m&parallel=4")->test.bitrate_bits_per_second, 2'000'000U);
 }
 
@@ -140,7 +142,6 @@ TEST_F(ModuleRequestTest, NamesAnUnknownOrMissingModule) {
 }
 
 TEST_F(ModuleRequestTest, SaysThatTheModuleSetTheValue) {
-  Load("modules: {m: {bitrate: 5M, override: [parallel], max: {parallel: 8}}}");
   options_.probe_limits.max_bitrate_bits_per_second = 10'000'000;
   Load("modules: {m: {bitrate: 5M, override: [parallel]}}");
   const auto request = Parse("module=m&parallel=4");

@@ -24,7 +24,7 @@ constexpr char kBob[] = "198.51.100.1";
 
 // A resolver whose lookups of names that begin with "mute" hang until Release, and those that begin
 // with "fading" from the second on. Names that begin with "bad" do not exist, those that begin with
-// "gone" only at first. Shared with the threads, which may outlive the test.
+// "gone" exist only at the first lookup. Shared with the threads, which may outlive the test.
 class FakeResolver {
  public:
   Result<Resolved> Resolve(const std::string& target) {
@@ -125,6 +125,16 @@ TEST_F(NameLookupsTest, OneClientCannotUseEveryThread) {
   Ask(*lookups, 200, "good");
   RunUntil([&] { return answered_.contains(200); });
   EXPECT_EQ(answered_.size(), 1U);
+}
+
+TEST_F(NameLookupsTest, AnotherModuleHasALookupOfItsOwn) {
+  const auto lookups = Lookups();
+  Ask(*lookups, 1, "good");
+  Ask(*lookups, 2, "good");
+  module_ = std::make_shared<const Module>();
+  Ask(*lookups, 3, "good");
+  RunUntil([&] { return answered_.size() == 3; });
+  EXPECT_EQ(resolver_->Asked("good"), 2);
 }
 
 TEST_F(NameLookupsTest, LookupsThatHungUpLeaveThreadsForOthers) {

@@ -155,8 +155,10 @@ TEST(ProbeRequestTest, TheTargetMayContainThePort) {
       EXPECT_EQ(request->host.text, c.host);
       EXPECT_THAT(request->ports, ElementsAre(5300));
     }
-    EXPECT_THAT(RefusalText("target=" + c.asked + "&port=5300"),
-                HasSubstr("with :port only if neither 'port' nor the module gives one"));
+    EXPECT_THAT(
+        RefusalText("target=" + c.asked + "&port=5300"),
+        HasSubstr(
+            "with :port only if 'port' is not given and the module lets a URL choose the port"));
   }
   // The longest name with a port.
   EXPECT_TRUE(Parse("target=" + std::string(253, 'a') + ":5201"));
@@ -286,7 +288,9 @@ TEST(ProbeRequestTest, ABurstWouldExceedTheBitrateLimit) {
       "bitrate=5M/20", [](const auto& r) { return r.test.burst_packets == 20u; }, limits);
   limits.max_bitrate_bits_per_second = 100'000'000;
   Refuses("bitrate=5M/20",
-          "'bitrate' parameter must have no burst, because of --probe.max-bitrate=100M", limits);
+          "'bitrate' parameter must have no burst, because the bitrate is limited "
+          "(--probe.max-bitrate=100M)",
+          limits);
 }
 
 TEST(ProbeRequestTest, ARefusalHasWhatIsKnown) {

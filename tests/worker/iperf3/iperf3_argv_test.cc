@@ -20,10 +20,8 @@ Iperf3Command CommandTo(const char* address) {
   return command;
 }
 
-constexpr Iperf3Capabilities kAll = {.options = ~0ULL,
-                                     .authentication = true,
-                                     .connect_timeout = true,
-                                     .udp_counters_64bit = true};
+constexpr Iperf3Capabilities kAll = {
+    .options = ~0ULL, .authentication = true, .connect_timeout = true, .udp_counters_64bit = true};
 
 // The arguments after those of every command line.
 std::vector<std::string> Extra(const TestOptions& test) {

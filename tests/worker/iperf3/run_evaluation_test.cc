@@ -453,7 +453,15 @@ TEST_F(MeasurementCheckTest, AcceptsOmittedSecondsThatEndLate) {
   EXPECT_FALSE(Agrees());
   run_.test.omit_seconds = 1;
   EXPECT_TRUE(Agrees());
-  direction_ = Direction(8.75, 1e9, 1e9);
+  direction_ = Direction(8.55, 1e9, 1e9);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(8.45, 1e9, 1e9);
+  EXPECT_FALSE(Agrees());
+  run_.period = seconds(1);
+  run_.run_time = milliseconds(2'050);
+  direction_ = Direction(0.65, 1e9, 1e9);
+  EXPECT_TRUE(Agrees());
+  direction_ = Direction(0.55, 1e9, 1e9);
   EXPECT_FALSE(Agrees());
 }
 

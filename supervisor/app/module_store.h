@@ -12,13 +12,13 @@
 
 namespace iperf3_exporter {
 
-class TestConfig {
+class ModuleStore {
  public:
   // `options` must outlive this. `iperf3` returns the installed one, or nullptr as long as it is
   // not known. Before LoadFirst, and without a file, there are no modules.
-  TestConfig(const Options& options, std::function<const Iperf3Description*()> iperf3);
-  TestConfig(const TestConfig&) = delete;
-  TestConfig& operator=(const TestConfig&) = delete;
+  ModuleStore(const Options& options, std::function<const Iperf3Description*()> iperf3);
+  ModuleStore(const ModuleStore&) = delete;
+  ModuleStore& operator=(const ModuleStore&) = delete;
 
   // Loads --config.file, if it is set.
   [[nodiscard]] Status LoadFirst();
@@ -27,16 +27,20 @@ class TestConfig {
 
   // A reload replaces the modules; whoever uses some keeps them.
   [[nodiscard]] const std::shared_ptr<const Modules>& modules() const { return modules_; }
+  // The text of /config.
+  [[nodiscard]] const std::string& page() const { return page_; }
   [[nodiscard]] ReloadableFile& file() { return file_; }
   [[nodiscard]] const ReloadableFile& file() const { return file_; }
 
  private:
+  void Apply(Modules modules);
   // Reads and checks everything.
   [[nodiscard]] Result<Modules> Load(const std::string& path, WatchedFiles& files) const;
 
   const Options& options_;
   const std::function<const Iperf3Description*()> iperf3_;
   std::shared_ptr<const Modules> modules_;
+  std::string page_;
   ReloadableFile file_;
 };
 

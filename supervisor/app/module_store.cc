@@ -1,9 +1,10 @@
-#include "supervisor/app/test_config.h"
+#include "supervisor/app/module_store.h"
 
 #include <utility>
 
 #include "supervisor/auth/public_key.h"
 #include "supervisor/config/config_file.h"
+#include "supervisor/config/modules_page.h"
 #include "supervisor/probe/probe_request.h"
 
 namespace iperf3_exporter {
@@ -12,7 +13,7 @@ namespace {
 Status CheckPublicKeys(const Modules& modules) {
   for (const auto& [name, module] : modules.by_name) {
     if (!module->auth) continue;
-    const Status checked = CheckRsaPublicKey(module->auth->credentials.public_key);
+    const Status checked = CheckPublicKey(module->auth->credentials);
     if (checked) continue;
     return ModuleError(modules.file, module->auth->line, name, "auth.rsa_public_key_file",
                        checked.error().message);
@@ -22,29 +23,34 @@ Status CheckPublicKeys(const Modules& modules) {
 
 }  // namespace
 
-TestConfig::TestConfig(const Options& options, std::function<const Iperf3Description*()> iperf3)
+ModuleStore::ModuleStore(const Options& options, std::function<const Iperf3Description*()> iperf3)
     : options_(options),
       iperf3_(std::move(iperf3)),
-      modules_(std::make_shared<const Modules>(ModulesOfFlags(options))),
       file_("configuration file",
             [this](const std::string& path, WatchedFiles& files) -> Result<ReloadableFile::Apply> {
-              return Load(path, files).map([this](Modules loaded) {
-                return [this, modules = std::make_shared<const Modules>(std::move(loaded))](
-                           ReloadTrigger /*trigger*/) {
-                  modules_ = modules;
+              return Load(path, files).map([this](Modules modules) {
+                return [this, modules = std::move(modules)](ReloadTrigger /*trigger*/) {
+                  Apply(modules);
                   return Status();
                 };
               });
-            }) {}
+            }) {
+  Apply(ModulesOfFlags(options));
+}
 
-Status TestConfig::LoadFirst() {
+void ModuleStore::Apply(Modules modules) {
+  page_ = FormatModules(modules);
+  modules_ = std::make_shared<const Modules>(std::move(modules));
+}
+
+Status ModuleStore::LoadFirst() {
   if (options_.config_file.empty()) return {};
   return file_.LoadFirst(options_.config_file);
 }
 
-Status TestConfig::Check() const { return CheckModules(*modules_, iperf3_()); }
+Status ModuleStore::Check() const { return CheckModules(*modules_, iperf3_()); }
 
-Result<Modules> TestConfig::Load(const std::string& path, WatchedFiles& files) const {
+Result<Modules> ModuleStore::Load(const std::string& path, WatchedFiles& files) const {
   auto modules = LoadConfigFile(path, options_, files);
   if (!modules) return modules;
   if (const Status checked = CheckPublicKeys(*modules); !checked) {
