@@ -167,7 +167,8 @@ TEST_F(ProbeDispatcherTest, SaysThatTheDeadlineEndedTheWaitForTheLock) {
   Probe(kSilent);
   ExpectRefused(OutcomeOf(Probe(kGood, milliseconds(2300))), RefusalReason::kLockTimeout,
                 "the lock was not acquired in time: the test needs at least 1.4s before the "
-                "probe's deadline (scrape timeout or --probe.default-timeout, --iperf3.timeout)");
+                "probe's deadline (scrape timeout or --probe.default-timeout, --iperf3.timeout, "
+                "timeout of the module)");
   EXPECT_EQ(lock_timeouts_, 1);
 }
 
