@@ -1,6 +1,6 @@
 // A configuration file that is reloaded on request (Reload), and, if its owner calls
-// ReloadIfChanged, when it or a file that it names has changed. An invalid file changes nothing. Loop thread only; a load blocks while it
-// reads the files.
+// ReloadIfChanged, when it or a file that it names has changed. An invalid file changes nothing.
+// Loop thread only; a load blocks while it reads the files.
 //
 // A load counts only if the files were in the same state before and after it. A file that is being
 // saved may look complete while it is still empty or cut short, so an automatic reload applies a
