@@ -27,7 +27,7 @@ class FullDirectory(unittest.TestCase):
         exporter = Exporter()
         exporter.launcher = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=1m none /dev/shm && exec "$@"', "sh"]
         with exporter, Iperf3Server() as server:
-            fill = ["nsenter", "-m", "-t", str(exporter.pid), "dd", "if=/dev/zero", "of=/dev/shm/other", "bs=4k"]
+            fill = ["nsenter", "-m", "-t", str(exporter.pid), "dd", "if=/dev/zero", "of=/dev/shm/other", "bs=4k", "count=1024"]
             result = subprocess.run(fill, capture_output=True, text=True, timeout=60)
             self.assertIn("No space left", result.stderr)
             samples = exporter.probe(port=server.port, period="1s", bitrate="1M").metrics()
