@@ -24,6 +24,7 @@ CLOCK = sys.argv[3] if len(sys.argv) > 3 else None
 BINARIES = SOURCE / ("build/arm64-dev/bin" if NAME.startswith("arm64") else "build/dev/bin")
 os.environ["EXPORTER_BIN_DIR"] = str(BINARIES)
 os.environ["EXPORTER_EXTRA_FLAGS"] = "--sandbox=require"
+os.environ["EXPORTER_IS_EMULATED"] = "1"
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
 import harness  # noqa: E402  (the environment is set above)
 from harness import Exporter, Iperf3Server, value  # noqa: E402
