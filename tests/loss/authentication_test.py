@@ -15,7 +15,6 @@ from authentication_files import AuthenticationFiles  # noqa: E402  (the path is
 from harness import Exporter, Iperf3Server, reason, temporary_directory, value  # noqa: E402
 import iperf3_packages  # noqa: E402
 
-CACHE = TESTS.parent / "build/iperf3_packages"
 SERVERS = {"3.12": ("3.12", []), "3.18": ("3.18", []), "3.18 with PKCS#1": ("3.18", ["--use-pkcs1-padding"])}
 # Client, server, module: those that agree in the padding. 3.12 knows only PKCS#1, whatever its module says.
 ACCEPTED = {
@@ -31,12 +30,7 @@ class AuthenticationBetweenVersions(unittest.TestCase):
     def setUpClass(cls):
         if os.geteuid() != 0:
             raise unittest.SkipTest("laying another release's files over /usr needs root")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        other = iperf3_packages.fetch(CACHE)
-        installed = iperf3_packages.VERSIONS[iperf3_packages.installed_release()]
-        cls.prefix = {version: [] if version == installed else
-                      ["unshare", "--mount", "sh", "-c", iperf3_packages.OVERLAY, str(other)]
-                      for version in iperf3_packages.VERSIONS.values()}
+        cls.prefix = iperf3_packages.launchers("unshare", "--mount")
         cls.files = AuthenticationFiles(cls.enterClassContext(temporary_directory()))
         cls.exporters = {version: cls.enterClassContext(cls.start_exporter(version)) for version in cls.prefix}
         cls.servers = {name: cls.enterClassContext(Iperf3Server(*cls.files.server_arguments, *arguments, "--logfile", "/dev/null",

@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from debian_packages import Packages  # noqa: E402  (the path is set above)
 
+CACHE = pathlib.Path(__file__).resolve().parent.parent.parent / "build/iperf3_packages"
 VERSIONS = {"bookworm": "3.12", "trixie": "3.18"}
 # By the installed release: the other one and its packages. A newer iperf3 needs the C library that it was built for and
 # what else it loads; an older one runs with the installed libraries.
@@ -38,8 +39,18 @@ def installed_release():
     return None
 
 
+def launchers(*other):
+    """By version, the words that start a program which sees that iperf3: none for the installed one. `other` makes the
+    mount namespace for the other one."""
+    installed = VERSIONS[installed_release()]
+    directory = str(fetch(CACHE))
+    return {version: [] if version == installed else [*other, "sh", "-c", OVERLAY, directory]
+            for version in VERSIONS.values()}
+
+
 def fetch(cache):
     """The directory in `cache` with the other release's iperf3; kept for the next run."""
+    cache.mkdir(parents=True, exist_ok=True)
     release, packages = OTHER_RELEASE[installed_release()]
     directory = cache / release
     if directory.is_dir():

@@ -21,7 +21,6 @@ import harness  # noqa: E402  (the path is set above)
 from harness import ExporterElsewhere, Iperf3Server, value  # noqa: E402
 import iperf3_packages  # noqa: E402
 
-CACHE = TESTS.parent / "build/iperf3_packages"
 AT_ONCE = 16
 # A busy computer sends and reads late, and loses packets of its own. So the programs run before all others, and a cell
 # is wrong only if it is wrong every time.
@@ -117,12 +116,8 @@ class Loss(unittest.TestCase):
     def setUpClass(cls):
         if os.geteuid() != 0:
             raise unittest.SkipTest("making network namespaces needs root")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        other = iperf3_packages.fetch(CACHE)
+        cls.prefix = iperf3_packages.launchers()  # `ip netns exec` makes a mount namespace
         cls.link = cls.enterClassContext(Link())
-        installed = iperf3_packages.VERSIONS[iperf3_packages.installed_release()]
-        cls.prefix = {version: [] if version == installed else ["sh", "-c", iperf3_packages.OVERLAY, str(other)]
-                      for version in iperf3_packages.VERSIONS.values()}
         directory = cls.enterClassContext(harness.temporary_directory())
         cls.exporters = {version: cls.enterClassContext(cls.start_exporter(directory, version))
                          for version in cls.prefix}
