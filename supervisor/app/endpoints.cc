@@ -48,6 +48,10 @@ ExpositionFormat FormatFor(const HttpExchange& exchange) {
   return NegotiateFormat(exchange.Header("Accept").value_or(""));
 }
 
+ReloadState StateOf(const char* name, const ReloadableFile& file) {
+  return {name, file.last_reload_successful(), file.last_reload_success_seconds()};
+}
+
 }  // namespace
 
 void Endpoints::AddPage(const std::string& path, std::function<HttpResponse()> page) {
@@ -79,7 +83,7 @@ void Endpoints::AddRoutes() {
   AddPage("/lock-status", [this] { return LockStatusPage(); });
   AddPage("/config", [this] {
     return HttpResponse{.content_type = "text/plain; charset=utf-8",
-                        .body = context_.module_store.page()};
+                        .body = context_.module_store.Page()};
   });
 }
 
@@ -175,11 +179,8 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
   state.sandbox = context_.pool.WeakestSandbox();
   state.supervisor_sandbox = context_.supervisor_layers;
   state.log_lines_lost = CountLostLogLines();
-  for (const auto& [name, file] : {std::pair("web", &context_.web_config),
-                                   std::pair("config", &context_.module_store.file())}) {
-    state.reloads.push_back(
-        {name, file->last_reload_successful(), file->last_reload_success_seconds()});
-  }
+  state.reloads = {
+      {StateOf("web", context_.web_config), StateOf("config", context_.module_store.file())}};
   const ExpositionFormat format = FormatFor(*exchange);
   const auto page = context_.metrics.Page(format, state, context_.server.statistics());
   if (!page) {

@@ -95,8 +95,8 @@ Exporter::Exporter(Options options)
       web_access_(base_.get()),
       module_store_(options_,
                     [this] {
-                      const auto& worker = pool_.latest_ready();
-                      return worker ? &worker->iperf3 : nullptr;
+                      const WorkerReady* worker = pool_.latest_ready();
+                      return worker == nullptr ? nullptr : &worker->iperf3;
                     }),
       server_(base_.get(), {.max_connections = options_.max_connections}, web_access_.Hooks()),
       pool_(base_.get(), PoolSettings(options_),

@@ -26,21 +26,22 @@ Status CheckPublicKeys(const Modules& modules) {
 ModuleStore::ModuleStore(const Options& options, std::function<const Iperf3Description*()> iperf3)
     : options_(options),
       iperf3_(std::move(iperf3)),
+      modules_(std::make_shared<const Modules>(ModulesOfFlags(options))),
       file_("configuration file",
             [this](const std::string& path, WatchedFiles& files) -> Result<ReloadableFile::Apply> {
-              return Load(path, files).map([this](Modules modules) {
-                return [this, modules = std::move(modules)](ReloadTrigger /*trigger*/) {
-                  Apply(modules);
+              return Load(path, files).map([this](Modules loaded) {
+                return [this, modules = std::make_shared<const Modules>(std::move(loaded))](
+                           ReloadTrigger /*trigger*/) {
+                  modules_ = modules;
+                  page_.clear();
                   return Status();
                 };
               });
-            }) {
-  Apply(ModulesOfFlags(options));
-}
+            }) {}
 
-void ModuleStore::Apply(Modules modules) {
-  page_ = FormatModules(modules);
-  modules_ = std::make_shared<const Modules>(std::move(modules));
+const std::string& ModuleStore::Page() const {
+  if (page_.empty()) page_ = FormatModules(*modules_);
+  return page_;
 }
 
 Status ModuleStore::LoadFirst() {

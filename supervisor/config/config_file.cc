@@ -40,8 +40,7 @@ std::string ParameterNames() {
 }
 
 const TestOption& FindParameter(const std::string& name, int line, const std::string& where) {
-  const TestOption* option = FindTestOption(name);
-  if (option != nullptr && IsModuleParameter(*option)) return *option;
+  if (const TestOption* option = FindModuleParameter(name)) return *option;
   throw ConfigError{line, where + ": expected a parameter of /probe (" + ParameterNames() +
                               "), got " + Quote(name)};
 }
@@ -104,8 +103,8 @@ void ReadLimits(const YAML::Node& node, const std::string& where, Module& module
     if (!module.AllowsOverride(option.name)) {
       throw ConfigError{line, full_name + ": has no effect, because override does not list it"};
     }
-    const auto limit = module.limits.find(option.name);
-    if (limit != module.limits.end() && limit->second.max <= max) return;
+    const ParameterLimit* limit = module.FindLimit(option.name);
+    if (limit != nullptr && limit->max <= max) return;
     module.limits.insert_or_assign(
         std::string(option.name),
         ParameterLimit{max, "the maximum of module " + Quote(module.name)});
@@ -211,8 +210,8 @@ Module ReadModule(const std::string& name, int line, const YAML::Node& node, con
       values[static_cast<std::size_t>(row - kModuleKeys)] = value;
       return;
     }
-    const TestOption* option = FindTestOption(key);
-    if (option == nullptr || !IsModuleParameter(*option)) {
+    const TestOption* option = FindModuleParameter(key);
+    if (option == nullptr) {
       std::string expected;
       for (const ModuleKey& other : kModuleKeys) expected += std::string(other.name) + ", ";
       throw ConfigError{key_line, where + ": unknown key " + Quote(key) + ", expected " + expected +

@@ -7,9 +7,19 @@
 
 namespace iperf3_exporter {
 
+const TestOption* FindModuleParameter(std::string_view name) {
+  const TestOption* option = FindTestOption(name);
+  return option != nullptr && IsModuleParameter(*option) ? option : nullptr;
+}
+
 const ModuleParameter* Module::Find(std::string_view parameter) const {
   const auto found = std::ranges::find(parameters, parameter, &ModuleParameter::name);
   return found == parameters.end() ? nullptr : &*found;
+}
+
+const ParameterLimit* Module::FindLimit(std::string_view parameter) const {
+  const auto found = limits.find(parameter);
+  return found == limits.end() ? nullptr : &found->second;
 }
 
 bool Module::AllowsOverride(std::string_view parameter) const {

@@ -27,6 +27,9 @@ inline constexpr std::string_view kDefaultModule = "default";
   return option.name != "target" && option.name != "module";
 }
 
+// The row with that name or alias; nullptr if it is no parameter that a module may set.
+[[nodiscard]] const TestOption* FindModuleParameter(std::string_view name);
+
 // A parameter of /probe that a module sets.
 struct ModuleParameter {
   std::string name;   // of a row of kTestOptions
@@ -50,6 +53,8 @@ struct ModuleAuth {
 struct Module {
   // `parameter` is the name of an option's row, not its alias; nullptr: the module does not set it.
   [[nodiscard]] const ModuleParameter* Find(std::string_view parameter) const;
+  // nullptr: without a maximum of ours.
+  [[nodiscard]] const ParameterLimit* FindLimit(std::string_view parameter) const;
   // Whether a URL may give this parameter (as above). `port` always, unless the module sets it.
   [[nodiscard]] bool AllowsOverride(std::string_view parameter) const;
 

@@ -11,6 +11,10 @@
 namespace iperf3_exporter {
 namespace {
 
+std::string NumberText(const NumberOption& option, std::uint64_t number) {
+  return std::to_string(number) + (option.form == NumberForm::kSeconds ? "s" : "");
+}
+
 // The text of a parameter that the module does not set; empty: it has no default of ours.
 std::string DefaultText(const TestOption& option, const Module& module) {
   if (std::holds_alternative<FlagOption>(option.kind) ||
@@ -19,19 +23,16 @@ std::string DefaultText(const TestOption& option, const Module& module) {
     return "false";
   }
   const auto* number = std::get_if<NumberOption>(&option.kind);
-  auto value = number == nullptr ? std::nullopt : GetNumber(*number, TestOptions{});
+  const auto value = number == nullptr ? std::nullopt : GetNumber(*number, TestOptions{});
   if (!value) return {};
-  const auto limit = module.limits.find(option.name);
-  if (limit != module.limits.end()) value = std::min(*value, limit->second.max);
-  return std::to_string(*value) + (number->form == NumberForm::kSeconds ? "s" : "");
+  const ParameterLimit* limit = module.FindLimit(option.name);
+  return NumberText(*number, limit == nullptr ? *value : std::min(*value, limit->max));
 }
 
-// `max` as it was read.
+// A maximum as it is read: of a number, or of the bitrate.
 std::string LimitText(std::string_view parameter, std::uint64_t max) {
-  const TestOption& option = *FindTestOption(parameter);
-  if (std::holds_alternative<BitrateOption>(option.kind)) return FormatBitrate(max);
-  const auto* number = std::get_if<NumberOption>(&option.kind);
-  return std::to_string(max) + (number->form == NumberForm::kSeconds ? "s" : "");
+  const auto* number = std::get_if<NumberOption>(&FindTestOption(parameter)->kind);
+  return number == nullptr ? FormatBitrate(max) : NumberText(*number, max);
 }
 
 void WriteText(YAML::Emitter& out, const std::string& text) {

@@ -12,7 +12,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/deadline.h"
 #include "common/error.h"
@@ -26,7 +25,7 @@ namespace iperf3_exporter {
 
 // Of one configuration file.
 struct ReloadState {
-  std::string_view file;  // a literal: "web", "config"
+  std::string_view file;  // a literal
   bool last_successful = true;
   double last_success_seconds = 0;  // Unix time
 
@@ -43,7 +42,7 @@ struct LiveState {
   // A layer that the supervisor does without is kNotOffered and has no sample.
   LayerStates supervisor_sandbox{};
   std::uint64_t log_lines_lost = 0;  // by the supervisor
-  std::vector<ReloadState> reloads;  // by file
+  std::array<ReloadState, 2> reloads = {{{.file = "web"}, {.file = "config"}}};
 
   bool operator==(const LiveState&) const = default;
 };

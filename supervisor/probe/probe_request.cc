@@ -18,8 +18,6 @@ namespace {
 
 constexpr std::uint64_t kUdpDefaultBitsPerSecond = 1'000'000;  // iperf3's own
 
-bool IsKnownParameter(std::string_view name) { return FindTestOption(name) != nullptr; }
-
 // What is wrong with a parameter.
 struct ParameterError {
   std::string name;
@@ -67,31 +65,27 @@ class RequestReader {
   TestOptions& test() { return request_.test; }
   const Module& module() const { return *request_.module; }
 
-  // The first parameter of that name or alias in the URL; nullptr if it is absent or empty.
-  const QueryParameter* FindInUrl(const TestOption& option) const {
-    const auto found = std::ranges::find_if(parameters_, [&](const QueryParameter& parameter) {
-      return FindTestOption(parameter.name) == &option;
+  // The first one in the URL of the row `name`, by its name or alias; nullptr if it is absent or
+  // empty.
+  const QueryParameter* FindInUrl(std::string_view name) const {
+    const TestOption* option = FindTestOption(name);
+    const auto found = std::ranges::find_if(parameters_, [option](const QueryParameter& parameter) {
+      return FindTestOption(parameter.name) == option;
     });
     return found == parameters_.end() || found->value.empty() ? nullptr : &*found;
   }
 
   // The value of the URL, otherwise of the module; empty if both leave it out.
   std::string_view Value(std::string_view name) const {
-    if (const QueryParameter* parameter = FindInUrl(*FindTestOption(name))) return parameter->value;
+    if (const QueryParameter* parameter = FindInUrl(name)) return parameter->value;
     const ModuleParameter* parameter = module().Find(name);
     return parameter == nullptr ? std::string_view() : parameter->value;
-  }
-
-  // The name by which the URL gives the parameter.
-  std::string NameInUrl(const TestOption& option) const {
-    const QueryParameter* parameter = FindInUrl(option);
-    return parameter == nullptr ? std::string(option.name) : parameter->name;
   }
 
   // For a refusal of a value that the client did not give.
   std::string SetByModule(std::string_view name) const {
     const TestOption* option = FindTestOption(name);
-    const bool is_set = option != nullptr && FindInUrl(*option) == nullptr &&
+    const bool is_set = option != nullptr && FindInUrl(option->name) == nullptr &&
                         module().Find(option->name) != nullptr;
     return is_set ? " (module " + QuoteText(module().name, kMaxQuotedValueBytes) + " sets it)" : "";
   }
@@ -148,7 +142,7 @@ class RequestReader {
 
   // Empty: not given, like 0.
   std::string_view PortInUrl() const {
-    const QueryParameter* port = FindInUrl(*FindTestOption("port"));
+    const QueryParameter* port = FindInUrl("port");
     return port == nullptr || port->value == "0" ? std::string_view() : port->value;
   }
 
@@ -181,9 +175,10 @@ class RequestReader {
 
   void ReadTest() {
     ReadIpVersion();
-    const auto period = LimitOf("period");
-    test().period_seconds =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(test().period_seconds, period.max));
+    if (const ParameterLimit* limit = module().FindLimit("period")) {
+      test().period_seconds =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(test().period_seconds, limit->max));
+    }
     for (const TestOption& option : kTestOptions) ReadOption(option);
     LimitBitrate();
     RequireIpv4ForDontFragment();
@@ -202,28 +197,21 @@ class RequestReader {
     }
   }
 
-  struct Limit {
-    std::uint64_t max = UINT64_MAX;
-    std::string source;  // for a refusal
-  };
-
-  Limit LimitOf(std::string_view option) const {
-    const auto found = module().limits.find(option);
-    if (found == module().limits.end()) return {};
-    return {found->second.max, " (" + found->second.source + ")"};
-  }
-
   void ReadOption(const TestOption& option) {
     const std::string_view value = Value(option.name);
-    const Limit limit = LimitOf(option.name);
-    if (const Status status = ParseOption(option, value, test(), limit.max); !status) {
+    const ParameterLimit* limit = module().FindLimit(option.name);
+    const std::uint64_t max = limit == nullptr ? UINT64_MAX : limit->max;
+    if (const Status status = ParseOption(option, value, test(), max); !status) {
       // A value that is accepted without the limit is refused because of it.
-      const bool is_beyond_limit = ParseOption(option, value, test()).has_value();
-      return Refuse(option.name, status.error().message + (is_beyond_limit ? limit.source : ""),
+      const bool is_beyond_limit =
+          limit != nullptr && ParseOption(option, value, test()).has_value();
+      return Refuse(option.name, status.error().message + (is_beyond_limit ? SourceOf(*limit) : ""),
                     value);
     }
     if (IsSet(option, test())) RequireSupport(option, option.name, value);
   }
+
+  static std::string SourceOf(const ParameterLimit& limit) { return " (" + limit.source + ")"; }
 
   void RequireSupport(const TestOption& option, std::string_view name, std::string_view value) {
     if (HasOption(iperf3_.capabilities, option)) return;
@@ -235,18 +223,17 @@ class RequestReader {
 
   // Refuses a higher bitrate than the limit, and sets one if iperf3's default would exceed it.
   void LimitBitrate() {
-    const auto limit = module().limits.find("bitrate");
-    if (limit == module().limits.end()) return;
-    const std::uint64_t max = limit->second.max;
+    const ParameterLimit* limit = module().FindLimit("bitrate");
+    if (limit == nullptr) return;
     const std::uint64_t streams = CountStreams(test());
-    const std::uint64_t share = max / streams;
+    const std::uint64_t share = limit->max / streams;
     auto& bitrate = test().bitrate_bits_per_second;
     if (bitrate && (*bitrate == 0 || *bitrate > share)) {
       Refuse("bitrate",
              std::string("must be ") + (*bitrate == 0 ? "above 0 and " : "") + "at most " +
                  FormatBitrate(share) +
                  (streams == 1 ? "" : " per stream with " + std::to_string(streams) + " streams") +
-                 " (" + limit->second.source + ")",
+                 SourceOf(*limit),
              Value("bitrate"));
     } else if (!bitrate &&
                (test().protocol == Protocol::kTcp || share < kUdpDefaultBitsPerSecond)) {
@@ -254,8 +241,7 @@ class RequestReader {
     }
     // iperf3 sends a burst at full speed: up to 1000 blocks per stream, whatever the bitrate is.
     if (test().burst_packets) {
-      Refuse("bitrate",
-             "must have no burst, because the bitrate is limited (" + limit->second.source + ")",
+      Refuse("bitrate", "must have no burst, because the bitrate is limited" + SourceOf(*limit),
              Value("bitrate"));
     }
   }
@@ -271,7 +257,8 @@ class RequestReader {
 
   // `address%device` is iperf3's own form of -B.
   void ReadBind() {
-    const std::string name = NameInUrl(*FindTestOption("bind_address"));
+    const QueryParameter* in_url = FindInUrl("bind_address");
+    const std::string name = in_url == nullptr ? "bind_address" : in_url->name;
     const std::string_view value = Value("bind_address");
     if (value.empty()) return;
     std::string_view text = value;
@@ -297,7 +284,7 @@ class RequestReader {
                     "'bind_device' if both are given",
                     value);
     }
-    const bool is_of_url = FindInUrl(*FindTestOption("bind_address")) != nullptr;
+    const bool is_of_url = FindInUrl("bind_address") != nullptr;
     if (is_of_url && other != device && !module().AllowsOverride(option.name)) {
       return Refuse(name, "must have no %DEVICE, because the module does not let a URL choose it",
                     value);
@@ -327,7 +314,7 @@ class RequestReader {
   void CollectIgnored() {
     std::set<std::string_view> ignored;
     for (const QueryParameter& parameter : parameters_) {
-      if (!IsKnownParameter(parameter.name) && ignored.insert(parameter.name).second) {
+      if (FindTestOption(parameter.name) == nullptr && ignored.insert(parameter.name).second) {
         request_.ignored_parameters.push_back(parameter.name);
       }
     }

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,8 +25,8 @@ struct ProbeRequest {
   TestOptions test;          // without bind_address: each AddressPair has its own
   std::optional<Host> bind;  // the source
   IpVersion ip_version = IpVersion::kAny;
-  ModulePointer module = std::make_shared<const Module>();  // never null
-  std::string client;  // who asks, see ClientNetwork; from the connection, not from the query
+  ModulePointer module;  // never null once the request is parsed
+  std::string client;    // who asks, see ClientNetwork; from the connection, not from the query
   // Names of unknown parameters, each once.
   std::vector<std::string> ignored_parameters;
 };

@@ -78,7 +78,7 @@ namespace iperf3_exporter {
   state.probes_in_flight = 2;
   state.queue_length = 3;
   state.workers = {0, 2, 2, 0};
-  state.reloads = {{"web", true, 1700000000.25}, {"config", true, 1700000001}};
+  state.reloads = {{{"web", true, 1700000000.25}, {"config", true, 1700000001}}};
   state.sandbox.emplace();
   state.sandbox->worker.fill(LayerState::kEnabled);
   state.sandbox->iperf3.fill(LayerState::kEnabled);

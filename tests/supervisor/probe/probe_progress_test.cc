@@ -20,6 +20,7 @@ const Deadline kEnd = kStart + seconds(10);
 AddressPair PairTo(const char* address) { return {*ParseIpAddress(address), std::nullopt}; }
 
 ProbeProgress ProgressTo(std::vector<AddressPair> candidates, ProbeRequest request = {}) {
+  request.module = std::make_shared<const Module>();
   ProbeProgress progress(std::move(request), kStart, kEnd);
   progress.SetCandidates(std::move(candidates));
   return progress;
