@@ -78,6 +78,7 @@ inline constexpr std::size_t kMaxKernelNameBytes = 15;  // IFNAMSIZ and TCP_CA_N
 inline constexpr std::uint32_t kMaxPeriodSeconds = 86400;     // MAX_TIME of iperf3
 inline constexpr std::uint64_t kMaxOmitSeconds = 60;          // MAX_OMIT_TIME of iperf3 3.12
 inline constexpr std::uint64_t kMaxParallel = 128;            // MAX_STREAMS of iperf3
+inline constexpr std::uint64_t kMaxDscp = 63;                 // six bits (RFC 2474)
 inline constexpr std::uint64_t kMaxWindowBytes = 512U << 20;  // MAX_TCP_BUFFER of iperf3
 inline constexpr std::uint64_t kMaxByteCount = 1ULL << 50U;
 inline constexpr std::uint64_t kFirstUnprivilegedPort = 1024;
@@ -128,7 +129,7 @@ inline constexpr std::array kTestOptions = {
     // The upper six bits of the type of service byte (RFC 2474), passed as -S. The help lists
     // --dscp.
     TestOption{"dscp", "-S", "--dscp",
-               NumberOption{&TestOptions::dscp, NumberForm::kDscp, {0, 63}}},
+               NumberOption{&TestOptions::dscp, NumberForm::kDscp, {0, kMaxDscp}}},
     TestOption{
         "cport", "--cport", "--cport",
         NumberOption{

@@ -81,20 +81,21 @@ std::optional<std::uint64_t> ParseNumber(NumberForm form, std::string_view text)
 }
 
 std::string DescribeNumber(NumberForm form, const Bounds& bounds) {
-  const std::string range =
-      "from " + std::to_string(bounds.min) + " to " + std::to_string(bounds.max);
   switch (form) {
     case NumberForm::kInteger:
-      return "must be an integer " + range;
+      return "must be an integer from " + std::to_string(bounds.min) + " to " +
+             std::to_string(bounds.max);
     case NumberForm::kBytes:
-      return "must be a number of bytes as #[KMGT] " + range;
+      return "must be a number of bytes as #[KMGT] from " + FormatByteCount(bounds.min) + " to " +
+             FormatByteCount(bounds.max);
     case NumberForm::kSeconds:
       return "must be a duration such as 10s or 1m30s, from 0 to " +
              FormatGoDuration(std::chrono::seconds(bounds.max)) + ", or whole seconds";
     case NumberForm::kDscp:
       break;
   }
-  return "must be 0 to 63 or a class such as cs1, af41, ef";
+  const std::string classes = bounds.max == kMaxDscp ? " such as cs1, af41, ef" : " of these";
+  return "must be 0 to " + std::to_string(bounds.max) + " or a class" + classes;
 }
 
 Result<std::uint64_t> ParseBoundedNumber(NumberForm form, std::string_view text,
@@ -203,6 +204,16 @@ std::optional<Bitrate> ParseBitrate(std::string_view text) {
   if (!bits) return std::nullopt;
   bitrate.bits_per_second = *bits;
   return bitrate;
+}
+
+std::string FormatByteCount(std::uint64_t bytes) {
+  constexpr std::string_view kUnits = "KMGT";
+  std::size_t unit = 0;
+  while (bytes != 0 && bytes % 1024 == 0 && unit < kUnits.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return std::to_string(bytes) + (unit == 0 ? "" : std::string(1, kUnits[unit - 1]));
 }
 
 std::string FormatBitrate(std::uint64_t bits_per_second) {

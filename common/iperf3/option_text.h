@@ -30,6 +30,9 @@ struct Bitrate {
 // text has another form or a number is out of range.
 [[nodiscard]] std::optional<Bitrate> ParseBitrate(std::string_view text);
 
+// `#[KMGT]` with the largest unit that divides it: "2M", "1000".
+[[nodiscard]] std::string FormatByteCount(std::uint64_t bytes);
+
 // As ParseBitrate reads it, exactly: "12.5M", "33333.333K", "1001".
 [[nodiscard]] std::string FormatBitrate(std::uint64_t bits_per_second);
 

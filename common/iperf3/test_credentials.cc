@@ -20,17 +20,18 @@ std::string LengthLimit(std::size_t max_bytes) {
 
 }  // namespace
 
-Status CheckCredentials(const TestCredentials& credentials) {
+Status CheckUsername(std::string_view username) {
   // A server's file of users has a comma behind the name.
-  if (!IsWord(credentials.username, kMaxUsernameBytes) ||
-      credentials.username.find(',') != std::string::npos) {
-    return MakeError("the user name must have " + LengthLimit(kMaxUsernameBytes) +
-                     ", and no comma");
-  }
-  if (!IsWord(credentials.password, kMaxPasswordBytes)) {
-    return MakeError("the password must have " + LengthLimit(kMaxPasswordBytes));
-  }
-  const std::string_view key = credentials.public_key;
+  if (IsWord(username, kMaxUsernameBytes) && username.find(',') == username.npos) return {};
+  return MakeError("the user name must have " + LengthLimit(kMaxUsernameBytes) + ", and no comma");
+}
+
+Status CheckPassword(std::string_view password) {
+  if (IsWord(password, kMaxPasswordBytes)) return {};
+  return MakeError("the password must have " + LengthLimit(kMaxPasswordBytes));
+}
+
+Status CheckPublicKeyText(std::string_view key) {
   if (key.size() > kMaxPublicKeyBytes || key.find('\0') != key.npos ||
       key.find("-----BEGIN PUBLIC KEY-----") == key.npos ||
       key.find("-----END PUBLIC KEY-----") == key.npos) {
@@ -38,6 +39,12 @@ Status CheckCredentials(const TestCredentials& credentials) {
                      std::to_string(kMaxPublicKeyBytes) + " bytes");
   }
   return {};
+}
+
+Status CheckCredentials(const TestCredentials& credentials) {
+  if (Status status = CheckUsername(credentials.username); !status) return status;
+  if (Status status = CheckPassword(credentials.password); !status) return status;
+  return CheckPublicKeyText(credentials.public_key);
 }
 
 }  // namespace iperf3_exporter

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "common/error.h"
 
@@ -27,8 +28,12 @@ struct TestCredentials {
   bool operator==(const TestCredentials&) const = default;
 };
 
-// Fails if no server can accept them, whatever its users, or if iperf3 can't read the key. The
-// message names the part and what it must be, but never its value. Does not decode the key. Pure.
+// Fail if no server can accept the part, whatever its users, or if iperf3 can't read the key. The
+// message names the part and what it must be, but never its value. The key is not decoded. Pure.
+[[nodiscard]] Status CheckUsername(std::string_view username);
+[[nodiscard]] Status CheckPassword(std::string_view password);
+[[nodiscard]] Status CheckPublicKeyText(std::string_view pem);
+// All parts.
 [[nodiscard]] Status CheckCredentials(const TestCredentials& credentials);
 
 }  // namespace iperf3_exporter

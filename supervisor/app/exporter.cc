@@ -218,14 +218,13 @@ void Exporter::BecomeReady() {
   const WorkerReady& worker = *pool_.latest_ready();
   metrics_.SetIperf3Version(worker.iperf3.version);
   LogSandbox(layers_, worker.sandbox);
-  if (AllowsEveryTarget(*module_store_.modules())) {
-    Log(LogLevel::kWarn,
-        "every target is allowed: whoever can reach this exporter can make this host send traffic "
-        "anywhere; --probe.allow-target, --probe.deny-target and allow_targets of a module "
-        "restrict it");
-  }
+  const Modules& modules = *module_store_.modules();
+  WarnAboutOpenModules(modules, nullptr);
   Log(LogLevel::kInfo, "ready",
-      {{"version", kVersion}, {"iperf3", worker.iperf3.version}, {"path", options_.iperf3_path}});
+      {{"version", kVersion},
+       {"iperf3", worker.iperf3.version},
+       {"path", options_.iperf3_path},
+       {"modules", modules.by_name.size()}});
   service_manager_.NotifyReady();
   if (std::exchange(reload_when_ready_, false)) static_cast<void>(ReloadConfigFiles());
   endpoints_.StartEarlyProbes();
@@ -326,7 +325,9 @@ Status Exporter::ReloadConfigFiles() {
   if (!modules_are_valid && web_read.apply) web_read.apply = not_applied;
   const Status web_status = web.Reload(std::move(web_read));
   if (!web_status && modules_are_valid) modules_read.apply = not_applied;
+  const auto before = module_store_.modules();
   const Status modules_status = modules.Reload(std::move(modules_read));
+  WarnAboutOpenModules(*module_store_.modules(), before.get());
   if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
   return modules_are_valid ? web_status : modules_status;
 }

@@ -1,7 +1,10 @@
 #include "supervisor/app/module_store.h"
 
 #include <utility>
+#include <vector>
 
+#include "common/logging.h"
+#include "common/text.h"
 #include "supervisor/auth/public_key.h"
 #include "supervisor/config/config_file.h"
 #include "supervisor/config/modules_page.h"
@@ -15,8 +18,8 @@ Status CheckPublicKeys(const Modules& modules) {
     if (!module->auth) continue;
     const Status checked = CheckPublicKey(module->auth->credentials);
     if (checked) continue;
-    return ModuleError(modules.file, module->auth->line, name, "auth.rsa_public_key_file",
-                       checked.error().message);
+    return ModuleError(modules.file, module->auth->public_key.line, name,
+                       "auth.rsa_public_key_file", checked.error().message);
   }
   return {};
 }
@@ -60,6 +63,24 @@ Result<Modules> ModuleStore::Load(const std::string& path, WatchedFiles& files) 
   const Status checked = CheckModules(*modules, iperf3_());
   if (!checked) return tl::unexpected(checked.error());
   return modules;
+}
+
+void WarnAboutOpenModules(const Modules& modules, const Modules* before) {
+  if (AllowsEveryTarget(modules) && (before == nullptr || !AllowsEveryTarget(*before))) {
+    Log(LogLevel::kWarn,
+        "every target is allowed: whoever can reach this exporter can make this host send traffic "
+        "anywhere; --probe.allow-target, --probe.deny-target and allow_targets of a module "
+        "restrict it");
+  }
+  std::vector<std::string> with_auth = ModulesWithOpenAuth(modules);
+  if (before != nullptr) {
+    for (const std::string& name : ModulesWithOpenAuth(*before)) std::erase(with_auth, name);
+  }
+  if (with_auth.empty()) return;
+  Log(LogLevel::kWarn,
+      "modules with auth allow every target: whoever can reach this exporter can have the "
+      "credentials sent to a server of their own; set allow_targets",
+      {{"modules", Join(with_auth, ",")}});
 }
 
 }  // namespace iperf3_exporter

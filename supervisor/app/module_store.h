@@ -44,4 +44,8 @@ class ModuleStore {
   ReloadableFile file_;
 };
 
+// Logs what lets every client make this host send traffic, or credentials, to any target. Leaves
+// out what `before` (may be null) let them do as well.
+void WarnAboutOpenModules(const Modules& modules, const Modules* before);
+
 }  // namespace iperf3_exporter

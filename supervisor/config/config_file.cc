@@ -55,10 +55,17 @@ std::string ReadPlainText(const YAML::Node& node, const std::string& where) {
 }
 
 // Does not quote what was read: it may be the secret itself instead of a file.
-std::string ReadFileName(const YAML::Node& node, const std::string& where) {
+NamedFile ReadFileName(const YAML::Node& node, const std::string& where) {
   std::string text = ReadText(node, where);
-  if (!text.empty() && IsPlainText(text)) return text;
+  if (!text.empty() && IsPlainText(text)) return {std::move(text), LineOf(node)};
   throw ConfigError{LineOf(node), where + ": expected the name of a file"};
+}
+
+std::string ReadUsername(const YAML::Node& node, const std::string& where) {
+  std::string name = ReadPlainText(node, where);
+  const Status checked = CheckUsername(name);
+  if (checked) return name;
+  throw ConfigError{LineOf(node), where + ": " + checked.error().message + ", got " + Quote(name)};
 }
 
 void ReadOverrides(const YAML::Node& node, const std::string& where, Module& module) {
@@ -148,16 +155,14 @@ void ReadTimeout(const YAML::Node& node, const std::string& where, Module& modul
 
 void ReadAuth(const YAML::Node& node, const std::string& where, Module& module) {
   ModuleAuth auth;
-  auth.line = LineOf(node);
-  std::string& username = auth.credentials.username;
   yaml::ReadKeys(node, where,
-                 {{"username", Into(username, ReadPlainText)},
-                  {"password_file", Into(auth.password_file, ReadFileName)},
-                  {"rsa_public_key_file", Into(auth.public_key_file, ReadFileName)},
+                 {{"username", Into(auth.credentials.username, ReadUsername)},
+                  {"password_file", Into(auth.password, ReadFileName)},
+                  {"rsa_public_key_file", Into(auth.public_key, ReadFileName)},
                   {"pkcs1_padding", Into(auth.credentials.pkcs1_padding, yaml::ReadBool)}});
-  for (const auto& [key, text] :
-       {std::pair("username", &username), std::pair("password_file", &auth.password_file),
-        std::pair("rsa_public_key_file", &auth.public_key_file)}) {
+  for (const auto& [key, text] : {std::pair("username", &auth.credentials.username),
+                                  std::pair("password_file", &auth.password.name),
+                                  std::pair("rsa_public_key_file", &auth.public_key.name)}) {
     if (text->empty()) throw ConfigError{LineOf(node), where + ": " + key + " is missing"};
   }
   module.auth = std::move(auth);
@@ -201,12 +206,12 @@ Module ReadModule(const std::string& name, int line, const YAML::Node& node, con
   const std::string where = "modules." + name;
   std::vector<std::optional<YAML::Node>> values(std::size(kModuleKeys));
   ForEachPair(node, where, [&](const std::string& key, int key_line, const YAML::Node& value) {
+    // "Nothing" must not mean "no limit".
+    if (yaml::IsAbsent(value)) {
+      throw ConfigError{key_line, where + "." + key + ": expected a value, got nothing"};
+    }
     const auto* row = std::ranges::find(kModuleKeys, key, &ModuleKey::name);
     if (row != std::end(kModuleKeys)) {
-      // "Nothing" must not mean "no limit".
-      if (yaml::IsAbsent(value)) {
-        throw ConfigError{key_line, where + "." + key + ": expected a value, got nothing"};
-      }
       values[static_cast<std::size_t>(row - kModuleKeys)] = value;
       return;
     }
@@ -217,7 +222,7 @@ Module ReadModule(const std::string& name, int line, const YAML::Node& node, con
       throw ConfigError{key_line, where + ": unknown key " + Quote(key) + ", expected " + expected +
                                       "or a parameter of /probe: " + ParameterNames()};
     }
-    if (!yaml::IsAbsent(value)) ReadParameter(*option, where, key_line, value, module);
+    ReadParameter(*option, where, key_line, value, module);
   });
   for (std::size_t i = 0; i < std::size(kModuleKeys); ++i) {
     if (!values[i]) continue;
@@ -226,23 +231,54 @@ Module ReadModule(const std::string& name, int line, const YAML::Node& node, con
   return module;
 }
 
-// The content without the line ending that editors and `echo` add.
-Result<std::string> ReadSecret(const std::string& path, WatchedFiles& files) {
+// Beside the configuration file, unless its path is absolute.
+std::string PathOf(const NamedFile& named, const std::string& config_file) {
+  return (std::filesystem::path(config_file).parent_path() / named.name).string();
+}
+
+// The content without the line ending that editors and `echo` add. An error does not show the path:
+// it may be the password itself instead of a file.
+Result<std::string> ReadPassword(const std::string& path, WatchedFiles& files) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   auto text = files.Read(path);
-  if (text && text->ends_with('\n')) text->pop_back();
-  if (text && text->ends_with('\r')) text->pop_back();
+  if (!text) {
+    std::string_view reason = text.error().message;
+    if (reason.starts_with(path)) reason.remove_prefix(path.size());
+    return MakeError("cannot read the file with this name" + std::string(reason));
+  }
+  if (text->starts_with(kByteOrderMark)) return MakeError("the file begins with a byte order mark");
+  if (text->ends_with('\n')) text->pop_back();
+  if (text->ends_with('\r')) text->pop_back();
+  if (const Status checked = CheckPassword(*text); !checked) {
+    return MakeError(checked.error().message + "; the file may end with one line ending");
+  }
   return text;
 }
 
-Status ReadCredentials(const std::string& file, ModuleAuth& auth, WatchedFiles& files) {
-  const auto directory = std::filesystem::path(file).parent_path();
-  auto password = ReadSecret((directory / auth.password_file).string(), files);
-  auto public_key = files.Read((directory / auth.public_key_file).string());
-  if (!password) return tl::unexpected(password.error());
-  if (!public_key) return tl::unexpected(public_key.error());
+Result<std::string> ReadPublicKey(const std::string& path, WatchedFiles& files) {
+  auto text = files.Read(path);
+  if (!text) return text;
+  if (const Status checked = CheckPublicKeyText(*text); !checked) {
+    return MakeError(path + ": " + checked.error().message);
+  }
+  return text;
+}
+
+Status ReadCredentials(const std::string& file, const std::string& module, ModuleAuth& auth,
+                       WatchedFiles& files) {
+  auto password = ReadPassword(PathOf(auth.password, file), files);
+  if (!password) {
+    return ModuleError(file, auth.password.line, module, "auth.password_file",
+                       password.error().message);
+  }
+  auto public_key = ReadPublicKey(PathOf(auth.public_key, file), files);
+  if (!public_key) {
+    return ModuleError(file, auth.public_key.line, module, "auth.rsa_public_key_file",
+                       public_key.error().message);
+  }
   auth.credentials.password = std::move(*password);
   auth.credentials.public_key = std::move(*public_key);
-  return CheckCredentials(auth.credentials);
+  return {};
 }
 
 using ModuleMap = std::map<std::string, Module>;
@@ -268,7 +304,7 @@ Result<ModuleMap> ParseModules(std::string_view text, const std::string& file,
   const Status read = yaml::ReadDocument(text, file, [&](const YAML::Node& root) {
     yaml::ReadKeys(root, "", {{"modules", read_modules}});
     // An emptied file looks the same. It must not take limits away.
-    if (!has_modules) throw ConfigError{1, "expected a map with the key modules"};
+    if (!has_modules) throw ConfigError{1, "expected the key modules with a map of modules"};
   });
   if (!read) return tl::unexpected(read.error());
   return modules;
@@ -302,9 +338,8 @@ Result<Modules> LoadConfigFile(const std::string& file, const Options& options,
   if (!modules) return tl::unexpected(modules.error());
   for (auto& [name, module] : *modules) {
     if (!module.auth) continue;
-    if (const Status read = ReadCredentials(file, *module.auth, files); !read) {
-      return ModuleError(file, module.auth->line, name, "auth", read.error().message);
-    }
+    const Status read = ReadCredentials(file, name, *module.auth, files);
+    if (!read) return tl::unexpected(read.error());
   }
   return BuildModules(file, std::move(*modules), options);
 }

@@ -33,6 +33,14 @@ bool AllowsEveryTarget(const Modules& modules) {
       modules.by_name, [](const auto& entry) { return entry.second->target_policy.IsOpen(); });
 }
 
+std::vector<std::string> ModulesWithOpenAuth(const Modules& modules) {
+  std::vector<std::string> names;
+  for (const auto& [name, module] : modules.by_name) {
+    if (module->auth && module->target_policy.IsOpen()) names.push_back(name);
+  }
+  return names;
+}
+
 Module ModuleOfFlags(const Options& options) {
   const ProbeLimits& limits = options.probe_limits;
   Module module;

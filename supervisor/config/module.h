@@ -43,11 +43,16 @@ struct ParameterLimit {
   std::string source;  // for a refusal: "--probe.max-period=1h"
 };
 
+// As in the configuration file.
+struct NamedFile {
+  std::string name;
+  int line = 0;
+};
+
 struct ModuleAuth {
   TestCredentials credentials;
-  std::string password_file;  // as in the configuration file
-  std::string public_key_file;
-  int line = 0;
+  NamedFile password;
+  NamedFile public_key;
 };
 
 struct Module {
@@ -84,6 +89,9 @@ struct Modules {
 
 // Whether a request with or without a module may have any target.
 [[nodiscard]] bool AllowsEveryTarget(const Modules& modules);
+
+// The modules with credentials that a request may send to any target.
+[[nodiscard]] std::vector<std::string> ModulesWithOpenAuth(const Modules& modules);
 
 // The limits and settings of the flags.
 [[nodiscard]] Module ModuleOfFlags(const Options& options);

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "common/go_duration.h"
 #include "common/iperf3/option_text.h"
+#include "common/text.h"
 
 namespace iperf3_exporter {
 namespace {
 
 std::string NumberText(const NumberOption& option, std::uint64_t number) {
+  if (option.form == NumberForm::kBytes) return FormatByteCount(number);
   return std::to_string(number) + (option.form == NumberForm::kSeconds ? "s" : "");
 }
 
@@ -35,21 +38,34 @@ std::string LimitText(std::string_view parameter, std::uint64_t max) {
   return number == nullptr ? FormatBitrate(max) : NumberText(*number, max);
 }
 
-void WriteText(YAML::Emitter& out, const std::string& text) {
-  if (text.empty()) {
-    out << YAML::Null;
-  } else {
-    out << text;
-  }
+// A key without a value would be refused.
+void WriteUnset(YAML::Emitter& out, const std::string& module,
+                const std::vector<std::string_view>& names) {
+  out << YAML::Newline << YAML::Comment(module + ", not set: " + Join(names, ", "));
 }
 
-void WriteModule(YAML::Emitter& out, const Module& module) {
-  out << YAML::BeginMap;
+// The limits that a URL can't reach, because the module does not let it change the parameter.
+void WriteOtherLimits(YAML::Emitter& out, const std::string& name, const Module& module) {
+  std::vector<std::string_view> sources;
+  for (const auto& [parameter, limit] : module.limits) {
+    if (!module.AllowsOverride(parameter)) sources.push_back(limit.source);
+  }
+  if (sources.empty()) return;
+  out << YAML::Newline << YAML::Comment(name + ", limited by: " + Join(sources, ", "));
+}
+
+void WriteModule(YAML::Emitter& out, const std::string& name, const Module& module) {
+  out << YAML::Key << name << YAML::BeginMap;
+  std::vector<std::string_view> unset;
   for (const TestOption& option : kTestOptions) {
     if (!IsModuleParameter(option)) continue;
     const ModuleParameter* parameter = module.Find(option.name);
-    out << YAML::Key << std::string(option.name) << YAML::Value;
-    WriteText(out, parameter == nullptr ? DefaultText(option, module) : parameter->value);
+    const std::string text = parameter == nullptr ? DefaultText(option, module) : parameter->value;
+    if (text.empty()) {
+      unset.push_back(option.name);
+    } else {
+      out << YAML::Key << std::string(option.name) << YAML::Value << text;
+    }
   }
   if (module.overrides) out << YAML::Key << "override" << YAML::Flow << *module.overrides;
   out << YAML::Key << "max" << YAML::BeginMap;
@@ -65,10 +81,12 @@ void WriteModule(YAML::Emitter& out, const Module& module) {
   if (module.times.limit) out << YAML::Key << "timeout" << FormatGoDuration(*module.times.limit);
   if (const auto& auth = module.auth) {
     out << YAML::Key << "auth" << YAML::BeginMap << YAML::Key << "username"
-        << auth->credentials.username << YAML::Key << "password_file" << auth->password_file
-        << YAML::Key << "rsa_public_key_file" << auth->public_key_file << YAML::Key
+        << auth->credentials.username << YAML::Key << "password_file" << auth->password.name
+        << YAML::Key << "rsa_public_key_file" << auth->public_key.name << YAML::Key
         << "pkcs1_padding" << auth->credentials.pkcs1_padding << YAML::EndMap;
   }
+  WriteUnset(out, name, unset);
+  WriteOtherLimits(out, name, module);
   out << YAML::EndMap;
 }
 
@@ -77,15 +95,11 @@ void WriteModule(YAML::Emitter& out, const Module& module) {
 std::string FormatModules(const Modules& modules) {
   YAML::Emitter out;
   out << YAML::BeginMap << YAML::Key << "modules" << YAML::BeginMap;
-  const auto write = [&out](std::string_view name, const Module& module) {
-    out << YAML::Key << std::string(name);
-    WriteModule(out, module);
-  };
-  if (!modules.requires_module || modules.by_name.contains(kDefaultModule)) {
-    write(kDefaultModule, *modules.default_module);
+  if (!modules.requires_module) {
+    WriteModule(out, std::string(kDefaultModule), *modules.default_module);
   }
   for (const auto& [name, module] : modules.by_name) {
-    if (name != kDefaultModule) write(name, *module);
+    if (name != kDefaultModule) WriteModule(out, name, *module);
   }
   out << YAML::EndMap << YAML::EndMap;
   return std::string(out.c_str()) + "\n";

@@ -52,6 +52,12 @@ bool HasValidLabels(std::string_view name) {
   }
 }
 
+bool EndsWithNumber(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  const std::string_view last = name.substr(name.rfind('.') + 1);
+  return last.find_first_not_of("0123456789") == last.npos;
+}
+
 bool IsUnspecified(const IpAddress& address) {
   return Unmapped(address).bytes == IpAddress().bytes;
 }
@@ -63,9 +69,9 @@ Status TargetPolicy::AddTarget(const std::string& rule) {
   if (const auto address = AddressOfRule(rule)) return AddNetwork(*address, rule, list.networks);
   const bool is_suffix = rule.starts_with("*.");
   const auto name = ParseHost(std::string_view(rule).substr(is_suffix ? 2 : 0));
-  // Digits and dots alone are an invalid address, not a host name.
-  const bool numeric = rule.find_first_not_of("0123456789.") == std::string::npos;
-  if (numeric || !name || name->kind != HostKind::kName || !HasValidLabels(name->text)) {
+  // A name that ends with a number is an invalid address, or a range of addresses.
+  if (EndsWithNumber(rule) || !name || name->kind != HostKind::kName ||
+      !HasValidLabels(name->text)) {
     return MakeError("a CIDR, a host name or *.suffix");
   }
   if (is_suffix) {

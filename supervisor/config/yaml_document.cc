@@ -56,6 +56,23 @@ void RefuseSecondDocument(const std::string& text) {
   }
 }
 
+// yaml-cpp's words do not name the most likely mistakes.
+std::string Hint(std::string_view text, const YAML::Exception& error) {
+  if (error.msg.find("anchor") != std::string::npos) {
+    return " (a value that begins with * or & must be quoted, such as \"*.example.org\")";
+  }
+  for (int line = 0; !text.empty() && line <= error.mark.line; ++line) {
+    const std::string_view content = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), content.size() + 1));
+    const std::size_t tab = content.find('\t');
+    if (tab != content.npos && content.find_first_not_of(" \t") > tab) {
+      return " (line " + std::to_string(line + 1) +
+             " is indented with a tab, where YAML takes only spaces)";
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status ReadDocument(std::string_view text, const std::string& file,
@@ -71,7 +88,8 @@ Status ReadDocument(std::string_view text, const std::string& file,
   } catch (const ConfigError& error) {
     return error_at(error.line, error.text);
   } catch (const YAML::Exception& error) {
-    return error_at(error.mark.line + 1, "invalid YAML: " + ToPrintable(error.msg));
+    return error_at(error.mark.line + 1,
+                    "invalid YAML: " + ToPrintable(error.msg) + Hint(text, error));
   } catch (const std::exception& error) {
     return error_at(1, error.what());
   }
@@ -163,7 +181,7 @@ std::chrono::nanoseconds ReadDuration(const YAML::Node& node, const std::string&
   const auto duration = ParseGoDuration(text);
   if (duration && *duration >= std::chrono::nanoseconds::zero()) return *duration;
   throw ConfigError{LineOf(node),
-                    where + ": expected a duration such as 100ms or 1s, got " + Quote(text)};
+                    where + ": expected a duration such as 1.5s or 1m30s, got " + Quote(text)};
 }
 
 }  // namespace iperf3_exporter::yaml

@@ -57,6 +57,10 @@ class RequestReader {
     ReadPorts({});
     RefusePortsOfModule();
     ReadTest();
+    const ModuleParameter* period = module().Find("period");
+    if (period != nullptr && IsDefaultPeriod(period->name, period->value)) {
+      Refuse("period", "must be above 0 in a module", period->value);
+    }
     RequireAuthentication();
     return std::move(error_);
   }
@@ -77,9 +81,17 @@ class RequestReader {
 
   // The value of the URL, otherwise of the module; empty if both leave it out.
   std::string_view Value(std::string_view name) const {
-    if (const QueryParameter* parameter = FindInUrl(name)) return parameter->value;
+    const QueryParameter* in_url = FindInUrl(name);
+    if (in_url != nullptr && !IsDefaultPeriod(name, in_url->value)) return in_url->value;
     const ModuleParameter* parameter = module().Find(name);
     return parameter == nullptr ? std::string_view() : parameter->value;
+  }
+
+  // 0 in any spelling.
+  static bool IsDefaultPeriod(std::string_view name, std::string_view value) {
+    TestOptions test{.period_seconds = 0};
+    return name == "period" && ParseOption(*FindTestOption(name), value, test) &&
+           test.period_seconds == 0;
   }
 
   // For a refusal of a value that the client did not give.
@@ -270,7 +282,11 @@ class RequestReader {
     }
     request_.bind = ParseHost(text);
     if (!request_.bind) {
-      Refuse(name, "must be an IP address or a host name, or ADDRESS%DEVICE", value);
+      return Refuse(name, "must be an IP address or a host name, or ADDRESS%DEVICE", value);
+    }
+    const HostKind excluded = request_.ip_version == IpVersion::kV4 ? HostKind::kV6 : HostKind::kV4;
+    if (request_.ip_version != IpVersion::kAny && request_.bind->kind == excluded) {
+      Refuse(name, "must have the IP version of 'ip_version' and 'dont_fragment'", value);
     }
   }
 
@@ -337,10 +353,14 @@ tl::expected<ModulePointer, Refusal> ChooseModule(const std::vector<QueryParamet
     return tl::unexpected(
         BadRequest("'module' parameter must be specified (--probe.require-module)"));
   }
+  // Of `default` a URL may override everything.
+  const bool is_excluded = modules.requires_module && found->value == kDefaultModule;
   const auto module = modules.by_name.find(found->value);
-  if (module != modules.by_name.end()) return module->second;
-  return tl::unexpected(BadRequest(
-      ParameterErrorText("module", "must be the name of a module in --config.file", found->value)));
+  if (module != modules.by_name.end() && !is_excluded) return module->second;
+  std::string expected = "must be the name of a module in --config.file";
+  if (modules.file.empty()) expected += ", which is not set";
+  if (is_excluded) expected += " other than default (--probe.require-module)";
+  return tl::unexpected(BadRequest(ParameterErrorText("module", expected, found->value)));
 }
 
 // Has every feature and no known defect.

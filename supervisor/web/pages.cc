@@ -99,8 +99,10 @@ std::string BuildLandingPage(const Options& options, std::string_view iperf3_ver
       (iperf3_version.empty() ? "(version not yet known)" : EscapeHtml(iperf3_version)) +
       ".</p>\n<ul>\n";
   html += Link(options.telemetry_path, "Exporter metrics");
-  html += Link(options.probe_path, "Example probe: change <code>target</code>",
-               "?target=127.0.0.1&amp;period=1s");
+  if (!options.requires_module) {
+    html += Link(options.probe_path, "Example probe: change <code>target</code>",
+                 "?target=127.0.0.1&amp;period=1s");
+  }
   html += Link("/health", "Health");
   html += Link("/ready", "Readiness");
   html += Link("/lock-status", "Lock status");

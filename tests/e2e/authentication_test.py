@@ -60,6 +60,10 @@ class AuthenticationTest(unittest.TestCase):
     def test_a_probe_without_credentials_is_refused(self):
         samples = self.exporter.probe(port=self.server.port, period="1s", scrape_timeout=60).metrics()
         self.assertEqual(reason(samples), "access_denied")
+        self.exporter.wait_for_line("reason=access_denied .*: the server requires a user name and a password")
+
+    def test_a_start_names_modules_that_send_credentials_anywhere(self):
+        self.assertIn('msg="modules with auth allow every target', self.exporter.log)
 
     def test_credentials_do_not_harm_at_a_server_without_authentication(self):
         with Iperf3Server() as server:

@@ -198,6 +198,16 @@ class Files(unittest.TestCase):
         self.assertEqual(state(), ("sameorigin", ["default", "b"]))
         self.assertEqual(reloads_succeeded(exporter), {"web": 1, "config": 1})
 
+    def test_a_reload_that_opens_a_module_says_so(self):
+        closed = "modules: {a: {allow_targets: [127.0.0.0/8]}}"
+        warning = 'level=warn msg="every target is allowed'
+        config = ConfigFile(self, closed)
+        exporter = self.enterContext(Exporter(config.flag, "--probe.require-module"))
+        for text, warnings in ((closed, 0), ("modules: {a: {}}", 1), ("modules: {a: {}, b: {}}", 1), (closed, 1)):
+            config.write(text)
+            self.assertEqual(exporter.request("POST", "/-/reload").status, 200)
+            wait_until(lambda expected=warnings: exporter.log.count(warning) == expected, f"{warnings} warnings")
+
     def test_a_change_alone_has_no_effect(self):
         config = ConfigFile(self, "modules: {a: {}}")
         web = ConfigFile(self, "http_server_config: {headers: {X-Frame-Options: deny}}")

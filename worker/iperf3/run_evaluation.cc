@@ -283,6 +283,11 @@ TestResult EvaluateRun(int wait_status, std::string_view report, std::string_vie
     if (run.has_credentials && is_refused) {
       return Failed(FailureReason::kAccessDenied, ExplainRefusal(stderr_text));
     }
+    if (reason == FailureReason::kAccessDenied) {
+      return Failed(reason, std::string(text) +
+                                ": the server requires a user name and a password "
+                                "(`auth` of a module)");
+    }
     if (reason == FailureReason::kConnectTimeout && run.connect_was_cut) {
       return Failed(FailureReason::kDeadline, "the deadline left too little time to connect");
     }

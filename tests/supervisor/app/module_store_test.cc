@@ -126,12 +126,56 @@ TEST_F(ModuleStoreTest, ShowsWhatIsInEffect) {
   const std::string page = FormatModules(*config_->modules());
   for (const char* line :
        {"modules:\n", "  lte_down:\n", "    bytes: 20M\n", "    reverse_mode: true\n",
-        "    parallel: 1\n", "    override: [bytes, bind_address]\n", "      bytes: 52428800\n",
+        "    parallel: 1\n", "    override: [bytes, bind_address]\n", "      bytes: 50M\n",
         "    timeout: 20s\n", "      password_file: probe.password\n", "  empty:\n"}) {
     EXPECT_THAT(page, HasSubstr(line));
   }
   EXPECT_THAT(page, Not(HasSubstr("kittens")));
   EXPECT_THAT(page, Not(HasSubstr("PUBLIC KEY")));
+}
+
+TEST_F(ModuleStoreTest, ThePageNamesWhatIsNotSetAndTheLimitsOfTheFlags) {
+  options_.probe_limits.max_bitrate_bits_per_second = 25'000'000;
+  ASSERT_TRUE(LoadText("modules: {m: {}}"));
+  const std::string page = FormatModules(*config_->modules());
+  const std::string module = page.substr(page.find("  m:"));
+  EXPECT_THAT(module, HasSubstr("\n# m, not set: port, ip_version, bytes, bitrate, "));
+  EXPECT_THAT(module, HasSubstr("\n# m, limited by: --probe.max-bitrate=25M, "));
+  EXPECT_TRUE(LoadText(page)) << page;
+}
+
+TEST_F(ModuleStoreTest, ThePageOmitsTheDefaultModuleIfRequestsMustNameAnother) {
+  options_.requires_module = true;
+  ASSERT_TRUE(Load(kFiles / "good.yml"));
+  EXPECT_THAT(FormatModules(*config_->modules()), Not(HasSubstr("default:")));
+}
+
+TEST_F(ModuleStoreTest, FindsModulesWithCredentialsForEveryTarget) {
+  ASSERT_TRUE(Load(kFiles / "good.yml"));
+  EXPECT_THAT(ModulesWithOpenAuth(*config_->modules()), testing::IsEmpty());
+  for (const char* file : {"probe.password", "server.pub"}) {
+    std::filesystem::copy(kFiles / file, directory_ / file);
+  }
+  ASSERT_TRUE(
+      LoadText("modules: {m: {auth: {username: u, password_file: probe.password, "
+               "rsa_public_key_file: server.pub}}}"));
+  EXPECT_THAT(ModulesWithOpenAuth(*config_->modules()), testing::ElementsAre("m"));
+}
+
+TEST_F(ModuleStoreTest, NamesTheLineWithATab) {
+  const Status loaded = LoadText("modules:\n  a:\n\tperiod: 1s\n");
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message, EndsWith("(line 3 is indented with a tab, where YAML takes "
+                                               "only spaces)"));
+}
+
+// It may be the password itself.
+TEST_F(ModuleStoreTest, DoesNotShowTheNameOfAPasswordFile) {
+  const Status loaded = LoadText(
+      "modules: {m: {auth: {username: u, password_file: kittens, "
+      "rsa_public_key_file: server.pub}}}");
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message, Not(HasSubstr("kittens")));
 }
 
 TEST_F(ModuleStoreTest, ThePageShowsADefaultNoLongerThanItsMaximum) {

@@ -42,7 +42,8 @@ TEST(TargetPolicyTest, ChecksNetworksOnTheAddressNotOnTheName) {
 }
 
 TEST(TargetPolicyTest, RefusesAnInvalidAddress) {
-  for (const char* rule : {"10.0.0.300", "10.0.0", "1.2.3.4.5", "12"}) {
+  for (const char* rule : {"10.0.0.300", "10.0.0", "1.2.3.4.5", "12", "192.0.2.0-192.0.2.9",
+                           "192.0.2.0-192.0.2.9.", "*.10"}) {
     EXPECT_FALSE(TargetPolicy().AddTarget(rule)) << rule;
   }
 }

@@ -51,6 +51,33 @@ TEST_F(ModuleRequestTest, GivesTheParametersThatTheUrlLeavesOut) {
   EXPECT_EQ(Parse("module=m&bytes=&bytes=2M")->test.bytes, 20U << 20U);
 }
 
+TEST_F(ModuleRequestTest, APeriodOf0IsTheModules) {
+  Load("modules: {m: {period: 8s, override: [period]}, n: {}}");
+  for (const char* zero : {"0", "0s", "0ms"}) {
+    EXPECT_EQ(Parse("module=m&period=" + std::string(zero))->test.period_seconds, 8U) << zero;
+  }
+  EXPECT_EQ(Parse("module=m&period=1")->test.period_seconds, 1U);
+  Refuses("module=n&period=0", "'period' parameter must not be given with module \"n\"");
+}
+
+// Of `default` a URL may override everything.
+TEST_F(ModuleRequestTest, DefaultIsNoModuleToNameIfOneIsRequired) {
+  options_.requires_module = true;
+  Load("modules: {m: {}, default: {}}");
+  EXPECT_TRUE(Parse("module=m"));
+  Refuses("module=default",
+          "'module' parameter must be the name of a module in --config.file other than default "
+          "(--probe.require-module), got \"default\"");
+  Refuses("", "'module' parameter must be specified");
+}
+
+TEST_F(ModuleRequestTest, SaysThatThereIsNoFile) {
+  modules_ = ModulesOfFlags(options_);
+  Refuses(
+      "module=m",
+      "'module' parameter must be the name of a module in --config.file, which is not set, got");
+}
+
 TEST_F(ModuleRequestTest, RefusesWhatIsNotOverridable) {
   Load(
       "modules: {m: {override: [bytes]}, p: {port: 5301, override: [bind]}, o: {port: 1, override: "

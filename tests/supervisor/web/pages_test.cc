@@ -164,6 +164,16 @@ TEST(PagesTest, LandingPageEscapesForeignValues) {
             std::string::npos);
 }
 
+// It would be refused.
+TEST(PagesTest, LandingPageHasNoExampleProbeIfAModuleIsRequired) {
+  Options options;
+  options.telemetry_path = "/metrics";
+  options.probe_path = "/probe";
+  EXPECT_NE(BuildLandingPage(options, "3.12", nullptr).find("probe?target="), std::string::npos);
+  options.requires_module = true;
+  EXPECT_EQ(BuildLandingPage(options, "3.12", nullptr).find("probe?target="), std::string::npos);
+}
+
 TEST(PagesTest, LandingPageShowsTheSandboxOfBothProcesses) {
   Options options;
   options.telemetry_path = "/metrics";
