@@ -1,11 +1,13 @@
 """The rules of monitoring/rules at each interval that docs/OPERATIONS.md and the shipped scrape configurations name,
 and with the job names of these configurations. Alerts are silent before the fault, fire without a gap while it lasts, and
-are silent after it. rules.yml beside this file has the texts of the alerts."""
+are silent after it: one for each of three ports of a host, and one for a target with a list of ports. rules.yml beside this
+file has the texts of the alerts."""
 
 import dataclasses
 import json
 import pathlib
 import re
+import statistics
 import subprocess
 import tempfile
 import unittest
@@ -19,7 +21,12 @@ EXPECTED_RATES = MONITORING / "rules/expected_rates.yml"
 BEGIN, END, MINUTES_AFTER = 120, 220, 40
 # Of which expected_rates.yml expects 90 Mbit/s in the job iperf3.
 TARGET = "iperf-a.example.org"
-ABSENT = "absent"
+# As in "stale" of promtool: this scrape no longer has the series.
+ABSENT = "stale"
+# The ports of each scrape of TARGET, by its instance: three servers of one host, and one target with a list of ports.
+SCRAPES = {f"{TARGET}:{port}": (port,) for port in (5201, 5202, 5203)} | {TARGET: (5201, 5202, 5203)}
+# The order in which the ports of a list are tested: irregular, and the first one never twice in succession.
+TURNS = (0, 1, 1, 2, 0, 2, 2, 1, 0, 1, 2)
 
 
 def intervals_in_operations():
@@ -50,6 +57,7 @@ class Fault:
 
 
 RATE = 'iperf3_bits_per_second{%s, direction="upload", side="receiver"}'
+LOSS = 'iperf3_lost_ratio{%s, direction="upload"}'
 UP = "iperf3_up{%s}"
 OF_TESTS = [
     Fault("Iperf3ProbeFailing", {UP: (1, 0), 'iperf3_probe_failure{%s, reason="no_data"}': (ABSENT, 1)},
@@ -59,7 +67,7 @@ OF_TESTS = [
     Fault("Iperf3BandwidthLow", {UP: (1, 1), RATE: (1e9, 4e8)}, labels={"direction": "upload"}),
     Fault("Iperf3BandwidthBelowExpected",
           {UP: (1, 1), RATE: (91e6, 89e6)}, labels={"direction": "upload"}, jobs=("iperf3",)),
-    Fault("Iperf3PacketLoss", {UP: (1, 1), 'iperf3_lost_ratio{%s, direction="upload"}': (0, 0.02)},
+    Fault("Iperf3PacketLoss", {UP: (1, 1), LOSS: (0, 0.02)},
           labels={"direction": "upload"}),
     Fault("Iperf3PeriodCut", {"iperf3_test_period_seconds{%s}": (10, 4),
                               "iperf3_requested_period_seconds{%s}": (10, 10)}),
@@ -86,7 +94,7 @@ def value_at(value, sample):
 
 
 def samples_of(good, bad, interval):
-    """The values of a series from minute 0 on, as promtool reads them. A scrape without the series ends it."""
+    """The values of a series from minute 0 on, one for each scrape."""
     last_bad = 0 if not callable(bad) else None
     values = []
     for second in range(0, (END + MINUTES_AFTER) * 60 + 1, interval):
@@ -96,7 +104,21 @@ def samples_of(good, bad, interval):
         else:
             # A counter keeps its value after the fault.
             values.append(last_bad if callable(bad) and last_bad is not None else good)
-    return " ".join("stale" if value == ABSENT else f"{value:g}" for value in values)
+    return values
+
+
+def by_port(values, ports):
+    """The values of each port's series. A series ends when another port is tested."""
+    for port in range(len(ports)):
+        yield [value if len(ports) == 1 or TURNS[i % len(TURNS)] == port else ABSENT for i, value in enumerate(values)]
+
+
+def series_of(name, labels, values, ports=()):
+    """As promtool reads them: one without the label `port`, or one for each of `ports`."""
+    of_ports = {f'{labels}, port="{port}"': own for port, own in zip(ports, by_port(values, ports))}
+    for all_labels, own in (of_ports or {labels: values}).items():
+        yield {"series": name % all_labels,
+               "values": " ".join(value if value == ABSENT else f"{value:g}" for value in own)}
 
 
 def first_sample(minute, interval):
@@ -116,15 +138,16 @@ def expectation(expression, minute, jobs, value):
 
 
 def test_of(fault, jobs, interval):
-    """A test of promtool: every job has a faulty target and a good one."""
+    """A test of promtool: every job has a faulty target in several scrapes and a good one."""
     series = []
     for name, (good, bad) in fault.series.items():
+        of_tests = not name.startswith(("up{", "iperf3_exporter_"))
         for job in jobs:
-            for target, during in ((TARGET, bad), ("b", good)):
-                labels = f'job="{job}", instance="{target}:5201"'
-                if not name.startswith(("up{", "iperf3_exporter_")):
-                    labels += f', target="{target}", port="5201"'
-                series.append({"series": name % labels, "values": samples_of(good, during, interval)})
+            for instance, ports, target, during in (
+                    *((instance, ports, TARGET, bad) for instance, ports in SCRAPES.items()),
+                    ("b", (5201, 5202, 5203), "b", good)):
+                labels = f'job="{job}", instance="{instance}"' + (f', target="{target}"' if of_tests else "")
+                series += series_of(name, labels, samples_of(good, during, interval), ports if of_tests else ())
     begin, end = first_sample(BEGIN, interval), first_sample(END, interval)
     fires, clears = begin + fault.fires_after + 1, end + fault.clears_after + 1
     jobs = [job for job in jobs if job in fault.jobs] if fault.jobs else jobs
@@ -136,7 +159,7 @@ def test_of(fault, jobs, interval):
         "input_series": series,
         "promql_expr_test": [
             expectation(firing(fault.alert), begin, [], 0),
-            expectation(firing(fault.alert, *wanted), fires, jobs, 1),
+            expectation(firing(fault.alert, *wanted), fires, jobs, len(SCRAPES)),
             expectation(throughout, end - 1, jobs, end - fires),
             expectation(firing(fault.alert), clears, [], 0),
         ],
@@ -151,6 +174,12 @@ class RulesTest(unittest.TestCase):
             file.write_text(json.dumps({"rule_files": [str(RULES), str(EXPECTED_RATES)], "evaluation_interval": "1m", "tests": tests}))
             result = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True)
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
+
+    def assert_silent(self, alert, interval, series):
+        """Over six hours."""
+        ever = f"max_over_time({firing(alert)}[6h:1m])"
+        self.assert_passed([{"interval": f"{interval}s", "input_series": series,
+                             "promql_expr_test": [expectation(ever, 6 * 60, [], 0)]}])
 
     def test_names_and_intervals_were_found(self):
         self.assertLessEqual({15, 70, 120, 300, 1200}, set(PROBE_INTERVALS))
@@ -167,7 +196,10 @@ class RulesTest(unittest.TestCase):
     def test_alerts_about_tests(self):
         for interval in PROBE_INTERVALS:
             with self.subTest(interval=interval):
-                self.assert_passed([test_of(fault, PROBE_JOBS, interval) for fault in OF_TESTS])
+                self.assert_passed([test_of(fault, ["iperf3"], interval) for fault in OF_TESTS])
+
+    def test_alerts_about_tests_know_the_jobs(self):
+        self.assert_passed([test_of(fault, PROBE_JOBS, PROBE_INTERVALS[-1]) for fault in OF_TESTS])
 
     def test_alerts_about_exporters(self):
         for interval in METRICS_INTERVALS:
@@ -179,16 +211,23 @@ class RulesTest(unittest.TestCase):
             count = 6 * 3600 // interval + 1
             ups = [i % 3 % 2 for i in range(count)]  # 0 1 0 0 1 0
             labels = 'job="iperf3", target="b"'
-            rate = RATE % labels
             # After ten minutes without a sample: most intervals are longer than the time after which a series is stale.
             minute = -(-(count - 1) * interval // 60) + 10
-            wanted = (("target:iperf3_up:last", UP % labels, ups[-1]), ("target:iperf3_up:avg1d", UP % labels, sum(ups) / count),
-                      ("target:iperf3_bits_per_second:median7d", rate, 7))
-            tests = [{"expr": f"round({record}, 0.001)", "eval_time": f"{minute}m",
-                      "exp_samples": [{"labels": name[name.index("{"):], "value": round(value, 3)}]} for record, name, value in wanted]
-            self.assert_passed([{"interval": f"{interval}s", "promql_expr_test": tests, "input_series": [
-                {"series": UP % labels, "values": " ".join(map(str, ups))},
-                {"series": rate, "values": " ".join("579"[i % 3] for i in range(count))}]}])
+            rates = [(5, 7, 9)[i % 3] for i in range(count)]
+            losses = [0.01 * (i % 3) for i in range(count)]
+            for ports in ((5201,), (5201, 5202, 5203)):
+                of_ports = [[rate for rate in own if rate != ABSENT] for own in by_port(rates, ports)]
+                usual = sum(statistics.median(own) * len(own) for own in of_ports) / count
+                wanted = (("target:iperf3_up:last", UP, ups[-1]), ("target:iperf3_up:avg1d", UP, sum(ups) / count),
+                          ("target:iperf3_bits_per_second:last", RATE, rates[-1]),
+                          ("target:iperf3_lost_ratio:last", LOSS, losses[-1]),
+                          ("target:iperf3_bits_per_second:median7d", RATE, usual))
+                tests = [{"expr": f"round({record}, 0.001)", "eval_time": f"{minute}m", "exp_samples": [
+                    {"labels": (name % labels)[name.index("{"):], "value": round(value, 3)}]} for record, name, value in wanted]
+                series = [each for name, values in ((UP, ups), (RATE, rates), (LOSS, losses))
+                          for each in series_of(name, labels, values, ports)]
+                with self.subTest(interval=interval, ports=ports):
+                    self.assert_passed([{"interval": f"{interval}s", "promql_expr_test": tests, "input_series": series}])
         for interval in METRICS_INTERVALS:
             labels = '{job="iperf3_exporter", instance="x", reason="exec"}'
             self.assert_passed([{"interval": f"{interval}s", "input_series": [
@@ -204,19 +243,25 @@ class RulesTest(unittest.TestCase):
                 ABSENT, lambda sample, turn=turn: 1 if sample % 2 == turn else ABSENT)
         for interval in PROBE_INTERVALS:
             with self.subTest(interval=interval):
-                self.assert_passed([test_of(Fault("Iperf3ProbeFailing", series), PROBE_JOBS, interval)])
+                self.assert_passed([test_of(Fault("Iperf3ProbeFailing", series), ["iperf3"], interval)])
 
     def test_a_target_that_fails_at_times_is_not_reported(self):
         for interval in PROBE_INTERVALS:
-            count = 4 * 3600 // interval
-            series = [{"series": 'iperf3_up{job="iperf3", target="a"}', 
-                       "values": " ".join("01"[i % 2] for i in range(count))},
-                      {"series": 'iperf3_probe_failure{job="iperf3", target="a", reason="server_busy"}',
-                       "values": " ".join(("1", "stale")[i % 2] for i in range(count))}]
-            ever = f"max_over_time({firing('Iperf3ProbeFailing')}[4h:1m])"
+            count = 6 * 3600 // interval + 1
+            series = [each for name, values in ((UP, (0, 1)), ('iperf3_probe_failure{%s, reason="server_busy"}', (1, ABSENT)))
+                      for each in series_of(name, 'job="iperf3", target="a"', [values[i % 2] for i in range(count)])]
             with self.subTest(interval=interval):
-                self.assert_passed([{"interval": f"{interval}s", "input_series": series,
-                                     "promql_expr_test": [expectation(ever, 4 * 60, [], 0)]}])
+                self.assert_silent("Iperf3ProbeFailing", interval, series)
+
+    def test_one_bad_port_of_a_list_is_not_reported(self):
+        for interval in PROBE_INTERVALS:
+            for fault in (fault for fault in OF_TESTS if fault.alert != "Iperf3ProbeScrapeFailing"):
+                turns = [TURNS[i % len(TURNS)] for i in range(6 * 3600 // interval + 1)]
+                series = [each for name, (good, bad) in fault.series.items() for each in series_of(
+                    name, f'job="iperf3", instance="{TARGET}", target="{TARGET}"',
+                    [good if turn else bad for turn in turns], (5201, 5202, 5203))]
+                with self.subTest(interval=interval, alert=fault.alert):
+                    self.assert_silent(fault.alert, interval, series)
 
 
 if __name__ == "__main__":
