@@ -5,7 +5,10 @@ import ipaddress
 import json
 import re
 import subprocess
+import tempfile
 import unittest
+
+import yaml
 
 from scrape_configurations import MONITORING, ROOT, kubernetes_objects
 
@@ -17,16 +20,19 @@ def promtool(*arguments):
     return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True)
 
 
-class PromtoolTest(unittest.TestCase):
+class PromtoolTestCase(unittest.TestCase):
     def assert_accepted(self, *arguments):
         result = promtool(*arguments)
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
 
+
+class PromtoolTest(PromtoolTestCase):
     def test_configurations(self):
         files = sorted((MONITORING / "prometheus").glob("*.yml"))
         self.assertGreaterEqual(len(files), 2)
         for file in files:
             self.assert_accepted("check", "config", file)
+            self.assertIn("../rules/iperf3_exporter.yml", yaml.safe_load(file.read_text())["rule_files"], file)
 
     def test_rules(self):
         for file in sorted((MONITORING / "rules").glob("*.yml")):
@@ -42,7 +48,7 @@ class PromtoolTest(unittest.TestCase):
         self.assertEqual(set(alerts), set(re.findall(r"^\| `(Iperf3\w+)`", operations, re.MULTILINE)))
 
 
-class DashboardTest(unittest.TestCase):
+class DashboardTest(PromtoolTestCase):
     def test_panels_have_ids_places_and_queries(self):
         dashboard = json.loads((MONITORING / "grafana/iperf3_exporter.json").read_text())
         panels = dashboard["panels"]
@@ -57,6 +63,26 @@ class DashboardTest(unittest.TestCase):
             taken |= cells
             if panel["type"] != "row":
                 self.assertTrue(panel["targets"], panel["title"])
+
+    def test_a_target_with_a_list_of_ports_is_one_series(self):
+        dashboard = json.loads((MONITORING / "grafana/iperf3_exporter.json").read_text())
+        queries = [query["expr"] for panel in dashboard["panels"] for query in panel.get("targets", ())
+                   if "$target" in query["expr"]]
+        self.assertGreater(len(queries), 10)
+        tests = []
+        for query in queries:
+            name, selectors = re.search(r"(iperf3_\w+)\{(.*?)\}", query).groups()
+            labels = ['job="iperf3"', 'target="a"', *re.findall(r'\w+="\w+"', selectors)]
+            tests.append({"interval": "5m", "input_series": [
+                {"series": f"{name}{{{', '.join((*labels, port))}}}", "values": values}
+                for port, values in (('port="5201"', "1 stale 1 stale 1"), ('port="5202"', "stale 1 stale 1 stale"))],
+                "promql_expr_test": [{
+                    "expr": f"count({query})".replace("$__interval", "15m").replace("$job", ".*").replace("$target", ".*"),
+                    "eval_time": "20m", "exp_samples": [{"labels": "{}", "value": 1}]}]})
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            json.dump({"tests": tests}, file)
+            file.flush()
+            self.assert_accepted("test", "rules", file.name)
 
 
 class KubernetesTest(unittest.TestCase):
