@@ -26,7 +26,8 @@ os.environ["EXPORTER_BIN_DIR"] = str(BINARIES)
 os.environ["EXPORTER_EXTRA_FLAGS"] = "--sandbox=require"
 os.environ["EXPORTER_IS_EMULATED"] = "1"
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
-import harness  # noqa: E402  (the environment is set above)
+import crash_test  # noqa: E402  (the environment is set above)
+import harness  # noqa: E402
 from harness import Exporter, Iperf3Server, value  # noqa: E402
 
 KERNEL = tuple(int(number) for number in os.uname().release.split(".")[:2])
@@ -40,8 +41,7 @@ USER = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups")
 PROGRAMS = ("*_sandbox_test", "lock_*_test", "host_lock_test", "*_process_test", "temporary_directory_test")
 # The first needs Prometheus; the second takes minutes and does not depend on the kernel.
 LEFT_OUT = ("promtool_process_test", "report_corpus_process_test")
-# The end-to-end tests that are about failures, crashes and the lock, and wait for events only. Kills at random moments
-# are left to lock_torture: crash_test starts too many exporters.
+# The end-to-end tests that are about failures, crashes and the lock, and wait for events only.
 END_TO_END = ("probe_test.FailedProbes", "hostile_test.Attacks", "hostile_test.SocketAttacks", "lifecycle_test.Crashes",
               "lock_test.Recovery")
 
@@ -181,6 +181,22 @@ class OneLock(unittest.TestCase):
         self.assertEqual(overlap.max_seen, 1)
 
 
+class NextHolder(crash_test.NextHolder):
+    """Without the limit of time, which an emulated machine does not keep."""
+
+    NEXT_HOLDER_SECONDS = PROBE_SECONDS
+    ATTEMPTS = 1
+
+
+class AtAnyMoment(crash_test.AtAnyMoment):
+    """With fewer exporters and deaths, and a moment that suits this machine."""
+
+    EXPORTERS = 4
+    ROUNDS = 3
+    MAX_DELAY_SECONDS = 0.05
+    MAX_CONNECT_SECONDS = 5
+
+
 class Printer(unittest.TestResult):
     """A line for each test."""
 
@@ -253,7 +269,7 @@ def main():
     if TESTS == "smoke":
         run_tests("probe_test.FailedProbes.test_nothing_listens", "probe_test.FailedProbes.test_peer_that_speaks_http")
     else:
-        run_tests("__main__.OneLock", *END_TO_END)
+        run_tests("__main__.OneLock", "__main__.NextHolder", "__main__.AtAnyMoment", *END_TO_END)
         programs = {path for pattern in PROGRAMS for path in BINARIES.glob(pattern) if path.name not in LEFT_OUT}
         with concurrent.futures.ThreadPoolExecutor(PROGRAMS_AT_ONCE) as pool:
             for _ in pool.map(run_program, sorted(programs)):
