@@ -259,6 +259,8 @@ class Deletion(unittest.TestCase):
             self.assertEqual(len(re.findall("changed while in use", second.log)), 1, second.log)
             for thread in threads:
                 thread.join()
+            for exporter in (first, second):
+                exporter.wait_until_idle()  # workers that had the old lock are replaced
             # From the end of that test on there is one lock for both again.
             with Overlap(first, second) as overlap:
                 threads = [start_thread(probe, exporter, server.port, "1s")

@@ -32,6 +32,12 @@ HASH = "$2b$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
 SLOW_HASH = "$2b$14$abcdefghijklmnopqrstuug2/T3netL3BPRcnafSaAr9lEfTNoLyC"
 
 
+def iperf3_is_threaded():
+    """Whether IPERF3 is 3.16 or newer: those have a thread for each stream."""
+    output = subprocess.run([IPERF3, "--version"], check=True, capture_output=True, text=True).stdout
+    return tuple(map(int, re.match(r"iperf (\d+)\.(\d+)", output).groups())) >= (3, 16)
+
+
 def wait_until(condition, what, seconds=WAIT_SECONDS):
     """Polls `condition` until it is true; fails with `what` when it never is."""
     deadline = time.monotonic() + seconds
