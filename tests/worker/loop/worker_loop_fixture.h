@@ -2,12 +2,9 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "tests/common/lock/lock_fixture.h"
@@ -41,19 +38,8 @@ class WorkerLoopFixture : public ::testing::Test {
   }
 
   // Waits for the worker's iperf3; -1: it does not appear.
-  [[nodiscard]] pid_t FindIperf3(pid_t worker) const {
-    const std::string children =
-        "/proc/" + std::to_string(worker) + "/task/" + std::to_string(worker) + "/children";
-    const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
-    for (; Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
-      pid_t pid = -1;
-      std::ifstream(children) >> pid;
-      std::error_code error;
-      const std::string program = "/proc/" + std::to_string(pid) + "/exe";
-      if (std::filesystem::read_symlink(program, error) == config_.iperf3_path) return pid;
-    }
-    ADD_FAILURE() << "no iperf3 appears";
-    return -1;
+  [[nodiscard]] pid_t FindIperf3(const WorkerUnderTest& worker) const {
+    return worker.FindIperf3(config_.iperf3_path);
   }
 
   WorkerConfig config_;

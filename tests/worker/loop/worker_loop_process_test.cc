@@ -215,7 +215,7 @@ TEST_F(WorkerLoopTest, Iperf3KeepsTheLeaseAsItsLowestDescriptor) {
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Job job = MakeJob("hang");
   worker.Send(job);
-  const std::string fds = "/proc/" + std::to_string(FindIperf3(worker.pid())) + "/fd";
+  const std::string fds = "/proc/" + std::to_string(FindIperf3(worker)) + "/fd";
   const std::string path = LockFilePath(LockFile::kLock, config_.lock_name, config_.lock_scope);
   std::vector<std::string> leases;
   for (const auto& fd : std::filesystem::directory_iterator(fds)) {
@@ -237,7 +237,7 @@ TEST_F(WorkerLoopTest, RestoresDefaultSignalsForIperf3) {
   ASSERT_EQ(worker.Configure(config_).error, "");
   const Job job = MakeJob("hang");
   worker.Send(job);
-  std::ifstream status("/proc/" + std::to_string(FindIperf3(worker.pid())) + "/status");
+  std::ifstream status("/proc/" + std::to_string(FindIperf3(worker)) + "/status");
   std::string ignored;
   for (std::string word; status >> word && word != "SigIgn:";) {
   }

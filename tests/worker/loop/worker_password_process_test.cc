@@ -65,7 +65,7 @@ TEST_P(WorkerPasswordTest, IsOnlyInTheEnvironmentOfIperf3AndNotKept) {
   Job job = MakeJob("hang");
   job.credentials = {"probe", password, kKey};
   worker.Send(job);
-  const pid_t iperf3 = FindIperf3(worker.pid());
+  const pid_t iperf3 = FindIperf3(worker);
   EXPECT_NE(ProcFile(iperf3, "environ").find("IPERF3_PASSWORD=" + password), std::string::npos);
   EXPECT_EQ(ProcFile(iperf3, "cmdline").find(password), std::string::npos);
   EXPECT_TRUE(HasInMemory(worker.pid(), password)) << "the search finds nothing";

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -128,6 +130,24 @@ class WorkerUnderTest {
     auto event = wire::DecodeEvent(frame);
     if (!event) return std::nullopt;
     return std::move(*event);
+  }
+
+  // The running iperf3 of the worker, which is that program; -1: it does not appear.
+  [[nodiscard]] pid_t FindIperf3(const std::filesystem::path& program) const {
+    const std::string worker = std::to_string(pid_);
+    const std::string children = "/proc/" + worker + "/task/" + worker + "/children";
+    const Deadline deadline = Clock::now() + kWaitLimit;
+    for (; Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
+      pid_t pid = -1;
+      if (!(std::ifstream(children) >> pid)) continue;
+      const std::string process = "/proc/" + std::to_string(pid);
+      std::error_code error;
+      if (std::filesystem::read_symlink(process + "/exe", error) != program) continue;
+      // The environment is the last thing that an exec makes.
+      if (std::ifstream(process + "/environ").get() != EOF) return pid;
+    }
+    ADD_FAILURE() << "no iperf3 appears";
+    return -1;
   }
 
   void CloseLink() { link_.Reset(); }

@@ -167,19 +167,8 @@ class ConfinedIperf3Test : public ::testing::TestWithParam<Start> {
   [[nodiscard]] bool CanInspectWorker() const { return ::geteuid() == 0; }
 
   // Waits for the running iperf3 of worker_; -1: it does not appear.
-  pid_t FindIperf3() const {
-    const std::string list = ProcPath(worker_.pid(), "task/") + std::to_string(worker_.pid());
-    const Deadline deadline = Clock::now() + WorkerUnderTest::kWaitLimit;
-    for (; Clock::now() < deadline; ::poll(nullptr, 0, 1)) {
-      std::ifstream children(list + "/children");
-      std::error_code error;
-      pid_t pid = -1;
-      if (!(children >> pid)) continue;
-      const auto program = std::filesystem::read_symlink(ProcPath(pid, "exe"), error);
-      if (program == std::filesystem::canonical(config_.iperf3_path)) return pid;
-    }
-    ADD_FAILURE() << "no iperf3 appears";
-    return -1;
+  [[nodiscard]] pid_t FindIperf3() const {
+    return worker_.FindIperf3(std::filesystem::canonical(config_.iperf3_path));
   }
 
   const Listener server_;
