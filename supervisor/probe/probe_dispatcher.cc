@@ -7,42 +7,14 @@
 #include "supervisor/probe/port_list.h"
 #include "supervisor/probe/probe_progress.h"
 #include "supervisor/probe/probe_timing.h"
+#include "supervisor/probe/refusal.h"
 
 namespace iperf3_exporter {
 namespace {
 
 using std::chrono::nanoseconds;
 
-// The body of a 503 response.
-std::string UnavailableText(RefusalReason reason, const ProbeProgress& progress,
-                            const Options& options, const WorkerPool& pool) {
-  switch (reason) {
-    case RefusalReason::kQueueFull:
-      return QueueFullText(options.max_queued);
-    case RefusalReason::kLockTimeout:
-      return progress.LockTimeoutText(options.lock_timeout);
-    case RefusalReason::kWorkerTimeout:
-      return "no worker was free in time (--worker.count)";
-    case RefusalReason::kDraining:
-      return "the exporter is shutting down";
-    default:
-      return pool.NoWorkerText();
-  }
-}
-
 }  // namespace
-
-struct ProbeDispatcher::Probe {
-  [[nodiscard]] bool HasWorker() const {
-    return state == State::kHandedOver || state == State::kTesting;
-  }
-
-  const Id id;
-  ProbeProgress progress;
-  Done done;    // null once the probe is answered or the scraper has disconnected
-  Timer timer;  // by `state`: timeout of lookup or queue, end of the back-off, deadline
-  State state = State::kResolving;
-};
 
 ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool,
                                  Hooks hooks)
@@ -52,30 +24,16 @@ ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, Worke
       hooks_(std::move(hooks)),
       lookups_(base, ResolveHosts) {}
 
-ProbeDispatcher::~ProbeDispatcher() = default;
-
 ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint received,
                                            Deadline deadline, Done done) {
   const Id id = ++last_id_;
   RotateToRandomPort(request.ports, random_);
-  std::unique_ptr<Probe> owned(new Probe{.id = id,
-                                         .progress{std::move(request), received, deadline},
-                                         .done = std::move(done),
-                                         .timer{base_, [this, id] { OnTimer(id); }}});
-  Probe& probe = *owned;
-  probes_.emplace(id, std::move(owned));
-  ++counts_[static_cast<std::size_t>(State::kResolving)];
-  const ProbeRequest& asked = probe.progress.request();
-  const TargetPolicy& policy = asked.module->target_policy;
-  const auto forbidden_port = std::ranges::find_if(
-      asked.ports, [&policy](std::uint16_t port) { return !policy.AllowsPort(port); });
+  Probe& probe = probes_.Add(id, {std::move(request), received, deadline}, std::move(done), base_,
+                             [this, id] { OnTimer(id); });
   if (draining_) {
     GiveUp(probe, RefusalReason::kDraining);
-  } else if (forbidden_port != asked.ports.end()) {
-    Refuse(probe, RefusalReason::kForbidden, TargetPolicy::ForbiddenPortText(*forbidden_port));
-  } else if (!policy.MayAllow(asked.host)) {
-    Refuse(probe, RefusalReason::kForbidden, policy.ForbiddenText(asked.host, {}),
-           policy.ForbiddenDetail(asked.host, {}));
+  } else if (auto forbidden = CheckPolicy(probe.progress.request())) {
+    Refuse(probe, std::move(*forbidden));
   } else if (!pool_.AnyAlive() && pool_.latest_error()) {
     // A replacement would fail for the same reason.
     GiveUp(probe, RefusalReason::kNoWorker);
@@ -89,9 +47,9 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
 }
 
 bool ProbeDispatcher::Cancel(Id id) {
-  const auto found = probes_.find(id);
-  if (found == probes_.end() || !found->second->done) return false;
-  Probe& probe = *found->second;
+  Probe* found = probes_.Find(id);
+  if (found == nullptr || !found->done) return false;
+  Probe& probe = *found;
   probe.done = nullptr;
   if (probe.HasWorker()) {
     probe.timer.Stop();
@@ -121,19 +79,19 @@ void ProbeDispatcher::Resolve(Probe& probe) {
 }
 
 void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
-  Probe& probe = *probes_.at(id);
+  Probe& probe = probes_.At(id);
   if (!resolved)
     return FinishWithFailure(probe, {FailureReason::kResolve, resolved.error().message});
   if (resolved->target.empty()) {
-    return Refuse(probe, RefusalReason::kForbidden, resolved->forbidden,
-                  resolved->forbidden_detail);
+    return Refuse(probe, {.reason = RefusalReason::kForbidden,
+                          .text = resolved->forbidden,
+                          .detail = resolved->forbidden_detail});
   }
   std::vector<AddressPair> candidates = BuildAddressPairs(*resolved);
   if (candidates.empty()) {
-    FinishWithFailure(
+    return FinishWithFailure(
         probe, {FailureReason::kUnreachable,
                 "no address of the target has the family of the request or of bind_address"});
-    return;
   }
   probe.progress.SetCandidates(std::move(candidates));
   Enqueue(probe);
@@ -149,7 +107,7 @@ void ProbeDispatcher::Enqueue(Probe& probe) {
   const nanoseconds wait = TimeLeft(progress.queue_deadline());
   probe.timer.Start(pool_.AnyAlive() ? wait : std::min<nanoseconds>(wait, kWorkerReplacementTime));
   queue_.Push(probe.id, progress.lock_key());
-  Enter(probe, State::kQueued);
+  Enter(probe, ProbeState::kQueued);
   if (queue_.IsRunnable(probe.id)) Dispatch();
 }
 
@@ -161,7 +119,7 @@ void ProbeDispatcher::Dispatch() {
   while (pool_.CountIn(WorkerState::kIdle) > 0) {
     const auto id = queue_.PopNext();
     if (!id) return;
-    Run(*probes_.at(*id));
+    Run(probes_.At(*id));
   }
 }
 
@@ -177,23 +135,23 @@ void ProbeDispatcher::Run(Probe& probe) {
   }
   progress.EndWait(now);
   probe.timer.Start(TimeLeft(progress.deadline()));
-  Enter(probe, State::kHandedOver);
+  Enter(probe, ProbeState::kHandedOver);
 }
 
 void ProbeDispatcher::OnTimer(Id id) {
-  Probe& probe = *probes_.at(id);
+  Probe& probe = probes_.At(id);
   switch (probe.state) {
-    case State::kResolving:
+    case ProbeState::kResolving:
       FinishWithFailure(probe, {FailureReason::kResolve, "no answer from the resolver in time"});
       return;
-    case State::kQueued:
+    case ProbeState::kQueued:
       OnQueueTimeout(probe);
       return;
-    case State::kBackoff:
+    case ProbeState::kBackoff:
       Enqueue(probe);
       return;
-    case State::kHandedOver:
-    case State::kTesting:
+    case ProbeState::kHandedOver:
+    case ProbeState::kTesting:
       OnDeadline(probe);
       return;
   }
@@ -219,7 +177,7 @@ void ProbeDispatcher::OnQueueTimeout(Probe& probe) {
 // The worker hangs. The probe's lock key stays busy until the pool has killed the worker.
 void ProbeDispatcher::OnDeadline(Probe& probe) {
   const auto& earlier = probe.progress.last_failure();
-  if (probe.state == State::kHandedOver && earlier) {
+  if (probe.state == ProbeState::kHandedOver && earlier) {
     FinishWithFailure(probe, *earlier);
   } else {
     FinishWithFailure(
@@ -228,14 +186,13 @@ void ProbeDispatcher::OnDeadline(Probe& probe) {
 }
 
 void ProbeDispatcher::OnJobEvent(const JobEvent& event) {
-  std::visit([this](const auto& job_event) { On(*probes_.at(job_event.job_id), job_event); },
-             event);
+  std::visit([this](const auto& job_event) { On(probes_.At(job_event.job_id), job_event); }, event);
 }
 
 void ProbeDispatcher::On(Probe& probe, const wire::Started& started) {
   probe.progress.OnStarted(started, Clock::now());
   if (started.recovered_lock) hooks_.on_lock_recovery();
-  Enter(probe, State::kTesting);
+  Enter(probe, ProbeState::kTesting);
 }
 
 void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
@@ -265,7 +222,8 @@ void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   if (!probe.done) {
     Forget(probe.id);
   } else if (finished.result) {
-    FinishWithSuccess(probe, *finished.result);
+    Log(LogLevel::kDebug, "probe succeeded", probe.progress.LogFields());
+    Finish(probe, probe.progress.BuildReport(finished.result, Clock::now()));
   } else {
     RetryOrFail(probe, finished.result.error());
   }
@@ -284,33 +242,28 @@ void ProbeDispatcher::OnLockGone(Probe& probe) {
 }
 
 void ProbeDispatcher::RetryOrFail(Probe& probe, TestFailure fallback) {
-  if (TryRetry(probe)) return;
-  FinishWithFailure(probe, probe.progress.last_failure().value_or(std::move(fallback)));
-}
-
-bool ProbeDispatcher::TryRetry(Probe& probe) {
-  if (draining_) return false;
-  const auto pause =
-      probe.progress.PlanRetry(Clock::now(), probe.progress.request().module->retries, random_);
-  if (!pause) return false;
-  if (*pause == nanoseconds::zero()) {
+  const std::uint32_t retries = probe.progress.request().module->retries;
+  std::optional<nanoseconds> pause;
+  if (!draining_) pause = probe.progress.PlanRetry(Clock::now(), retries, random_);
+  if (!pause) {
+    FinishWithFailure(probe, probe.progress.last_failure().value_or(std::move(fallback)));
+  } else if (*pause == nanoseconds::zero()) {
     Enqueue(probe);
   } else {
     probe.timer.Start(*pause);
-    Enter(probe, State::kBackoff);
+    Enter(probe, ProbeState::kBackoff);
   }
-  return true;
 }
 
 void ProbeDispatcher::Drain(std::function<void()> drained) {
   draining_ = true;
   drained_ = std::move(drained);
-  for (auto next = probes_.begin(); next != probes_.end();) {
-    Probe& probe = *(next++)->second;  // answering erases it
+  for (const Id id : probes_.Ids()) {
+    Probe& probe = probes_.At(id);
     if (!probe.HasWorker()) {
       LeaveQueue(probe);
       GiveUp(probe, RefusalReason::kDraining);
-    } else if (probe.state == State::kHandedOver && probe.progress.lock_key() != kNoLock) {
+    } else if (probe.state == ProbeState::kHandedOver && probe.progress.lock_key() != kNoLock) {
       // Without a lock, iperf3 starts at once. With one, the worker may be about to report the
       // start, so the answer depends on the job's next event.
       pool_.Cancel(probe.id, WorkerKillTime(Clock::now()));
@@ -320,39 +273,15 @@ void ProbeDispatcher::Drain(std::function<void()> drained) {
 }
 
 void ProbeDispatcher::CancelRunning() {
-  for (const auto& [id, probe] : probes_) {
-    if (probe->HasWorker()) pool_.Cancel(id, WorkerKillTime(Clock::now()));
+  for (const Id id : probes_.Ids()) {
+    if (probes_.At(id).HasWorker()) pool_.Cancel(id, WorkerKillTime(Clock::now()));
   }
-}
-
-std::vector<WaitingProbe> ProbeDispatcher::ListWaiting(std::size_t max) const {
-  std::vector<WaitingProbe> list;
-  const TimePoint now = Clock::now();
-  for (const auto& [id, probe] : probes_) {
-    if (list.size() == max) break;
-    if (probe->state != State::kQueued && probe->state != State::kHandedOver) continue;
-    const ProbeProgress& progress = probe->progress;
-    list.push_back({progress.request().target, progress.port(), now - progress.queued(),
-                    TimeLeft(progress.queue_deadline())});
-  }
-  return list;
-}
-
-void ProbeDispatcher::Enter(Probe& probe, State state) {
-  --counts_[static_cast<std::size_t>(std::exchange(probe.state, state))];
-  ++counts_[static_cast<std::size_t>(state)];
-  hooks_.on_change();
 }
 
 // The job has ended: frees its lock key for the next probe. The caller answers or retries.
 void ProbeDispatcher::LeaveWorker(Probe& probe) {
   queue_.Finish(probe.progress.lock_key());
-  Enter(probe, State::kBackoff);
-}
-
-void ProbeDispatcher::FinishWithSuccess(Probe& probe, const Measurement& measurement) {
-  Log(LogLevel::kDebug, "probe succeeded", probe.progress.LogFields());
-  Finish(probe, probe.progress.BuildReport(measurement, Clock::now()));
+  Enter(probe, ProbeState::kBackoff);
 }
 
 void ProbeDispatcher::FinishWithFailure(Probe& probe, const TestFailure& failure) {
@@ -367,15 +296,14 @@ void ProbeDispatcher::GiveUp(Probe& probe, RefusalReason reason) {
   if (const auto& failure = probe.progress.last_failure(); failure) {
     FinishWithFailure(probe, *failure);
   } else {
-    Refuse(probe, reason, UnavailableText(reason, probe.progress, options_, pool_));
+    Refuse(probe, {reason, UnavailableText(reason, probe.progress, options_, pool_)});
   }
 }
 
-void ProbeDispatcher::Refuse(Probe& probe, RefusalReason reason, std::string text,
-                             std::string detail) {
-  const ProbeRequest& request = probe.progress.request();
-  Finish(probe, tl::unexpected(Refusal{reason, std::move(text), request.target,
-                                       probe.progress.port(), std::move(detail)}));
+void ProbeDispatcher::Refuse(Probe& probe, Refusal refusal) {
+  refusal.target = probe.progress.request().target;
+  refusal.port = probe.progress.port();
+  Finish(probe, tl::unexpected(std::move(refusal)));
 }
 
 void ProbeDispatcher::Finish(Probe& probe, const ProbeOutcome& outcome) {
@@ -391,8 +319,7 @@ void ProbeDispatcher::Finish(Probe& probe, const ProbeOutcome& outcome) {
 
 void ProbeDispatcher::Forget(Id id) {
   lookups_.Abandon(id);
-  const auto probe = probes_.extract(id);
-  --counts_[static_cast<std::size_t>(probe.mapped()->state)];
+  probes_.Remove(id);
   hooks_.on_change();
   if (probes_.empty() && drained_) std::exchange(drained_, nullptr)();
 }

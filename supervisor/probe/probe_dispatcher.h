@@ -3,11 +3,9 @@
 // If a test was tried but can't be retried, the response reports that test.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -19,6 +17,7 @@
 #include "supervisor/probe/name_lookups.h"
 #include "supervisor/probe/probe_queue.h"
 #include "supervisor/probe/probe_request.h"
+#include "supervisor/probe/probe_table.h"
 #include "supervisor/probe/resolver.h"
 #include "supervisor/probe/server_pauses.h"
 #include "supervisor/results/probe_report.h"
@@ -26,17 +25,10 @@
 
 namespace iperf3_exporter {
 
-struct WaitingProbe {
-  std::string target;
-  std::uint16_t port;
-  std::chrono::nanoseconds waited;
-  std::chrono::nanoseconds left;  // until it gives up waiting
-};
-
 class ProbeDispatcher {
  public:
-  using Id = ProbeQueue::Ticket;
-  using Done = std::function<void(const ProbeOutcome&)>;
+  using Id = ProbeTable::Id;
+  using Done = Probe::Done;
 
   // None of them may call the dispatcher or the pool.
   struct Hooks {
@@ -49,7 +41,6 @@ class ProbeDispatcher {
 
   // All references must outlive this.
   ProbeDispatcher(event_base* base, const Options& options, WorkerPool& pool, Hooks hooks);
-  ~ProbeDispatcher();
   ProbeDispatcher(const ProbeDispatcher&) = delete;
   ProbeDispatcher& operator=(const ProbeDispatcher&) = delete;
 
@@ -73,27 +64,15 @@ class ProbeDispatcher {
 
   // The first `max` probes in order of arrival that wait in the queue or for a lock that another
   // exporter holds.
-  [[nodiscard]] std::vector<WaitingProbe> ListWaiting(std::size_t max) const;
-  [[nodiscard]] std::size_t CountWaiting() const {
-    return Count(State::kQueued) + Count(State::kHandedOver);
+  [[nodiscard]] std::vector<WaitingProbe> ListWaiting(std::size_t max) const {
+    return probes_.ListWaiting(max);
   }
-  [[nodiscard]] std::size_t CountRunning() const { return Count(State::kTesting); }
+  [[nodiscard]] std::size_t CountWaiting() const {
+    return probes_.Count(ProbeState::kQueued) + probes_.Count(ProbeState::kHandedOver);
+  }
+  [[nodiscard]] std::size_t CountRunning() const { return probes_.Count(ProbeState::kTesting); }
 
  private:
-  struct Probe;
-  enum class State : std::uint8_t {
-    kResolving,
-    kQueued,
-    kHandedOver,  // its worker has not started iperf3 yet
-    kTesting,     // its worker has started iperf3
-    kBackoff,     // between two tests
-  };
-  static constexpr std::size_t kStates = 5;
-
-  [[nodiscard]] std::size_t Count(State state) const {
-    return counts_[static_cast<std::size_t>(state)];
-  }
-
   void Resolve(Probe& probe);
   void OnResolved(Id id, const Result<Resolved>& resolved);
   void Enqueue(Probe& probe);
@@ -108,17 +87,19 @@ class ProbeDispatcher {
   void On(Probe& probe, const wire::Finished& finished);
   void OnLockGone(Probe& probe);
   void RetryOrFail(Probe& probe, TestFailure fallback);
-  [[nodiscard]] bool TryRetry(Probe& probe);
 
-  void Enter(Probe& probe, State state);
+  void Enter(Probe& probe, ProbeState state) {
+    probes_.Enter(probe, state);
+    hooks_.on_change();
+  }
   void LeaveWorker(Probe& probe);
 
-  void FinishWithSuccess(Probe& probe, const Measurement& measurement);
   void FinishWithFailure(Probe& probe, const TestFailure& failure);
   // Ends a probe that can't run a (further) test: with the last failed test if there is one,
   // otherwise with 503.
   void GiveUp(Probe& probe, RefusalReason reason);
-  void Refuse(Probe& probe, RefusalReason reason, std::string text, std::string detail = {});
+  // Fills in target and port.
+  void Refuse(Probe& probe, Refusal refusal);
   void Finish(Probe& probe, const ProbeOutcome& outcome);
   void Forget(Id id);
 
@@ -131,9 +112,7 @@ class ProbeDispatcher {
   ServerPauses pauses_;
   LimitedLog failures_{LogLevel::kWarn, "probe failed"};
   std::minstd_rand random_{std::random_device{}()};
-  // Not answered, or answered while their worker still has the job. In order of arrival.
-  std::map<Id, std::unique_ptr<Probe>> probes_;
-  std::array<std::size_t, kStates> counts_{};  // of probes_, by state
+  ProbeTable probes_;
   Id last_id_ = 0;
   bool draining_ = false;
   std::function<void()> drained_;
