@@ -91,6 +91,7 @@ inline constexpr std::array kTestOptions = {
     TestOption{"module", "", "", RequestValue{}},
     TestOption{"target", "", "", RequestValue{}},
     TestOption{"port", "", "", RequestValue{}},
+    TestOption{"max_age", "", "", RequestValue{}},
     TestOption{"ip_version", "", "", RequestValue{}},
     TestOption{"reverse_mode", "-R", "",
                ModeOption<Direction>{&TestOptions::direction, Direction::kDownload}},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,7 +15,19 @@ struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};  // network order; an IPv4 address uses the first 4
   std::uint32_t scope_id = 0;            // interface index given as a zone, else 0
 
-  bool operator==(const IpAddress&) const = default;
+  // See defects.h.
+  auto operator<=>(const IpAddress&) const = default;  // NOLINT(modernize-use-nullptr)
+};
+
+// Which addresses of a name may be used.
+enum class IpVersion : std::uint8_t { kAny, kV4, kV6 };
+
+// A destination to be tried, and the source to be bound for it.
+struct AddressPair {
+  IpAddress destination;
+  std::optional<IpAddress> source;
+
+  auto operator<=>(const AddressPair&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // In the format of inet_ntop(3), with %interface-index for a scope.

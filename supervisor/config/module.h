@@ -22,9 +22,9 @@ namespace iperf3_exporter {
 // The module of requests that name none.
 inline constexpr std::string_view kDefaultModule = "default";
 
-// Whether a module may set this parameter: all but `target` and `module`.
+// Whether a module may set this parameter. A URL may always give the others.
 [[nodiscard]] constexpr bool IsModuleParameter(const TestOption& option) {
-  return option.name != "target" && option.name != "module";
+  return option.name != "target" && option.name != "module" && option.name != "max_age";
 }
 
 // The row with that name or alias; nullptr if it is no parameter that a module may set.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/go_duration.h"
 #include "common/logging.h"
 #include "supervisor/probe/port_list.h"
 #include "supervisor/probe/probe_progress.h"
@@ -13,6 +14,9 @@ namespace iperf3_exporter {
 namespace {
 
 using std::chrono::nanoseconds;
+
+constexpr char kJoinedTooLong[] =
+    "waited for an equal test of another request (max_age), which left no time for one of its own";
 
 }  // namespace
 
@@ -47,10 +51,16 @@ ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint recei
 }
 
 bool ProbeDispatcher::Cancel(Id id) {
-  Probe* found = probes_.Find(id);
-  if (found == nullptr || !found->done) return false;
-  Probe& probe = *found;
-  probe.done = nullptr;
+  Probe* probe = probes_.Find(id);
+  if (probe == nullptr || !probe->done) return false;
+  probe->done = nullptr;
+  if (!IsWanted(*probe)) Abandon(*probe);
+  return true;
+}
+
+void ProbeDispatcher::Abandon(Probe& probe) {
+  const Id id = probe.id;
+  shared_tests_.Close(id);
   if (probe.HasWorker()) {
     probe.timer.Stop();
     pool_.Cancel(id, WorkerKillTime(Clock::now()));  // the job's last event forgets the probe
@@ -58,7 +68,6 @@ bool ProbeDispatcher::Cancel(Id id) {
     queue_.Remove(id);
     Forget(id);
   }
-  return true;
 }
 
 void ProbeDispatcher::Resolve(Probe& probe) {
@@ -94,10 +103,58 @@ void ProbeDispatcher::OnResolved(Id id, const Result<Resolved>& resolved) {
                 "no address of the target has the family of the request or of bind_address"});
   }
   probe.progress.SetCandidates(std::move(candidates));
+  Begin(probe);
+}
+
+void ProbeDispatcher::Begin(Probe& probe) {
+  const Id id = probe.id;
+  TestKey key = probe.progress.BuildKey();
+  const bool shares = probe.progress.request().max_age > nanoseconds::zero();
+  if (shares && (TryReuse(probe, key) || TryJoin(probe, key))) return;
+  shared_tests_.Open(id, std::move(key));
   Enqueue(probe);
   // The limit is for new probes that have to wait; one that returns for a retry is never refused.
   if (queue_.size() > options_.max_queued && queue_.Remove(id)) {
     GiveUp(probe, RefusalReason::kQueueFull);
+  }
+}
+
+bool ProbeDispatcher::TryReuse(Probe& probe, const TestKey& key) {
+  const StoredResult* stored = results_.Find(key);
+  if (stored == nullptr) return false;
+  const TimePoint now = Clock::now();
+  const nanoseconds age = now - stored->began;
+  if (age > probe.progress.request().max_age || !probe.progress.Accepts(*stored, now)) return false;
+  std::vector<LogField> fields = probe.progress.LogFields();
+  fields.emplace_back("age", FormatGoDuration(age));
+  Log(LogLevel::kDebug, "probe answered with an earlier result", fields);
+  Finish(probe, probe.progress.Adopt(stored->report, now));
+  return true;
+}
+
+bool ProbeDispatcher::TryJoin(Probe& probe, const TestKey& key) {
+  if (!shared_tests_.TryJoin(probe.id, key)) return false;
+  Log(LogLevel::kDebug, "probe joined the test of another request", probe.progress.LogFields());
+  probe.progress.BeginJoin(Clock::now());
+  probe.timer.Start(TimeLeft(probe.progress.deadline()));
+  Enter(probe, ProbeState::kJoined);
+  return true;
+}
+
+void ProbeDispatcher::OnJoinedTestEnded(Probe& probe, const ProbeOutcome& outcome,
+                                        const std::optional<StoredResult>& result) {
+  const TimePoint now = Clock::now();
+  if (result && (draining_ || probe.progress.Accepts(*result, now))) {
+    return Finish(probe, probe.progress.Adopt(result->report, now));
+  }
+  probe.progress.EndWait(now);
+  const bool lacks_worker = !outcome && outcome.error().reason == RefusalReason::kNoWorker;
+  if (draining_ || lacks_worker) {
+    GiveUp(probe, draining_ ? RefusalReason::kDraining : RefusalReason::kNoWorker);
+  } else if (now > probe.progress.last_start()) {
+    FinishWithFailure(probe, {FailureReason::kDeadline, kJoinedTooLong});
+  } else {
+    Begin(probe);
   }
 }
 
@@ -150,6 +207,9 @@ void ProbeDispatcher::OnTimer(Id id) {
     case ProbeState::kBackoff:
       Enqueue(probe);
       return;
+    case ProbeState::kJoined:
+      FinishWithFailure(probe, {FailureReason::kDeadline, kJoinedTooLong});
+      return;
     case ProbeState::kHandedOver:
     case ProbeState::kTesting:
       OnDeadline(probe);
@@ -199,7 +259,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
   using Reason = wire::NotStarted::Reason;
   LeaveWorker(probe);
   probe.progress.OnNotStarted(Clock::now());
-  if (!probe.done) {
+  if (!IsWanted(probe)) {
     Forget(probe.id);
   } else if (not_started.reason == Reason::kLockTimeout) {
     GiveUp(probe, RefusalReason::kLockTimeout);
@@ -219,7 +279,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   LeaveWorker(probe);
   pauses_.OnTestEnded(probe.progress.HashServer(), Clock::now());
   probe.progress.OnFinished(finished.result);
-  if (!probe.done) {
+  if (!IsWanted(probe)) {
     Forget(probe.id);
   } else if (finished.result) {
     Log(LogLevel::kDebug, "probe succeeded", probe.progress.LogFields());
@@ -259,7 +319,10 @@ void ProbeDispatcher::Drain(std::function<void()> drained) {
   draining_ = true;
   drained_ = std::move(drained);
   for (const Id id : probes_.Ids()) {
-    Probe& probe = probes_.At(id);
+    Probe* found = probes_.Find(id);
+    // One that has joined a test is answered when that test ends, perhaps here.
+    if (found == nullptr || found->state == ProbeState::kJoined) continue;
+    Probe& probe = *found;
     if (!probe.HasWorker()) {
       LeaveQueue(probe);
       GiveUp(probe, RefusalReason::kDraining);
@@ -311,16 +374,26 @@ void ProbeDispatcher::Finish(Probe& probe, const ProbeOutcome& outcome) {
                            (outcome || outcome.error().reason == RefusalReason::kLockTimeout);
   const nanoseconds lock_wait = probe.progress.lock_wait();
   const Done done = std::exchange(probe.done, nullptr);
+  const std::vector<Id> joiners = shared_tests_.Close(probe.id);
+  std::optional<StoredResult> result;
+  if (outcome && probe.progress.WasTried()) result = probe.progress.BuildResult(*outcome);
   // While a worker has the job the probe stays: its lock is occupied until the job's last event.
   if (!probe.HasWorker()) Forget(probe.id);
-  done(outcome);
+  if (result) results_.Add(*result);
+  if (done) done(outcome);
   if (needed_lock) hooks_.on_lock_wait(lock_wait);
+  for (const Id joiner : joiners) {
+    if (Probe* joined = probes_.Find(joiner)) OnJoinedTestEnded(*joined, outcome, result);
+  }
 }
 
 void ProbeDispatcher::Forget(Id id) {
   lookups_.Abandon(id);
   probes_.Remove(id);
   hooks_.on_change();
+  if (const auto owner = shared_tests_.Leave(id); owner && !IsWanted(probes_.At(*owner))) {
+    Abandon(probes_.At(*owner));
+  }
   if (probes_.empty() && drained_) std::exchange(drained_, nullptr)();
 }
 

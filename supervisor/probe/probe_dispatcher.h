@@ -1,12 +1,17 @@
 // The life of every probe between its request and its response: resolve, check, wait, test, and
 // perhaps retry. Loop thread only. A probe is answered by its deadline, whatever its worker does.
 // If a test was tried but can't be retried, the response reports that test.
+//
+// A probe with max_age may be answered with the result of an equal test: an earlier one, or one
+// that it joins. A joined test goes on as long as anybody waits for it. A probe that can't use its
+// result (the test was never tried, or a shorter deadline than its own cut it) goes on by itself.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -20,7 +25,9 @@
 #include "supervisor/probe/probe_table.h"
 #include "supervisor/probe/resolver.h"
 #include "supervisor/probe/server_pauses.h"
+#include "supervisor/probe/shared_tests.h"
 #include "supervisor/results/probe_report.h"
+#include "supervisor/results/result_store.h"
 #include "supervisor/workers/worker_pool.h"
 
 namespace iperf3_exporter {
@@ -48,8 +55,8 @@ class ProbeDispatcher {
   // returns, unless the probe is cancelled first.
   Id Start(ProbeRequest request, TimePoint received, Deadline deadline, Done done);
 
-  // The scraper hung up: the probe leaves the queue, or its iperf3 is terminated. `done` will not
-  // be called. Returns false if the probe has been answered.
+  // The scraper hung up: unless others have joined its test, the probe leaves the queue, or its
+  // iperf3 is terminated. `done` will not be called. Returns false if the probe has been answered.
   bool Cancel(Id id);
 
   // For the pool's hooks: a worker is idle; something happened to a job.
@@ -75,6 +82,19 @@ class ProbeDispatcher {
  private:
   void Resolve(Probe& probe);
   void OnResolved(Id id, const Result<Resolved>& resolved);
+  // Shares another test, or waits for one of its own.
+  void Begin(Probe& probe);
+  // Answers the probe with an earlier result, if there is one that it accepts.
+  [[nodiscard]] bool TryReuse(Probe& probe, const TestKey& key);
+  [[nodiscard]] bool TryJoin(Probe& probe, const TestKey& key);
+  // `outcome` is that of the probe whose test it was; `result` is empty if the test was not tried.
+  void OnJoinedTestEnded(Probe& probe, const ProbeOutcome& outcome,
+                         const std::optional<StoredResult>& result);
+  // Whether anybody waits for its test.
+  [[nodiscard]] bool IsWanted(const Probe& probe) const {
+    return probe.done || shared_tests_.IsJoined(probe.id);
+  }
+  void Abandon(Probe& probe);
   void Enqueue(Probe& probe);
   void LeaveQueue(Probe& probe);
   void Run(Probe& probe);
@@ -109,6 +129,8 @@ class ProbeDispatcher {
   Hooks hooks_;
   NameLookups lookups_;
   ProbeQueue queue_;
+  SharedTests shared_tests_;
+  ResultStore results_;
   ServerPauses pauses_;
   LimitedLog failures_{LogLevel::kWarn, "probe failed"};
   std::minstd_rand random_{std::random_device{}()};

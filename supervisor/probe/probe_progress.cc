@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/go_duration.h"
+#include "common/text.h"
 #include "supervisor/probe/probe_timing.h"
 
 namespace iperf3_exporter {
@@ -21,6 +22,13 @@ bool MayTryNextAddress(FailureReason reason) {
 constexpr std::chrono::milliseconds kMinRetryDelay = kFirstRetryDelay / 2;
 // From the end of such a pause to the last start: to acquire a free lock and hand the job over.
 constexpr std::chrono::milliseconds kLastRetryMargin{20};
+
+// Only what matters: an address may be written in several ways, and the case of a name is ignored.
+Host Canonical(Host host) {
+  if (host.address) host.text.clear();
+  if (host.kind == HostKind::kName) host.text = ToLower(host.text);
+  return host;
+}
 
 }  // namespace
 
@@ -85,6 +93,7 @@ Job ProbeProgress::BuildJob(std::uint64_t id, TimePoint now, Deadline not_before
 
 void ProbeProgress::OnStarted(const wire::Started& started, TimePoint now) {
   started_ = true;
+  began_ = now;
   ++attempts_;
   period_seconds_ = started.period_seconds;
   // Reported by a worker and deducted from the probe's budget: no more than can be true.
@@ -97,6 +106,7 @@ void ProbeProgress::OnFinished(const TestResult& result) {
   if (!started_) {
     // iperf3 could not be executed, or the worker was lost, perhaps just after iperf3 had started.
     ++attempts_;
+    began_ = handed_over_;
     period_seconds_ = 0;
   }
   if (!result) last_failure_ = result.error();
@@ -151,6 +161,42 @@ ProbeReport ProbeProgress::BuildReport(TestResult result, TimePoint now) const {
                      .lock_wait = lock_wait_,
                      .result = std::move(result)};
   report.test.period_seconds = period_seconds_;
+  return report;
+}
+
+TestKey ProbeProgress::BuildKey() const {
+  TestKey key{.target = Canonical(request_.host),
+              .ports = request_.ports,
+              .test = request_.test,
+              .bind = request_.bind ? std::optional(Canonical(*request_.bind)) : std::nullopt,
+              .ip_version = request_.ip_version,
+              .module = {request_.module},
+              .addresses = candidates_};
+  std::ranges::sort(key.ports);
+  std::ranges::sort(key.addresses);
+  return key;
+}
+
+StoredResult ProbeProgress::BuildResult(ProbeReport report) const {
+  return {.key = BuildKey(),
+          .report = std::move(report),
+          .began = began_,
+          .longest_period_seconds =
+              std::max(period_seconds_, LongestPeriod(request_.test, deadline_, began_))};
+}
+
+bool ProbeProgress::Accepts(const StoredResult& result, TimePoint now) const {
+  const ProbeReport& report = result.report;
+  const std::uint32_t period = report.test.period_seconds;
+  const bool was_cut = period != 0 && period < report.requested_period_seconds;
+  const bool was_ended = !report.result && report.result.error().reason == FailureReason::kDeadline;
+  return (!was_cut && !was_ended) ||
+         LongestPeriod(request_.test, deadline_, now) <= result.longest_period_seconds;
+}
+
+ProbeReport ProbeProgress::Adopt(ProbeReport report, TimePoint now) const {
+  report.target = request_.target;
+  report.duration = now - received_;
   return report;
 }
 

@@ -18,6 +18,8 @@
 #include "supervisor/probe/probe_request.h"
 #include "supervisor/probe/resolver.h"
 #include "supervisor/results/probe_report.h"
+#include "supervisor/results/result_store.h"
+#include "supervisor/results/test_key.h"
 
 namespace iperf3_exporter {
 
@@ -39,6 +41,9 @@ class ProbeProgress {
   // Begins to wait for the lock of the pair to be tried, no longer than what earlier waits have
   // left of `lock_timeout`. With nothing left, a free lock may still be acquired.
   void BeginWait(TimePoint now, LockScope scope, std::chrono::nanoseconds lock_timeout);
+  // Begins to wait for the test of another probe. If this probe then needs one of its own, that was
+  // a wait for the lock.
+  void BeginJoin(TimePoint now) { queued_ = now; }
   void EndWait(TimePoint now) { lock_wait_ += now - queued_; }
   // Of the latest wait: the lock (kNoLock: none, or no wait yet), its start and its deadline.
   [[nodiscard]] LockKey lock_key() const { return lock_key_; }
@@ -77,6 +82,18 @@ class ProbeProgress {
 
   [[nodiscard]] ProbeReport BuildReport(TestResult result, TimePoint now) const;
 
+  // What makes another test equal to that of this probe.
+  [[nodiscard]] TestKey BuildKey() const;
+  // Whether a test was tried for this probe.
+  [[nodiscard]] bool WasTried() const { return attempts_ > 0; }
+  // Of the last test that was tried. `report` is that of BuildReport.
+  [[nodiscard]] StoredResult BuildResult(ProbeReport report) const;
+  // Whether the result of an equal test is as good as that of a test that starts `now`. It is not
+  // if the deadline of its request cut its period or ended it, and that of this probe allows more.
+  [[nodiscard]] bool Accepts(const StoredResult& result, TimePoint now) const;
+  // The report of an equal test, as the answer to this probe's request.
+  [[nodiscard]] ProbeReport Adopt(ProbeReport report, TimePoint now) const;
+
  private:
   [[nodiscard]] LockKey LockKeyFor(LockScope scope) const;
 
@@ -91,6 +108,7 @@ class ProbeProgress {
   TimePoint queued_;
   Deadline queue_deadline_;
   TimePoint handed_over_;
+  TimePoint began_;  // the last test that was tried
   std::chrono::nanoseconds lock_wait_{0};
   bool started_ = false;              // the latest job
   std::uint32_t period_seconds_ = 0;  // of the last test that was tried

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
 #include <utility>
 
 #include "common/iperf3/defects.h"
@@ -11,6 +10,7 @@
 #include "common/text.h"
 #include "supervisor/config/config_file.h"
 #include "supervisor/probe/port_list.h"
+#include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/query_string.h"
 
 namespace iperf3_exporter {
@@ -39,9 +39,10 @@ class RequestReader {
   ParsedRequest Read() {
     CheckOverrides();
     ReadTarget();
+    ReadMaxAge();
     ReadTest();
     RequireAuthentication();
-    CollectIgnored();
+    request_.ignored_parameters = ListUnknown(parameters_);
     if (!error_) return std::move(request_);
     const bool has_port = !request_.target.empty() && !request_.ports.empty();
     const std::uint16_t port = has_port ? request_.ports.front() : 0;
@@ -118,6 +119,7 @@ class RequestReader {
       }
       std::vector<std::string> allowed = {"target"};
       if (module().AllowsOverride("port")) allowed.emplace_back("port");
+      allowed.emplace_back("max_age");
       std::ranges::copy_if(*module().overrides, std::back_inserter(allowed),
                            [](const std::string& name) { return name != "port"; });
       return Refuse(parameter.name,
@@ -150,6 +152,14 @@ class RequestReader {
     request_.target = host_text;
     request_.host = *host;
     ReadPorts(port);
+  }
+
+  void ReadMaxAge() {
+    const std::string_view value = Value("max_age");
+    if (value.empty()) return;
+    const auto age = ParseMaxAge(value);
+    if (!age) return Refuse("max_age", age.error().message, value);
+    request_.max_age = *age;
   }
 
   // Empty: not given, like 0.
@@ -325,15 +335,6 @@ class RequestReader {
                QuoteText(iperf3_.version, kMaxVersionTextBytes) + ": " +
                std::string(defect->description),
            Value(defect->parameter));
-  }
-
-  void CollectIgnored() {
-    std::set<std::string_view> ignored;
-    for (const QueryParameter& parameter : parameters_) {
-      if (FindTestOption(parameter.name) == nullptr && ignored.insert(parameter.name).second) {
-        request_.ignored_parameters.push_back(parameter.name);
-      }
-    }
   }
 
   const std::vector<QueryParameter>& parameters_;

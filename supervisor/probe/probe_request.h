@@ -15,8 +15,6 @@
 
 namespace iperf3_exporter {
 
-enum class IpVersion : std::uint8_t { kAny, kV4, kV6 };
-
 struct ProbeRequest {
   std::string target;  // as requested, without a port: the label
   Host host;           // the same, parsed
@@ -26,7 +24,10 @@ struct ProbeRequest {
   std::optional<Host> bind;  // the source
   IpVersion ip_version = IpVersion::kAny;
   ModulePointer module;  // never null once the request is parsed
-  std::string client;    // who asks, see ClientNetwork; from the connection, not from the query
+  // The answer may be the result of an equal test that began no longer ago, or that of an equal
+  // test that has not ended. 0: a test of its own.
+  std::chrono::nanoseconds max_age{0};
+  std::string client;  // who asks, see ClientNetwork; from the connection, not from the query
   // Names of unknown parameters, each once.
   std::vector<std::string> ignored_parameters;
 };

@@ -25,8 +25,9 @@ enum class ProbeState : std::uint8_t {
   kHandedOver,  // its worker has not started iperf3 yet
   kTesting,     // its worker has started iperf3
   kBackoff,     // between two tests
+  kJoined,      // waits for the test of another probe
 };
-inline constexpr std::size_t kProbeStates = 5;
+inline constexpr std::size_t kProbeStates = 6;
 
 struct Probe {
   using Done = std::function<void(const ProbeOutcome&)>;

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "common/go_duration.h"
+#include "common/iperf3/option_table.h"
 #include "common/quoted_text.h"
 #include "supervisor/probe/query_string.h"
 
@@ -35,6 +37,10 @@ constexpr seconds kWorkerGrace{1};
 // (after 1 and 3 s) fit.
 constexpr milliseconds kMaxConnectTimeout{5000};
 
+Deadline EndBy(const TestOptions& test, Deadline deadline) {
+  return deadline - (seconds(test.omit_seconds) + TestOverhead(test));
+}
+
 }  // namespace
 
 Result<nanoseconds> ParseScrapeTimeout(std::string_view header) {
@@ -48,6 +54,14 @@ Result<nanoseconds> ParseScrapeTimeout(std::string_view header) {
         QuoteText(header, kMaxQuotedValueBytes));
   }
   return nanoseconds(std::llround(std::min(timeout, kMaxTimeoutSeconds) * 1e9));
+}
+
+Result<nanoseconds> ParseMaxAge(std::string_view text) {
+  constexpr std::chrono::hours kLongest{24};
+  const auto age = ParseGoDuration(text);
+  if (age && *age >= nanoseconds::zero() && *age <= kLongest) return *age;
+  return MakeError("must be a duration such as 90s or 1m30s, from 0 to " +
+                   FormatGoDuration(kLongest));
 }
 
 Deadline ProbeDeadline(TimePoint received, std::optional<nanoseconds> scrape_timeout,
@@ -66,11 +80,16 @@ milliseconds TestOverhead(const TestOptions& test) {
   return CountRoundTrips(test) * kAssumedRoundTrip + kStartTime + kTerminationTime + kResponseTime;
 }
 
+std::uint32_t LongestPeriod(const TestOptions& test, Deadline deadline, TimePoint now) {
+  const auto left = std::chrono::floor<seconds>(EndBy(test, deadline) - now).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 1, kMaxPeriodSeconds));
+}
+
 JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock_by) {
   return {.lock_by = lock_by,
           .not_before = {},
           .start_by = LastStart(test, deadline),
-          .end_by = deadline - (seconds(test.omit_seconds) + TestOverhead(test)),
+          .end_by = EndBy(test, deadline),
           .terminate_at = deadline - kResponseTime - kTerminationTime,
           .kill_at = deadline - kResponseTime,
           .bytes_overhead = CountRoundTrips(test) * kMaxRoundTrip};

@@ -47,6 +47,9 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 // day.
 [[nodiscard]] Result<std::chrono::nanoseconds> ParseScrapeTimeout(std::string_view header);
 
+// Parses `max_age`: a duration from 0 to a day. The error says what is expected.
+[[nodiscard]] Result<std::chrono::nanoseconds> ParseMaxAge(std::string_view text);
+
 // `received` plus the timeout (`scrape_timeout`, or times.default_timeout without one) minus
 // times.offset, or minus half of the timeout if the offset is not smaller; at most `received` plus
 // times.limit.
@@ -59,6 +62,11 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
 
 // The times of a job whose wait for the lock ends at `lock_by`. Leaves `not_before` unset.
 [[nodiscard]] JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock_by);
+
+// The longest period in whole seconds, at least 1, of a test that starts at `now`: BuildJobTimes
+// gives a worker the same limit.
+[[nodiscard]] std::uint32_t LongestPeriod(const TestOptions& test, Deadline deadline,
+                                          TimePoint now);
 
 // How long iperf3 may take to connect: the time until `start_by` divided by the number of untried
 // addresses (not 0), clamped to 0.1 to 5 s.

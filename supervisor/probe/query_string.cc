@@ -1,8 +1,10 @@
 #include "supervisor/probe/query_string.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
+#include "common/iperf3/option_table.h"
 #include "common/quoted_text.h"
 #include "common/text.h"
 
@@ -58,6 +60,15 @@ Result<std::vector<QueryParameter>> ParseQuery(std::string_view query) {
     parameters.push_back(std::move(*parameter));
   }
   return parameters;
+}
+
+std::vector<std::string> ListUnknown(const std::vector<QueryParameter>& parameters) {
+  std::vector<std::string> unknown;
+  std::set<std::string_view> seen;
+  for (const auto& [name, value] : parameters) {
+    if (FindTestOption(name) == nullptr && seen.insert(name).second) unknown.push_back(name);
+  }
+  return unknown;
 }
 
 std::string GotText(std::string_view value) {

@@ -24,6 +24,9 @@ inline constexpr std::size_t kMaxQuotedValueBytes = 100;
 // unknown parameters.
 [[nodiscard]] Result<std::vector<QueryParameter>> ParseQuery(std::string_view query);
 
+// The names that are no parameter of /probe, each once.
+[[nodiscard]] std::vector<std::string> ListUnknown(const std::vector<QueryParameter>& parameters);
+
 // ", got "VALUE"", escaped and cut; nothing if the value is empty.
 [[nodiscard]] std::string GotText(std::string_view value);
 

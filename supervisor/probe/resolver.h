@@ -33,14 +33,6 @@ struct Resolved {
 [[nodiscard]] Result<Resolved> ResolveHosts(const Host& target, const std::optional<Host>& bind,
                                             IpVersion version, const TargetPolicy& policy);
 
-// A destination to be tried, and the source to be bound for it.
-struct AddressPair {
-  IpAddress destination;
-  std::optional<IpAddress> source;
-
-  bool operator==(const AddressPair&) const = default;
-};
-
 // The addresses of `target` in order, each with the first source of its family. If there are
 // sources, addresses of another family are left out: a bound socket can't reach them.
 [[nodiscard]] std::vector<AddressPair> BuildAddressPairs(const Resolved& resolved);

@@ -473,6 +473,18 @@ class Iperf3Server:
         self.process.stdout.close()
 
 
+class CountingServer(Iperf3Server):
+    """Counts its tests by its own log, which it writes to `directory`."""
+
+    def __init__(self, directory, **arguments):
+        self.log = os.path.join(directory, f"iperf3.{time.monotonic_ns()}.log")
+        super().__init__("--logfile", self.log, "--forceflush", **arguments)
+
+    def tests(self):
+        with open(self.log, encoding="utf-8") as file:
+            return file.read().count("Accepted connection from ")
+
+
 class Overlap:
     """Maximum number of iperf3 clients of `exporters` seen at the same time."""
 

@@ -58,7 +58,7 @@ class Probes(unittest.TestCase):
         for query, words in (({}, "'module' parameter must be specified (--probe.require-module)"),
                              ({"module": "n"}, "'module' parameter must be the name of a module"),
                              ({"module": "m", "period": "9s"}, "'period' parameter must not be given with module \"m\", which lets "
-                              "a URL give only target, parallel")):
+                              "a URL give only target, max_age, parallel")):
             answer = exporter.probe(**query)
             self.assertEqual((answer.status, answer.text[:len(words)]), (400, words))
 

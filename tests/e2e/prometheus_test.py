@@ -14,7 +14,7 @@ import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "monitoring"))
 import scrape_configurations  # noqa: E402
-from harness import Exporter, Iperf3Server, free_port, start, temporary_directory, wait_until
+from harness import CountingServer, Exporter, Iperf3Server, free_port, start, temporary_directory, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MONITORING = ROOT / "monitoring"
@@ -166,6 +166,47 @@ class PrometheusTest(unittest.TestCase):
             if name != "iperf3_exporter" and name != "iperf3_recording" and name != "iperf3_targets":
                 with self.subTest(metric=name):
                     self.prometheus.wait_for(f"last_over_time({name}[5m])")
+
+
+SHARED = """
+global: {{external_labels: {{replica: {replica}}}}}
+scrape_configs:
+  - job_name: iperf3
+    metrics_path: /probe
+    params: {{target: ['127.0.0.1:{server_port}'], period: [1s], max_age: [4s]}}
+    scrape_interval: 6s
+    scrape_timeout: 6s
+    static_configs: [{{targets: ['127.0.0.1:{exporter_port}']}}]
+"""
+
+
+class TwoServersTest(unittest.TestCase):
+    """Two Prometheus servers with max_age, which scrape at different times of the interval."""
+
+    SCRAPES = 4
+
+    def test_two_servers_cause_one_test_in_an_interval(self):
+        directory = self.enterContext(temporary_directory())
+        server = self.enterContext(CountingServer(directory))
+        exporter = self.enterContext(Exporter())
+        both = []
+        for replica in ("a", "b"):
+            both.append(Prometheus(self.enterContext(temporary_directory()), SHARED.format(
+                replica=replica, server_port=server.port, exporter_port=exporter.port)))
+            self.addCleanup(both[-1].close)
+
+        def received(prometheus):
+            """A value for each scrape. No two tests transfer the same number of bytes."""
+            series = prometheus.query("iperf3_received_bytes[5m]")
+            return [value for _, value in series[0]["values"]] if series else []
+        wait_until(lambda: all(len(received(each)) >= self.SCRAPES for each in both),
+                   f"{self.SCRAPES} scrapes by each", GATHER_SECONDS)
+        tests = server.tests()
+        first, second = map(received, both)
+        # Each server may have had a result that the other one has not asked for yet.
+        self.assertLessEqual(len(set(first) ^ set(second)), 2, (first, second))
+        self.assertLessEqual(tests, max(len(first), len(second)) + 1, (first, second))
+        self.assertNotIn("0", first + second, exporter.log)
 
 
 class UpTest(unittest.TestCase):

@@ -133,7 +133,7 @@ TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
   EXPECT_FALSE(wire::DecodeCommand(frame));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(SampleJob())));
   frame[4] = std::byte{wire::kVersion + 1};
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 6, not 5");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 7, not 6");
 }
 
 TEST(WireTest, RefusesNumbersOutOfRange) {

@@ -63,13 +63,22 @@ class DispatcherFixture : public testing::Test {
     }
   }
 
-  ProbeDispatcher::Id Probe(const std::string& target,
-                            std::chrono::nanoseconds time = std::chrono::seconds(30)) {
+  // With a module of its own, so that its test is not equal to any other.
+  ProbeRequest RequestFor(const std::string& target) {
     ProbeRequest request;
     request.target = target;
     request.host = *ParseHost(target);
     request.test.period_seconds = 1;
     request.module = ModulesOfFlags(options_).default_module;
+    return request;
+  }
+
+  ProbeDispatcher::Id Probe(const std::string& target,
+                            std::chrono::nanoseconds time = std::chrono::seconds(30)) {
+    return Start(RequestFor(target), time);
+  }
+
+  ProbeDispatcher::Id Start(const ProbeRequest& request, std::chrono::nanoseconds time) {
     const Deadline now = Clock::now();
     // `done` may be called before the id is known.
     const auto outcome = std::make_shared<std::optional<ProbeOutcome>>();

@@ -83,7 +83,8 @@ TEST_F(ModuleRequestTest, RefusesWhatIsNotOverridable) {
       "modules: {m: {override: [bytes]}, p: {port: 5301, override: [bind]}, o: {port: 1, override: "
       "[port]}}");
   const std::string words =
-      "must not be given with module \"m\", which lets a URL give only target, port, bytes";
+      "must not be given with module \"m\", which lets a URL give only target, port, max_age, "
+      "bytes";
   for (const char* name : {"reverse_mode", "udp_mode", "bitrate", "bind", "bind_address", "BYTES",
                            "unknown", "period"}) {
     for (const char* value : {"", "=", "=1"}) {
@@ -97,6 +98,28 @@ TEST_F(ModuleRequestTest, RefusesWhatIsNotOverridable) {
   EXPECT_THAT(Parse("module=o&port=2")->ports, ElementsAre(2));
   EXPECT_TRUE(Parse("module=p&bind=127.0.0.1"));
   EXPECT_TRUE(Parse("module=p&bind_address=127.0.0.1"));
+}
+
+TEST_F(ModuleRequestTest, AUrlMayAlwaysGiveMaxAge) {
+  Load("modules: {m: {}, o: {override: [bytes]}, default: {period: 2s}}");
+  const auto expect = [this](const std::string& module) {
+    const auto request = Parse("max_age=30s&module=" + module);
+    ASSERT_TRUE(request) << request.error().text;
+    EXPECT_EQ(request->max_age, std::chrono::seconds(30));
+  };
+  for (const char* module : {"m", "o", "default", ""}) expect(module);
+  modules_.requires_module = true;
+  for (const char* module : {"m", "o"}) expect(module);
+  Refuses("module=m&max_age=30", "'max_age' parameter must be a duration");
+}
+
+TEST_F(ModuleRequestTest, AModuleDoesNotSetMaxAge) {
+  for (const char* key : {"max_age: 30s", "override: [max_age]", "max: {max_age: 30s}"}) {
+    const auto modules =
+        ParseConfigFile("modules: {m: {" + std::string(key) + "}}", "config.yml", options_);
+    ASSERT_FALSE(modules) << key;
+    EXPECT_THAT(modules.error().message, HasSubstr("max_age")) << key;
+  }
 }
 
 TEST_F(ModuleRequestTest, TheTargetSetsThePortOnlyIfTheUrlMay) {

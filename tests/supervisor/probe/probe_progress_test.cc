@@ -344,5 +344,101 @@ TEST_F(ProbeProgressTest, CountsItsDurationFromTheRequest) {
   EXPECT_EQ(Progress().BuildReport(Measurement{}, kStart + seconds(2)).duration, seconds(2));
 }
 
+// A probe of `period` whose request has `time` from kStart on.
+ProbeProgress ProgressWithin(nanoseconds time, std::uint32_t period = 5) {
+  ProbeRequest request;
+  request.target = "h";
+  request.test.period_seconds = period;
+  request.module = std::make_shared<const Module>();
+  ProbeProgress progress(std::move(request), kStart, kStart + time);
+  progress.SetCandidates({PairTo("192.0.2.1")});
+  return progress;
+}
+
+// Of a probe whose last test began at `began` with `period`.
+StoredResult ResultWithin(nanoseconds time, Deadline began, std::uint32_t period,
+                          const TestResult& result, std::uint32_t requested = 5) {
+  ProbeProgress progress = ProgressWithin(time, requested);
+  (void)progress.BuildJob(1, kStart);
+  progress.OnStarted({.job_id = 1, .period_seconds = period}, began);
+  progress.OnFinished(result);
+  return progress.BuildResult(progress.BuildReport(result, kStart + time));
+}
+
+TEST_F(ProbeProgressTest, AWaitForAnotherTestCountsAsAWaitForTheLock) {
+  ProbeProgress progress = Progress();
+  progress.BeginJoin(kStart);
+  progress.EndWait(kStart + seconds(2));
+  EXPECT_EQ(progress.lock_wait(), seconds(2));
+  progress.BeginWait(kStart + seconds(2), LockScope::kHost, seconds(5));
+  EXPECT_EQ(progress.queue_deadline(), kStart + seconds(5));
+}
+
+TEST_F(ProbeProgressTest, AResultBeganWithTheLastTest) {
+  ProbeProgress progress = Progress();
+  EXPECT_FALSE(progress.WasTried());
+  Fail(progress, FailureReason::kServerBusy, kStart + seconds(1));
+  EXPECT_TRUE(progress.WasTried());
+  (void)progress.BuildJob(2, kStart + seconds(2));
+  progress.OnStarted(Started(), kStart + seconds(3));
+  progress.OnFinished(Measurement{});
+  const StoredResult result =
+      progress.BuildResult(progress.BuildReport(Measurement{}, kStart + seconds(9)));
+  EXPECT_EQ(result.began, kStart + seconds(3));
+  EXPECT_EQ(result.key, progress.BuildKey());
+  EXPECT_EQ(result.report.attempts, 2U);
+}
+
+TEST_F(ProbeProgressTest, ATestWhoseIperf3DidNotStartBeganWithItsJob) {
+  ProbeProgress progress = Progress();
+  (void)progress.BuildJob(1, kStart + seconds(2));
+  progress.OnFinished(Failed(FailureReason::kExec));
+  const StoredResult result =
+      progress.BuildResult(progress.BuildReport(Failed(FailureReason::kExec), kStart + seconds(4)));
+  EXPECT_EQ(result.began, kStart + seconds(2));
+  EXPECT_TRUE(Progress().Accepts(result, kStart));
+}
+
+TEST_F(ProbeProgressTest, AcceptsEveryResultThatNoDeadlineLimited) {
+  const ProbeProgress probe = ProgressWithin(seconds(60));
+  for (const TestResult& result :
+       {TestResult(Measurement{}), Failed(FailureReason::kConnectionRefused),
+        Failed(FailureReason::kNoData)}) {
+    EXPECT_TRUE(probe.Accepts(ResultWithin(seconds(10), kStart, 5, result), kStart));
+  }
+}
+
+TEST_F(ProbeProgressTest, AcceptsACutPeriodUnlessItsOwnWouldBeLonger) {
+  // 3 s and the overhead of 1.3 s are left.
+  const StoredResult cut =
+      ResultWithin(milliseconds(9300), kStart + seconds(5), 3, Measurement{}, 20);
+  EXPECT_EQ(cut.longest_period_seconds, 3U);
+  const ProbeProgress probe = ProgressWithin(seconds(30), 20);
+  EXPECT_FALSE(probe.Accepts(cut, kStart));
+  EXPECT_FALSE(probe.Accepts(cut, kStart + milliseconds(30'000 - 5'300)));
+  EXPECT_TRUE(probe.Accepts(cut, kStart + milliseconds(30'000 - 5'299)));
+  EXPECT_TRUE(probe.Accepts(cut, kStart + seconds(30)));
+}
+
+TEST_F(ProbeProgressTest, AcceptsATestThatItsDeadlineEndedUnlessItHasMoreTime) {
+  const StoredResult ended =
+      ResultWithin(milliseconds(9300), kStart, 5, Failed(FailureReason::kDeadline));
+  EXPECT_EQ(ended.longest_period_seconds, 8U);
+  EXPECT_FALSE(ProgressWithin(milliseconds(10'300)).Accepts(ended, kStart));
+  EXPECT_TRUE(ProgressWithin(milliseconds(10'299)).Accepts(ended, kStart));
+}
+
+TEST_F(ProbeProgressTest, AdoptsAReportWithTheLabelAndTheDurationOfItsOwnRequest) {
+  const StoredResult result = ResultWithin(seconds(10), kStart, 5, Measurement{});
+  ProbeRequest request;
+  request.target = "[::1]";
+  const ProbeReport report =
+      ProgressTo({PairTo("::1")}, request).Adopt(result.report, kStart + milliseconds(7));
+  EXPECT_EQ(report.target, "[::1]");
+  EXPECT_EQ(report.duration, milliseconds(7));
+  EXPECT_EQ(report.attempts, 1U);
+  EXPECT_EQ(report.test.period_seconds, 5U);
+}
+
 }  // namespace
 }  // namespace iperf3_exporter

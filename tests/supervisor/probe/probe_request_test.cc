@@ -65,6 +65,7 @@ TEST(ProbeRequestTest, HasTheDocumentedDefaults) {
   EXPECT_EQ(request->test, TestOptions{});
   EXPECT_EQ(request->test.period_seconds, 5u);
   EXPECT_FALSE(request->bind);
+  EXPECT_EQ(request->max_age, nanoseconds(0));
   EXPECT_EQ(request->ip_version, IpVersion::kAny);
   EXPECT_TRUE(request->ignored_parameters.empty());
 }
@@ -73,7 +74,7 @@ TEST(ProbeRequestTest, EmptyMeansDefault) {
   const auto request = Parse(
       "target=h&port=&reverse_mode=&udp_mode=&bidirectional=&bitrate=&period=&bind_address=&bind=&"
       "bind_device=&parallel=&omit=&window=&mss=&length=&congestion=&dscp=&ip_version=&cport=&"
-      "no_delay=&zerocopy=");
+      "no_delay=&zerocopy=&max_age=");
   ASSERT_TRUE(request) << request.error().text;
   EXPECT_THAT(request->ports, ElementsAre(5201));
   EXPECT_EQ(request->test, TestOptions{});
@@ -493,6 +494,20 @@ TEST(ProbeRequestTest, RefusesKnownDefectsOfTheInstalledIperf3) {
   EXPECT_EQ(message("bitrate=5M", "3.18"), "");
   EXPECT_EQ(message("bitrate=5M/20", "3.12"), "");
   EXPECT_THAT(message("omit=1&udp_mode=1", "3.9"), StartsWith("'omit' parameter can't be used"));
+}
+
+TEST(ProbeRequestTest, MaxAgeIsADuration) {
+  Accepts("max_age=1m30s", [](const auto& r) { return r.max_age == seconds(90); });
+  Accepts("max_age=100ms", [](const auto& r) { return r.max_age == milliseconds(100); });
+  Accepts("max_age=24h", [](const auto& r) { return r.max_age == std::chrono::hours(24); });
+  Accepts("max_age=0", [](const auto& r) { return r.max_age == nanoseconds(0); });
+  Accepts("max_age=0s", [](const auto& r) { return r.max_age == nanoseconds(0); });
+  for (const std::string value : {"-1s", "60", "24h1ns", "1000000h", "x", "1d", "1.5", "s"}) {
+    EXPECT_EQ(RefusalText("target=h&max_age=" + value),
+              "'max_age' parameter must be a duration such as 90s or 1m30s, from 0 to 24h0m0s, got "
+              "\"" +
+                  value + '"');
+  }
 }
 
 TEST(ProbeRequestTest, UsesTheFirstOfARepeatedParameter) {

@@ -82,6 +82,17 @@ TEST(ProbeTimingTest, CutsToOneSecondBeforeItGivesUp) {
   EXPECT_EQ(PeriodWithin(test, seconds(0)), std::nullopt);
 }
 
+TEST(ProbeTimingTest, TheLongestPeriodIsWhatAWorkerAllows) {
+  const TestOptions test{.period_seconds = 5, .omit_seconds = 3};
+  const TestOptions endless{.period_seconds = kMaxPeriodSeconds, .omit_seconds = 3};
+  for (const milliseconds time : {seconds(4) + kMinTestOverhead, milliseconds(6299),
+                                  milliseconds(6300), milliseconds(7000), milliseconds(60'000)}) {
+    EXPECT_EQ(LongestPeriod(test, kDeadline, kDeadline - time), PeriodWithin(endless, time))
+        << time.count();
+  }
+  EXPECT_EQ(LongestPeriod(test, kDeadline, kDeadline + seconds(1)), 1U);
+}
+
 TEST(ProbeTimingTest, CountsTheOmittedSeconds) {
   const TestOptions test{.period_seconds = 5, .omit_seconds = 3};
   EXPECT_EQ(PeriodWithin(test, seconds(8) + TestOverhead(test)), 5U);
