@@ -75,7 +75,8 @@ void ReadOverrides(const YAML::Node& node, const std::string& where, Module& mod
         where + ": must not be set for default, of which a URL may override everything"};
   }
   ForEachItem(node, where, [&](const YAML::Node& item) {
-    const TestOption& option = FindParameter(ReadText(item, where), LineOf(item), where);
+    const std::string name = ReadText(item, where);
+    const TestOption& option = FindParameter(name, LineOf(item), where);
     if (std::ranges::find(*module.overrides, option.name) != module.overrides->end()) {
       throw ConfigError{LineOf(item), where + ": " + std::string(option.name) + " is repeated"};
     }
