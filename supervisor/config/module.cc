@@ -6,6 +6,14 @@
 #include "common/iperf3/option_text.h"
 
 namespace iperf3_exporter {
+namespace {
+
+// If a module is required, no request gets `default`.
+bool IsReachable(const Modules& modules, std::string_view name) {
+  return !modules.requires_module || name != kDefaultModule;
+}
+
+}  // namespace
 
 const TestOption* FindModuleParameter(std::string_view name) {
   const TestOption* option = FindTestOption(name);
@@ -29,13 +37,15 @@ bool Module::AllowsOverride(std::string_view parameter) const {
 
 bool AllowsEveryTarget(const Modules& modules) {
   if (!modules.requires_module && modules.default_module->target_policy.IsOpen()) return true;
-  return std::ranges::any_of(
-      modules.by_name, [](const auto& entry) { return entry.second->target_policy.IsOpen(); });
+  return std::ranges::any_of(modules.by_name, [&modules](const auto& entry) {
+    return IsReachable(modules, entry.first) && entry.second->target_policy.IsOpen();
+  });
 }
 
 std::vector<std::string> ModulesWithOpenAuth(const Modules& modules) {
   std::vector<std::string> names;
   for (const auto& [name, module] : modules.by_name) {
+    if (!IsReachable(modules, name)) continue;
     if (module->auth && module->target_policy.IsOpen()) names.push_back(name);
   }
   return names;
