@@ -19,6 +19,13 @@ TEST(TestCredentialsTest, AcceptsWhatAServerCanAccept) {
             "");
 }
 
+TEST(TestCredentialsTest, AcceptsTheLongestKey) {
+  std::string key = kKey;
+  key.resize(kMaxPublicKeyBytes, '\n');
+  EXPECT_EQ(Error({"probe", "secret", key}), "");
+  EXPECT_NE(Error({"probe", "secret", key + '\n'}), "");
+}
+
 TEST(TestCredentialsTest, RefusesOtherUserNames) {
   for (const char* name : {"", "two words", "a\nb", "a,b"}) {
     EXPECT_EQ(Error({name, "secret", kKey}),

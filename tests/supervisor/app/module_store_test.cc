@@ -51,6 +51,15 @@ TEST_F(ModuleStoreTest, HasNoModulesWithoutAFile) {
   EXPECT_EQ(config.modules()->default_module->name, "");
 }
 
+TEST_F(ModuleStoreTest, WithoutAFileTheFlagsApply) {
+  options_.probe_retries = 7;
+  options_.probe_times.default_timeout = std::chrono::seconds(8);
+  const ModuleStore config(options_, [] { return nullptr; });
+  const Module& module = *config.modules()->default_module;
+  EXPECT_EQ(module.retries, 7U);
+  EXPECT_EQ(module.times.default_timeout, std::chrono::seconds(8));
+}
+
 TEST_F(ModuleStoreTest, LoadsEveryKey) {
   const Status loaded = Load(kFiles / "good.yml");
   ASSERT_TRUE(loaded) << loaded.error().message;
@@ -64,6 +73,45 @@ TEST_F(ModuleStoreTest, LoadsEveryKey) {
   EXPECT_EQ(module.auth->credentials.username, "probe");
   EXPECT_EQ(module.auth->credentials.password, "kittens");
   EXPECT_THAT(module.auth->credentials.public_key, StartsWith("-----BEGIN PUBLIC KEY-----\n"));
+  EXPECT_TRUE(module.auth->credentials.pkcs1_padding);
+}
+
+TEST_F(ModuleStoreTest, AcceptsTheBounds) {
+  const std::string name(64, 'm');
+  ASSERT_TRUE(
+      LoadText("modules: {" + name + ": {timeout: 1.5s, retries: 100}, a: {timeout: 24h}}"));
+  const auto& modules = config_->modules()->by_name;
+  EXPECT_EQ(modules.at(name)->times.limit, std::chrono::milliseconds(1500));
+  EXPECT_EQ(modules.at(name)->retries, 100U);
+  EXPECT_EQ(modules.at("a")->times.limit, std::chrono::hours(24));
+}
+
+TEST_F(ModuleStoreTest, AModuleOnlyShortensTheTimeoutOfTheFlags) {
+  options_.probe_times.limit = std::chrono::seconds(5);
+  ASSERT_TRUE(LoadText("modules: {longer: {timeout: 20s}, none: {}, shorter: {timeout: 2s}}"));
+  const auto& modules = config_->modules()->by_name;
+  EXPECT_EQ(modules.at("longer")->times.limit, std::chrono::seconds(5));
+  EXPECT_EQ(modules.at("none")->times.limit, std::chrono::seconds(5));
+  EXPECT_EQ(modules.at("shorter")->times.limit, std::chrono::seconds(2));
+}
+
+TEST_F(ModuleStoreTest, ReadsAPasswordFromAFileOfWindows) {
+  std::ofstream(directory_ / "password") << "kittens\r\n";
+  std::filesystem::copy(kFiles / "server.pub", directory_.path());
+  ASSERT_TRUE(
+      LoadText("modules: {m: {auth: {username: u, password_file: password, rsa_public_key_file: "
+               "server.pub}}}"));
+  EXPECT_EQ(config_->modules()->by_name.at("m")->auth->credentials.password, "kittens");
+}
+
+TEST_F(ModuleStoreTest, DoesNotQuoteASecretThatStandsForItsFile) {
+  for (const char* key : {"password_file", "rsa_public_key_file"}) {
+    const Status loaded =
+        LoadText("modules: {m: {auth: {" + std::string(key) + ": \"kittens\\n\"}}}");
+    ASSERT_FALSE(loaded);
+    EXPECT_THAT(loaded.error().message,
+                EndsWith(key + std::string(": expected the name of a file")));
+  }
 }
 
 // Each file begins with "# LINE: REASON", where DIRECTORY stands for its directory.
@@ -100,6 +148,14 @@ TEST_F(ModuleStoreTest, ABadReloadKeepsTheModules) {
   EXPECT_TRUE(before->by_name.contains("a"));
 }
 
+TEST_F(ModuleStoreTest, ThePageShowsTheLatestModules) {
+  ASSERT_TRUE(LoadText("modules: {a: {}}"));
+  EXPECT_THAT(config_->Page(), HasSubstr("  a:\n"));
+  std::ofstream(directory_ / "config.yml") << "modules: {b: {}}";
+  ASSERT_TRUE(config_->file().Reload(config_->file().Read()));
+  EXPECT_THAT(config_->Page(), HasSubstr("  b:\n"));
+}
+
 TEST_F(ModuleStoreTest, ComparesTheModulesWithTheInstalledIperf3) {
   ASSERT_TRUE(LoadText("modules:\n  a:\n    mptcp: true"));
   EXPECT_TRUE(config_->Check());
@@ -116,9 +172,11 @@ TEST_F(ModuleStoreTest, RefusesAuthenticationThatIperf3Lacks) {
   iperf3_ = Iperf3Description{.version = "3.12", .capabilities = {}, .program = {}};
   const Status checked = config_->Check();
   ASSERT_FALSE(checked);
-  EXPECT_THAT(checked.error().message,
-              EndsWith("modules.lte_down.auth: requires an iperf3 with authentication (built with "
-                       "OpenSSL); the installed one is version \"3.12\""));
+  EXPECT_THAT(
+      checked.error().message,
+      EndsWith(
+          "good.yml:6: modules.lte_down.auth: requires an iperf3 with authentication (built with "
+          "OpenSSL); the installed one is version \"3.12\""));
 }
 
 TEST_F(ModuleStoreTest, ShowsWhatIsInEffect) {
@@ -127,7 +185,8 @@ TEST_F(ModuleStoreTest, ShowsWhatIsInEffect) {
   for (const char* line :
        {"modules:\n", "  lte_down:\n", "    bytes: 20M\n", "    reverse_mode: true\n",
         "    parallel: 1\n", "    override: [bytes, bind_address]\n", "      bytes: 50M\n",
-        "    timeout: 20s\n", "      password_file: probe.password\n", "  empty:\n"}) {
+        "    timeout: 20s\n", "    allow_targets: [\"*.example.org\", 192.0.2.0/24]\n",
+        "      password_file: probe.password\n", "      pkcs1_padding: true\n", "  empty:\n"}) {
     EXPECT_THAT(page, HasSubstr(line));
   }
   EXPECT_THAT(page, Not(HasSubstr("kittens")));

@@ -81,7 +81,7 @@ TEST_F(ModuleRequestTest, SaysThatThereIsNoFile) {
 TEST_F(ModuleRequestTest, RefusesWhatIsNotOverridable) {
   Load(
       "modules: {m: {override: [bytes]}, p: {port: 5301, override: [bind]}, o: {port: 1, override: "
-      "[port]}}");
+      "[port]}, none: {}, empty: {override: []}}");
   const std::string words =
       "must not be given with module \"m\", which lets a URL give only target, port, max_age, "
       "bytes";
@@ -94,6 +94,10 @@ TEST_F(ModuleRequestTest, RefusesWhatIsNotOverridable) {
   }
   Refuses("module=m&bytes=1M&reverse_mode=1", "'reverse_mode' parameter " + words);
   Refuses("module=p&port=5302", "'port' parameter must not be given with module \"p\"");
+  for (const std::string module : {"none", "empty"}) {
+    Refuses("module=" + module + "&bytes=1M", "'bytes' parameter must not be given with module \"" +
+                                                  module + "\", which lets a URL give only target");
+  }
   EXPECT_TRUE(Parse("module=m&port=1"));
   EXPECT_THAT(Parse("module=o&port=2")->ports, ElementsAre(2));
   EXPECT_TRUE(Parse("module=p&bind=127.0.0.1"));
@@ -189,6 +193,23 @@ TEST_F(ModuleRequestTest, NamesAnUnknownOrMissingModule) {
   Refuses("", "'module' parameter must be specified (--probe.require-module)");
   Refuses("module=&module=m", "'module' parameter must be specified (--probe.require-module)");
   EXPECT_TRUE(Parse("module=m"));
+}
+
+TEST_F(ModuleRequestTest, RequiresAnIperf3WithAuthentication) {
+  Load("modules: {m: {auth: {username: u, password_file: p, rsa_public_key_file: k}}, other: {}}");
+  Refuses("module=m", "'module' parameter requires an iperf3 with authentication");
+  EXPECT_TRUE(Parse("module=other"));
+}
+
+TEST_F(ModuleRequestTest, EveryPortOfAModuleMustBeAllowed) {
+  ASSERT_TRUE(options_.target_policy.AddPort("5201-5202"));
+  Load("modules: {m: {port: 5201-5202}, free: {}}");
+  const auto modules = ParseConfigFile("modules: {m: {port: 5201-5203}}", "config.yml", options_);
+  ASSERT_TRUE(modules);
+  const Status checked = CheckModules(*modules, nullptr);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().message,
+            "config.yml:1: modules.m.port: must be in --probe.allow-port, got \"5203\"");
 }
 
 TEST_F(ModuleRequestTest, SaysThatTheModuleSetTheValue) {

@@ -89,6 +89,29 @@ TEST_F(ProbeProgressTest, ARetryStartsWithTheFirstPortAgain) {
   EXPECT_EQ(progress.port(), 5201);
 }
 
+TEST_F(ProbeProgressTest, TriesNoFurtherPortWithoutTimeForATest) {
+  ProbeRequest request;
+  request.ports = {5201, 5202};
+  ProbeProgress progress = ProgressTo({PairTo("192.0.2.1"), PairTo("192.0.2.2")}, request);
+  Fail(progress, FailureReason::kConnectionRefused);
+  EXPECT_EQ(Next(progress, 9, progress.last_start()), std::nullopt);
+}
+
+TEST_F(ProbeProgressTest, EveryTestPresentsTheCredentialsOfTheModule) {
+  EXPECT_EQ(Progress().BuildJob(1, kStart).credentials, std::nullopt);
+  Module module;
+  module.auth.emplace().credentials = {"probe", "kittens", "PEM"};
+  ProbeRequest request;
+  request.module = std::make_shared<const Module>(module);
+  ProbeProgress progress(std::move(request), kStart, kEnd);
+  progress.SetCandidates({PairTo("192.0.2.1")});
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    EXPECT_EQ(progress.BuildJob(1, kStart).credentials, module.auth->credentials) << attempt;
+    EndJob(progress, FailureReason::kServerBusy);
+    ASSERT_TRUE(Next(progress, 1));
+  }
+}
+
 TEST_F(ProbeProgressTest, AnotherFailureDoesNotChangeThePort) {
   ProbeRequest request;
   request.ports = {5201, 5202};
