@@ -12,6 +12,7 @@ import subprocess
 import sys
 import typing
 
+import modules
 import supervisor
 import worker
 
@@ -99,7 +100,7 @@ def outcome(mutant):
 
 def main():
     part = sys.argv[1] if len(sys.argv) > 1 else ""
-    mutants = [mutant for mutant in map(Mutant._make, worker.MUTANTS + supervisor.MUTANTS) if part in mutant.file]
+    mutants = [mutant for mutant in map(Mutant._make, worker.MUTANTS + supervisor.MUTANTS + modules.MUTANTS) if part in mutant.file]
     if not mutants:
         sys.exit(f"no file with mutants has {part!r} in its path")
     copy_tree()

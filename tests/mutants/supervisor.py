@@ -111,7 +111,7 @@ MUTANTS = [
      "[&](const IpAddress&) { return policy.MayAllow(target); });", ["resolver_test"]),
     (PROBE + "resolver.cc", "if (pair.source && !OnAddress(::bind, fd, *pair.source, 0)) return std::nullopt;",
      "if (pair.source && !OnAddress(::bind, fd, pair.destination, 0)) return std::nullopt;", ["resolver_test"]),
-    (PROBE + "probe_request.cc", "if (bitrate && (*bitrate == 0 || *bitrate > share)) {", "if (bitrate && (*bitrate == 0 || *bitrate > max)) {", ["probe_request_test"]),
+    (PROBE + "probe_request.cc", "if (bitrate && (*bitrate == 0 || *bitrate > share)) {", "if (bitrate && (*bitrate == 0 || *bitrate > limit->max)) {", ["probe_request_test"]),
     (PROBE + "probe_request.cc", "host->address->scope_id != 0 && !IsLinkLocal(*host->address)", "host->address->scope_id != 0 && IsLinkLocal(*host->address)", ["probe_request_test"]),
     (CONFIG + "target_policy.cc", "return IsInDeniedNetwork(address) || (IsUnspecified(address) && !denied_.empty());",
      "return IsInDeniedNetwork(address) || (!address.is_v6 && IsUnspecified(address) && !denied_.empty());", ["target_policy_test"]),
