@@ -120,6 +120,9 @@ void Burn() {
   }
   PrintReport();
 }
+[[noreturn]] void Spin() {
+  for (;;) static_cast<void>(std::clock());
+}
 // Leaves a process in its group, for at most 20 s.
 void LeaveChild() {
   if (::fork() == 0) {
@@ -200,6 +203,7 @@ constexpr NamedMode kModes[] = {
     {"close-hang", CloseAndHang},
     {"drip", Drip},
     {"burn", Burn},
+    {"spin", Spin},
     {"leave-child", LeaveChild},
     {"segv", Segv},
     {"kill", Kill},
