@@ -47,6 +47,7 @@ struct Options {
   int seconds = 5;
   int keys = 1;
   bool unlink = false;
+  bool untimed = false;  // lateness is shown, but allowed
   unsigned seed = std::random_device{}();
 };
 

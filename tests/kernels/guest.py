@@ -39,8 +39,9 @@ USER = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups")
 
 # The GoogleTest programs: the sandbox, the lock (with its torture), and what starts and kills processes.
 PROGRAMS = ("*_sandbox_test", "lock_*_test", "host_lock_test", "*_process_test", "temporary_directory_test")
-# The first needs Prometheus; the second takes minutes and does not depend on the kernel.
-LEFT_OUT = ("promtool_process_test", "report_corpus_process_test")
+# They do not depend on the kernel: the first needs Prometheus, the second takes minutes, the others keep time.
+LEFT_OUT = ("promtool_process_test", "report_corpus_process_test", "probe_dispatcher_process_test",
+            "probe_dispatcher_races_process_test")
 # The end-to-end tests that are about failures, crashes and the lock, and wait for events only.
 END_TO_END = ("probe_test.FailedProbes", "hostile_test.Attacks", "hostile_test.SocketAttacks", "lifecycle_test.Crashes",
               "lock_test.Recovery")
