@@ -54,7 +54,8 @@ class Skip(typing.NamedTuple):
 
 # What a kernel lacks; nothing else may be skipped.
 SKIPS = (
-    Skip((5, 13), r"LandlockTest\..*|.*HostileFilesTest\.CannotAccessFiles/.*|HostileWorkerTest\.CannotDeleteTheLock"),
+    Skip((5, 13), r"LandlockTest\..*|.*HostileFilesTest\.CannotAccessFiles/.*|HostileWorkerTest\.CannotDeleteTheLock|"
+                  r"Layers/RefusedLayerTest\..*/landlock_restrict_self"),
     Skip((6, 2), r"LandlockTest\.TruncatesOnlyTemporaryFiles"),
     Skip((6, 7), r"LandlockPortsTest\..*|.*HostileSocketsTest\.ConnectOnlyToTheServer/.*"),
     Skip((6, 9), r"Iperf3ProcessTest\.KillsTheWholeGroup"),
