@@ -74,7 +74,7 @@ MUTANTS = [
      ["probe_dispatcher_sharing_process_test:ProbeDispatcherSharingTest.ATestThatIsCancelledIsNotJoined"]),
     (PROBE + "probe_dispatcher.cc", "  probe.progress.EndWait(now);\n  const bool", "  const bool",
      ["probe_dispatcher_sharing_process_test:ProbeDispatcherSharingTest.JoinersOfARefusedTestShareTheNextOne"]),
-    (PROBE + "probe_dispatcher.cc", "if (draining_ || lacks_worker) {", "if (draining_) {",
+    (PROBE + "probe_dispatcher.cc", "if (draining_ || lacks_worker) {", "if (draining_ && lacks_worker) {",
      ["probe_dispatcher_sharing_process_test:ProbeDispatcherSharingTest.WithoutAWorkerAllAreRefusedAtOnce"]),
     (PROBE + "probe_dispatcher.cc", "owner && !IsWanted(probes_.At(*owner))) {", "owner && draining_) {",
      ["probe_dispatcher_sharing_process_test:ProbeDispatcherSharingTest.TheLastWhoLeavesEndsTheTest"]),
