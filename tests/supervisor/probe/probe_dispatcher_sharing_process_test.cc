@@ -1,5 +1,7 @@
 // Requests with max_age: what they reuse, what they join, and who ends a joined test. Each test
 // that needed the lock has one entry in lock_waits_.
+#include <array>
+
 #include "tests/supervisor/probe/dispatcher_fixture.h"
 
 namespace iperf3_exporter {
@@ -323,8 +325,8 @@ TEST_F(ProbeDispatcherSharingTest, JoinersDoNotCountAsQueued) {
   options_.max_queued = 1;
   StartWith("silence");
   const auto running = Probe(kSilent);
-  std::vector<ProbeDispatcher::Id> ids;
-  for (int i = 0; i < 20; ++i) ids.push_back(Share(kGood));
+  std::array<ProbeDispatcher::Id, 20> ids{};
+  for (auto& id : ids) id = Share(kGood);
   AwaitCounts(1, 1);
   EXPECT_EQ(dispatcher_->ListWaiting(99).size(), 1U);
   dispatcher_->Cancel(running);
