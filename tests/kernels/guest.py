@@ -60,6 +60,7 @@ SKIPS = (
     Skip((6, 7), r"LandlockPortsTest\..*|.*HostileSocketsTest\.ConnectOnlyToTheServer/.*"),
     Skip((6, 9), r"Iperf3ProcessTest\.KillsTheWholeGroup"),
     Skip((99, 0), r"Modes/RealIperf3Test\.MeasuresWithEveryLayerRequired/AllStreamsBothWays"),  # iperf3 fails
+    Skip((99, 0), r"WorkerLoopTest\.RealIperf3StopsConnectingBeforeItIsTerminated"),  # iperf3 starts too slowly
     Skip((6, 12), r"LandlockTest\.Cannot(SignalProcesses|ConnectToAbstractSockets)Outside"),
 )
 

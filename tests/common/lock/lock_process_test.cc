@@ -22,6 +22,7 @@
 #include "common/lock/record_lock.h"
 #include "common/unique_fd.h"
 #include "tests/common/lock/lock_fixture.h"
+#include "tests/emulation.h"
 #include "tests/test_paths.h"
 
 namespace iperf3_exporter {
@@ -319,10 +320,8 @@ TEST_F(LockProcessTest, AlternatesBetweenTwoBusyInstances) {
 }
 
 int RunTorture(const std::string& arguments) {
-  // tests/kernels/guest.py sets it.
-  const bool is_emulated = std::getenv("EXPORTER_IS_EMULATED") != nullptr;
   const std::string command = BuiltProgram("lock_torture ") + arguments;
-  return std::system((command + (is_emulated ? " --untimed" : "")).c_str());
+  return std::system((command + (IsEmulated() ? " --untimed" : "")).c_str());
 }
 
 TEST(LockTortureTest, HoldsUnderKillsAndStops) { EXPECT_EQ(RunTorture("--seconds=5"), 0); }

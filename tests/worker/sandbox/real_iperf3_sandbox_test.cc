@@ -2,8 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
+#include "tests/emulation.h"
 #include "tests/worker/sandbox/real_iperf3_server.h"
 
 namespace iperf3_exporter {
@@ -72,9 +71,7 @@ TEST_P(RealIperf3Test, MeasuresWithEveryLayerRequired) {
   const bool has_server_failed =
       !result.Succeeded() && (result.reason() == FailureReason::kNoResponse ||
                               result.reason() == FailureReason::kServerError);
-  // tests/kernels/guest.py sets it.
-  const bool is_emulated = std::getenv("EXPORTER_IS_EMULATED") != nullptr;
-  if (is_emulated && has_server_failed && GetParam().test.parallel == kMaxParallel) {
+  if (IsEmulated() && has_server_failed && GetParam().test.parallel == kMaxParallel) {
     GTEST_SKIP() << "the server has failed (\"select failed: Bad file descriptor\"), as that of "
                     "iperf3 3.18 does with so many streams on an emulated machine";
   }
