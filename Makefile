@@ -47,8 +47,8 @@ export CCACHE_NOHASHDIR := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan test-systemd test-container test-loss test-kernels \
-	test-kernels-smoke test-mutants bench style lint lint-changed fuzz torture \
+.PHONY: help run build test test-asan test-tsan test-systemd test-container test-loss test-trixie \
+	test-kernels test-kernels-smoke test-mutants bench style lint lint-changed fuzz torture \
 	install package-needs package clean
 
 help: ## list the targets
@@ -101,6 +101,10 @@ test-loss: ## UDP loss and authentication between the iperf3 of Debian 12 and of
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target iperf3_exporter iperf3_exporter_worker
 	ctest --preset dev -L loss
+
+test-trixie: ## build and run every test of `make test` in Debian 13, in a root directory of its own (root)
+	@$(NEED) "test on Debian 13" debootstrap util-linux python3
+	tests/releases/run.py trixie JOBS=$(JOBS) TEST_JOBS=$(TEST_JOBS)
 
 test-kernels: ## run tests on the kernels of Debian, in emulated machines (root, over an hour); KERNELS=part of a name
 	@$(NEED) "test on other kernels" $(BUILD_PACKAGES) $(TEST_PACKAGES) $(KERNEL_PACKAGES)
