@@ -200,6 +200,9 @@ Module ReadModule(const std::string& name, int line, const YAML::Node& node, con
                                 std::to_string(kMaxModuleNameBytes) +
                                 " letters, digits, '.', '_' and '-', got " + Quote(name)};
   }
+  if (yaml::IsAbsent(node)) {
+    throw ConfigError{line, "modules." + name + ": expected a map ({} for a module without keys)"};
+  }
   Module module = flags;
   module.name = name;
   module.line = line;

@@ -80,10 +80,7 @@ void ProbeDispatcher::Resolve(Probe& probe) {
   const Id id = probe.id;
   const Status started = lookups_.Start(
       id, request, [this, id](const Result<Resolved>& resolved) { OnResolved(id, resolved); });
-  if (!started) {
-    FinishWithFailure(probe, {FailureReason::kResolve, started.error().message});
-    return;
-  }
+  if (!started) return FinishWithFailure(probe, {FailureReason::kResolve, started.error().message});
   probe.timer.Start(TimeLeft(probe.progress.last_start()));
 }
 
@@ -303,8 +300,10 @@ void ProbeDispatcher::OnLockGone(Probe& probe) {
 
 void ProbeDispatcher::RetryOrFail(Probe& probe, TestFailure fallback) {
   const std::uint32_t retries = probe.progress.request().module->retries;
-  std::optional<nanoseconds> pause;
-  if (!draining_) pause = probe.progress.PlanRetry(Clock::now(), retries, random_);
+  if (probe.cancelled_by_drain && fallback.reason == FailureReason::kCancelled)
+    return Refuse(probe, {RefusalReason::kDraining, kDrainingText});
+  const auto pause =
+      draining_ ? std::nullopt : probe.progress.PlanRetry(Clock::now(), retries, random_);
   if (!pause) {
     FinishWithFailure(probe, probe.progress.last_failure().value_or(std::move(fallback)));
   } else if (*pause == nanoseconds::zero()) {
@@ -319,17 +318,16 @@ void ProbeDispatcher::Drain(std::function<void()> drained) {
   draining_ = true;
   drained_ = std::move(drained);
   for (const Id id : probes_.Ids()) {
-    Probe* found = probes_.Find(id);
+    Probe* probe = probes_.Find(id);
     // One that has joined a test is answered when that test ends, perhaps here.
-    if (found == nullptr || found->state == ProbeState::kJoined) continue;
-    Probe& probe = *found;
-    if (!probe.HasWorker()) {
-      LeaveQueue(probe);
-      GiveUp(probe, RefusalReason::kDraining);
-    } else if (probe.state == ProbeState::kHandedOver && probe.progress.lock_key() != kNoLock) {
-      // Without a lock, iperf3 starts at once. With one, the worker may be about to report the
-      // start, so the answer depends on the job's next event.
-      pool_.Cancel(probe.id, WorkerKillTime(Clock::now()));
+    if (probe == nullptr || probe->state == ProbeState::kJoined) continue;
+    if (!probe->HasWorker()) {
+      LeaveQueue(*probe);
+      GiveUp(*probe, RefusalReason::kDraining);
+    } else if (probe->state == ProbeState::kHandedOver && probe->progress.lock_key() != kNoLock) {
+      // With a lock, the worker may be about to report the start: the job's next event decides.
+      probe->cancelled_by_drain = true;
+      pool_.Cancel(id, WorkerKillTime(Clock::now()));
     }
   }
   if (probes_.empty() && drained_) std::exchange(drained_, nullptr)();

@@ -16,7 +16,7 @@
 namespace iperf3_exporter {
 namespace {
 
-constexpr std::uint64_t kUdpDefaultBitsPerSecond = 1'000'000;  // iperf3's own
+constexpr std::uint64_t kUdpDefaultBitsPerSecond = 1 << 20;  // UDP_RATE of iperf3
 
 // What is wrong with a parameter.
 struct ParameterError {

@@ -41,6 +41,7 @@ struct Probe {
   Done done;    // null once the probe is answered or the scraper has disconnected
   Timer timer;  // by `state`: timeout of lookup or queue, end of the back-off, deadline
   ProbeState state = ProbeState::kResolving;
+  bool cancelled_by_drain = false;  // before its worker had reported a start
 };
 
 struct WaitingProbe {

@@ -27,7 +27,7 @@ std::string UnavailableText(RefusalReason reason, const ProbeProgress& progress,
     case RefusalReason::kWorkerTimeout:
       return "no worker was free in time (--worker.count)";
     case RefusalReason::kDraining:
-      return "the exporter is shutting down";
+      return kDrainingText;
     default:
       return pool.NoWorkerText();
   }

@@ -16,6 +16,8 @@ namespace iperf3_exporter {
 // Without target and port.
 [[nodiscard]] std::optional<Refusal> CheckPolicy(const ProbeRequest& request);
 
+inline constexpr char kDrainingText[] = "the exporter is shutting down";
+
 // The body of a 503 response.
 [[nodiscard]] std::string UnavailableText(RefusalReason reason, const ProbeProgress& progress,
                                           const Options& options, const WorkerPool& pool);

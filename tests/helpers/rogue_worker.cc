@@ -151,6 +151,7 @@ wire::Frame BadStart(const std::string& mode, const Job& job) {
 // Valid but false ends.
 wire::Finished Lie(const std::string& mode, const Job& job) {
   if (mode == "busy") return Failed(job, FailureReason::kServerBusy);
+  if (mode == "cancelled") return Failed(job, FailureReason::kCancelled);
   if (mode == "hostile_text") {
     return Failed(job, FailureReason::kServerError,
                   std::string(kHostileText) + '\0' + std::string(kMaxErrorTextBytes, 'x'));

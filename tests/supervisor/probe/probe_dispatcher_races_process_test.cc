@@ -83,6 +83,20 @@ TEST_F(ProbeDispatcherRacesTest, ATestThatFailsAtShutdownIsNotTriedAgain) {
   EXPECT_EQ(outcome->attempts, 1U);
 }
 
+// It started while the cancel was on its way. Nobody hung up, so its result would be false.
+TEST_F(ProbeDispatcherRacesTest, ATestThatTheShutdownCancelsAtItsStartIsRefused) {
+  StartWith("cancelled");
+  const pid_t worker = Worker();
+  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  const auto id = Probe(kMisbehaves);
+  AwaitCounts(0, 1);
+  bool drained = false;
+  dispatcher_->Drain([&] { drained = true; });
+  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  ExpectRefused(OutcomeOf(id), RefusalReason::kDraining, "shutting down");
+  EXPECT_TRUE(drained);
+}
+
 TEST_F(ProbeDispatcherRacesTest, CancelsRunningTestsAtTheEndOfTheShutdown) {
   StartWith("good");
   const auto running = Probe(kGoodAfterCancel, seconds(10));

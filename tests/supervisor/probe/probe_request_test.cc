@@ -277,10 +277,16 @@ TEST(ProbeRequestTest, TheBitrateLimitCountsAllStreams) {
       limits);
   Accepts(
       "udp_mode=1", [](const auto& r) { return !r.test.bitrate_bits_per_second; }, limits);
-  limits.max_bitrate_bits_per_second = 500'000;
+  // iperf3's megabit has 1024 * 1024 bits here.
+  for (const std::uint64_t limit : {500'000U, 1'048'575U}) {
+    limits.max_bitrate_bits_per_second = limit;
+    Accepts(
+        "udp_mode=1", [&](const auto& r) { return r.test.bitrate_bits_per_second == limit; },
+        limits);
+  }
+  limits.max_bitrate_bits_per_second = 1'048'576;
   Accepts(
-      "udp_mode=1", [](const auto& r) { return r.test.bitrate_bits_per_second == 500'000u; },
-      limits);
+      "udp_mode=1", [](const auto& r) { return !r.test.bitrate_bits_per_second; }, limits);
 }
 
 TEST(ProbeRequestTest, ABurstWouldExceedTheBitrateLimit) {
