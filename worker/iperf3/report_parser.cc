@@ -125,17 +125,22 @@ tl::unexpected<TestFailure> BadOutput(std::string detail) {
   return tl::unexpected(TestFailure{FailureReason::kBadOutput, std::move(detail)});
 }
 
+std::size_t CountConnectedStreams(dom::object report) {
+  dom::array connected;
+  const bool has_list =
+      report["start"]["connected"].get_array().get(connected) == simdjson::SUCCESS;
+  return has_list ? connected.size() : 0;
+}
+
 // iperf3 adds these members to `start` as the test proceeds.
-TestPhase ReadPhase(dom::object report, const TestOptions& test) {
+TestPhase ReadPhase(dom::object report, const TestOptions& test, std::size_t connected_streams) {
   dom::object start;
   if (report["start"].get_object().get(start) != simdjson::SUCCESS) return TestPhase::kConnecting;
   const auto has = [&](std::string_view key) { return start[key].error() == simdjson::SUCCESS; };
   if (has("test_start")) return TestPhase::kRunning;
-  dom::array connected;
-  const bool lists_streams = start["connected"].get_array().get(connected) == simdjson::SUCCESS;
   // The buffer sizes of the first socket come before the entry of its stream. All streams are
   // connected before iperf3 reads from the control connection again.
-  if (has("sndbuf_actual") && lists_streams && connected.size() < CountStreams(test)) {
+  if (has("sndbuf_actual") && has("connected") && connected_streams < CountStreams(test)) {
     return TestPhase::kCreatingStreams;
   }
   return has("connecting_to") ? TestPhase::kAgreed : TestPhase::kConnecting;
@@ -177,6 +182,7 @@ ReportParser::~ReportParser() = default;
 
 TestResult ReportParser::Parse(std::string_view text, const TestOptions& test) {
   phase_ = TestPhase::kUnknown;
+  connected_streams_ = 0;
   // RFC 8259, section 8.1: no byte order mark. Newer versions of simdjson skip it.
   if (text.starts_with("\xef\xbb\xbf"))
     return BadOutput("the report begins with a byte order mark");
@@ -189,7 +195,8 @@ TestResult ReportParser::Parse(std::string_view text, const TestOptions& test) {
     return BadOutput(std::string("the report is not a JSON object: ") +
                      simdjson::error_message(error));
   }
-  phase_ = ReadPhase(report, test);
+  connected_streams_ = CountConnectedStreams(report);
+  phase_ = ReadPhase(report, test, connected_streams_);
   return ReadReport(report, test);
 }
 

@@ -45,11 +45,14 @@ class ReportParser {
 
   // How far the test of the last report had come.
   [[nodiscard]] TestPhase phase() const { return phase_; }
+  // Of the last report.
+  [[nodiscard]] std::size_t connected_streams() const { return connected_streams_; }
 
  private:
   struct Buffers;
   std::unique_ptr<Buffers> buffers_;
   TestPhase phase_ = TestPhase::kUnknown;
+  std::size_t connected_streams_ = 0;
 };
 
 }  // namespace iperf3_exporter

@@ -39,6 +39,8 @@ constexpr double kUncountedBlocks = 2;
 constexpr std::uint64_t kMinBlockBytes = 16 << 10;  // shorter ones are written several at a time
 // Longer than the exchange of the results takes on any path.
 constexpr std::chrono::seconds kMaxResponseTime{3};
+// iperf3 connects its streams one after the other.
+constexpr std::chrono::seconds kMaxRoundTrip{1};
 // A network may deliver a UDP packet twice.
 constexpr double kMaxUdpCopies = 2;
 // Of one stream, at both ends: more than the largest buffers that Linux 6.18 chooses by itself, 4
@@ -174,19 +176,21 @@ std::string KilledText(int signal_number, std::string_view error_line) {
 
 // What the server did not do; empty if more time might have helped. --connect-timeout ends before
 // SIGTERM (job_runner.cc), so in any phase the connection was established.
-std::string_view SilenceText(TestPhase phase, const RunFacts& run) {
-  switch (phase) {
+std::string_view SilenceText(const ReportParser& parser, const RunFacts& run) {
+  switch (parser.phase()) {
     case TestPhase::kConnecting:
       return "connected, but the server did not answer: is it an iperf3 server?";
     case TestPhase::kAgreed:
       return "connected, but the server did not begin the test";
     case TestPhase::kCreatingStreams:
+      if (parser.connected_streams() > 0) return {};
       return "the server did not answer on the connections for data: does a firewall drop them?";
     case TestPhase::kUnknown:  // killed before it could report
     case TestPhase::kRunning:
       break;
   }
-  const auto needed = std::chrono::seconds(run.test.omit_seconds) + run.period + kMaxResponseTime;
+  const auto needed = std::chrono::seconds(run.test.omit_seconds) + run.period + kMaxResponseTime +
+                      kMaxRoundTrip * (CountStreams(run.test) - 1);
   if (run.test.bytes || run.run_time < needed) return {};
   return "the test should have ended, but the server did not send its results";
 }
@@ -197,9 +201,13 @@ std::string OverheadText(const RunFacts& run) {
                   Seconds(run.run_time).count());
   }
   const Seconds left = run.run_time - run.period - std::chrono::seconds(run.test.omit_seconds);
+  const std::uint32_t streams = CountStreams(run.test);
+  const std::string further =
+      streams == 1 ? "" : Format(", with one for each of %u further streams", streams - 1);
   return Format(
-      ": a test of this kind needs %d round trips beyond its period, and %.2f s were left for them",
-      CountRoundTrips(run.test), std::max(0.0, left.count()));
+      ": a test of this kind needs %u round trips beyond its period%s, and %.2f s were "
+      "left for them",
+      CountRoundTrips(run.test) + streams - 1, further.c_str(), std::max(0.0, left.count()));
 }
 
 tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail) {
@@ -310,7 +318,7 @@ TestFailure ExplainStop(TestFailure stopped, std::string_view report, const RunF
                         ReportParser& parser) {
   if (stopped.reason != FailureReason::kDeadline) return stopped;
   static_cast<void>(Parse(report, run, parser));
-  const std::string_view silence = SilenceText(parser.phase(), run);
+  const std::string_view silence = SilenceText(parser, run);
   if (!silence.empty()) {
     // The server may as well be far away.
     const bool had_time = run.run_time >= kMaxResponseTime;
@@ -318,6 +326,10 @@ TestFailure ExplainStop(TestFailure stopped, std::string_view report, const RunF
     stopped.detail.append(": ").append(silence);
   }
   if (parser.phase() == TestPhase::kRunning) stopped.detail += OverheadText(run);
+  if (parser.phase() == TestPhase::kCreatingStreams && parser.connected_streams() > 0) {
+    stopped.detail += Format(": %zu of %u streams were connected, one after the other",
+                             parser.connected_streams(), CountStreams(run.test));
+  }
   return stopped;
 }
 

@@ -180,6 +180,25 @@ TEST_F(RunEvaluationTest, BlamesTheDeadlineIfItLeftNoTimeToConnect) {
   EXPECT_EQ(Reason(Exited(0)), FailureReason::kConnectionRefused);
 }
 
+// On a long path, many streams take longer to connect than the test.
+TEST_F(ExplainStopTest, DoesNotBlameTheServerForManyStreams) {
+  run_.test.parallel = 64;
+  run_.run_time = seconds(30);
+  TestFailure failure =
+      Explain(R"("connected": [{}, {}], "connecting_to": {}, "sndbuf_actual": 1)");
+  EXPECT_EQ(failure.reason, FailureReason::kDeadline);
+  EXPECT_EQ(failure.detail, "still running: 2 of 64 streams were connected, one after the other");
+  // A firewall lets none through.
+  EXPECT_EQ(Explain(kCreating).reason, FailureReason::kNoResponse);
+  failure = Explain(kRunning);
+  EXPECT_EQ(failure.reason, FailureReason::kDeadline);
+  EXPECT_EQ(failure.detail,
+            "still running: a test of this kind needs 70 round trips beyond its period, with one "
+            "for each of 63 further streams, and 29.00 s were left for them");
+  run_.run_time = seconds(1 + 3 + 63);
+  EXPECT_EQ(Explain(kRunning).reason, FailureReason::kNoResponse);
+}
+
 TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheTestNeededMoreTime) {
   run_.test.omit_seconds = 1;
   run_.run_time = milliseconds(4990);
