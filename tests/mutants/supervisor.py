@@ -56,7 +56,7 @@ MUTANTS = [
     (PROBE + "probe_dispatcher.cc", "TimeLeft(probe.progress.queue_deadline()) == nanoseconds::zero()) {\n    GiveUp(probe, RefusalReason::kLockTimeout);",
      "TimeLeft(probe.progress.queue_deadline()) > nanoseconds::zero()) {\n    GiveUp(probe, RefusalReason::kLockTimeout);", ["e2e.lock_test"]),
     (PROBE + "probe_dispatcher.cc", "} else if (probe->state == ProbeState::kHandedOver && probe->progress.lock_key() != kNoLock) {",
-     "} else if (probe->state == ProbeState::kHandedOver && probe->progress.lock_key() == kNoLock) {", ["probe_dispatcher_process_test", "e2e.waiting_test"]),
+     "} else if (probe->state == ProbeState::kHandedOver && probe->progress.lock_key() == kNoLock) {", ["probe_dispatcher_races_process_test:ProbeDispatcherRacesTest.ATestThatTheShutdownCancelsAtItsStartIsRefused", "e2e.waiting_test"]),
     (PROBE + "probe_dispatcher.cc", "  probe.timer.Start(TimeLeft(probe.progress.last_start()));", "  probe.timer.Start(TimeLeft(probe.progress.deadline()));", ["e2e.waiting_test"]),
     (PROBE + "probe_dispatcher.cc", "(outcome || outcome.error().reason == RefusalReason::kLockTimeout);", "(outcome && outcome->result);",
      ["probe_dispatcher_process_test:ProbeDispatcherTest.CountsALockTimeoutAndItsWait"]),
