@@ -39,7 +39,6 @@ constexpr double kUncountedBlocks = 2;
 constexpr std::uint64_t kMinBlockBytes = 16 << 10;  // shorter ones are written several at a time
 // Longer than the exchange of the results takes on any path.
 constexpr std::chrono::seconds kMaxResponseTime{3};
-// iperf3 connects its streams one after the other.
 constexpr std::chrono::seconds kMaxRoundTrip{1};
 // A network may deliver a UDP packet twice.
 constexpr double kMaxUdpCopies = 2;
@@ -174,6 +173,11 @@ std::string KilledText(int signal_number, std::string_view error_line) {
   return text;
 }
 
+// iperf3 connects its streams one after the other. CountRoundTrips counts one of each direction.
+std::uint32_t CountFurtherStreams(const TestOptions& test) {
+  return CountStreams(test) - CountStreams({.direction = test.direction});
+}
+
 // What the server did not do; empty if more time might have helped. --connect-timeout ends before
 // SIGTERM (job_runner.cc), so in any phase the connection was established.
 std::string_view SilenceText(const ReportParser& parser, const RunFacts& run) {
@@ -190,7 +194,7 @@ std::string_view SilenceText(const ReportParser& parser, const RunFacts& run) {
       break;
   }
   const auto needed = std::chrono::seconds(run.test.omit_seconds) + run.period + kMaxResponseTime +
-                      kMaxRoundTrip * (CountStreams(run.test) - 1);
+                      kMaxRoundTrip * CountFurtherStreams(run.test);
   if (run.test.bytes || run.run_time < needed) return {};
   return "the test should have ended, but the server did not send its results";
 }
@@ -201,13 +205,13 @@ std::string OverheadText(const RunFacts& run) {
                   Seconds(run.run_time).count());
   }
   const Seconds left = run.run_time - run.period - std::chrono::seconds(run.test.omit_seconds);
-  const std::uint32_t streams = CountStreams(run.test);
+  const std::uint32_t streams = CountFurtherStreams(run.test);
   const std::string further =
-      streams == 1 ? "" : Format(", with one for each of %u further streams", streams - 1);
+      streams == 0 ? "" : Format(", with one for each of %u further streams", streams);
   return Format(
       ": a test of this kind needs %u round trips beyond its period%s, and %.2f s were "
       "left for them",
-      CountRoundTrips(run.test) + streams - 1, further.c_str(), std::max(0.0, left.count()));
+      CountRoundTrips(run.test) + streams, further.c_str(), std::max(0.0, left.count()));
 }
 
 tl::unexpected<TestFailure> Failed(FailureReason reason, std::string_view detail) {

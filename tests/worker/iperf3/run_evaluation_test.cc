@@ -199,6 +199,20 @@ TEST_F(ExplainStopTest, DoesNotBlameTheServerForManyStreams) {
   EXPECT_EQ(Explain(kRunning).reason, FailureReason::kNoResponse);
 }
 
+TEST_F(ExplainStopTest, CountsTheStreamOfEachDirectionOnce) {
+  run_.test.direction = Direction::kBidirectional;
+  run_.run_time = seconds(3);
+  EXPECT_EQ(Explain(kRunning).detail,
+            "still running: a test of this kind needs 8 round trips beyond its period, and 2.00 s "
+            "were left for them");
+  run_.run_time = seconds(1 + 3);
+  EXPECT_EQ(Explain(kRunning).reason, FailureReason::kNoResponse);
+  run_.test.parallel = 2;
+  EXPECT_EQ(Explain(kRunning).detail,
+            "still running: a test of this kind needs 10 round trips beyond its period, with one "
+            "for each of 2 further streams, and 3.00 s were left for them");
+}
+
 TEST_F(ExplainStopTest, BlamesTheDeadlineIfTheTestNeededMoreTime) {
   run_.test.omit_seconds = 1;
   run_.run_time = milliseconds(4990);
