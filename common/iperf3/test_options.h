@@ -1,6 +1,7 @@
 // The options of one iperf3 test.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -55,5 +56,8 @@ inline constexpr std::size_t kMaxVersionTextBytes = 64;
   const int one_way = test.protocol == Protocol::kUdp ? 6 : 7;
   return one_way + (test.direction == Direction::kBidirectional ? 1 : 0);
 }
+
+// The longest round trip to allow for: as over a satellite with full queues.
+inline constexpr std::chrono::seconds kMaxRoundTrip{1};
 
 }  // namespace iperf3_exporter

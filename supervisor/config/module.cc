@@ -6,14 +6,10 @@
 #include "common/iperf3/option_text.h"
 
 namespace iperf3_exporter {
-namespace {
 
-// If a module is required, no request gets `default`.
 bool IsReachable(const Modules& modules, std::string_view name) {
   return !modules.requires_module || name != kDefaultModule;
 }
-
-}  // namespace
 
 const TestOption* FindModuleParameter(std::string_view name) {
   const TestOption* option = FindTestOption(name);

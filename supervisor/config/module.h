@@ -87,6 +87,10 @@ struct Modules {
   bool requires_module = false;  // such requests are refused
 };
 
+// Whether a request may name that module: `default`, of which a URL may override everything, not if
+// a module is required.
+[[nodiscard]] bool IsReachable(const Modules& modules, std::string_view name);
+
 // Whether a request with or without a module may have any target.
 [[nodiscard]] bool AllowsEveryTarget(const Modules& modules);
 

@@ -354,13 +354,12 @@ tl::expected<ModulePointer, Refusal> ChooseModule(const std::vector<QueryParamet
     return tl::unexpected(
         BadRequest("'module' parameter must be specified (--probe.require-module)"));
   }
-  // Of `default` a URL may override everything.
-  const bool is_excluded = modules.requires_module && found->value == kDefaultModule;
+  const bool is_reachable = IsReachable(modules, found->value);
   const auto module = modules.by_name.find(found->value);
-  if (module != modules.by_name.end() && !is_excluded) return module->second;
+  if (module != modules.by_name.end() && is_reachable) return module->second;
   std::string expected = "must be the name of a module in --config.file";
   if (modules.file.empty()) expected += ", which is not set";
-  if (is_excluded) expected += " other than default (--probe.require-module)";
+  if (!is_reachable) expected += " other than default (--probe.require-module)";
   return tl::unexpected(BadRequest(ParameterErrorText("module", expected, found->value)));
 }
 

@@ -25,10 +25,6 @@ constexpr milliseconds kTerminationTime{70};
 constexpr milliseconds kStartTime{50};
 static_assert(kStartTime + kResponseTime + kTerminationTime < kMinTestOverhead);
 
-// A test that ends by its bytes may exceed its period by its round trips, each as long as over a
-// satellite with full queues.
-constexpr milliseconds kMaxRoundTrip{1000};
-
 // Longer than a worker needs to end a job that was cancelled (SIGTERM, 500 ms, SIGKILL) or whose
 // deadline has passed.
 constexpr seconds kWorkerGrace{1};
@@ -92,6 +88,7 @@ JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock
           .end_by = EndBy(test, deadline),
           .terminate_at = deadline - kResponseTime - kTerminationTime,
           .kill_at = deadline - kResponseTime,
+          // A test that ends by its bytes may exceed its period by its round trips.
           .bytes_overhead = CountRoundTrips(test) * kMaxRoundTrip};
 }
 

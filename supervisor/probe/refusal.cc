@@ -1,7 +1,5 @@
 #include "supervisor/probe/refusal.h"
 
-#include <algorithm>
-
 namespace iperf3_exporter {
 
 std::optional<Refusal> CheckPolicy(const ProbeRequest& request) {

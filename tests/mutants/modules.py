@@ -114,7 +114,7 @@ MUTANTS = [
      [REQUEST_TEST]),
     (REQUEST, "if (!modules.requires_module) return modules.default_module;",
      "if (!modules.requires_module || !modules.default_module->name.empty()) return modules.default_module;", [REQUEST_TEST]),
-    (REQUEST, "const bool is_excluded = modules.requires_module && found", "const bool is_excluded = modules.file.empty() && found",
+    (REQUEST, "const bool is_reachable = IsReachable(modules, found->value);", "const bool is_reachable = true;",
      [REQUEST_TEST]),
     (REQUEST, "if (in_url != nullptr && !IsDefaultPeriod(name, in_url->value)) return", "if (in_url != nullptr) return", [REQUEST_TEST]),
     (REQUEST, "if (!error) continue;", "if (!error) return {};", [STORE_TEST]),

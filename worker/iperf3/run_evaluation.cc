@@ -39,7 +39,6 @@ constexpr double kUncountedBlocks = 2;
 constexpr std::uint64_t kMinBlockBytes = 16 << 10;  // shorter ones are written several at a time
 // Longer than the exchange of the results takes on any path.
 constexpr std::chrono::seconds kMaxResponseTime{3};
-constexpr std::chrono::seconds kMaxRoundTrip{1};
 // A network may deliver a UDP packet twice.
 constexpr double kMaxUdpCopies = 2;
 // Of one stream, at both ends: more than the largest buffers that Linux 6.18 chooses by itself, 4

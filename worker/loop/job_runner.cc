@@ -37,7 +37,6 @@ std::chrono::milliseconds ConnectTimeout(const Job& job, std::chrono::millisecon
 // Whether the deadline, not the number of the target's addresses, made the timeout shorter than a
 // round trip may take.
 bool DeadlineCutsConnect(const Job& job, std::chrono::milliseconds left) {
-  constexpr std::chrono::seconds kMaxRoundTrip{1};
   return left <= job.connect_timeout && left < kMaxRoundTrip;
 }
 
