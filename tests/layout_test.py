@@ -41,10 +41,13 @@ LAYERS = {
                               "supervisor/workers"),
     "supervisor/probe": (*BASE, "common/lock", "common/wire", "supervisor/config", "supervisor/loop",
                          "supervisor/results", "supervisor/workers"),
+    "supervisor/schedule": (*BASE, "common/lock", "supervisor/config", "supervisor/loop", "supervisor/probe",
+                            "supervisor/results"),
     "supervisor/web": (*BASE, "common/lock", "supervisor/config", "supervisor/probe", "supervisor/results"),
     "supervisor/app": (*BASE, "common/lock", "common/wire", "supervisor/auth", "supervisor/config",
                        "supervisor/exposition", "supervisor/http", "supervisor/listen", "supervisor/loop",
-                       "supervisor/probe", "supervisor/results", "supervisor/web", "supervisor/workers"),
+                       "supervisor/probe", "supervisor/results", "supervisor/schedule", "supervisor/web",
+                       "supervisor/workers"),
     "supervisor": ("common", "supervisor/app", "supervisor/auth", "supervisor/config"),
 }
 
@@ -55,6 +58,7 @@ OWNERS = {
     "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/syscall_table."),
     "gflags/": ("supervisor/config/flags.",),
     "yaml-cpp/": ("supervisor/config/",),
+    "cctz/": ("supervisor/config/time_window.",),
     "prometheus/": ("supervisor/exposition/",),
     "nlohmann/": ("supervisor/web/pages.",),
     "openssl/": ("supervisor/auth/tls_context.", "supervisor/auth/authenticator.",
