@@ -39,8 +39,9 @@ inline constexpr std::array<std::string_view, 4> kSkipReasonNames = {
 // The labels of a test. They never change while the test exists.
 struct OwnTestIdentity {
   std::string name;
-  std::string target;                                       // as configured, without a port
-  std::string module;                                       // empty: none
+  std::string target;  // as configured, without a port
+  std::string port;    // as configured: "5201", or "5201-5208", of which a report names one
+  std::string module;  // empty: none
   std::vector<std::pair<std::string, std::string>> labels;  // as configured
 
   bool operator==(const OwnTestIdentity&) const = default;
