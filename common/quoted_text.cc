@@ -33,7 +33,7 @@ CodePoint DecodeUtf8(std::string_view text) {
 // C0, DEL and C1.
 bool IsControl(char32_t value) { return value < 0x20 || (value >= 0x7f && value < 0xa0); }
 
-// `predicate` is false for a character that is not UTF-8.
+// Whether `predicate` is true for each character. It must be false for one that is not UTF-8.
 template <typename Predicate>
 bool EachCharacter(std::string_view text, Predicate predicate) {
   while (!text.empty()) {

@@ -12,10 +12,10 @@ namespace {
 using namespace std::string_view_literals;
 
 struct Embedding {
-  std::string_view pattern;        // of the IPv6 address
-  std::size_t pattern_at;          // in bytes, as all positions
-  std::array<std::size_t, 4> v4;   // where the bytes of the IPv4 address are
-  std::uint8_t inverted_bits = 0;  // of each of these bytes
+  std::string_view pattern;        // bytes that such an IPv6 address contains
+  std::size_t pattern_at;          // offset of the pattern in bytes
+  std::array<std::size_t, 4> v4;   // offset of each byte of the IPv4 address
+  std::uint8_t inverted_bits = 0;  // XORed with each of these bytes (Teredo: the client's address)
 };
 
 constexpr auto kCompatible = "\0\0\0\0\0\0\0\0\0\0\0\0"sv;

@@ -15,7 +15,7 @@ struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};  // network order; an IPv4 address uses the first 4
   std::uint32_t scope_id = 0;            // interface index given as a zone, else 0
 
-  // See defects.h.
+  // clang-tidy 14 mistakes the 0 in the generated comparisons for a null pointer.
   auto operator<=>(const IpAddress&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 

@@ -45,7 +45,8 @@ class HttpExchange {
   // False after the reply or when the client has gone.
   [[nodiscard]] bool IsPending() const { return connection_ != nullptr; }
 
-  // The request is authorized: unauthorized connections are closed first to make room for new ones.
+  // Marks the connection as authorized. To make room for new connections, unauthorized ones are
+  // closed first.
   void MarkAuthorized();
 
   // Sends the response, at most once; does nothing when the client has gone.
