@@ -24,6 +24,12 @@ void AppendEscaped(std::string_view value, bool quoted, std::string& text) {
   }
 }
 
+void AppendLabel(const MetricLabels::value_type& label, std::string& text) {
+  text.append(label.first) += "=\"";
+  AppendEscaped(label.second, true, text);
+  text += '"';
+}
+
 std::string_view TypeName(MetricType type) {
   switch (type) {
     case MetricType::Counter:
@@ -41,6 +47,15 @@ std::string_view TypeName(MetricType type) {
 }
 
 }  // namespace
+
+std::string FormatLabels(const MetricLabels& labels) {
+  std::string text;
+  for (const auto& label : labels) {
+    if (!text.empty()) text += ',';
+    AppendLabel(label, text);
+  }
+  return text;
+}
 
 ExpositionWriter::ExpositionWriter(ExpositionFormat format, std::string& text)
     : open_metrics_(format == ExpositionFormat::kOpenMetrics), text_(text) {}
@@ -68,13 +83,25 @@ void ExpositionWriter::AddSample(const MetricLabels& labels, double value,
   if (!std::exchange(header_written_, true)) WriteHeader();
   text_.append(name_).append(name_suffix);
   char separator = '{';
-  for (const auto& [name, label] : labels) {
+  for (const auto& label : labels) {
     text_ += std::exchange(separator, ',');
-    text_.append(name) += "=\"";
-    AppendEscaped(label, true, text_);
-    text_ += '"';
+    AppendLabel(label, text_);
   }
   text_ += labels.empty() ? " " : "} ";
+  AppendNumber(value, text_);
+  text_ += '\n';
+}
+
+void ExpositionWriter::AddSample(std::string_view formatted,
+                                 std::initializer_list<MetricLabels::value_type> more,
+                                 double value) {
+  if (!std::exchange(header_written_, true)) WriteHeader();
+  text_.append(name_).append("{").append(formatted);
+  for (const auto& label : more) {
+    text_ += ',';
+    AppendLabel(label, text_);
+  }
+  text_ += "} ";
   AppendNumber(value, text_);
   text_ += '\n';
 }

@@ -4,6 +4,7 @@
 // back as the same double.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ namespace iperf3_exporter {
 // Name and value, in the order of the page.
 using MetricLabels = std::vector<std::pair<std::string_view, std::string_view>>;
 
+// As they stand in a sample, without braces: `name="value",…`. For labels that many samples share.
+[[nodiscard]] std::string FormatLabels(const MetricLabels& labels);
+
 class ExpositionWriter {
  public:
   // Appends to `text`, which must outlive the writer.
@@ -32,6 +36,9 @@ class ExpositionWriter {
   // `name` (of a counter: with `_total`) and `help` must live until the last sample.
   void StartFamily(std::string_view name, prometheus::MetricType type, std::string_view help);
   void AddSample(const MetricLabels& labels, double value, std::string_view name_suffix = {});
+  // `formatted` comes from FormatLabels and is not empty; `more` follow it.
+  void AddSample(std::string_view formatted, std::initializer_list<MetricLabels::value_type> more,
+                 double value);
 
   // Complete families without labels; no value, no family.
   void AddFamily(std::string_view name, prometheus::MetricType type, std::string_view help,

@@ -4,11 +4,11 @@
 
 #include <array>
 #include <charconv>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "common/deadline.h"
 #include "supervisor/exposition/exposition_writer.h"
@@ -151,43 +151,14 @@ constexpr ProbeRow kProbeRows[] = {
      [](const ProbeReport& report) -> double { return report.attempts; }},
 };
 
-// The directions of the test, as values of the label `direction`.
-std::vector<std::string_view> TestedDirections(Direction direction) {
-  switch (direction) {
-    case Direction::kUpload:
-      return {"upload"};
-    case Direction::kDownload:
-      return {"download"};
-    case Direction::kBidirectional:
-      break;
-  }
-  return {"upload", "download"};
-}
-
-// A report, and the labels of its samples.
-struct Labelled {
-  const ProbeReport& report;
-  ProbePageStyle style;
-  std::string port = std::to_string(report.port);
-  std::vector<std::string_view> directions = TestedDirections(report.test.direction);
-
-  [[nodiscard]] MetricLabels Labels() const { return {{"target", report.target}, {"port", port}}; }
-  [[nodiscard]] MetricLabels LabelsOf(std::string_view direction) const {
-    MetricLabels labels = Labels();
-    labels.emplace_back("direction", direction);
-    return labels;
-  }
-};
-
 // Adds a value of the whole probe. `more` are labels of its own.
-void AddSample(const Labelled& labelled, const MetricLabels& more, double value,
-               ExpositionWriter& writer) {
-  const auto add = [&](MetricLabels labels) {
-    labels.insert(labels.end(), more.begin(), more.end());
-    writer.AddSample(labels, value);
-  };
-  if (labelled.style.labels == ProbeLabels::kPlain) return add(labelled.Labels());
-  for (const std::string_view direction : labelled.directions) add(labelled.LabelsOf(direction));
+void AddProbeSample(const LabelledReport& labelled,
+                    std::initializer_list<MetricLabels::value_type> more, double value,
+                    const ProbePageStyle& style, ExpositionWriter& writer) {
+  if (style.labels == ProbeLabels::kPlain) return writer.AddSample(labelled.labels(), more, value);
+  for (const std::string* labels : {&labelled.upload_labels(), &labelled.download_labels()}) {
+    if (!labels->empty()) writer.AddSample(*labels, more, value);
+  }
 }
 
 bool Applies(const Row& row, const ProbeReport& report, const ProbePageStyle& style) {
@@ -198,37 +169,94 @@ bool Applies(const Row& row, const ProbeReport& report, const ProbePageStyle& st
   return row.scope == kPlain || style.labels == ProbeLabels::kFork;
 }
 
-// Adds a sample for each direction that was tested and that the row is about.
-void AddSamples(const Row& row, const Labelled& labelled, ExpositionWriter& writer) {
-  const bool with_direction = row.scope == kDirection ||
-                              labelled.style.labels == ProbeLabels::kFork ||
-                              (row.scope == kPlain && labelled.directions.size() > 1);
-  for (const std::string_view direction : labelled.directions) {
-    const bool upload = direction == "upload";
-    if (row.scope == (upload ? kDownload : kUpload)) continue;
-    std::optional<double> value = 0;
-    if (const auto& result = labelled.report.result; result) {
-      const auto& measured = upload ? result->upload : result->download;
-      value = measured ? (*measured).*row.value : std::nullopt;
-    }
-    if (!value) continue;
-    MetricLabels labels = with_direction ? labelled.LabelsOf(direction) : labelled.Labels();
-    if (!row.label_name.empty()) labels.emplace_back(row.label_name, row.label_value);
-    writer.AddSample(labels, row.factor == 1 ? *value : Rounded(*value * row.factor));
+// Adds the sample of one direction, if the row is about that and it was tested.
+void AddDirectionSample(const Row& row, bool upload, bool with_direction,
+                        const LabelledReport& labelled, ExpositionWriter& writer) {
+  const std::string& with = upload ? labelled.upload_labels() : labelled.download_labels();
+  if (with.empty() || row.scope == (upload ? kDownload : kUpload)) return;
+  std::optional<double> value = 0;
+  if (const auto& result = labelled.report().result; result) {
+    const auto& measured = upload ? result->upload : result->download;
+    value = measured ? (*measured).*row.value : std::nullopt;
+  }
+  if (!value) return;
+  if (row.factor != 1) value = Rounded(*value * row.factor);
+  const std::string& labels = with_direction ? with : labelled.labels();
+  if (row.label_name.empty()) return writer.AddSample(labels, {}, *value);
+  writer.AddSample(labels, {{row.label_name, row.label_value}}, *value);
+}
+
+void AddSamples(const Row& row, const LabelledReport& labelled, const ProbePageStyle& style,
+                ExpositionWriter& writer) {
+  const bool with_direction =
+      row.scope == kDirection || style.labels == ProbeLabels::kFork ||
+      (row.scope == kPlain && labelled.report().test.direction == Direction::kBidirectional);
+  for (const bool upload : {true, false}) {
+    AddDirectionSample(row, upload, with_direction, labelled, writer);
   }
 }
 
-void AddCpu(std::string_view host, const CpuUtilization& cpu, const Labelled& labelled,
-            ExpositionWriter& writer) {
+void AddCpu(std::string_view host, const CpuUtilization& cpu, const LabelledReport& labelled,
+            const ProbePageStyle& style, ExpositionWriter& writer) {
   const auto add = [&](std::string_view mode, std::optional<double> value) {
-    if (value) AddSample(labelled, {{"host", host}, {"mode", mode}}, *value, writer);
+    if (value) AddProbeSample(labelled, {{"host", host}, {"mode", mode}}, *value, style, writer);
   };
   add("total", cpu.total);
   add("user", cpu.user);
   add("system", cpu.system);
 }
 
+void AddProbeRow(const ProbeRow& row, bool also_after_failure,
+                 std::span<const LabelledReport> reports, const ProbePageStyle& style,
+                 ExpositionWriter& writer) {
+  writer.StartFamily(row.name, MetricType::Gauge, row.help);
+  for (const LabelledReport& labelled : reports) {
+    const ProbeReport& report = labelled.report();
+    if (!report.result && !also_after_failure) continue;
+    AddProbeSample(labelled, {}, row.value(report), style, writer);
+  }
+}
+
 }  // namespace
+
+LabelledReport::LabelledReport(const ProbeReport& report, std::string labels)
+    : report_(&report), labels_(std::move(labels)) {
+  const Direction direction = report.test.direction;
+  if (direction != Direction::kDownload) upload_labels_ = labels_ + ",direction=\"upload\"";
+  if (direction != Direction::kUpload) download_labels_ = labels_ + ",direction=\"download\"";
+}
+
+void AddProbeFamilies(std::span<const LabelledReport> reports, const ProbePageStyle& style,
+                      ExpositionWriter& writer) {
+  AddProbeRow(kUp, true, reports, style, writer);
+  std::string_view family;
+  for (const Row& row : kRows) {
+    if (std::exchange(family, row.name) != row.name) {
+      writer.StartFamily(row.name, MetricType::Gauge, row.help);
+    }
+    for (const LabelledReport& labelled : reports) {
+      if (Applies(row, labelled.report(), style)) AddSamples(row, labelled, style, writer);
+    }
+  }
+  writer.StartFamily("iperf3_cpu_utilization_ratio", MetricType::Gauge,
+                     "CPU time divided by the duration of the test; 1 is one processor.");
+  for (const LabelledReport& labelled : reports) {
+    const auto& result = labelled.report().result;
+    if (!result) continue;
+    AddCpu("local", result->local_cpu, labelled, style, writer);
+    AddCpu("remote", result->remote_cpu, labelled, style, writer);
+  }
+  for (const ProbeRow& row : kProbeRows) {
+    AddProbeRow(row, style.failure_values == FailureValues::kZero, reports, style, writer);
+  }
+  writer.StartFamily("iperf3_probe_failure", MetricType::Gauge,
+                     "1, with the reason why the test failed.");
+  for (const LabelledReport& labelled : reports) {
+    const auto& result = labelled.report().result;
+    if (result) continue;
+    AddProbeSample(labelled, {{"reason", Name(result.error().reason)}}, 1, style, writer);
+  }
+}
 
 std::string BuildProbePage(const ProbeReport& report, const ProbePageStyle& style,
                            ExpositionFormat format) {
@@ -236,33 +264,9 @@ std::string BuildProbePage(const ProbeReport& report, const ProbePageStyle& styl
   std::string page;
   page.reserve(kUsualBytes);
   ExpositionWriter writer(format, page);
-  const Labelled labelled{report, style};
-  const auto& result = report.result;
-  const auto add_probe_row = [&](const ProbeRow& row, bool also_after_failure) {
-    writer.StartFamily(row.name, MetricType::Gauge, row.help);
-    if (result || also_after_failure) AddSample(labelled, {}, row.value(report), writer);
-  };
-
-  add_probe_row(kUp, true);
-  std::string_view family;
-  for (const Row& row : kRows) {
-    if (std::exchange(family, row.name) != row.name) {
-      writer.StartFamily(row.name, MetricType::Gauge, row.help);
-    }
-    if (Applies(row, report, style)) AddSamples(row, labelled, writer);
-  }
-  writer.StartFamily("iperf3_cpu_utilization_ratio", MetricType::Gauge,
-                     "CPU time divided by the duration of the test; 1 is one processor.");
-  if (result) {
-    AddCpu("local", result->local_cpu, labelled, writer);
-    AddCpu("remote", result->remote_cpu, labelled, writer);
-  }
-  for (const ProbeRow& row : kProbeRows) {
-    add_probe_row(row, style.failure_values == FailureValues::kZero);
-  }
-  writer.StartFamily("iperf3_probe_failure", MetricType::Gauge,
-                     "1, with the reason why the test failed.");
-  if (!result) AddSample(labelled, {{"reason", Name(result.error().reason)}}, 1, writer);
+  const std::string port = std::to_string(report.port);
+  const LabelledReport labelled(report, FormatLabels({{"target", report.target}, {"port", port}}));
+  AddProbeFamilies({&labelled, 1}, style, writer);
   writer.EndPage();
   return page;
 }
