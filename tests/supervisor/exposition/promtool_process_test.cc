@@ -12,7 +12,9 @@
 
 #include "supervisor/exposition/exporter_metrics.h"
 #include "supervisor/exposition/probe_exposition.h"
+#include "supervisor/exposition/results_exposition.h"
 #include "tests/supervisor/exposition/exposition_samples.h"
+#include "tests/supervisor/exposition/own_test_samples.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -69,6 +71,16 @@ TEST_F(PromtoolTest, AcceptsTheExportersPage) {
 }
 
 // The only advice it may have is about the units in names that users know.
+void ExpectAdviceOnUnits(const CheckResult& result) {
+  std::istringstream lines(result.output);
+  for (std::string line; std::getline(lines, line);) {
+    const std::string name = line.substr(0, line.find(' '));
+    EXPECT_TRUE(name.ends_with("_ms") || name.ends_with("_percent") || name.ends_with("_mbps") ||
+                name == "iperf3_bits_per_second")
+        << line;
+  }
+}
+
 TEST_F(PromtoolTest, AcceptsProbePages) {
   for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
     for (const Direction direction :
@@ -77,13 +89,7 @@ TEST_F(PromtoolTest, AcceptsProbePages) {
            {SampleReport(protocol, direction), SampleFailure(protocol, direction)}) {
         const CheckResult result = Check(BuildProbePage(report, {}, ExpositionFormat::kText));
         EXPECT_TRUE(result.status == kClean || result.status == kParsedWithAdvice) << result.output;
-        std::istringstream lines(result.output);
-        for (std::string line; std::getline(lines, line);) {
-          const std::string name = line.substr(0, line.find(' '));
-          EXPECT_TRUE(name.ends_with("_ms") || name.ends_with("_percent") ||
-                      name.ends_with("_mbps") || name == "iperf3_bits_per_second")
-              << line;
-        }
+        ExpectAdviceOnUnits(result);
       }
     }
   }
@@ -100,6 +106,16 @@ TEST_F(PromtoolTest, AcceptsThePagesOfEveryStyle) {
         EXPECT_TRUE(result.status == kClean || result.status == kParsedWithAdvice) << result.output;
       }
     }
+  }
+}
+
+TEST_F(PromtoolTest, AcceptsThePageOfOwnTests) {
+  for (const ProbePageStyle style :
+       {ProbePageStyle{}, ProbePageStyle{FailureValues::kAbsent, ProbeLabels::kFork}}) {
+    const CheckResult result =
+        Check(BuildResultsPage(SampleOwnTests(), style, ExpositionFormat::kText));
+    EXPECT_TRUE(result.status == kClean || result.status == kParsedWithAdvice) << result.output;
+    ExpectAdviceOnUnits(result);
   }
 }
 
