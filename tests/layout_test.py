@@ -54,7 +54,7 @@ LAYERS = {
 # Header prefix: the files (prefixes of their paths) that may include it.
 OWNERS = {
     "boost/interprocess/": ("common/lock/wakeup.",),
-    "simdjson": ("worker/iperf3/report_parser.",),
+    "simdjson": ("worker/iperf3/report_parser.", "worker/iperf3/traffic_count."),
     "seccomp.h": ("worker/sandbox/seccomp_filter.", "worker/sandbox/syscall_table."),
     "gflags/": ("supervisor/config/flags.",),
     "yaml-cpp/": ("supervisor/config/",),

@@ -14,6 +14,7 @@
 
 #include "common/iperf3/iperf3_description.h"
 #include "common/iperf3/test_result.h"
+#include "common/iperf3/traffic.h"
 #include "common/sandbox_layer.h"
 #include "common/wire/job.h"
 
@@ -71,6 +72,7 @@ struct Started {
 struct Finished {
   std::uint64_t job_id = 0;
   TestResult result;
+  std::optional<Traffic> traffic;  // of this test; nullopt: unknown
 
   bool operator==(const Finished&) const = default;
 };

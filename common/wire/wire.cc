@@ -208,8 +208,14 @@ void Carry(Fields& fields, Measurement& measurement) {
   fields.Number("implausible values", measurement.implausible_values);
 }
 
+void Carry(Fields& fields, Traffic& traffic) {
+  fields.Number("traffic", traffic.upload_bytes, 0, kMaxTrafficBytes);
+  fields.Number("traffic", traffic.download_bytes, 0, kMaxTrafficBytes);
+}
+
 void Carry(Fields& fields, Finished& finished) {
   fields.Number("job id", finished.job_id);
+  fields.Optional("traffic", finished.traffic, [&](Traffic& traffic) { Carry(fields, traffic); });
   if (finished.result) return Carry(fields, *finished.result);
   fields.Enum("reason", finished.result.error().reason, kLastFailureReason);
   fields.Text("detail", finished.result.error().detail, kMaxErrorTextBytes);
@@ -299,9 +305,9 @@ Result<Event> DecodeEvent(Bytes frame) {
     case Type::kStarted:
       return Read<Event>(fields, Started{});
     case Type::kMeasured:
-      return Read<Event>(fields, Finished{0, Measurement{}});
+      return Read<Event>(fields, Finished{0, Measurement{}, {}});
     case Type::kFailed:
-      return Read<Event>(fields, Finished{0, tl::unexpected(TestFailure{})});
+      return Read<Event>(fields, Finished{0, tl::unexpected(TestFailure{}), {}});
     case Type::kNotStarted:
       return Read<Event>(fields, NotStarted{});
     default:

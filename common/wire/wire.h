@@ -15,7 +15,7 @@
 
 namespace iperf3_exporter::wire {
 
-inline constexpr std::uint16_t kVersion = 6;
+inline constexpr std::uint16_t kVersion = 7;
 
 // The maximum in both directions. A receiver's buffer has one byte more to detect longer frames.
 inline constexpr std::size_t kMaxFrameBytes = 4096;

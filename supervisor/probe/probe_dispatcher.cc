@@ -29,11 +29,12 @@ ProbeDispatcher::ProbeDispatcher(event_base* base, const Options& options, Worke
       lookups_(base, ResolveHosts) {}
 
 ProbeDispatcher::Id ProbeDispatcher::Start(ProbeRequest request, TimePoint received,
-                                           Deadline deadline, Done done) {
+                                           Deadline deadline, Done done, Ended ended) {
   const Id id = ++last_id_;
   RotateToRandomPort(request.ports, random_);
   Probe& probe = probes_.Add(id, {std::move(request), received, deadline}, std::move(done), base_,
                              [this, id] { OnTimer(id); });
+  probe.ended = std::move(ended);
   if (draining_) {
     GiveUp(probe, RefusalReason::kDraining);
   } else if (auto forbidden = CheckPolicy(probe.progress.request())) {
@@ -275,7 +276,7 @@ void ProbeDispatcher::On(Probe& probe, const wire::NotStarted& not_started) {
 void ProbeDispatcher::On(Probe& probe, const wire::Finished& finished) {
   LeaveWorker(probe);
   pauses_.OnTestEnded(probe.progress.HashServer(), Clock::now());
-  probe.progress.OnFinished(finished.result);
+  probe.progress.OnFinished(finished, Clock::now());
   if (!IsWanted(probe)) {
     Forget(probe.id);
   } else if (finished.result) {

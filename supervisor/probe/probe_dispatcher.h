@@ -36,6 +36,7 @@ class ProbeDispatcher {
  public:
   using Id = ProbeTable::Id;
   using Done = Probe::Done;
+  using Ended = Probe::Ended;
 
   // None of them may call the dispatcher or the pool.
   struct Hooks {
@@ -52,8 +53,11 @@ class ProbeDispatcher {
   ProbeDispatcher& operator=(const ProbeDispatcher&) = delete;
 
   // Starts a probe whose request arrived at `received`. `done` is called once, perhaps before Start
-  // returns, unless the probe is cancelled first.
-  Id Start(ProbeRequest request, TimePoint received, Deadline deadline, Done done);
+  // returns, unless the probe is cancelled first. `ended` is called once in any case, when no
+  // worker runs a test of this probe any more; not if this is destroyed before. It must not call
+  // the dispatcher.
+  Id Start(ProbeRequest request, TimePoint received, Deadline deadline, Done done,
+           Ended ended = nullptr);
 
   // The scraper hung up: unless others have joined its test, the probe leaves the queue, or its
   // iperf3 is terminated. `done` will not be called. Returns false if the probe has been answered.

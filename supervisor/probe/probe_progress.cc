@@ -30,6 +30,24 @@ Host Canonical(Host host) {
   return host;
 }
 
+std::uint64_t Bound(std::uint64_t bytes, const std::optional<double>& measured_bytes,
+                    double max_bytes) {
+  const double min_bytes = std::min(measured_bytes.value_or(0), max_bytes);
+  return static_cast<std::uint64_t>(std::clamp(static_cast<double>(bytes), min_bytes, max_bytes));
+}
+
+// What a worker says, within what can be true of a test that took `elapsed`.
+Traffic Bound(const Traffic& traffic, const TestResult& result, nanoseconds elapsed) {
+  using Seconds = std::chrono::duration<double>;
+  const double max_bytes =
+      std::max(1.0, Seconds(elapsed).count()) * static_cast<double>(kMaxBytesPerSecond);
+  const auto& upload = result ? result->upload : std::nullopt;
+  const auto& download = result ? result->download : std::nullopt;
+  return {
+      Bound(traffic.upload_bytes, upload ? upload->sent_bytes : std::nullopt, max_bytes),
+      Bound(traffic.download_bytes, download ? download->received_bytes : std::nullopt, max_bytes)};
+}
+
 }  // namespace
 
 ProbeProgress::ProbeProgress(ProbeRequest request, TimePoint received, Deadline deadline)
@@ -102,7 +120,8 @@ void ProbeProgress::OnStarted(const wire::Started& started, TimePoint now) {
 
 void ProbeProgress::OnNotStarted(TimePoint now) { lock_wait_ += now - handed_over_; }
 
-void ProbeProgress::OnFinished(const TestResult& result) {
+void ProbeProgress::OnFinished(const wire::Finished& finished, TimePoint now) {
+  const TestResult& result = finished.result;
   if (!started_) {
     // iperf3 could not be executed, or the worker was lost, perhaps just after iperf3 had started.
     ++attempts_;
@@ -110,11 +129,17 @@ void ProbeProgress::OnFinished(const TestResult& result) {
     period_seconds_ = 0;
   }
   if (!result) last_failure_ = result.error();
+  if (!finished.traffic) {
+    traffic_.reset();
+  } else if (traffic_) {
+    *traffic_ += Bound(*finished.traffic, result, now - handed_over_);
+  }
 }
 
 std::optional<nanoseconds> ProbeProgress::PlanRetry(TimePoint now, std::uint32_t retries,
                                                     std::minstd_rand& random) {
   if (!last_failure_ || now >= last_start_) return std::nullopt;
+  if (request_.has_budget && traffic_ != Traffic{}) return std::nullopt;
   const FailureReason reason = last_failure_->reason;
   const bool is_busy = reason == FailureReason::kServerBusy;
   const bool is_refused = reason == FailureReason::kConnectionRefused;
@@ -159,6 +184,7 @@ ProbeReport ProbeProgress::BuildReport(TestResult result, TimePoint now) const {
                      .attempts = attempts_,
                      .duration = now - received_,
                      .lock_wait = lock_wait_,
+                     .traffic = traffic_,
                      .result = std::move(result)};
   report.test.period_seconds = period_seconds_;
   return report;

@@ -60,7 +60,7 @@ class ProbeProgress {
   // The worker's reports of that job: OnNotStarted, or OnFinished with or without OnStarted before.
   void OnStarted(const wire::Started& started, TimePoint now);
   void OnNotStarted(TimePoint now);
-  void OnFinished(const TestResult& result);
+  void OnFinished(const wire::Finished& finished, TimePoint now);
 
   // After a failed test: selects the next candidate and returns how long to pause before its test;
   // zero: the next port or address, at once. Empty if the failure is final or no time is left.
@@ -79,6 +79,11 @@ class ProbeProgress {
 
   // For log lines: target, port, module.
   [[nodiscard]] std::vector<LogField> LogFields() const;
+
+  // Of all tests that were tried so far, as their workers reported it, but at least what the
+  // measurement of a test says, and no more than any link carries in its time. nullopt if it is not
+  // known of one of them.
+  [[nodiscard]] const std::optional<Traffic>& traffic() const { return traffic_; }
 
   [[nodiscard]] ProbeReport BuildReport(TestResult result, TimePoint now) const;
 
@@ -117,6 +122,7 @@ class ProbeProgress {
   std::uint32_t busy_retries_ = 0;
   std::uint32_t retries_ = 0;  // of a server that refused the connection
   std::optional<TestFailure> last_failure_;
+  std::optional<Traffic> traffic_ = Traffic{};
 };
 
 }  // namespace iperf3_exporter

@@ -27,6 +27,9 @@ struct ProbeRequest {
   // The answer may be the result of an equal test that began no longer ago, or that of an equal
   // test that has not ended. 0: a test of its own.
   std::chrono::nanoseconds max_age{0};
+  // Its tests count against a budget, which has room for one: none is tried again after data has
+  // been transferred.
+  bool has_budget = false;
   std::string client;  // who asks, see ClientNetwork; from the connection, not from the query
   // Names of unknown parameters, each once.
   std::vector<std::string> ignored_parameters;

@@ -15,8 +15,10 @@ Probe& ProbeTable::Add(Id id, ProbeProgress progress, Probe::Done done, event_ba
 }
 
 void ProbeTable::Remove(Id id) {
-  const auto probe = probes_.extract(id);
-  --counts_[static_cast<std::size_t>(probe.mapped()->state)];
+  const auto node = probes_.extract(id);
+  const Probe& probe = *node.mapped();
+  --counts_[static_cast<std::size_t>(probe.state)];
+  if (probe.ended) probe.ended(probe.progress.traffic());
 }
 
 void ProbeTable::Enter(Probe& probe, ProbeState state) {

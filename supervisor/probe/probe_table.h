@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ inline constexpr std::size_t kProbeStates = 6;
 
 struct Probe {
   using Done = std::function<void(const ProbeOutcome&)>;
+  // What its tests have sent and received; nullopt if it is not known of one of them.
+  using Ended = std::function<void(const std::optional<Traffic>&)>;
 
   [[nodiscard]] bool HasWorker() const {
     return state == ProbeState::kHandedOver || state == ProbeState::kTesting;
@@ -42,6 +45,7 @@ struct Probe {
   Timer timer;  // by `state`: timeout of lookup or queue, end of the back-off, deadline
   ProbeState state = ProbeState::kResolving;
   bool cancelled_by_drain = false;  // before its worker had reported a start
+  Ended ended = nullptr;            // called by ProbeTable::Remove
 };
 
 struct WaitingProbe {

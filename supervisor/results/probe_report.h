@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 
 #include "common/iperf3/test_options.h"
 #include "common/iperf3/test_result.h"
+#include "common/iperf3/traffic.h"
 
 namespace iperf3_exporter {
 
@@ -23,6 +25,8 @@ struct ProbeReport {
   std::uint32_t attempts = 0;            // tests that were tried, even if iperf3 did not start
   std::chrono::nanoseconds duration{0};  // from the request to the response
   std::chrono::nanoseconds lock_wait{0};
+  // Of all tests that were tried; nullopt if it is not known of one of them.
+  std::optional<Traffic> traffic;
   TestResult result;
 };
 

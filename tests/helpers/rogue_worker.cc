@@ -51,11 +51,11 @@ wire::Finished GoodEnd(const Job& job) {
   direction.received_bytes = 1000;
   if (job.test.direction != Direction::kDownload) measurement.upload = direction;
   if (job.test.direction != Direction::kUpload) measurement.download = direction;
-  return {job.id, measurement};
+  return {job.id, measurement, Traffic{.upload_bytes = 1000, .download_bytes = 1000}};
 }
 
 wire::Finished Failed(const Job& job, FailureReason reason, const std::string& detail = {}) {
-  return {job.id, tl::unexpected(TestFailure{reason, detail})};
+  return {job.id, tl::unexpected(TestFailure{reason, detail}), Traffic{}};
 }
 
 // Changes a valid frame into one that a decoder must refuse.
@@ -118,6 +118,8 @@ wire::Frame BadEnd(const std::string& mode, const Job& job) {
     measurement.upload->lost_ratio = 7;
   } else if (mode == "not_a_number") {
     measurement.upload->sent_bytes = std::numeric_limits<double>::quiet_NaN();
+  } else if (mode == "endless_traffic") {
+    end.traffic->upload_bytes = kMaxTrafficBytes + 1;
   } else if (mode == "other_job") {
     end.job_id += 1;
   } else if (mode == "other_direction") {

@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "worker/iperf3/iperf3_argv.h"
 #include "worker/iperf3/run_evaluation.h"
+#include "worker/iperf3/traffic_count.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -57,7 +58,7 @@ JobNeeds NeedsOf(const Job& job) {
 }
 
 wire::Finished NotExecuted(const Job& job, const Error& error) {
-  return {job.id, tl::unexpected(TestFailure{FailureReason::kExec, error.message})};
+  return {job.id, tl::unexpected(TestFailure{FailureReason::kExec, error.message}), Traffic{}};
 }
 
 }  // namespace
@@ -141,12 +142,12 @@ wire::Event JobRunner::RunTest(const Job& job, const HeldLock& lock,
                        .run_time = run.run_time,
                        .has_credentials = job.credentials.has_value(),
                        .connect_was_cut = DeadlineCutsConnect(job, time_to_connect)};
-  if (!run.status) {
-    return wire::Finished{
-        job.id, tl::unexpected(ExplainStop(run.status.error(), process_.output(), facts, parser_))};
-  }
-  return wire::Finished{
-      job.id, EvaluateRun(*run.status, process_.output(), process_.errors(), facts, parser_)};
+  TestResult result =
+      run.status ? EvaluateRun(*run.status, process_.output(), process_.errors(), facts, parser_)
+                 : TestResult(tl::unexpected(
+                       ExplainStop(run.status.error(), process_.output(), facts, parser_)));
+  const auto traffic = CountTraffic(result, process_.output(), facts, job.address.is_v6);
+  return wire::Finished{job.id, std::move(result), traffic};
 }
 
 }  // namespace iperf3_exporter

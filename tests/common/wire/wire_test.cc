@@ -57,11 +57,12 @@ wire::Finished SampleMeasured() {
   measurement.upload = DirectionMeasurement{.sent_bytes = 1e12, .lost_ratio = 0.5};
   measurement.remote_cpu.user = 0.25;
   measurement.implausible_values = 2;
-  return {7, measurement};
+  return {7, measurement, Traffic{.upload_bytes = 1000, .download_bytes = kMaxTrafficBytes}};
 }
 
 wire::Finished SampleFailed() {
-  return {7, tl::unexpected(TestFailure{FailureReason::kServerBusy, std::string("a\0b\xff", 4)})};
+  return {7, tl::unexpected(TestFailure{FailureReason::kServerBusy, std::string("a\0b\xff", 4)}),
+          std::nullopt};
 }
 
 template <typename Message>
@@ -133,7 +134,7 @@ TEST(WireTest, RefusesAnotherVersionAndTheOtherDirection) {
   EXPECT_FALSE(wire::DecodeCommand(frame));
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(SampleJob())));
   frame[4] = std::byte{wire::kVersion + 1};
-  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 7, not 6");
+  EXPECT_EQ(wire::DecodeEvent(frame).error().message, "malformed frame: version 8, not 7");
 }
 
 TEST(WireTest, RefusesNumbersOutOfRange) {
@@ -149,6 +150,9 @@ TEST(WireTest, RefusesNumbersOutOfRange) {
   finished = SampleMeasured();
   finished.result->local_cpu.total = kMaxCpuRatio * 1.01;
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(finished)));
+  finished = SampleMeasured();
+  ++finished.traffic->download_bytes;
+  EXPECT_FALSE(wire::DecodeEvent(wire::Encode(finished)));
   wire::Started started = SampleStarted();
   started.lock_wait = std::chrono::nanoseconds(-1);
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(started)));
@@ -161,8 +165,8 @@ TEST(WireTest, RefusesNumbersOutOfRange) {
 
 TEST(WireTest, RefusesUnknownReasonsAndStates) {
   const auto past = static_cast<FailureReason>(kFailureReasonNames.size());
-  EXPECT_FALSE(
-      wire::DecodeEvent(wire::Encode(wire::Finished{7, tl::unexpected(TestFailure{past, ""})})));
+  EXPECT_FALSE(wire::DecodeEvent(
+      wire::Encode(wire::Finished{7, tl::unexpected(TestFailure{past, ""}), {}})));
   const auto reason = static_cast<wire::NotStarted::Reason>(4);
   EXPECT_FALSE(wire::DecodeEvent(wire::Encode(wire::NotStarted{7, reason})));
   WorkerReady ready;
@@ -205,7 +209,7 @@ TEST(WireTest, RefusesInvalidCredentials) {
 
 TEST(WireTest, CutsTextsToTheirFields) {
   const wire::Finished finished{
-      7, tl::unexpected(TestFailure{FailureReason::kServerError, std::string(10'000, 'x')})};
+      7, tl::unexpected(TestFailure{FailureReason::kServerError, std::string(10'000, 'x')}), {}};
   const auto event = wire::DecodeEvent(wire::Encode(finished));
   EXPECT_EQ(std::get<wire::Finished>(*event).result.error().detail,
             std::string(kMaxErrorTextBytes, 'x'));

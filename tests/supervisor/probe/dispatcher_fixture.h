@@ -82,8 +82,9 @@ class DispatcherFixture : public testing::Test {
     const Deadline now = Clock::now();
     // `done` may be called before the id is known.
     const auto outcome = std::make_shared<std::optional<ProbeOutcome>>();
-    const auto id = dispatcher_->Start(request, now, now + time,
-                                       [outcome](const ProbeOutcome& given) { *outcome = given; });
+    const auto id = dispatcher_->Start(
+        request, now, now + time, [outcome](const ProbeOutcome& given) { *outcome = given; },
+        [this](const auto& traffic) { ended_.push_back(traffic); });
     outcomes_.emplace(id, outcome);
     return id;
   }
@@ -159,6 +160,7 @@ class DispatcherFixture : public testing::Test {
   int restarts_ = 0;
   std::pair<std::size_t, std::size_t> status_;  // running and waiting, at the latest change
   std::vector<std::chrono::nanoseconds> lock_waits_;
+  std::vector<std::optional<Traffic>> ended_;  // probes, in the order of their end
   int lock_timeouts_ = 0;
 };
 

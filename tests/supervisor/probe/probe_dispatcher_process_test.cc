@@ -23,6 +23,40 @@ TEST_F(ProbeDispatcherTest, AnswersWithTheMeasurement) {
   EXPECT_EQ(lock_waits_.size(), 1U);
 }
 
+TEST_F(ProbeDispatcherTest, TellsTheTrafficWhenTheLastTestOfAProbeHasEnded) {
+  StartWith("busy");
+  const ProbeOutcome& outcome = OutcomeOf(Probe(kGood));
+  const Traffic traffic{.upload_bytes = 1000, .download_bytes = 1000};
+  EXPECT_EQ(outcome->traffic, traffic);
+  EXPECT_EQ(ended_, std::vector<std::optional<Traffic>>{traffic});
+  // The scraper has gone.
+  const auto cancelled = Probe(kGoodAfterCancel);
+  AwaitCounts(1, 0);
+  dispatcher_->Cancel(cancelled);
+  EXPECT_EQ(ended_.size(), 1U);
+  LoopUntil([this] { return ended_.size() == 2; });
+  EXPECT_EQ(ended_.back(), traffic);
+  // No test was tried.
+  const auto waiting = Probe(kHandedOver);
+  const auto queued = Probe(kGood);
+  AwaitCounts(0, 2);
+  dispatcher_->Cancel(queued);
+  EXPECT_EQ(ended_.size(), 3U);
+  EXPECT_EQ(ended_.back(), Traffic{});
+  // Its worker is killed.
+  dispatcher_->Cancel(waiting);
+  LoopUntil([this] { return ended_.size() == 4; });
+  EXPECT_EQ(ended_.back(), std::nullopt);
+}
+
+TEST_F(ProbeDispatcherTest, TellsTheTrafficOfAProbeThatWasAnsweredBefore) {
+  StartWith("silence");
+  ExpectFailed(OutcomeOf(Probe(kSilent, milliseconds(1500))), FailureReason::kWorkerLost);
+  EXPECT_TRUE(ended_.empty());
+  LoopUntil([this] { return !ended_.empty(); });
+  EXPECT_EQ(ended_.back(), std::nullopt);
+}
+
 TEST_F(ProbeDispatcherTest, CountsByTheMessagesOfTheWorkers) {
   options_.worker_count = 2;
   options_.lock_scope = LockScope::kTarget;

@@ -28,6 +28,8 @@ ProbeProgress ProgressTo(std::vector<AddressPair> candidates, ProbeRequest reque
 
 ProbeProgress Progress() { return ProgressTo({PairTo("192.0.2.1")}); }
 
+wire::Finished Ended(TestResult result) { return {1, std::move(result), Traffic{}}; }
+
 TestResult Failed(FailureReason reason) { return tl::unexpected(TestFailure{reason, ""}); }
 
 wire::Started Started(nanoseconds lock_wait = nanoseconds(0)) {
@@ -37,7 +39,7 @@ wire::Started Started(nanoseconds lock_wait = nanoseconds(0)) {
 // iperf3 starts and its test fails.
 void EndJob(ProbeProgress& progress, FailureReason reason, Deadline now = kStart) {
   progress.OnStarted(Started(), now);
-  progress.OnFinished(Failed(reason));
+  progress.OnFinished(Ended(Failed(reason)), now);
 }
 
 class ProbeProgressTest : public testing::Test {
@@ -143,7 +145,7 @@ TEST_F(ProbeProgressTest, TheLockTimeoutCountsOnlyWaiting) {
   // A test of three seconds, for which its worker waited 500 ms too, and a pause.
   (void)progress.BuildJob(1, kStart + milliseconds(500));
   progress.OnStarted(Started(milliseconds(500)), kStart + seconds(1));
-  progress.OnFinished(Failed(FailureReason::kServerBusy));
+  progress.OnFinished(Ended(Failed(FailureReason::kServerBusy)), kStart);
   const Deadline again = kStart + seconds(5);
   progress.BeginWait(again, LockScope::kHost, seconds(2));
   EXPECT_EQ(progress.queue_deadline(), again + seconds(1));
@@ -341,7 +343,7 @@ TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
   EXPECT_EQ(report().test.period_seconds, 1U);
   // iperf3 may have started just before.
   (void)progress.BuildJob(1, kStart);
-  progress.OnFinished(Failed(FailureReason::kWorkerLost));
+  progress.OnFinished(Ended(Failed(FailureReason::kWorkerLost)), kStart);
   EXPECT_EQ(report().attempts, 2U);
   EXPECT_EQ(report().test.period_seconds, 0U);
   EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
@@ -351,8 +353,64 @@ TEST_F(ProbeProgressTest, CountsTheTestsThatWereTried) {
   EXPECT_EQ(progress.last_failure()->reason, FailureReason::kWorkerLost);
   (void)progress.BuildJob(1, kStart);
   progress.OnStarted(Started(), kStart);
-  progress.OnFinished(Measurement{});
+  progress.OnFinished(Ended(Measurement{}), kStart);
   EXPECT_EQ(report().attempts, 3U);
+}
+
+// The traffic of a probe whose one test took a second.
+std::optional<Traffic> TrafficOf(const std::optional<Traffic>& reported, const TestResult& result) {
+  ProbeProgress progress = Progress();
+  (void)progress.BuildJob(1, kStart);
+  progress.OnStarted(Started(), kStart);
+  progress.OnFinished({1, result, reported}, kStart + seconds(1));
+  EXPECT_EQ(progress.BuildReport(result, kStart).traffic, progress.traffic());
+  return progress.traffic();
+}
+
+TEST_F(ProbeProgressTest, AddsUpTheTrafficOfAllTests) {
+  ProbeProgress progress = Progress();
+  EXPECT_EQ(progress.traffic(), Traffic{});
+  const Traffic traffic{.upload_bytes = 1000, .download_bytes = 10};
+  for (int i = 0; i < 2; ++i) {
+    (void)progress.BuildJob(1, kStart);
+    progress.OnFinished({1, Failed(FailureReason::kServerBusy), traffic}, kStart);
+  }
+  EXPECT_EQ(progress.traffic(), (Traffic{.upload_bytes = 2000, .download_bytes = 20}));
+  progress.OnFinished({1, Failed(FailureReason::kWorkerLost), std::nullopt}, kStart);
+  EXPECT_EQ(progress.traffic(), std::nullopt);
+  progress.OnFinished({1, Failed(FailureReason::kServerBusy), traffic}, kStart);
+  EXPECT_EQ(progress.traffic(), std::nullopt);
+}
+
+TEST_F(ProbeProgressTest, BoundsTheTrafficThatAWorkerReports) {
+  Measurement measurement;
+  measurement.upload = DirectionMeasurement{.sent_bytes = 5000, .received_bytes = 9000};
+  measurement.download = DirectionMeasurement{.sent_bytes = 9000, .received_bytes = 4000};
+  EXPECT_EQ(TrafficOf(Traffic{}, measurement), (Traffic{5000, 4000}));
+  EXPECT_EQ(TrafficOf(Traffic{6000, 5000}, measurement), (Traffic{6000, 5000}));
+  const Traffic in_one_second{kMaxBytesPerSecond, kMaxBytesPerSecond};
+  EXPECT_EQ(TrafficOf(Traffic{kMaxTrafficBytes, kMaxTrafficBytes}, Measurement{}), in_one_second);
+  measurement.upload->sent_bytes = measurement.download->received_bytes = kMaxCount;
+  EXPECT_EQ(TrafficOf(Traffic{}, measurement), in_one_second);
+}
+
+TEST_F(ProbeProgressTest, DoesNotRetryBeyondTheReservationOfABudget) {
+  const auto retries = [](bool has_budget, const std::optional<Traffic>& traffic) {
+    ProbeRequest request;
+    request.target = "h";
+    request.has_budget = has_budget;
+    request.module = std::make_shared<const Module>();
+    ProbeProgress progress(std::move(request), kStart, kStart + seconds(30));
+    progress.SetCandidates({PairTo("192.0.2.1"), PairTo("192.0.2.2")});
+    (void)progress.BuildJob(1, kStart);
+    progress.OnFinished({1, Failed(FailureReason::kNoResponse), traffic}, kStart);
+    std::minstd_rand random;
+    return progress.PlanRetry(kStart, 0, random).has_value();
+  };
+  EXPECT_TRUE(retries(true, Traffic{}));
+  EXPECT_FALSE(retries(true, Traffic{.upload_bytes = 1}));
+  EXPECT_FALSE(retries(true, std::nullopt));
+  EXPECT_TRUE(retries(false, std::nullopt));
 }
 
 TEST_F(ProbeProgressTest, AFailedWaitForTheLockCounts) {
@@ -384,7 +442,7 @@ StoredResult ResultWithin(nanoseconds time, Deadline began, std::uint32_t period
   ProbeProgress progress = ProgressWithin(time, requested);
   (void)progress.BuildJob(1, kStart);
   progress.OnStarted({.job_id = 1, .period_seconds = period}, began);
-  progress.OnFinished(result);
+  progress.OnFinished(Ended(result), began);
   return progress.BuildResult(progress.BuildReport(result, kStart + time));
 }
 
@@ -404,7 +462,7 @@ TEST_F(ProbeProgressTest, AResultBeganWithTheLastTest) {
   EXPECT_TRUE(progress.WasTried());
   (void)progress.BuildJob(2, kStart + seconds(2));
   progress.OnStarted(Started(), kStart + seconds(3));
-  progress.OnFinished(Measurement{});
+  progress.OnFinished(Ended(Measurement{}), kStart);
   const StoredResult result =
       progress.BuildResult(progress.BuildReport(Measurement{}, kStart + seconds(9)));
   EXPECT_EQ(result.began, kStart + seconds(3));
@@ -415,7 +473,7 @@ TEST_F(ProbeProgressTest, AResultBeganWithTheLastTest) {
 TEST_F(ProbeProgressTest, ATestWhoseIperf3DidNotStartBeganWithItsJob) {
   ProbeProgress progress = Progress();
   (void)progress.BuildJob(1, kStart + seconds(2));
-  progress.OnFinished(Failed(FailureReason::kExec));
+  progress.OnFinished(Ended(Failed(FailureReason::kExec)), kStart);
   const StoredResult result =
       progress.BuildResult(progress.BuildReport(Failed(FailureReason::kExec), kStart + seconds(4)));
   EXPECT_EQ(result.began, kStart + seconds(2));

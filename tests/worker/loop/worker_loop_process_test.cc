@@ -89,6 +89,29 @@ TEST_F(WorkerLoopTest, ReturnsTheReasonOfEachFailure) {
   EXPECT_EQ(good.result->upload->received_bytes, 900000);
 }
 
+TEST_F(WorkerLoopTest, ReportsTheTrafficOfEveryTest) {
+  WorkerUnderTest worker;
+  ASSERT_EQ(worker.Configure(config_).error, "");
+  const Traffic traffic = EstimateTraffic({}, false, {.bytes = 1'000'000, .retransmits = 3}, {});
+  EXPECT_EQ(worker.Run(MakeJob("ok")).traffic, traffic);
+  EXPECT_EQ(worker.Run(MakeJob("refuse")).traffic, Traffic{});
+  EXPECT_EQ(worker.Run(MakeJob("truncate")).traffic, std::nullopt);
+  EXPECT_EQ(worker.Run(MakeJob("segv")).traffic, std::nullopt);
+  // At the deadline and on a cancel, it prints what it has done.
+  const JobEnd late = worker.Run(MakeJob("late-report", milliseconds(2500)));
+  EXPECT_EQ(late.reason(), FailureReason::kDeadline);
+  EXPECT_EQ(late.traffic, traffic);
+  worker.Send(MakeJob("late-report"));
+  ASSERT_TRUE(std::holds_alternative<wire::Started>(worker.ReceiveEvent().value()));
+  worker.Send(wire::Cancel{});
+  const auto end = worker.ReceiveEvent();
+  ASSERT_TRUE(end && std::holds_alternative<wire::Finished>(*end));
+  EXPECT_EQ(std::get<wire::Finished>(*end).result.error().reason, FailureReason::kCancelled);
+  // Perhaps iperf3 was not ready for SIGTERM yet.
+  const auto& cancelled = std::get<wire::Finished>(*end).traffic;
+  EXPECT_TRUE(cancelled == std::nullopt || cancelled == traffic);
+}
+
 TEST_F(WorkerLoopTest, LeavesTheServerItsPause) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");

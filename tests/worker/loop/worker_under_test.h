@@ -34,6 +34,7 @@ struct JobEnd {
   std::optional<wire::Started> started;
   std::optional<wire::NotStarted::Reason> not_started;
   TestResult result = tl::unexpected(TestFailure{});
+  std::optional<Traffic> traffic;
 
   [[nodiscard]] bool Succeeded() const { return result.has_value(); }
   [[nodiscard]] FailureReason reason() const { return result.error().reason; }
@@ -114,6 +115,7 @@ class WorkerUnderTest {
         return end;
       } else if (const auto* finished = std::get_if<wire::Finished>(&*event)) {
         end.result = finished->result;
+        end.traffic = finished->traffic;
         return end;
       }
     }
