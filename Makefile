@@ -3,7 +3,7 @@
 
 BUILD_TOOLS := cmake ninja-build pkg-config git ca-certificates
 BUILD_LIBRARIES := libevent-dev libboost-dev nlohmann-json3-dev libgflags-dev libgoogle-glog-dev libsimdjson-dev prometheus-cpp-dev \
-	libyaml-cpp-dev libssl-dev libdeflate-dev libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
+	libyaml-cpp-dev libcctz-dev libssl-dev libdeflate-dev libseccomp-dev libcrypt-dev libsystemd-dev libexpected-dev
 BENCH_LIBRARIES := libbenchmark-dev zlib1g-dev
 TEST_LIBRARIES := libgtest-dev libgmock-dev
 BUILD_PACKAGES := g++ $(BUILD_TOOLS) $(BUILD_LIBRARIES)

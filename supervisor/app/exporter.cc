@@ -2,7 +2,6 @@
 
 #include <event2/event.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -35,18 +34,6 @@ constexpr milliseconds kLastResponsesCheck{5};
 // TimeoutStartSec=.
 constexpr seconds kListenPauses[] = {seconds(1), seconds(2), seconds(4), seconds(8)};
 
-// getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
-// usual 8 MB, the threads of name lookups could reserve 256 MB of address space.
-constexpr std::size_t kSupervisorThreadStackBytes = std::size_t{512} << 10;
-
-void LimitThreadStacks() {
-  pthread_attr_t attributes;
-  if (::pthread_attr_init(&attributes) != 0) return;
-  ::pthread_attr_setstacksize(&attributes, kSupervisorThreadStackBytes);
-  ::pthread_setattr_default_np(&attributes);
-  ::pthread_attr_destroy(&attributes);
-}
-
 WorkerPool::Settings PoolSettings(const Options& options) {
   // The worker of a check runs no test, and the files of the lock may not exist.
   return {.path = options.worker_path,
@@ -58,33 +45,6 @@ WorkerPool::Settings PoolSettings(const Options& options) {
                      .log_level = static_cast<std::uint8_t>(options.log_level),
                      .log_json = options.log_format == LogFormat::kJson},
           .is_check = options.config_check};
-}
-
-std::string LayersIn(LayerState state, const LayerStates& states) {
-  std::vector<std::string_view> names;
-  for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
-    if (states[i] == state) names.push_back(kSandboxLayerNames[i]);
-  }
-  return Join(names, ",");
-}
-
-void LogSandbox(const LayerStates& supervisor, const SandboxReport& report) {
-  LayerStates best{};  // of the two processes: some layers are for one of them
-  std::ranges::transform(report.worker, report.iperf3, best.begin(),
-                         [](LayerState a, LayerState b) { return std::max(a, b); });
-  const std::string not_offered = LayersIn(LayerState::kNotOffered, best);
-  const std::string missing[] = {LayersIn(LayerState::kMissing, supervisor),
-                                 LayersIn(LayerState::kMissing, report.worker),
-                                 LayersIn(LayerState::kMissing, report.iperf3)};
-  if (std::ranges::all_of(missing, &std::string::empty)) {
-    return Log(LogLevel::kInfo, "sandbox: every available layer is enabled",
-               {{"not_offered", not_offered}});
-  }
-  Log(LogLevel::kWarn, "sandbox: incomplete",
-      {{"missing_in_supervisor", missing[0]},
-       {"missing_in_worker", missing[1]},
-       {"missing_in_iperf3", missing[2]},
-       {"not_offered", not_offered}});
 }
 
 }  // namespace
@@ -110,6 +70,12 @@ Exporter::Exporter(Options options)
            .on_lock_wait = [this](std::chrono::nanoseconds wait) { metrics_.OnLockWait(wait); },
            .on_lock_timeout = [this] { metrics_.OnLockTimeout(); },
            .on_lock_recovery = [this] { metrics_.OnLockRecovery(); }}),
+      own_tests_(
+          {.base = base_.get(),
+           .options = options_,
+           .dispatcher = dispatcher_,
+           .iperf3 = [this]() -> const Iperf3Description& { return pool_.latest_ready()->iperf3; }},
+          {}),
       service_manager_(base_.get(), [this] { return StatusText(); }),
       endpoints_({.base = base_.get(),
                   .options = options_,
@@ -224,10 +190,12 @@ void Exporter::BecomeReady() {
       {{"version", kVersion},
        {"iperf3", worker.iperf3.version},
        {"path", options_.iperf3_path},
-       {"modules", modules.by_name.size()}});
+       {"modules", modules.by_name.size()},
+       {"own_tests", modules.own_tests.size()}});
   service_manager_.NotifyReady();
   if (std::exchange(reload_when_ready_, false)) static_cast<void>(ReloadConfigFiles());
   endpoints_.StartEarlyProbes();
+  own_tests_.Configure(module_store_.modules());
 }
 
 // Otherwise nobody would accept the connections, and systemd would start the service in a loop.
@@ -327,7 +295,10 @@ Status Exporter::ReloadConfigFiles() {
   if (!web_status && modules_are_valid) modules_read.apply = not_applied;
   const auto before = module_store_.modules();
   const Status modules_status = modules.Reload(std::move(modules_read));
-  WarnAboutOpenModules(*module_store_.modules(), before.get());
+  if (module_store_.modules() != before) {
+    WarnAboutOpenModules(*module_store_.modules(), before.get());
+    own_tests_.Configure(module_store_.modules());
+  }
   if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
   return modules_are_valid ? web_status : modules_status;
 }
@@ -353,6 +324,7 @@ void Exporter::Shutdown() {
       {{"running", dispatcher_.CountRunning()}, {"waiting", dispatcher_.CountWaiting()}});
   service_manager_.NotifyStopping();
   server_.StopAccepting();
+  own_tests_.Stop();
   endpoints_.StartEarlyProbes();
   drain_limit_.Start(kDrainLimit);
   drain_deadline_ = Clock::now() + kDrainLimit;

@@ -19,6 +19,7 @@
 #include "supervisor/http/http_server.h"
 #include "supervisor/loop/event_loop.h"
 #include "supervisor/probe/probe_dispatcher.h"
+#include "supervisor/schedule/own_tests.h"
 #include "supervisor/workers/worker_pool.h"
 
 namespace iperf3_exporter {
@@ -79,6 +80,7 @@ class Exporter {
   HttpServer server_;
   WorkerPool pool_;
   ProbeDispatcher dispatcher_;
+  OwnTests own_tests_;
   ServiceManager service_manager_;
   std::optional<LockMonitor> lock_monitor_;
   LifecycleState state_ = LifecycleState::kStarting;

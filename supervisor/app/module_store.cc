@@ -8,6 +8,7 @@
 #include "supervisor/auth/public_key.h"
 #include "supervisor/config/config_file.h"
 #include "supervisor/config/modules_page.h"
+#include "supervisor/probe/own_test_request.h"
 #include "supervisor/probe/probe_request.h"
 
 namespace iperf3_exporter {
@@ -22,6 +23,11 @@ Status CheckPublicKeys(const Modules& modules) {
                        "auth.rsa_public_key_file", checked.error().message);
   }
   return {};
+}
+
+Status CheckRequests(const Modules& modules, const Iperf3Description* iperf3) {
+  Status checked = CheckModules(modules, iperf3);
+  return checked ? CheckOwnTests(modules, iperf3) : checked;
 }
 
 }  // namespace
@@ -52,7 +58,7 @@ Status ModuleStore::LoadFirst() {
   return file_.LoadFirst(options_.config_file);
 }
 
-Status ModuleStore::Check() const { return CheckModules(*modules_, iperf3_()); }
+Status ModuleStore::Check() const { return CheckRequests(*modules_, iperf3_()); }
 
 Result<Modules> ModuleStore::Load(const std::string& path, WatchedFiles& files) const {
   auto modules = LoadConfigFile(path, options_, files);
@@ -60,7 +66,7 @@ Result<Modules> ModuleStore::Load(const std::string& path, WatchedFiles& files) 
   if (const Status checked = CheckPublicKeys(*modules); !checked) {
     return tl::unexpected(checked.error());
   }
-  const Status checked = CheckModules(*modules, iperf3_());
+  const Status checked = CheckRequests(*modules, iperf3_());
   if (!checked) return tl::unexpected(checked.error());
   return modules;
 }

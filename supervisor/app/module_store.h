@@ -1,4 +1,4 @@
-// The modules of --config.file, and their reload. Loop thread only.
+// The modules and own tests of --config.file, and their reload. Loop thread only.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ class ModuleStore {
 
   // Loads --config.file, if it is set.
   [[nodiscard]] Status LoadFirst();
-  // Whether the modules suit the installed iperf3. A reload checks it, too.
+  // Whether modules and tests suit the installed iperf3. A reload checks it, too.
   [[nodiscard]] Status Check() const;
 
   // A reload replaces the modules; whoever uses some keeps them.

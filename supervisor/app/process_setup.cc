@@ -1,17 +1,27 @@
 #include "supervisor/app/process_setup.h"
 
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "common/build_sanitizers.h"
+#include "common/logging.h"
 #include "common/resource_limit.h"
+#include "common/text.h"
 #include "supervisor/probe/name_lookups.h"
 
 namespace iperf3_exporter {
 namespace {
+
+// getaddrinfo (with the modules of nsswitch.conf) and bcrypt need a fraction of this. With the
+// usual 8 MB, the threads of name lookups could reserve 256 MB of address space.
+constexpr std::size_t kSupervisorThreadStackBytes = std::size_t{512} << 10;
 
 struct MinLimit {
   __rlimit_resource resource;
@@ -58,6 +68,14 @@ std::size_t OwnDescriptors(const Options& options) {
   return 100 + kMaxResolverThreads + std::size_t{2} * options.worker_count;
 }
 
+std::string LayersIn(LayerState state, const LayerStates& states) {
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < kSandboxLayerCount; ++i) {
+    if (states[i] == state) names.push_back(kSandboxLayerNames[i]);
+  }
+  return Join(names, ",");
+}
+
 }  // namespace
 
 LayerStates EnterSelfProtection() {
@@ -96,6 +114,33 @@ Status PrepareLimits(const Options& options) {
                    std::to_string(options.max_connections + own) + " descriptors, " +
                    std::to_string(own) + " of them for the exporter itself; the limit is " +
                    std::to_string(*descriptors) + " (ulimit -n, LimitNOFILE=)");
+}
+
+void LimitThreadStacks() {
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) != 0) return;
+  ::pthread_attr_setstacksize(&attributes, kSupervisorThreadStackBytes);
+  ::pthread_setattr_default_np(&attributes);
+  ::pthread_attr_destroy(&attributes);
+}
+
+void LogSandbox(const LayerStates& supervisor, const SandboxReport& report) {
+  LayerStates best{};  // of the two processes: some layers are for one of them
+  std::ranges::transform(report.worker, report.iperf3, best.begin(),
+                         [](LayerState a, LayerState b) { return std::max(a, b); });
+  const std::string not_offered = LayersIn(LayerState::kNotOffered, best);
+  const std::string missing[] = {LayersIn(LayerState::kMissing, supervisor),
+                                 LayersIn(LayerState::kMissing, report.worker),
+                                 LayersIn(LayerState::kMissing, report.iperf3)};
+  if (std::ranges::all_of(missing, &std::string::empty)) {
+    return Log(LogLevel::kInfo, "sandbox: every available layer is enabled",
+               {{"not_offered", not_offered}});
+  }
+  Log(LogLevel::kWarn, "sandbox: incomplete",
+      {{"missing_in_supervisor", missing[0]},
+       {"missing_in_worker", missing[1]},
+       {"missing_in_iperf3", missing[2]},
+       {"not_offered", not_offered}});
 }
 
 }  // namespace iperf3_exporter

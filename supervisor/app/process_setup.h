@@ -20,4 +20,10 @@ namespace iperf3_exporter {
 // needs one. Fails if a limit of this process is too low for `options`.
 [[nodiscard]] Status PrepareLimits(const Options& options);
 
+// Makes the stacks of all further threads small.
+void LimitThreadStacks();
+
+// Logs which layers are missing in the supervisor, in a worker and in iperf3.
+void LogSandbox(const LayerStates& supervisor, const SandboxReport& report);
+
 }  // namespace iperf3_exporter

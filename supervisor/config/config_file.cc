@@ -10,6 +10,7 @@
 #include "common/iperf3/option_text.h"
 #include "common/quoted_text.h"
 #include "common/text.h"
+#include "supervisor/config/own_test_reader.h"
 #include "supervisor/config/yaml_document.h"
 
 namespace iperf3_exporter {
@@ -285,16 +286,20 @@ Status ReadCredentials(const std::string& file, const std::string& module, Modul
   return {};
 }
 
-using ModuleMap = std::map<std::string, Module>;
+struct ParsedFile {
+  std::map<std::string, Module> modules;
+  std::vector<OwnTestPointer> own_tests;
+};
 
-Result<ModuleMap> ParseModules(std::string_view text, const std::string& file,
-                               const Options& options) {
-  ModuleMap modules;
+Result<ParsedFile> ParseFile(std::string_view text, const std::string& file,
+                             const Options& options) {
+  ParsedFile parsed;
+  auto& modules = parsed.modules;
   const Module flags = ModuleOfFlags(options);
   std::size_t target_rules = 0;
-  bool has_modules = false;
+  bool is_empty = true;
   const auto read_modules = [&](const YAML::Node& node, const std::string& where) {
-    has_modules = true;
+    is_empty = false;
     ForEachPair(node, where, [&](const std::string& name, int line, const YAML::Node& value) {
       const auto added = modules.emplace(name, ReadModule(name, line, value, flags)).first;
       target_rules += added->second.allow_targets.size();
@@ -305,23 +310,30 @@ Result<ModuleMap> ParseModules(std::string_view text, const std::string& file,
       }
     });
   };
+  const auto read_tests = [&](const YAML::Node& node, const std::string& where) {
+    is_empty = false;
+    parsed.own_tests = ReadOwnTests(node, where);
+  };
   const Status read = yaml::ReadDocument(text, file, [&](const YAML::Node& root) {
-    yaml::ReadKeys(root, "", {{"modules", read_modules}});
+    yaml::ReadKeys(root, "", {{"modules", read_modules}, {"tests", read_tests}});
     // An emptied file looks the same. It must not take limits away.
-    if (!has_modules) throw ConfigError{1, "expected the key modules with a map of modules"};
+    if (is_empty) {
+      throw ConfigError{1, "expected the key modules with a map of modules, or tests with a list"};
+    }
   });
   if (!read) return tl::unexpected(read.error());
-  return modules;
+  return parsed;
 }
 
-Modules BuildModules(const std::string& file, ModuleMap&& map, const Options& options) {
+Modules BuildModules(const std::string& file, ParsedFile&& parsed, const Options& options) {
   Modules modules = ModulesOfFlags(options);
   modules.file = file;
-  for (auto& [name, module] : map) {
+  for (auto& [name, module] : parsed.modules) {
     modules.by_name.emplace(name, std::make_shared<const Module>(std::move(module)));
   }
   const auto found = modules.by_name.find(kDefaultModule);
   if (found != modules.by_name.end()) modules.default_module = found->second;
+  modules.own_tests = std::move(parsed.own_tests);
   return modules;
 }
 
@@ -329,8 +341,8 @@ Modules BuildModules(const std::string& file, ModuleMap&& map, const Options& op
 
 Result<Modules> ParseConfigFile(std::string_view text, const std::string& file,
                                 const Options& options) {
-  return ParseModules(text, file, options).map([&](ModuleMap modules) {
-    return BuildModules(file, std::move(modules), options);
+  return ParseFile(text, file, options).map([&](ParsedFile parsed) {
+    return BuildModules(file, std::move(parsed), options);
   });
 }
 
@@ -338,14 +350,14 @@ Result<Modules> LoadConfigFile(const std::string& file, const Options& options,
                                WatchedFiles& files) {
   const auto text = files.Read(file);
   if (!text) return tl::unexpected(text.error());
-  auto modules = ParseModules(*text, file, options);
-  if (!modules) return tl::unexpected(modules.error());
-  for (auto& [name, module] : *modules) {
+  auto parsed = ParseFile(*text, file, options);
+  if (!parsed) return tl::unexpected(parsed.error());
+  for (auto& [name, module] : parsed->modules) {
     if (!module.auth) continue;
     const Status read = ReadCredentials(file, name, *module.auth, files);
     if (!read) return tl::unexpected(read.error());
   }
-  return BuildModules(file, std::move(*modules), options);
+  return BuildModules(file, std::move(*parsed), options);
 }
 
 tl::unexpected<Error> ModuleError(const std::string& file, int line, const std::string& module,

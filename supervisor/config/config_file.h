@@ -1,6 +1,6 @@
-// --config.file: the modules. Read strictly: an unknown or repeated key, or a value of a wrong
-// type, is an Error "FILE:LINE: reason" that says what is accepted. The values of parameters are
-// checked by CheckModules (supervisor/probe/probe_request.h), with the rules of a request.
+// --config.file: the modules and the exporter's own tests. Read strictly: an unknown or repeated
+// key, or a value of a wrong type, is an Error "FILE:LINE: reason" that says what is accepted. The
+// values of parameters are checked by CheckModules and CheckOwnTests, with the rules of a request.
 #pragma once
 
 #include <string>

@@ -67,7 +67,8 @@ Modules ModulesOfFlags(const Options& options) {
   return {.file = {},
           .by_name = {},
           .default_module = std::make_shared<const Module>(ModuleOfFlags(options)),
-          .requires_module = options.requires_module};
+          .requires_module = options.requires_module,
+          .own_tests = {}};
 }
 
 }  // namespace iperf3_exporter

@@ -14,6 +14,7 @@
 #include "common/iperf3/option_table.h"
 #include "common/iperf3/test_credentials.h"
 #include "supervisor/config/options.h"
+#include "supervisor/config/own_test.h"
 #include "supervisor/config/probe_settings.h"
 #include "supervisor/config/target_policy.h"
 
@@ -78,13 +79,15 @@ struct Module {
 // A probe keeps the module with which it began, also across a reload.
 using ModulePointer = std::shared_ptr<const Module>;
 
-// The modules of one load of --config.file. Never changed: a reload replaces them all.
+// The modules and own tests of one load of --config.file. Never changed: a reload replaces them
+// all.
 struct Modules {
   std::string file;  // empty: none
   // Includes `default`, if the file defines it.
   std::map<std::string, ModulePointer, std::less<>> by_name;
-  ModulePointer default_module;  // for requests without `module`
-  bool requires_module = false;  // such requests are refused
+  ModulePointer default_module;           // for requests without `module`
+  bool requires_module = false;           // such requests are refused
+  std::vector<OwnTestPointer> own_tests;  // in the order of the file
 };
 
 // Whether a request may name that module: `default`, of which a URL may override everything, not if

@@ -9,6 +9,7 @@
 #include "common/go_duration.h"
 #include "common/iperf3/option_text.h"
 #include "common/text.h"
+#include "supervisor/config/own_tests_page.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -102,7 +103,7 @@ std::string FormatModules(const Modules& modules) {
     if (name != kDefaultModule) WriteModule(out, name, *module);
   }
   out << YAML::EndMap << YAML::EndMap;
-  return std::string(out.c_str()) + "\n";
+  return std::string(out.c_str()) + "\n" + FormatOwnTests(modules.own_tests);
 }
 
 }  // namespace iperf3_exporter

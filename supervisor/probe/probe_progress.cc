@@ -173,6 +173,7 @@ std::vector<LogField> ProbeProgress::LogFields() const {
   std::vector<LogField> fields = {{"target", request_.target}, {"port", port()}};
   const std::string& module = request_.module->name;
   if (!module.empty()) fields.emplace_back("module", module);
+  if (!request_.own_test.empty()) fields.emplace_back("test", request_.own_test);
   return fields;
 }
 

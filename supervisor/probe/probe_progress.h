@@ -77,7 +77,7 @@ class ProbeProgress {
   // Of the last test that was tried and failed.
   [[nodiscard]] const std::optional<TestFailure>& last_failure() const { return last_failure_; }
 
-  // For log lines: target, port, module.
+  // For log lines: target, port, module, own test.
   [[nodiscard]] std::vector<LogField> LogFields() const;
 
   // Of all tests that were tried so far, as their workers reported it, but at least what the

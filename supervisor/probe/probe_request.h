@@ -11,6 +11,7 @@
 #include "common/iperf3/iperf3_description.h"
 #include "common/net/host.h"
 #include "supervisor/config/module.h"
+#include "supervisor/probe/query_string.h"
 #include "supervisor/results/probe_report.h"
 
 namespace iperf3_exporter {
@@ -30,7 +31,8 @@ struct ProbeRequest {
   // Its tests count against a budget, which has room for one: none is tried again after data has
   // been transferred.
   bool has_budget = false;
-  std::string client;  // who asks, see ClientNetwork; from the connection, not from the query
+  std::string client;    // who asks, see ClientNetwork; from the connection, not from the query
+  std::string own_test;  // the name of the exporter's own test; empty: a client asks
   // Names of unknown parameters, each once.
   std::vector<std::string> ignored_parameters;
 };
@@ -42,6 +44,14 @@ using ParsedRequest = tl::expected<ProbeRequest, Refusal>;
 // nothing but the interface that the zone of an address names.
 [[nodiscard]] ParsedRequest ParseProbeRequest(std::string_view query, const Modules& modules,
                                               const Iperf3Description& iperf3);
+
+// The same of parameters that are already decoded.
+[[nodiscard]] ParsedRequest BuildProbeRequest(const std::vector<QueryParameter>& parameters,
+                                              const Modules& modules,
+                                              const Iperf3Description& iperf3);
+
+// One that has every feature and no known defect, while the installed one is not known.
+[[nodiscard]] Iperf3Description AnyIperf3();
 
 // Checks the parameters of each module with the rules of a request. `iperf3` is nullptr if it is
 // not known yet: then its version and features do not matter. An Error names file and line.

@@ -68,6 +68,19 @@ Deadline ProbeDeadline(TimePoint received, std::optional<nanoseconds> scrape_tim
   return received + budget;
 }
 
+Deadline OwnTestDeadline(TimePoint start, const TestOptions& test, nanoseconds gap,
+                         nanoseconds lock_timeout, const ProbeTimes& times) {
+  nanoseconds budget = std::min(gap, lock_timeout + LongestRun(test, times));
+  if (times.limit) budget = std::min(budget, *times.limit);
+  return start + budget;
+}
+
+nanoseconds LongestRun(const TestOptions& test, const ProbeTimes& times) {
+  const nanoseconds whole =
+      seconds(test.omit_seconds) + seconds(test.period_seconds) + TestOverhead(test);
+  return times.limit ? std::min(whole, *times.limit) : whole;
+}
+
 Deadline LastStart(const TestOptions& test, Deadline deadline) {
   return deadline - (seconds(test.omit_seconds) + seconds(1) + kMinTestOverhead);
 }

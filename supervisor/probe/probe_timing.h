@@ -57,6 +57,17 @@ inline constexpr std::chrono::seconds kWorkerReplacementTime{2};
                                      std::optional<std::chrono::nanoseconds> scrape_timeout,
                                      const ProbeTimes& times);
 
+// The same for one of the exporter's own tests, which begins at `start` and must have ended before
+// the next one `gap` later: it may wait for the lock as long as `lock_timeout`, and still run for
+// its whole period.
+[[nodiscard]] Deadline OwnTestDeadline(TimePoint start, const TestOptions& test,
+                                       std::chrono::nanoseconds gap,
+                                       std::chrono::nanoseconds lock_timeout,
+                                       const ProbeTimes& times);
+
+// What a test takes at most once it has its lock.
+[[nodiscard]] std::chrono::nanoseconds LongestRun(const TestOptions& test, const ProbeTimes& times);
+
 // The last moment at which one second of this test still fits.
 [[nodiscard]] Deadline LastStart(const TestOptions& test, Deadline deadline);
 

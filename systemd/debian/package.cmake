@@ -34,14 +34,15 @@ measured: bandwidth per direction, retransmits, round-trip time, jitter and
 loss. By default tests on one host never overlap, even with several exporters.
 
 iperf3 and the parser of its report run in sandboxed worker processes.")
-# dpkg-shlibdeps finds the libraries. The others: iperf3 runs the tests, systemd-sysusers creates the user.
+# dpkg-shlibdeps finds the libraries. The others: iperf3 runs the tests, systemd-sysusers creates the user,
+# tzdata has the zones of windows.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 if(CMAKE_CROSSCOMPILING)
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE ${CROSS_ARCH})
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_SYSROOT}/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE})
 endif()
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
-    "iperf3, systemd | systemd-standalone-sysusers | systemd-sysusers, init-system-helpers (>= 1.54)")
+    "iperf3, tzdata, systemd | systemd-standalone-sysusers | systemd-sysusers, init-system-helpers (>= 1.54)")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(debian ${CMAKE_CURRENT_LIST_DIR})
 file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/debian/conffiles "/etc/default/iperf3-exporter\n")

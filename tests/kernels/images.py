@@ -21,7 +21,7 @@ BUILD_RELEASE = "bookworm"  # the libraries of the programs under test are from 
 # What the tests in the machine need, and what the programs under test load.
 USER_LAND = ("busybox-static", "coreutils", "dash", "findutils", "iperf3", "libc-bin", "openssl", "procps", "python3",
              "util-linux")
-LIBRARIES = ("libdeflate0", "libevent-core-2.1-7", "libevent-openssl-2.1-7", "libgflags2.2", "libgoogle-glog0v6",
+LIBRARIES = ("libcctz2", "libdeflate0", "libevent-core-2.1-7", "libevent-openssl-2.1-7", "libgflags2.2", "libgoogle-glog0v6",
              "libprometheus-cpp-core1.0", "libseccomp2", "libsimdjson14", "libssl3", "libsystemd0", "libyaml-cpp0.7")
 # A release unpacks to /usr what another one unpacks to the root.
 MERGED_FOLDERS = ("bin", "lib", "lib64", "sbin")

@@ -7,6 +7,7 @@ STORE = "supervisor/app/module_store.cc"
 PUBLIC_KEY = "supervisor/auth/public_key.cc"
 PORTS = "supervisor/probe/port_list.cc"
 REQUEST = "supervisor/probe/probe_request.cc"
+READER = "supervisor/probe/request_reader.cc"
 PROGRESS = "supervisor/probe/probe_progress.cc"
 DISPATCHER = "supervisor/probe/probe_dispatcher.cc"
 REFUSAL = "supervisor/probe/refusal.cc"
@@ -48,7 +49,7 @@ MUTANTS = [
      [STORE_TEST]),
     (CONFIG_FILE, "if (modules.size() > kMaxModules || ", "if (modules.size() >= kMaxModules || ", [STORE_TEST]),
     (CONFIG_FILE, "    if (yaml::IsAbsent(value)) {", "    if (yaml::IsAbsent(value) && key != \"max\") {", [STORE_TEST]),
-    (CONFIG_FILE, "if (!has_modules) throw", "if (!has_modules && text.empty()) throw", [STORE_TEST]),
+    (CONFIG_FILE, "    if (is_empty) {\n", "    if (is_empty && text.empty()) {\n", [STORE_TEST]),
     (CONFIG_FILE, "where + \": expected the name of a file\"}", "where + \": expected the name of a file, got \" + Quote(text)}",
      [STORE_TEST]),
     (CONFIG_FILE, "  if (text->ends_with('\\n')) text->pop_back();\n", "", [STORE_TEST]),
@@ -85,7 +86,7 @@ MUTANTS = [
     (STORE, "                  page_.clear();\n", "", [STORE_TEST]),
     (STORE, "if (!module->auth) continue;", "if (!module->auth) break;", [STORE_TEST]),
     (STORE, "if (checked) continue;", "if (checked || name != kDefaultModule) continue;", [STORE_TEST]),
-    (STORE, "CheckModules(*modules, iperf3_());", "CheckModules(*modules, nullptr);", [STORE_TEST]),
+    (STORE, "CheckRequests(*modules, iperf3_());", "CheckRequests(*modules, nullptr);", [STORE_TEST]),
 
     (PUBLIC_KEY, "if (used + kOtherBytes <= block)", "if (used + kOtherBytes < block)", ["public_key_test"]),
     (PUBLIC_KEY, "constexpr std::size_t kOtherBytes = 30 + 42;", "constexpr std::size_t kOtherBytes = 30;", [STORE_TEST]),
@@ -97,26 +98,26 @@ MUTANTS = [
      ["port_list_test"]),
     (PORTS, "ports.begin() + index(random), ports.end()", "ports.begin() + index(random) / 2, ports.end()", ["port_list_test"]),
 
-    (REQUEST, "    if (!module().overrides) return;\n", "    if (!module().overrides || module().overrides->empty()) return;\n",
+    (READER, "    if (!module().overrides) return;\n", "    if (!module().overrides || module().overrides->empty()) return;\n",
      [REQUEST_TEST]),
-    (REQUEST, "return FindTestOption(parameter.name) == option;", "return parameter.name == option->name;", ["probe_request_test"]),
-    (REQUEST, "return FindTestOption(parameter.name) == option;",
+    (READER, "return FindTestOption(parameter.name) == option;", "return parameter.name == option->name;", ["probe_request_test"]),
+    (READER, "return FindTestOption(parameter.name) == option;",
      "return FindTestOption(parameter.name) == option && !parameter.value.empty();", [REQUEST_TEST]),
-    (REQUEST, "const bool takes_port = PortInUrl().empty() && module().AllowsOverride(\"port\");",
+    (READER, "const bool takes_port = PortInUrl().empty() && module().AllowsOverride(\"port\");",
      "const bool takes_port = PortInUrl().empty();", [REQUEST_TEST]),
-    (REQUEST, "if (value.empty() && of_module != nullptr) value = of_module->value;", "if (of_module != nullptr) value = of_module->value;",
+    (READER, "if (value.empty() && of_module != nullptr) value = of_module->value;", "if (of_module != nullptr) value = of_module->value;",
      [REQUEST_TEST]),
-    (REQUEST, "if (module().target_policy.AllowsPort(port)) continue;", "if (module().target_policy.AllowsPort(request_.ports.front())) continue;",
+    (READER, "if (module().target_policy.AllowsPort(port)) continue;", "if (module().target_policy.AllowsPort(request_.ports.front())) continue;",
      [REQUEST_TEST]),
-    (REQUEST, "    ReadTest();\n    RequireAuthentication();\n", "    ReadTest();\n",
+    (READER, "    ReadTest();\n    RequireAuthentication();\n", "    ReadTest();\n",
      [REQUEST_TEST]),
-    (REQUEST, "is_of_url && other != device && !module().AllowsOverride(option.name)", "is_of_url && other != device && !module().overrides",
+    (READER, "is_of_url && other != device && !module().AllowsOverride(option.name)", "is_of_url && other != device && !module().overrides",
      [REQUEST_TEST]),
     (REQUEST, "if (!modules.requires_module) return modules.default_module;",
      "if (!modules.requires_module || !modules.default_module->name.empty()) return modules.default_module;", [REQUEST_TEST]),
     (REQUEST, "const bool is_reachable = IsReachable(modules, found->value);", "const bool is_reachable = true;",
      [REQUEST_TEST]),
-    (REQUEST, "if (in_url != nullptr && !IsDefaultPeriod(name, in_url->value)) return", "if (in_url != nullptr) return", [REQUEST_TEST]),
+    (READER, "if (in_url != nullptr && !IsDefaultPeriod(name, in_url->value)) return", "if (in_url != nullptr) return", [REQUEST_TEST]),
     (REQUEST, "if (!error) continue;", "if (!error) return {};", [STORE_TEST]),
 
     (PROGRESS, "if (!last_failure_ || now >= last_start_) return std::nullopt;", "if (!last_failure_ || now >= deadline_) return std::nullopt;",

@@ -76,6 +76,86 @@ TEST_F(ModuleStoreTest, LoadsEveryKey) {
   EXPECT_TRUE(module.auth->credentials.pkcs1_padding);
 }
 
+TEST_F(ModuleStoreTest, LoadsEveryKeyOfAnOwnTest) {
+  const Status loaded = Load(kFiles / "good.yml");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const auto& tests = config_->modules()->own_tests;
+  ASSERT_EQ(tests.size(), 2U);
+  const OwnTest& test = *tests[0];
+  EXPECT_EQ(test.name, "hq-lte");
+  EXPECT_EQ(test.target, "hq.example.org");
+  EXPECT_EQ(test.module, "lte_down");
+  EXPECT_EQ(test.every, std::chrono::minutes(30));
+  EXPECT_EQ(test.jitter_percent, 20U);
+  ASSERT_EQ(test.windows.size(), 2U);
+  EXPECT_EQ(test.windows[0], (TimeWindow{.days = 0b0011111,
+                                         .from = std::chrono::hours(22),
+                                         .to = std::chrono::hours(6),
+                                         .zone = "Europe/Berlin"}));
+  EXPECT_EQ(test.windows[1], (TimeWindow{.days = 0b1100101,
+                                         .from = std::chrono::hours(0),
+                                         .to = std::chrono::hours(24),
+                                         .zone = "UTC"}));
+  EXPECT_EQ(test.budget,
+            (OwnTestBudget{.bytes = std::uint64_t{2} << 30U, .per = std::chrono::hours(24)}));
+  EXPECT_THAT(test.labels,
+              testing::ElementsAre(testing::Pair("null", "B\"\\ü"), testing::Pair("site", "ber")));
+  EXPECT_EQ(tests[1]->target, "192.0.2.7:5301");
+  EXPECT_TRUE(tests[1]->windows.empty());
+  EXPECT_FALSE(tests[1]->budget);
+}
+
+TEST_F(ModuleStoreTest, AcceptsTheBoundsOfOwnTests) {
+  const std::string name(64, 't');
+  ASSERT_TRUE(
+      LoadText("modules: {m: {period: 1s}}\ntests: [{name: " + name +
+               ", target: h, module: m, every: 10s, jitter: 50%, budget: {bytes: 1, per: 1m}}, "
+               "{name: a, target: h, every: 744h, jitter: 0%, budget: {bytes: 1T, per: 8784h}}]"));
+  const auto& tests = config_->modules()->own_tests;
+  EXPECT_EQ(tests[0]->name, name);
+  EXPECT_EQ(tests[0]->jitter_percent, 50U);
+  EXPECT_EQ(tests[1]->every, std::chrono::hours(744));
+  EXPECT_TRUE(LoadText("tests: []"));
+}
+
+TEST_F(ModuleStoreTest, TakesTenThousandOwnTestsAndNoMore) {
+  const auto load = [this](int count) {
+    std::string text = "tests:\n";
+    for (int i = 0; i < count; ++i) {
+      text += "- {name: test-" + std::to_string(i) + ", target: h, every: 30m, labels: {a: b}}\n";
+    }
+    return LoadText(text);
+  };
+  EXPECT_TRUE(load(10'000));
+  EXPECT_EQ(config_->modules()->own_tests.size(), 10'000U);
+  const Status loaded = load(10'001);
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message,
+              EndsWith("config.yml:10002: tests: expected at most 10000 tests"));
+}
+
+TEST_F(ModuleStoreTest, AnOwnTestObeysTheFlags) {
+  constexpr char kTest[] = "tests: [{name: a, target: 192.0.2.1, every: 1m}]";
+  ASSERT_TRUE(LoadText(kTest));
+  ASSERT_TRUE(options_.target_policy.AddPort("5202"));
+  EXPECT_THAT(LoadText(kTest).error().message,
+              EndsWith(":1: tests.a: " + TargetPolicy::ForbiddenPortText(5201)));
+  options_.target_policy = {};
+  ASSERT_TRUE(options_.target_policy.AddDeniedTarget("192.0.2.0/24"));
+  EXPECT_FALSE(LoadText(kTest));
+  options_.target_policy = {};
+  options_.requires_module = true;
+  EXPECT_THAT(LoadText(kTest).error().message,
+              EndsWith("'module' parameter must be specified (--probe.require-module)"));
+}
+
+TEST_F(ModuleStoreTest, ComparesOwnTestsWithTheInstalledIperf3) {
+  ASSERT_TRUE(LoadText("modules: {m: {parallel: 2}}\ntests: [{name: a, target: h, every: 1m}]"));
+  iperf3_ = Iperf3Description{.version = "3.12", .capabilities = {}, .program = {}};
+  EXPECT_TRUE(config_->Check());
+  EXPECT_TRUE(config_->file().Reload(config_->file().Read()));
+}
+
 TEST_F(ModuleStoreTest, AcceptsTheBounds) {
   const std::string name(64, 'm');
   ASSERT_TRUE(

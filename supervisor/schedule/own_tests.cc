@@ -1,0 +1,256 @@
+#include "supervisor/schedule/own_tests.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+#include "common/logging.h"
+#include "supervisor/probe/own_test_request.h"
+#include "supervisor/probe/probe_timing.h"
+
+namespace iperf3_exporter {
+namespace {
+
+// To start a probe takes a tenth of a millisecond.
+constexpr int kMaxStartsPerTurn = 16;
+
+// How many starts are compared with the windows to find the next run. A test whose `every` is about
+// as long as its windows may miss several of them.
+constexpr int kMaxStartsAhead = 16;
+
+Now CurrentTime() { return {Clock::now(), std::chrono::system_clock::now()}; }
+
+std::string HostName() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  // Cut at the end of the array, perhaps without a NUL.
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+bool HasSameStarts(const OwnTest& a, const OwnTest& b) {
+  return a.every == b.every && a.jitter_percent == b.jitter_percent;
+}
+
+Refusal Draining() { return {.reason = RefusalReason::kDraining, .text = "not started"}; }
+
+}  // namespace
+
+OwnTests::OwnTests(Context context, OwnTestHooks hooks)
+    : context_(std::move(context)),
+      hooks_(std::move(hooks)),
+      host_(HostName()),
+      timer_(context_.base, [this] { OnTimer(); }) {}
+
+StartTimes OwnTests::StartTimesOf(const OwnTest& test) const {
+  return {host_, test.name, test.every, test.jitter_percent};
+}
+
+void OwnTests::Configure(std::shared_ptr<const Modules> modules) {
+  if (stopped_) return;
+  modules_ = std::move(modules);
+  std::map<std::string, Id, std::less<>> before = std::exchange(ids_, {});
+  std::vector<std::pair<OwnTestPointer, std::shared_ptr<const OwnTestIdentity>>> added;
+  for (const OwnTestPointer& test : modules_->own_tests) {
+    auto identity = std::make_shared<const OwnTestIdentity>(BuildOwnTestIdentity(*test, *modules_));
+    const auto known = before.find(test->name);
+    if (known == before.end() || *entries_.at(known->second).result.test != *identity) {
+      added.emplace_back(test, std::move(identity));
+      continue;
+    }
+    Update(known->second, entries_.at(known->second), test);
+    ids_.insert(before.extract(known));
+  }
+  for (const auto& [name, id] : before) Drop(id);
+  for (auto& [test, identity] : added) Add(test, std::move(identity));
+  StartTimer();
+}
+
+void OwnTests::Add(const OwnTestPointer& test, std::shared_ptr<const OwnTestIdentity> identity) {
+  const Id id = ++last_id_;
+  ids_.emplace(test->name, id);
+  schedule_.Add(id, StartTimesOf(*test), CurrentTime());
+  Entry& entry = entries_[id];
+  entry.test = test;
+  entry.result.test = std::move(identity);
+  Publish(id, entry);
+}
+
+void OwnTests::Update(Id id, Entry& entry, const OwnTestPointer& test) {
+  if (!HasSameStarts(*entry.test, *test)) {
+    schedule_.Remove(id);
+    schedule_.Add(id, StartTimesOf(*test), CurrentTime());
+  }
+  entry.test = test;
+  Publish(id, entry);
+}
+
+void OwnTests::Drop(Id id) {
+  const auto entry = entries_.extract(id);
+  schedule_.Remove(id);
+  const Entry& dropped = entry.mapped();
+  if (!dropped.probe) return;
+  context_.dispatcher.Cancel(*dropped.probe);
+  if (dropped.has_reservation) hooks_.settle(dropped.test, nullptr);
+}
+
+void OwnTests::Stop() {
+  stopped_ = true;
+  timer_.Stop();
+}
+
+void OwnTests::StartTimer() {
+  if (const auto due = schedule_.NextDue()) {
+    timer_.Start(TimeLeft(*due));
+  } else {
+    timer_.Stop();
+  }
+}
+
+void OwnTests::OnTimer() {
+  for (int i = 0; i < kMaxStartsPerTurn; ++i) {
+    const auto due = schedule_.PopDue(CurrentTime());
+    if (!due) break;
+    Entry& entry = entries_.at(due->id);
+    if (due->is_missed) {
+      Log(LogLevel::kWarn, "start of an own test missed", {{"test", entry.test->name}});
+    } else {
+      OnDue(due->id, entry);
+    }
+    Publish(due->id, entry);
+  }
+  StartTimer();
+}
+
+void OwnTests::OnDue(Id id, Entry& entry) {
+  const OwnTestPointer test = entry.test;
+  if (!IsInWindows(test->windows, std::chrono::system_clock::now())) {
+    return Skip(entry, SkipReason::kWindow, {});
+  }
+  if (entry.is_busy) return Skip(entry, SkipReason::kLock, "the last run has not ended");
+  auto request = BuildOwnTestRequest(*test, *modules_, context_.iperf3());
+  if (!request) return Fail(entry, FailureReason::kInvalidOption, request.error().text);
+  if (!test->budget || !hooks_.reserve) return Run(id, entry, std::move(*request));
+  entry.is_busy = true;
+  hooks_.reserve(test, *request, [this, id, test, request = *request](bool is_granted) {
+    OnReserved(id, test, request, is_granted);
+  });
+}
+
+void OwnTests::OnReserved(Id id, const OwnTestPointer& test, const ProbeRequest& request,
+                          bool is_granted) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || stopped_) {
+    const ProbeOutcome not_started = tl::unexpected(Draining());
+    if (is_granted) hooks_.settle(test, &not_started);
+    return;
+  }
+  Entry& entry = found->second;
+  entry.is_busy = false;
+  if (is_granted) {
+    entry.has_reservation = true;
+    Run(id, entry, request);
+  } else {
+    Skip(entry, SkipReason::kBudget, "the worst case exceeds what is left");
+  }
+  Publish(id, entry);
+}
+
+void OwnTests::Run(Id id, Entry& entry, ProbeRequest request) {
+  const TimePoint now = Clock::now();
+  const Deadline deadline = OwnTestDeadline(now, request.test, ShortestGap(*entry.test),
+                                            context_.options.lock_timeout, request.module->times);
+  entry.is_busy = true;
+  const ProbeDispatcher::Id probe =
+      context_.dispatcher.Start(std::move(request), now, deadline,
+                                [this, id](const ProbeOutcome& outcome) { OnEnded(id, outcome); });
+  if (entry.is_busy) entry.probe = probe;
+}
+
+void OwnTests::OnEnded(Id id, const ProbeOutcome& outcome) {
+  Entry& entry = entries_.at(id);
+  entry.is_busy = false;
+  entry.probe.reset();
+  if (std::exchange(entry.has_reservation, false)) hooks_.settle(entry.test, &outcome);
+  if (outcome) {
+    OnReport(entry, *outcome);
+  } else {
+    OnRefusal(entry, outcome.error());
+  }
+  Publish(id, entry);
+}
+
+void OwnTests::OnReport(Entry& entry, const ProbeReport& report) {
+  OwnTestResult& result = entry.result;
+  result.report = std::make_shared<const ProbeReport>(report);
+  result.last_run = std::chrono::system_clock::now();
+  if (!report.result) {
+    ++result.failures;
+    return;
+  }
+  ++result.successes;
+  result.last_success = result.last_run;
+}
+
+void OwnTests::OnRefusal(Entry& entry, const Refusal& refusal) {
+  switch (refusal.reason) {
+    case RefusalReason::kDraining:
+      return;
+    case RefusalReason::kBadRequest:
+      return Fail(entry, FailureReason::kInvalidOption, refusal.text);
+    case RefusalReason::kForbidden:
+      return Fail(entry, FailureReason::kResolve, refusal.text);
+    case RefusalReason::kQueueFull:
+    case RefusalReason::kLockTimeout:
+    case RefusalReason::kWorkerTimeout:
+    case RefusalReason::kNoWorker:
+      return Skip(entry, SkipReason::kLock, refusal.text);
+  }
+}
+
+void OwnTests::Fail(Entry& entry, FailureReason reason, const std::string& text) {
+  ProbeReport report;
+  report.target = entry.result.test->target;
+  report.result = tl::unexpected(TestFailure{reason, text});
+  failures_.Add(Name(reason), {{"test", entry.test->name}, {"detail", text}});
+  OnReport(entry, report);
+}
+
+void OwnTests::Skip(Entry& entry, SkipReason reason, const std::string& detail) {
+  ++entry.result.skipped[static_cast<std::size_t>(reason)];
+  const std::vector<LogField> fields = {{"test", entry.test->name}, {"detail", detail}};
+  if (reason != SkipReason::kWindow) return skips_.Add(Name(reason), fields);
+  Log(LogLevel::kDebug, "own test outside its windows", {{"test", entry.test->name}});
+}
+
+void OwnTests::Publish(Id id, Entry& entry) {
+  entry.result.next_run = NextRun(id, entry);
+  if (entry.test->budget && hooks_.budget_state) {
+    entry.result.budget = hooks_.budget_state(*entry.test);
+  } else {
+    entry.result.budget.reset();
+  }
+  entry.published = std::make_shared<const OwnTestResult>(entry.result);
+}
+
+std::optional<WallTime> OwnTests::NextRun(Id id, const Entry& entry) const {
+  const std::vector<TimeWindow>& windows = entry.test->windows;
+  WallTime start = schedule_.NextStart(id, CurrentTime());
+  if (windows.empty()) return start;
+  const StartTimes times = StartTimesOf(*entry.test);
+  for (int i = 0; i < kMaxStartsAhead; ++i) {
+    const auto opening = FirstInWindows(windows, start);
+    if (!opening || *opening == start) return opening;
+    start = times.FirstAfter(*opening - std::chrono::nanoseconds(1));
+  }
+  return std::nullopt;
+}
+
+std::vector<std::shared_ptr<const OwnTestResult>> OwnTests::Snapshot() const {
+  std::vector<std::shared_ptr<const OwnTestResult>> results;
+  results.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) results.push_back(entry.published);
+  return results;
+}
+
+}  // namespace iperf3_exporter

@@ -1,0 +1,100 @@
+// Runs the exporter's own tests when they are due, through the queue of all probes, and keeps the
+// result of each. Loop thread only. A turn of the loop starts only a few of them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/iperf3/iperf3_description.h"
+#include "common/limited_log.h"
+#include "supervisor/config/module.h"
+#include "supervisor/config/options.h"
+#include "supervisor/loop/event_loop.h"
+#include "supervisor/probe/probe_dispatcher.h"
+#include "supervisor/results/own_test_result.h"
+#include "supervisor/schedule/own_test_hooks.h"
+#include "supervisor/schedule/schedule.h"
+
+namespace iperf3_exporter {
+
+class OwnTests {
+ public:
+  // What it refers to must outlive this.
+  struct Context {
+    event_base* base;
+    const Options& options;
+    ProbeDispatcher& dispatcher;
+    std::function<const Iperf3Description&()> iperf3;  // the installed one
+  };
+
+  // A hook may be empty; without `reserve`, budgets are ignored.
+  OwnTests(Context context, OwnTestHooks hooks);
+  OwnTests(const OwnTests&) = delete;
+  OwnTests& operator=(const OwnTests&) = delete;
+
+  // From now on runs the tests of `modules`, which CheckOwnTests has accepted. A test that was
+  // known, with the same labels, keeps its results, and its start times if they are the same. One
+  // that is gone is cancelled and forgotten.
+  void Configure(std::shared_ptr<const Modules> modules);
+
+  // Starts no test any more, and ignores Configure. What runs goes on.
+  void Stop();
+
+  // The latest results of all tests. Costs one copy of a pointer for each.
+  [[nodiscard]] std::vector<std::shared_ptr<const OwnTestResult>> Snapshot() const;
+
+ private:
+  using Id = Schedule::Id;
+
+  struct Entry {
+    OwnTestPointer test;
+    OwnTestResult result;
+    std::shared_ptr<const OwnTestResult> published;
+    bool is_busy = false;  // from its start, or its reservation, to its end
+    bool has_reservation = false;
+    std::optional<ProbeDispatcher::Id> probe;  // that runs
+  };
+
+  void Add(const OwnTestPointer& test, std::shared_ptr<const OwnTestIdentity> identity);
+  // With another schedule or budget, perhaps.
+  void Update(Id id, Entry& entry, const OwnTestPointer& test);
+  void Drop(Id id);
+
+  void StartTimer();
+  void OnTimer();
+  void OnDue(Id id, Entry& entry);
+  void OnReserved(Id id, const OwnTestPointer& test, const ProbeRequest& request, bool is_granted);
+  void Run(Id id, Entry& entry, ProbeRequest request);
+  void OnEnded(Id id, const ProbeOutcome& outcome);
+  void OnReport(Entry& entry, const ProbeReport& report);
+  void OnRefusal(Entry& entry, const Refusal& refusal);
+
+  // A test that could not even be tried is a failed one, too.
+  void Fail(Entry& entry, FailureReason reason, const std::string& text);
+  void Skip(Entry& entry, SkipReason reason, const std::string& detail);
+  // Makes the state of the test visible.
+  void Publish(Id id, Entry& entry);
+  [[nodiscard]] std::optional<WallTime> NextRun(Id id, const Entry& entry) const;
+  [[nodiscard]] StartTimes StartTimesOf(const OwnTest& test) const;
+
+  const Context context_;
+  const OwnTestHooks hooks_;
+  const std::string host_;
+  std::shared_ptr<const Modules> modules_;
+  Schedule schedule_;
+  std::map<Id, Entry> entries_;
+  std::map<std::string, Id, std::less<>> ids_;  // by name
+  Id last_id_ = 0;
+  bool stopped_ = false;
+  LimitedLog skips_{LogLevel::kWarn, "own test skipped"};
+  LimitedLog failures_{LogLevel::kWarn, "own test failed"};
+  Timer timer_;
+};
+
+}  // namespace iperf3_exporter
