@@ -37,15 +37,16 @@ bool AcceptsGzip(std::string_view accept_encoding) {
 }
 
 std::optional<std::string> Gzip(std::string_view text) {
-  static const std::unique_ptr<libdeflate_compressor, Deleter<libdeflate_free_compressor>>
+  thread_local const std::unique_ptr<libdeflate_compressor, Deleter<libdeflate_free_compressor>>
       compressor(libdeflate_alloc_compressor(kLevel));
   if (!compressor) return std::nullopt;
+  // Not initialized: of a large page only what is used becomes resident.
+  const auto buffer = std::make_unique_for_overwrite<char[]>(text.size());
   // libdeflate returns 0 if the result does not fit.
-  std::string packed(text.size(), '\0');
-  packed.resize(libdeflate_gzip_compress(compressor.get(), text.data(), text.size(), packed.data(),
-                                         packed.size()));
-  if (packed.empty()) return std::nullopt;
-  return packed;
+  const std::size_t packed_bytes = libdeflate_gzip_compress(compressor.get(), text.data(),
+                                                            text.size(), buffer.get(), text.size());
+  if (packed_bytes == 0) return std::nullopt;
+  return std::string(buffer.get(), packed_bytes);
 }
 
 }  // namespace iperf3_exporter

@@ -15,7 +15,7 @@ inline constexpr std::size_t kMinGzipBytes = 1024;
 // above 0. Pure.
 [[nodiscard]] bool AcceptsGzip(std::string_view accept_encoding);
 
-// Returns `text` as one gzip member; nothing if that is not shorter. Loop thread only: it keeps one
+// Returns `text` as one gzip member; nothing if that is not shorter. Each thread keeps one
 // compressor, because allocating its tables costs more than a page.
 [[nodiscard]] std::optional<std::string> Gzip(std::string_view text);
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -48,7 +49,7 @@ void AddField(std::string& head, std::string_view name, std::string_view value) 
 }
 
 std::string BuildHead(const HttpResponse& response, const ResponseOptions& options,
-                      std::string_view encoding, std::size_t body_bytes) {
+                      std::string_view encoding, std::size_t body_bytes, bool varies) {
   std::array<char, 64> date{};
   evutil_date_rfc1123(date.data(), date.size(), nullptr);
   std::string head;
@@ -61,7 +62,7 @@ std::string BuildHead(const HttpResponse& response, const ResponseOptions& optio
   if (options.extra_headers != nullptr) {
     for (const auto& [name, value] : *options.extra_headers) AddField(head, name, value);
   }
-  if (response.body.size() >= kMinGzipBytes) AddField(head, "Vary", "Accept-Encoding");
+  if (varies) AddField(head, "Vary", "Accept-Encoding");
   if (!encoding.empty()) AddField(head, "Content-Encoding", encoding);
   if (response.length_known) AddField(head, "Content-Length", std::to_string(body_bytes));
   if (!options.keep_alive) {
@@ -86,14 +87,45 @@ std::size_t TryWriteNow(bufferevent* bev, std::string_view head, std::string_vie
   return written < 0 ? 0 : static_cast<std::size_t>(written);
 }
 
+// Appends `text` to the output of `bev` without copying it.
+void WriteReference(bufferevent* bev, const std::shared_ptr<const std::string>& text) {
+  // What is written, and under TLS encrypted, in one iteration of the loop.
+  constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
+  bufferevent_set_max_single_write(bev, kPieceBytes);
+  using Owner = std::shared_ptr<const std::string>;
+  const auto release = [](const void*, std::size_t, void* owner) {
+    delete static_cast<Owner*>(owner);
+  };
+  for (std::string_view rest = *text; !rest.empty();) {
+    const std::string_view piece = rest.substr(0, kPieceBytes);
+    rest.remove_prefix(piece.size());
+    auto owner = std::make_unique<Owner>(text);
+    if (::evbuffer_add_reference(bufferevent_get_output(bev), piece.data(), piece.size(), release,
+                                 owner.get()) != 0) {
+      std::abort();  // memory is short
+    }
+    static_cast<void>(owner.release());
+  }
+}
+
+void WriteSharedBody(bufferevent* bev, const HttpResponse& response,
+                     const ResponseOptions& options) {
+  const std::string head = BuildHead(response, options, response.shared_body_encoding,
+                                     response.shared_body->size(), /*varies=*/true);
+  bufferevent_write(bev, head.data(), head.size());
+  if (!options.omits_body) WriteReference(bev, response.shared_body);
+}
+
 }  // namespace
 
 void WriteResponse(bufferevent* bev, const HttpResponse& response, const ResponseOptions& options) {
+  if (response.shared_body) return WriteSharedBody(bev, response, options);
   std::optional<std::string> packed;
   std::string_view body = response.body;
   if (options.accepts_gzip && body.size() >= kMinGzipBytes) packed = Gzip(body);
   if (packed) body = *packed;
-  std::string head = BuildHead(response, options, packed ? "gzip" : "", body.size());
+  std::string head = BuildHead(response, options, packed ? "gzip" : "", body.size(),
+                               response.body.size() >= kMinGzipBytes);
   if (options.omits_body) body = {};
   const std::size_t written = TryWriteNow(bev, head, body);
   if (written == head.size() + body.size()) return;

@@ -1,7 +1,9 @@
 // A response, and how it is written to a connection.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "supervisor/http/http_types.h"
 
@@ -13,6 +15,11 @@ struct HttpResponse {
   int code = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  // If set, sent in place of `body`, by reference and as it is: for a page of many megabytes, which
+  // must be neither copied nor compressed on the loop thread. Released there once it is sent, or
+  // once the client has gone.
+  std::shared_ptr<const std::string> shared_body;
+  std::string_view shared_body_encoding;  // "gzip", or empty
   // False omits Content-Length: for HEAD where the length that GET would send is unknown. RFC
   // 9110, 8.6 forbids sending a different one.
   bool length_known = true;

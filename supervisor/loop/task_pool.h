@@ -40,6 +40,8 @@ class TaskPool {
       return *this;
     }
     void Abandon();
+    // Lets the work and `done` run without a handle.
+    void Detach() { state_.reset(); }
 
    private:
     friend class TaskPool;

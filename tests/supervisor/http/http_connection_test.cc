@@ -193,6 +193,59 @@ TEST_F(HttpConnectionTest, OmitsTheBodyForHead) {
   EXPECT_THAT(client.received(), EndsWith("\r\n\r\n"));
 }
 
+TEST_F(HttpConnectionTest, SendsASharedBodyWithoutACopyAndReleasesIt) {
+  auto body = std::make_shared<const std::string>(std::string(kLargeBytes, 'x') + "end");
+  const std::weak_ptr<const std::string> watched = body;
+  on_request_ = [&body](const std::shared_ptr<HttpExchange>& exchange) {
+    exchange->Reply({.shared_body = body, .shared_body_encoding = "gzip"});
+  };
+  TestClient client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilReceived(client, "\r\n\r\nxx"));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nContent-Encoding: gzip\r\n"));
+  EXPECT_THAT(client.received(), HasSubstr("\r\nVary: Accept-Encoding\r\n"));
+  EXPECT_THAT(client.received(),
+              HasSubstr("\r\nContent-Length: " + std::to_string(body->size()) + "\r\n"));
+  EXPECT_GT(body.use_count(), 1);
+  ASSERT_TRUE(RunUntilReceived(client, "end"));
+  EXPECT_TRUE(client.received().ends_with("\r\n\r\n" + *body));
+  body.reset();
+  ASSERT_TRUE(RunUntil([&] { return watched.expired(); }));
+  // The connection is still usable.
+  ReplyAtOnce();
+  client.Send(Get("/b"));
+  EXPECT_TRUE(RunUntilReceived(client, "body of /b\n"));
+}
+
+TEST_F(HttpConnectionTest, OmitsASharedBodyForHead) {
+  auto body = std::make_shared<const std::string>(kLargeBytes, 'x');
+  on_request_ = [&body](const std::shared_ptr<HttpExchange>& exchange) {
+    exchange->Reply({.shared_body = body});
+  };
+  TestClient client = Connect();
+  client.Send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(RunUntilReceived(client, "\r\n\r\n"));
+  EXPECT_THAT(client.received(),
+              HasSubstr("\r\nContent-Length: " + std::to_string(body->size()) + "\r\n"));
+  EXPECT_THAT(client.received(), EndsWith("\r\n\r\n"));
+  EXPECT_EQ(body.use_count(), 1);
+}
+
+TEST_F(HttpConnectionTest, ReleasesASharedBodyOfAClientThatHasGone) {
+  std::weak_ptr<const std::string> watched;
+  on_request_ = [&watched](const std::shared_ptr<HttpExchange>& exchange) {
+    auto body = std::make_shared<const std::string>(kLargeBytes, 'x');
+    watched = body;
+    exchange->Reply({.shared_body = std::move(body)});
+  };
+  TestClient client = Connect();
+  client.Send(Get("/a"));
+  ASSERT_TRUE(RunUntilReceived(client, "\r\n\r\nxx"));
+  EXPECT_FALSE(watched.expired());
+  client.Close();
+  EXPECT_TRUE(RunUntil([&] { return Closed() && watched.expired(); }));
+}
+
 TEST_F(HttpConnectionTest, AnswersADroppedExchange) {
   on_request_ = [](const auto&) {};
   auto client = Connect();

@@ -116,6 +116,21 @@ TEST_F(HttpConnectionTlsTest, SendsAResponseThatExceedsEveryBuffer) {
   EXPECT_EQ(paths_.size(), 2U);
 }
 
+TEST_F(HttpConnectionTlsTest, SendsASharedBody) {
+  const std::string text = std::string(std::size_t{4} << 20, 'x') + "end";
+  std::weak_ptr<const std::string> watched;
+  on_request_ = [&](const std::shared_ptr<HttpExchange>& exchange) {
+    const auto body = std::make_shared<const std::string>(text);
+    watched = body;
+    exchange->Reply({.shared_body = body});
+  };
+  TlsClient client = ConnectTls();
+  client.Send(Get("/"));
+  ASSERT_TRUE(RunUntilReceived(client, "end"));
+  EXPECT_THAT(client.Received(), EndsWith("\r\n\r\n" + text));
+  EXPECT_TRUE(RunUntil([&] { return watched.expired(); }));
+}
+
 TEST_F(HttpConnectionTlsTest, ACloseNotifyDoesNotCutAResponse) {
   on_request_ = [](const std::shared_ptr<HttpExchange>& exchange) {
     exchange->Reply({.body = std::string(4 << 20, 'x') + "end"});

@@ -51,6 +51,15 @@ class TaskPoolTest : public ::testing::Test {
   event_base* base_ = event_base_new();
 };
 
+TEST_F(TaskPoolTest, DetachedWorkNeedsNoHandle) {
+  TaskPool pool(base_, {});
+  bool done = false;
+  auto task = pool.Submit([] {}, [&] { done = true; });
+  ASSERT_TRUE(task);
+  task->Detach();
+  RunUntil([&] { return done; });
+}
+
 TEST_F(TaskPoolTest, WorksOnAThreadAndCallsBackOnTheLoop) {
   TaskPool pool(base_, {});
   std::thread::id worked;
