@@ -68,6 +68,8 @@ void Endpoints::AddRoutes() {
                    .handler = [this](const auto& exchange) { OnProbe(exchange); }});
   server.AddRoute({.path = context_.options.telemetry_path,
                    .handler = [this](const auto& exchange) { OnMetrics(exchange); }});
+  server.AddRoute({.path = context_.options.results_path,
+                   .handler = [this](const auto& exchange) { results_.Serve(exchange); }});
   server.AddRoute({.path = "/-/reload",
                    .methods = {"POST"},
                    .handler = [this](const auto& exchange) { OnReload(exchange); }});

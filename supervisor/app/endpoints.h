@@ -14,6 +14,7 @@
 #include "common/limited_log.h"
 #include "common/lock/lock_monitor.h"
 #include "supervisor/app/module_store.h"
+#include "supervisor/app/results_endpoint.h"
 #include "supervisor/config/options.h"
 #include "supervisor/config/reloadable_file.h"
 #include "supervisor/exposition/exporter_metrics.h"
@@ -41,10 +42,13 @@ class Endpoints {
     HttpServer& server;
     const ReloadableFile& web_config;
     const ModuleStore& module_store;
+    std::function<OwnTestResults()> own_tests;
     std::function<Status()> reload;  // reloads the configuration files
   };
 
-  explicit Endpoints(Context context) : context_(std::move(context)) {}
+  explicit Endpoints(Context context)
+      : context_(std::move(context)),
+        results_(context_.base, context_.options.probe_page, context_.own_tests) {}
   Endpoints(const Endpoints&) = delete;
   Endpoints& operator=(const Endpoints&) = delete;
 
@@ -82,6 +86,7 @@ class Endpoints {
   };
 
   const Context context_;
+  ResultsEndpoint results_;
   std::set<std::string> warned_parameters_;
   LimitedLog refusals_{LogLevel::kWarn, "probe refused"};
   std::vector<EarlyProbe> early_probes_;

@@ -61,6 +61,14 @@ void ReadProbePath(FlagValue& value, Options& options) {
   }
 }
 
+void ReadResultsPath(FlagValue& value, Options& options) {
+  options.results_path = ReadPath(value);
+  if (options.results_path == options.telemetry_path ||
+      options.results_path == options.probe_path) {
+    value.Refuse("a path that differs from --web.telemetry-path and --web.probe-path");
+  }
+}
+
 // "a file that user iperf3-exporter (998) can read"
 std::string FileThatThisUserCan(const std::string& verb) {
   return "a file that " + UserText(::geteuid()) + " can " + verb;
@@ -186,6 +194,8 @@ constexpr FlagRow kFlags[] = {
     {"Web", "web.telemetry-path", kValue, "/metrics", "Path of the exporter's own metrics.",
      [](FlagValue& value, Options& options) { options.telemetry_path = ReadPath(value); }},
     {"Web", "web.probe-path", kValue, "/probe", "Path of the probes.", ReadProbePath},
+    {"Web", "web.results-path", kValue, "/results",
+     "Path of the results of the exporter's own tests.", ReadResultsPath},
     {"Web", "web.config.file", kValue, "",
      "File with TLS, client certificates, basic auth, headers and rate limit, in the format of the "
      "Prometheus exporter-toolkit.",

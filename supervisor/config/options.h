@@ -22,6 +22,7 @@ struct Options {
   std::vector<ListenAddress> listen_addresses;  // no two overlap
   std::string telemetry_path;
   std::string probe_path;
+  std::string results_path;
   std::string web_config_file;  // empty: none
   std::string config_file;      // empty: none
   bool systemd_socket = false;

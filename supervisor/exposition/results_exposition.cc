@@ -16,27 +16,24 @@ namespace {
 using prometheus::MetricType;
 using WallTime = std::chrono::system_clock::time_point;
 
-// A result, and the labels that tell its test. They have no port: one test may use several.
+// A result, and the labels of its test with the port as configured.
 struct LabelledResult {
   const OwnTestResult* result;
   std::string labels;
 };
 
-MetricLabels LabelsOf(const OwnTestIdentity& test) {
-  return {{"test", test.name}, {"target", test.target}, {"module", test.module}};
-}
-
-void AppendConfigured(const OwnTestIdentity& test, MetricLabels& labels) {
+std::string LabelsOf(const OwnTestIdentity& test, std::string_view port) {
+  MetricLabels labels = {
+      {"test", test.name}, {"target", test.target}, {"port", port}, {"module", test.module}};
   for (const auto& [name, value] : test.labels) labels.emplace_back(name, value);
+  return FormatLabels(labels);
 }
 
 std::vector<LabelledResult> Label(const OwnTestResults& results) {
   std::vector<LabelledResult> labelled;
   labelled.reserve(results.size());
   for (const auto& result : results) {
-    MetricLabels labels = LabelsOf(*result->test);
-    AppendConfigured(*result->test, labels);
-    labelled.push_back({result.get(), FormatLabels(labels)});
+    labelled.push_back({result.get(), LabelsOf(*result->test, result->test->port)});
   }
   return labelled;
 }
@@ -46,11 +43,8 @@ std::vector<LabelledReport> LabelReports(const OwnTestResults& results) {
   reports.reserve(results.size());
   for (const auto& result : results) {
     if (!result->report) continue;
-    const std::string port = std::to_string(result->report->port);
-    MetricLabels labels = LabelsOf(*result->test);
-    labels.insert(labels.begin() + 2, {"port", port});
-    AppendConfigured(*result->test, labels);
-    reports.emplace_back(*result->report, FormatLabels(labels));
+    reports.emplace_back(*result->report,
+                         LabelsOf(*result->test, std::to_string(result->report->port)));
   }
   return reports;
 }

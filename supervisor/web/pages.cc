@@ -103,6 +103,7 @@ std::string BuildLandingPage(const Options& options, std::string_view iperf3_ver
     html += Link(options.probe_path, "Example probe: change <code>target</code>",
                  "?target=127.0.0.1&amp;period=1s");
   }
+  html += Link(options.results_path, "Results of own tests");
   html += Link("/health", "Health");
   html += Link("/ready", "Readiness");
   html += Link("/lock-status", "Lock status");

@@ -110,19 +110,21 @@ class Times(unittest.TestCase):
 
 
 class Paths(unittest.TestCase):
-    def test_telemetry_and_probe_path(self):
-        with Exporter("--web.telemetry-path=/own", "--web.probe-path=/ask") as exporter:
+    def test_each_path_can_be_set(self):
+        with Exporter("--web.telemetry-path=/own", "--web.probe-path=/ask", "--web.results-path=/last") as exporter:
             self.assertEqual(value(exporter.get("/own").metrics(), "iperf3_exporter_probes_in_flight"), 0)
             asked = exporter.get(f"/ask?target=127.0.0.1&port={free_port()}")
             self.assertEqual((asked.status, reason(asked.metrics())), (200, "connection_refused"))
-            for path in ("/metrics", "/probe?target=127.0.0.1"):
+            self.assertEqual(exporter.get("/last").status, 200)
+            for path in ("/metrics", "/probe?target=127.0.0.1", "/results"):
                 self.assertEqual(exporter.get(path).status, 404, path)
             page = exporter.get("/").text
             self.assertIn('href="own"', page)
             self.assertIn('href="ask?', page)
+            self.assertIn('href="last"', page)
             paths = {dict(labels)["path"] for name, labels in exporter.get("/own").metrics()
                      if name == "iperf3_exporter_http_requests_total"}
-            self.assertLessEqual({"/own", "/ask", "other"}, paths)
+            self.assertLessEqual({"/own", "/ask", "/last", "other"}, paths)
 
 
 class Log(unittest.TestCase):

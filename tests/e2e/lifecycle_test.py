@@ -425,6 +425,7 @@ class Pages(unittest.TestCase):
         expected = {
             "/": (200, "text/html; charset=utf-8"),
             "/metrics": (200, "text/plain; version=0.0.4; charset=utf-8"),
+            "/results": (200, "text/plain; version=0.0.4; charset=utf-8"),
             "/health": (200, "text/plain; charset=utf-8"),
             "/ready": (200, "text/plain; charset=utf-8"),
             "/-/healthy": (200, "text/plain; charset=utf-8"),
@@ -445,6 +446,8 @@ class Pages(unittest.TestCase):
                     continue
                 head = self.exporter.request("HEAD", path)
                 self.assertEqual(head.body, b"")
+                if path in ("/probe", "/results"):
+                    self.assertNotIn("content-length", head.headers)
                 if path != "/probe":
                     self.assertEqual(head.status, status)
                 for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):

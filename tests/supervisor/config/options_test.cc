@@ -68,6 +68,7 @@ TEST(OptionsTest, HasTheDocumentedDefaults) {
   EXPECT_THAT(options.listen_addresses, ElementsAre(Field(&ListenAddress::text, ":9579")));
   EXPECT_EQ(options.telemetry_path, "/metrics");
   EXPECT_EQ(options.probe_path, "/probe");
+  EXPECT_EQ(options.results_path, "/results");
   EXPECT_EQ(options.web_config_file, "");
   EXPECT_FALSE(options.systemd_socket);
   EXPECT_EQ(options.max_connections, 512u);
@@ -302,6 +303,7 @@ TEST(OptionsTest, RefusesBadValues) {
       {"web.telemetry-path",
        {"", "metrics", "/", "/health", "/ready", "/-/reload", "/a b", "/a?b", "/\xff"}},
       {"web.probe-path", {"", "probe", "/lock-status", "/-/healthy", "/-/ready"}},
+      {"web.results-path", {"", "results", "/metrics", "/probe", "/config"}},
       {"web.systemd-socket", {"maybe", "2"}},
       {"web.max-connections",
        {"", "0", "100001", "-1", "x", "0x10", " 5", "5 ", "99999999999999999999"}},

@@ -18,8 +18,12 @@ namespace iperf3_exporter {
 [[nodiscard]] inline OwnTestResult SampleNewTest(
     std::string name, std::vector<std::pair<std::string, std::string>> labels = {}) {
   OwnTestResult result;
-  result.test = std::make_shared<const OwnTestIdentity>(OwnTestIdentity{
-      .name = std::move(name), .target = "hq.example.org", .module = "lte", .labels = labels});
+  result.test =
+      std::make_shared<const OwnTestIdentity>(OwnTestIdentity{.name = std::move(name),
+                                                              .target = "hq.example.org",
+                                                              .port = "5201-5208",
+                                                              .module = "lte",
+                                                              .labels = std::move(labels)});
   result.next_run = AtMillisecond(1'700'003'600'250);
   return result;
 }

@@ -51,7 +51,8 @@ TEST(ResultsExpositionTest, IsEmptyWithoutTests) {
 }
 
 TEST(ResultsExpositionTest, HasTheCountersOfATestThatHasNotRun) {
-  const std::string labels = "{test=\"new\",target=\"hq.example.org\",module=\"lte\"";
+  const std::string labels =
+      "{test=\"new\",target=\"hq.example.org\",port=\"5201-5208\",module=\"lte\"";
   EXPECT_THAT(Lines(Page(One(SampleNewTest("new")))),
               testing::ElementsAre(
                   HasSubstr("# HELP iperf3_next_run_timestamp_seconds "),
@@ -74,7 +75,8 @@ TEST(ResultsExpositionTest, HasTheCountersOfATestThatHasNotRun) {
 TEST(ResultsExpositionTest, ExportsTimesCountersAndBudget) {
   const std::string page = Page(One(
       SampleOwnTest("hq", SampleReport(Protocol::kTcp, Direction::kUpload), {{"site", "ber"}})));
-  const std::string labels = "{test=\"hq\",target=\"hq.example.org\",module=\"lte\",site=\"ber\"";
+  const std::string labels =
+      "{test=\"hq\",target=\"hq.example.org\",port=\"5201-5208\",module=\"lte\",site=\"ber\"";
   for (const std::string& line : std::vector<std::string>{
            "iperf3_last_run_timestamp_seconds" + labels + "} 1700000000.125",
            "iperf3_last_success_timestamp_seconds" + labels + "} 1699996400",
@@ -122,11 +124,14 @@ TEST(ResultsExpositionTest, EscapesLabels) {
   result.test = std::make_shared<const OwnTestIdentity>(
       OwnTestIdentity{.name = "a\"b",
                       .target = "fe80::1%\\",
+                      .port = "5201",
                       .module = "",
                       .labels = {{"note", "line 1\nline 2 \\ \"ü\""}}});
   const std::string page = Page(One(result));
-  EXPECT_THAT(page, HasSubstr("{test=\"a\\\"b\",target=\"fe80::1%\\\\\",module=\"\",note=\"line "
-                              "1\\nline 2 \\\\ \\\"ü\\\"\"} 1700003600.25\n"));
+  EXPECT_THAT(
+      page,
+      HasSubstr("{test=\"a\\\"b\",target=\"fe80::1%\\\\\",port=\"5201\",module=\"\",note=\"line "
+                "1\\nline 2 \\\\ \\\"ü\\\"\"} 1700003600.25\n"));
 }
 
 TEST(ResultsExpositionTest, HasEachFamilyOnceAndTogether) {

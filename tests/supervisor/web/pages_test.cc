@@ -153,6 +153,7 @@ TEST(PagesTest, LandingPageEscapesForeignValues) {
   Options options;
   options.telemetry_path = "/<m>\"'&";
   options.probe_path = "/probe";
+  options.results_path = "/results";
   const SandboxReport sandbox;
   const std::string page = BuildLandingPage(options, "<script>", &sandbox);
   EXPECT_EQ(page.find("<script>"), std::string::npos);
@@ -169,6 +170,7 @@ TEST(PagesTest, LandingPageHasNoExampleProbeIfAModuleIsRequired) {
   Options options;
   options.telemetry_path = "/metrics";
   options.probe_path = "/probe";
+  options.results_path = "/results";
   EXPECT_NE(BuildLandingPage(options, "3.12", nullptr).find("probe?target="), std::string::npos);
   options.requires_module = true;
   EXPECT_EQ(BuildLandingPage(options, "3.12", nullptr).find("probe?target="), std::string::npos);
@@ -178,6 +180,7 @@ TEST(PagesTest, LandingPageShowsTheSandboxOfBothProcesses) {
   Options options;
   options.telemetry_path = "/metrics";
   options.probe_path = "/probe";
+  options.results_path = "/results";
   SandboxReport sandbox;
   const auto seccomp = static_cast<std::size_t>(SandboxLayer::kSeccomp);
   sandbox.worker[seccomp] = LayerState::kEnabled;
