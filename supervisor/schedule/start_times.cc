@@ -52,7 +52,7 @@ std::int64_t StartTimes::OrdinalBefore(WallTime time) const {
 }
 
 WallTime StartTimes::FirstAfter(WallTime time) const {
-  std::int64_t ordinal = OrdinalBefore(time) - 1;
+  std::int64_t ordinal = OrdinalBefore(time);
   while (At(ordinal) <= time) ++ordinal;
   return At(ordinal);
 }

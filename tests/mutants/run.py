@@ -13,6 +13,7 @@ import sys
 import typing
 
 import modules
+import own_tests
 import supervisor
 import worker
 
@@ -100,7 +101,8 @@ def outcome(mutant):
 
 def main():
     part = sys.argv[1] if len(sys.argv) > 1 else ""
-    mutants = [mutant for mutant in map(Mutant._make, worker.MUTANTS + supervisor.MUTANTS + modules.MUTANTS) if part in mutant.file]
+    rows = worker.MUTANTS + supervisor.MUTANTS + modules.MUTANTS + own_tests.MUTANTS
+    mutants = [mutant for mutant in map(Mutant._make, rows) if part in mutant.file]
     if not mutants:
         sys.exit(f"no file with mutants has {part!r} in its path")
     copy_tree()

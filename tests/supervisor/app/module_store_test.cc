@@ -80,7 +80,7 @@ TEST_F(ModuleStoreTest, LoadsEveryKeyOfAnOwnTest) {
   const Status loaded = Load(kFiles / "good.yml");
   ASSERT_TRUE(loaded) << loaded.error().message;
   const auto& tests = config_->modules()->own_tests;
-  ASSERT_EQ(tests.size(), 2U);
+  ASSERT_EQ(tests.size(), 3U);
   const OwnTest& test = *tests[0];
   EXPECT_EQ(test.name, "hq-lte");
   EXPECT_EQ(test.target, "hq.example.org");
@@ -101,6 +101,7 @@ TEST_F(ModuleStoreTest, LoadsEveryKeyOfAnOwnTest) {
   EXPECT_THAT(test.labels,
               testing::ElementsAre(testing::Pair("null", "B\"\\ü"), testing::Pair("site", "ber")));
   EXPECT_EQ(tests[1]->target, "192.0.2.7:5301");
+  EXPECT_EQ(tests[2]->port, "5302");
   EXPECT_TRUE(tests[1]->windows.empty());
   EXPECT_FALSE(tests[1]->budget);
 }
@@ -116,6 +117,14 @@ TEST_F(ModuleStoreTest, AcceptsTheBoundsOfOwnTests) {
   EXPECT_EQ(tests[0]->jitter_percent, 50U);
   EXPECT_EQ(tests[1]->every, std::chrono::hours(744));
   EXPECT_TRUE(LoadText("tests: []"));
+}
+
+TEST_F(ModuleStoreTest, AWindowIsForEveryDayAndInUtcByDefault) {
+  ASSERT_TRUE(LoadText(
+      "tests: [{name: a, target: h, every: 1m, windows: [{from: \"22:00\", to: \"06:00\"}]}]"));
+  const TimeWindow& window = config_->modules()->own_tests[0]->windows.at(0);
+  EXPECT_TRUE(window.days.all());
+  EXPECT_EQ(window.zone, "UTC");
 }
 
 TEST_F(ModuleStoreTest, TakesTenThousandOwnTestsAndNoMore) {

@@ -52,6 +52,28 @@ TEST(ProbeTimingTest, DeadlineFollowsTheContract) {
   EXPECT_EQ(ProbeDeadline(now, seconds(2), limited) - now, milliseconds(1500));
 }
 
+TEST(ProbeTimingTest, AnOwnTestMayWaitForTheLockAndThenRun) {
+  const Deadline now{seconds(1000)};
+  const TestOptions test{.period_seconds = 10, .omit_seconds = 2};
+  const auto allowed = [&](nanoseconds gap, nanoseconds lock_timeout, const ProbeTimes& times) {
+    return OwnTestDeadline(now, test, gap, lock_timeout, times) - now;
+  };
+  ProbeTimes times;
+  // The default timeout and the offset are those of a scrape.
+  EXPECT_EQ(allowed(seconds(3600), seconds(80), times), milliseconds(93'300));
+  EXPECT_EQ(allowed(seconds(60), seconds(80), times), seconds(60));
+  times.limit = seconds(30);
+  EXPECT_EQ(allowed(seconds(3600), seconds(80), times), seconds(30));
+  EXPECT_EQ(allowed(seconds(20), seconds(80), times), seconds(20));
+}
+
+TEST(ProbeTimingTest, ATimeoutShortensTheLongestRun) {
+  const TestOptions test{.period_seconds = 10, .omit_seconds = 2};
+  EXPECT_EQ(LongestRun(test, {}), milliseconds(13'300));
+  EXPECT_EQ(LongestRun(test, {.limit = seconds(13)}), seconds(13));
+  EXPECT_EQ(LongestRun(test, {.limit = seconds(14)}), milliseconds(13'300));
+}
+
 // By the mode: 7, 8, 6 and 7 round trips of 150 ms, and 250 ms to start and to end.
 TEST(ProbeTimingTest, TheOverheadFollowsFromTheRoundTrips) {
   EXPECT_EQ(TestOverhead({}), milliseconds(1300));
