@@ -88,7 +88,7 @@ Exporter::Exporter(Options options)
                   .server = server_,
                   .web_config = web_access_.config_file(),
                   .module_store = module_store_,
-                  .own_tests = [] { return OwnTestResults(); },
+                  .own_tests = [this] { return own_tests_.Snapshot(); },
                   .reload = [this] { return ReloadConfigFiles(); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_responses_check_(base_.get(), [this] { AwaitLastResponses(); }) {}

@@ -127,10 +127,10 @@ std::string BuildResultsPage(const OwnTestResults& results, const ProbePageStyle
   page.reserve(EstimateBytes(labelled, reports));
   ExpositionWriter writer(format, page);
   AddTimestamps("iperf3_last_run_timestamp_seconds",
-                "Unix time at which the last run of the test began, in seconds.",
+                "Unix time at which the last run of the test ended, in seconds.",
                 &OwnTestResult::last_run, labelled, writer);
   AddTimestamps("iperf3_last_success_timestamp_seconds",
-                "Unix time at which the last successful run of the test began, in seconds.",
+                "Unix time at which the last successful run of the test ended, in seconds.",
                 &OwnTestResult::last_success, labelled, writer);
   AddTimestamps("iperf3_next_run_timestamp_seconds",
                 "Unix time at which the test is due next, in seconds.", &OwnTestResult::next_run,
