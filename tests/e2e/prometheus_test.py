@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import sys
+import time
 import unittest
 import urllib.error
 import urllib.parse
@@ -41,6 +42,13 @@ def configuration(exporter_port, server_port, server6_port, refusing_port):
         assert count, f"monitoring/prometheus/prometheus.yml has no {pattern} any more"
     assert "example.org" not in text
     return text
+
+
+# Bidirectional, so that no probe has an equal test.
+OWN_TESTS = """
+modules: {{both: {{period: 1s, bitrate: 1M, bidirectional: true}}}}
+tests: [{{name: own, target: 127.0.0.1, port: {port}, module: both, every: 20s, labels: {{site: here}}}}]
+"""
 
 
 class Prometheus:
@@ -98,8 +106,10 @@ class PrometheusTest(unittest.TestCase):
     def setUpClass(cls):
         cls.server = cls.enterClassContext(Iperf3Server())
         cls.server6 = cls.enterClassContext(Iperf3Server(address="::1"))
-        cls.exporter = cls.enterClassContext(Exporter())
         cls.directory = cls.enterClassContext(temporary_directory())
+        file = pathlib.Path(cls.directory) / "config.yml"
+        file.write_text(OWN_TESTS.format(port=cls.server.port), encoding="ascii")
+        cls.exporter = cls.enterClassContext(Exporter(f"--config.file={file}"))
         cls.refusing_port = free_port()
         cls.prometheus = Prometheus(cls.directory, configuration(
             cls.exporter.port, cls.server.port, cls.server6.port, cls.refusing_port))
@@ -111,21 +121,21 @@ class PrometheusTest(unittest.TestCase):
         """Waits until each target answered and the rules were run over that."""
         def answered():
             ups = cls.prometheus.query('count_over_time(iperf3_up[5m])')
-            return len(ups) >= 5 and len(cls.prometheus.query('target:iperf3_bits_per_second:median7d')) >= 3
-        wait_until(answered, "five targets answered", GATHER_SECONDS)
+            return len(ups) >= 6 and len(cls.prometheus.query('target:iperf3_bits_per_second:median7d')) >= 3
+        wait_until(answered, "five targets and an own test answered", GATHER_SECONDS)
 
-    def test_scrapes_both_pages(self):
+    def test_scrapes_every_page(self):
         def scraped():
             targets = self.prometheus.ask("targets")["activeTargets"]
             return targets if "unknown" not in {t["health"] for t in targets} else None
         targets = wait_until(scraped, "every target was scraped")
-        self.assertEqual(6, len(targets))
+        self.assertEqual(7, len(targets))
         self.assertEqual([], [t["lastError"] for t in targets if t["lastError"]])
         self.assertEqual({"up"}, {t["health"] for t in targets})
 
     def test_relabelling_names_target_and_port(self):
         ups = {(s["metric"]["job"], s["metric"]["target"], s["metric"]["port"]): s["value"][1]
-               for s in self.prometheus.query("iperf3_up")}
+               for s in self.prometheus.query('iperf3_up{test=""}')}
         self.assertEqual({
             ("iperf3", "127.0.0.1", str(self.server.port)): "1",
             ("iperf3", "127.0.0.1", str(self.refusing_port)): "0",
@@ -134,8 +144,22 @@ class PrometheusTest(unittest.TestCase):
             ("iperf3_udp", "127.0.0.1", str(self.server.port)): "1",
         }, ups)
 
+    def test_an_own_test_has_its_labels_and_no_gap(self):
+        labels = {"instance": f"127.0.0.1:{self.exporter.port}", "job": "iperf3_results", "test": "own", "target": "127.0.0.1",
+                  "port": str(self.server.port), "module": "both", "site": "here"}
+        (up,) = self.prometheus.wait_for('iperf3_up{test="own"}')
+        self.assertEqual(({"__name__": "iperf3_up", **labels}, "1"), (up["metric"], up["value"][1]))
+        (runs,) = self.prometheus.wait_for('iperf3_runs_total{result="success"} > 0')
+        self.assertEqual({"__name__": "iperf3_runs_total", **labels, "result": "success"}, runs["metric"])
+        # It does not vanish between the runs.
+        time.sleep(20)
+        (missing,) = self.prometheus.query('count_over_time(up{job="iperf3_results"}[20s]) - on (job, instance) '
+                                           'count_over_time(iperf3_up{test="own"}[20s])')
+        self.assertEqual("0", missing["value"][1])
+
     def test_every_query_of_the_dashboard_gives_something(self):
-        queries = list(dashboard_queries())
+        # Without a budget there are no metrics of one.
+        queries = [(panel, query) for panel, query in dashboard_queries() if "iperf3_budget_bytes" not in query]
         self.assertGreater(len(queries), 25)
         for panel, query in queries:
             with self.subTest(panel=panel, query=query):
@@ -156,14 +180,16 @@ class PrometheusTest(unittest.TestCase):
         self.assertGreaterEqual(len(rules), 20)
         self.assertEqual([], [(r["name"], r["lastError"]) for r in rules if r.get("lastError")])
         for rule in rules:
-            if rule["type"] == "recording":
+            # The last one looks back half an hour.
+            if rule["type"] == "recording" and rule["name"] != "test:iperf3_next_run_timestamp_seconds:past":
                 self.prometheus.wait_for(rule["name"])
 
     def test_metrics_named_by_rules_exist(self):
         # An alert whose metric is misspelt is silent for ever: ask for each without its condition.
         text = (MONITORING / "rules/iperf3_exporter.yml").read_text()
         for name in sorted(set(re.findall(r"\b(?<!:)(iperf3_[a-z0-9_]+)\b(?![:\"])", text))):
-            if name != "iperf3_exporter" and name != "iperf3_recording" and name != "iperf3_targets":
+            # The names of groups, and what only a test with a budget has.
+            if name not in ("iperf3_exporter", "iperf3_recording", "iperf3_targets", "iperf3_own_tests", "iperf3_budget_bytes"):
                 with self.subTest(metric=name):
                     self.prometheus.wait_for(f"last_over_time({name}[5m])")
 

@@ -72,7 +72,7 @@ class DashboardTest(PromtoolTestCase):
         tests = []
         for query in queries:
             name, selectors = re.search(r"(iperf3_\w+)\{(.*?)\}", query).groups()
-            labels = ['job="iperf3"', 'target="a"', *re.findall(r'\w+="\w+"', selectors)]
+            labels = ['job="iperf3"', 'target="a"', 'test="own"', *re.findall(r'\w+="\w+"', selectors)]
             tests.append({"interval": "5m", "input_series": [
                 {"series": f"{name}{{{', '.join((*labels, port))}}}", "values": values}
                 for port, values in (('port="5201"', "1 stale 1 stale 1"), ('port="5202"', "stale 1 stale 1 stale"))],

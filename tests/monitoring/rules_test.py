@@ -36,6 +36,14 @@ def intervals_in_operations():
     return {seconds(row.split("|")[4].strip().replace(" ", "").replace("min", "m")) for row in rows}
 
 
+def own_test_intervals_in_operations():
+    """In minutes, from the paragraph about alerts for own tests."""
+    text = (ROOT / "docs/OPERATIONS.md").read_text()
+    (intervals,) = re.findall(r"tested with intervals of\s(.*?) \(`every`\)", text, re.DOTALL)
+    return [seconds(number + unit[0]) // 60 for number, unit in re.findall(r"(\d+) (min|h)", intervals)]
+
+
+OWN_TEST_INTERVALS = own_test_intervals_in_operations()
 JOBS = [job for configuration in scrape_configurations() for job in configuration["jobs"]]
 PROBE_JOBS = sorted({job["name"] for job in JOBS if job["path"] == "/probe"})
 METRICS_JOBS = sorted({job["name"] for job in JOBS if job["path"] == "/metrics"})
@@ -71,6 +79,23 @@ OF_TESTS = [
           labels={"direction": "upload"}),
     Fault("Iperf3PeriodCut", {"iperf3_test_period_seconds{%s}": (10, 4),
                               "iperf3_requested_period_seconds{%s}": (10, 10)}),
+]
+@dataclasses.dataclass
+class OwnTestFault:
+    """What a start of an own test does between BEGIN and END instead of running."""
+    alert: str
+    reason: str              # of the skipped start; empty: it is missed
+    has_budget_bytes: bool = True
+    first_after: int = 2     # minutes after the start at which the alert fires
+    last_after: int = 121    # minutes after it at which a single start no longer fires
+    ends_with_a_run: bool = False
+
+
+OF_OWN_TESTS = [
+    OwnTestFault("Iperf3OwnTestMissed", "lock", first_after=36, last_after=152, ends_with_a_run=True),
+    OwnTestFault("Iperf3OwnTestMissed", "", first_after=36, last_after=152, ends_with_a_run=True),
+    OwnTestFault("Iperf3BudgetUsedUp", "budget"),
+    OwnTestFault("Iperf3BudgetUnreadable", "budget", has_budget_bytes=False),
 ]
 OF_EXPORTERS = [
     Fault("Iperf3ExporterDown", {"up{%s}": (1, 0)}, fires_after=5),
@@ -119,6 +144,62 @@ def series_of(name, labels, values, ports=()):
     for all_labels, own in (of_ports or {labels: values}).items():
         yield {"series": name % all_labels,
                "values": " ".join(value if value == ABSENT else f"{value:g}" for value in own)}
+
+
+def own_test_series(labels, every, is_bad, fault, minutes):
+    """A test that is due every `every` minutes, runs for ten seconds, and is scraped each minute."""
+    last, skipped, runs = None, 0, 0
+    columns = {"next_run_timestamp_seconds{%s}": [], "last_run_timestamp_seconds{%s}": [],
+               'skipped_total{%s, reason="budget"}': [], 'skipped_total{%s, reason="lock"}': [],
+               'budget_bytes{%s, state="left"}': []}
+    for minute in range(minutes):
+        if minute and minute % every == 0:
+            if is_bad(minute):
+                skipped += 1
+            else:
+                last = minute * 60 + 10
+        values = ((minute // every + 1) * every * 60, ABSENT if last is None or minute * 60 < last else last,
+                  skipped if fault.reason == "budget" else 0, skipped if fault.reason == "lock" else 0,
+                  100 if fault.has_budget_bytes else ABSENT)
+        for column, number in zip(columns.values(), values):
+            column.append(number)
+    # During the ten seconds the last run is still the one before.
+    runs = columns["last_run_timestamp_seconds{%s}"]
+    for minute in range(1, minutes):
+        if runs[minute] == ABSENT and runs[minute - 1] != ABSENT:
+            runs[minute] = runs[minute - 1]
+    return [each for name, column in columns.items() for each in series_of(f"iperf3_{name}", labels, column)]
+
+
+def own_test_test(fault, every):
+    """A test of promtool: one own test has the fault for a while, another one of the same exporter has not."""
+    begin = -(-180 // every) * every
+    end = begin + max(2 * every, 240)
+    resumed = -(-end // every) * every
+    starts = range(begin, resumed, every)
+    minutes = resumed + 200
+    labels = 'job="iperf3_results", instance="x", test="%s", target="a", port="5201", module=""'
+    series = own_test_series(labels % "bad", every, starts.__contains__, fault, minutes)
+    series += own_test_series(labels % "good", every, lambda _: False, fault, minutes)
+    alert = f'count by (test) (ALERTS{{alertname="{fault.alert}", alertstate="firing"}})'
+    fires = begin + fault.first_after
+    clears = resumed + 2 if fault.ends_with_a_run else starts[-1] + fault.last_after
+    # A start that is followed by no other for hours is forgotten.
+    until = clears if every <= 60 else begin + fault.last_after - 4
+    sample = [{"labels": '{test="bad"}', "value": 1}]
+    others = sorted({each.alert for each in OF_OWN_TESTS} - {fault.alert})
+    return {
+        "name": f"{fault.alert} ({fault.reason or 'missed'}) every {every} minutes", "interval": "1m", "input_series": series,
+        "promql_expr_test": [
+            {"expr": f"max_over_time({alert}[{begin - 1}m:1m])", "eval_time": f"{begin - 1}m", "exp_samples": []},
+            {"expr": alert, "eval_time": f"{fires}m", "exp_samples": sample},
+            {"expr": f"count_over_time({alert}[{until - 3 - fires}m:1m])", "eval_time": f"{until - 3}m",
+             "exp_samples": [{"labels": '{test="bad"}', "value": until - 2 - fires}]},
+            {"expr": alert, "eval_time": f"{max(clears, begin + fault.last_after) + 1}m", "exp_samples": []},
+            *({"expr": f'max_over_time(ALERTS{{alertname="{other}", alertstate="firing"}}[{minutes}m])',
+               "eval_time": f"{minutes}m", "exp_samples": []} for other in others),
+        ],
+    }
 
 
 def first_sample(minute, interval):
@@ -191,7 +272,7 @@ class RulesTest(unittest.TestCase):
 
     def test_every_alert_has_a_fault(self):
         alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
-        self.assertEqual(sorted(alerts), sorted(fault.alert for fault in OF_TESTS + OF_EXPORTERS))
+        self.assertEqual(sorted(alerts), sorted({fault.alert for fault in OF_TESTS + OF_OWN_TESTS + OF_EXPORTERS}))
 
     def test_alerts_about_tests(self):
         for interval in PROBE_INTERVALS:
@@ -200,6 +281,12 @@ class RulesTest(unittest.TestCase):
 
     def test_alerts_about_tests_know_the_jobs(self):
         self.assert_passed([test_of(fault, PROBE_JOBS, PROBE_INTERVALS[-1]) for fault in OF_TESTS])
+
+    def test_alerts_about_own_tests(self):
+        self.assertGreaterEqual(len(OWN_TEST_INTERVALS), 3)
+        for every in OWN_TEST_INTERVALS:
+            with self.subTest(every=every):
+                self.assert_passed([own_test_test(fault, every) for fault in OF_OWN_TESTS])
 
     def test_alerts_about_exporters(self):
         for interval in METRICS_INTERVALS:
