@@ -29,6 +29,8 @@ RUN --mount=type=bind,from=build,source=/src/build/package,target=/package \
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       systemd-standalone-sysusers /package/iperf3-exporter_*.deb && \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+# For --state.directory: keep it in a volume, as in `-v iperf3-exporter-state:/var/lib/iperf3-exporter`.
+RUN install -d -o 9579 -g 9579 -m 0700 /var/lib/iperf3-exporter
 USER 9579:9579
 # For iperf3's stream buffer: the only writable directory with --read-only.
 VOLUME /tmp
