@@ -12,6 +12,7 @@ import subprocess
 import sys
 import typing
 
+import budget
 import modules
 import own_tests
 import supervisor
@@ -101,7 +102,7 @@ def outcome(mutant):
 
 def main():
     part = sys.argv[1] if len(sys.argv) > 1 else ""
-    rows = worker.MUTANTS + supervisor.MUTANTS + modules.MUTANTS + own_tests.MUTANTS
+    rows = worker.MUTANTS + supervisor.MUTANTS + modules.MUTANTS + own_tests.MUTANTS + budget.MUTANTS
     mutants = [mutant for mutant in map(Mutant._make, rows) if part in mutant.file]
     if not mutants:
         sys.exit(f"no file with mutants has {part!r} in its path")

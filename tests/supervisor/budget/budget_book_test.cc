@@ -135,7 +135,12 @@ TEST_F(BudgetBookTest, UnusableStateIsNotABudgetThatBeginsAnew) {
   std::string other = good;
   other.replace(other.find("uplink"), 6, "uplinx");
   EXPECT_THAT(with(other), HasSubstr("checksum"));
+  std::filesystem::remove(File());
+  std::filesystem::create_directory(File());
+  Open();
+  EXPECT_THAT(book_->Reserve(2, kTest, kBudget, 1).error().message, HasSubstr("not a file"));
   // An operator mends it: no restart is needed.
+  std::filesystem::remove(File());
   std::ofstream(File(), std::ios::trunc) << good;
   EXPECT_EQ(Used(), 400U);
 }

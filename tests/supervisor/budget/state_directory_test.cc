@@ -96,8 +96,9 @@ TEST_F(StateDirectoryTest, RefusesFilesThatAreNotItsOwn) {
   const StateDirectory directory = Open();
   std::filesystem::create_directory(temporary_ / "directory");
   EXPECT_THAT(ReadError(directory, "directory"), HasSubstr("directory: not a file"));
-  std::filesystem::create_symlink("/etc/passwd", temporary_ / "link");
-  EXPECT_THAT(ReadError(directory, "link"), HasSubstr("link: "));
+  ASSERT_TRUE(directory.Write("a", "one"));
+  std::filesystem::create_symlink("a", temporary_ / "link");
+  EXPECT_THAT(ReadError(directory, "link"), HasSubstr("link: Too many levels of symbolic links"));
   ASSERT_EQ(::mkfifo((temporary_ / "fifo").c_str(), 0600), 0);
   EXPECT_THAT(ReadError(directory, "fifo"), HasSubstr("fifo: not a file"));
   std::ofstream(temporary_ / "large") << std::string(kMaxBytes + 1, 'x');

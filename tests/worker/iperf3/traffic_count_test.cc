@@ -88,6 +88,17 @@ TEST_F(TrafficCountTest, AddsTheOmittedSeconds) {
   }
 }
 
+// iperf3 leaves out an interval that is too short.
+TEST_F(TrafficCountTest, TakesTheTotalIfIntervalsAreMissing) {
+  TestOptions test = kUpload;
+  test.omit_seconds = 1;
+  const std::string text = R"({"start": {"test_start": {}}, "intervals": [
+      {"sum": {"start": 0, "end": 1, "bytes": 500000, "omitted": true}},
+      {"sum": {"start": 0, "end": 1, "bytes": 900000, "omitted": false}}],
+      "end": {"sum_sent": {"bytes": 1000000}}})";
+  EXPECT_EQ(Count(text, test), Of(1.5e6, 0));
+}
+
 TEST_F(TrafficCountTest, CountsTestsThatWereTerminated) {
   EXPECT_EQ(CountCase("3.12/err_client_sigterm_reverse", kDownload), Of(0, 1048576));
   EXPECT_EQ(CountCase("3.9/err_client_sigterm_reverse", kDownload), Of(0, 917504));
