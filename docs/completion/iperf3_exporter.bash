@@ -1,7 +1,7 @@
 # bash completion for iperf3_exporter
 _iperf3_exporter() {
   local flags="--web.listen-address= --web.telemetry-path= --web.probe-path= --web.results-path= --web.config.file=
-    --web.systemd-socket --web.max-connections= --config.file= --iperf3.path= --iperf3.timeout= --probe.timeout-offset= --probe.default-timeout=
+    --web.systemd-socket --web.max-connections= --config.file= --state.directory= --iperf3.path= --iperf3.timeout= --probe.timeout-offset= --probe.default-timeout=
     --probe.max-period= --probe.max-parallel= --probe.max-bitrate= --probe.allow-target= --probe.deny-target=
     --probe.allow-port= --probe.retries= --probe.require-module --probe.failure-values= --probe.labels= --probe.max-queued= --lock.scope= --lock.name= --lock.timeout=
     --worker.count= --worker.path= --sandbox= --log.level= --log.format= --config.check --help --version"
@@ -15,6 +15,10 @@ _iperf3_exporter() {
   case $flag in
   --web.config.file | --config.file | --iperf3.path | --worker.path)
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    return
+    ;;
+  --state.directory)
+    mapfile -t COMPREPLY < <(compgen -d -- "$current")
     return
     ;;
   --probe.failure-values) words="zero absent" ;;

@@ -15,6 +15,8 @@
 #include "common/logging.h"
 #include "common/text.h"
 #include "supervisor/app/process_setup.h"
+#include "supervisor/budget/state_directory.h"
+#include "supervisor/schedule/budget_hooks.h"
 
 namespace iperf3_exporter {
 namespace {
@@ -47,6 +49,11 @@ WorkerPool::Settings PoolSettings(const Options& options) {
           .is_check = options.config_check};
 }
 
+tl::unexpected<Error> InStateDirectory(Error error) {
+  error.message.insert(0, "--state.directory: ");
+  return tl::unexpected(std::move(error));
+}
+
 }  // namespace
 
 Exporter::Exporter(Options options)
@@ -75,7 +82,7 @@ Exporter::Exporter(Options options)
            .options = options_,
            .dispatcher = dispatcher_,
            .iperf3 = [this]() -> const Iperf3Description& { return pool_.latest_ready()->iperf3; }},
-          {}),
+          MakeBudgetHooks(budgets_)),
       service_manager_(base_.get(), [this] { return StatusText(); }),
       endpoints_({.base = base_.get(),
                   .options = options_,
@@ -113,6 +120,11 @@ Status Exporter::Check() {
     Status status = CheckLockFiles(options_.lock_name, options_.lock_scope);
     if (!status) return status;
   }
+  if (!options_.state_directory.empty()) {
+    if (Status status = StateDirectory::Check(options_.state_directory); !status) {
+      return InStateDirectory(std::move(status.error()));
+    }
+  }
   if (Status status = LoadConfigFiles(); !status) return status;
   if (!options_.systemd_socket) {
     for (const ListenAddress& address : options_.listen_addresses) {
@@ -132,6 +144,7 @@ Status Exporter::Start() {
   watch(SIGHUP, [this] { (void)ReloadConfigFiles(); });
   if (Status status = CheckSystemdSockets(); !status) return status;
   if (Status status = PrepareLock(); !status) return status;
+  if (Status status = OpenStateDirectory(); !status) return status;
   endpoints_.AddRoutes();
   if (Status status = LoadConfigFiles(); !status) return status;
   if (Status status = Listen(); !status) {
@@ -196,7 +209,7 @@ void Exporter::BecomeReady() {
   service_manager_.NotifyReady();
   if (std::exchange(reload_when_ready_, false)) static_cast<void>(ReloadConfigFiles());
   endpoints_.StartEarlyProbes();
-  own_tests_.Configure(module_store_.modules());
+  ConfigureOwnTests();
 }
 
 // Otherwise nobody would accept the connections, and systemd would start the service in a loop.
@@ -213,6 +226,21 @@ Status Exporter::PrepareLock() {
   if (!monitor) return tl::unexpected(monitor.error());
   lock_monitor_ = std::move(*monitor);
   return {};
+}
+
+Status Exporter::OpenStateDirectory() {
+  if (options_.state_directory.empty()) return {};
+  auto directory = StateDirectory::Open(options_.state_directory);
+  if (!directory) return InStateDirectory(std::move(directory.error()));
+  budgets_ = std::make_unique<BudgetLedger>(
+      base_.get(), std::move(*directory),
+      [this](const std::string& test) { own_tests_.OnBudgetChange(test); });
+  return {};
+}
+
+void Exporter::ConfigureOwnTests() {
+  if (budgets_) budgets_->Load(module_store_.modules()->own_tests);
+  own_tests_.Configure(module_store_.modules());
 }
 
 Status Exporter::LoadConfigFiles() {
@@ -298,7 +326,7 @@ Status Exporter::ReloadConfigFiles() {
   const Status modules_status = modules.Reload(std::move(modules_read));
   if (module_store_.modules() != before) {
     WarnAboutOpenModules(*module_store_.modules(), before.get());
-    own_tests_.Configure(module_store_.modules());
+    ConfigureOwnTests();
   }
   if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
   return modules_are_valid ? web_status : modules_status;

@@ -14,6 +14,7 @@
 #include "supervisor/app/module_store.h"
 #include "supervisor/app/service_manager.h"
 #include "supervisor/app/web_access.h"
+#include "supervisor/budget/budget_ledger.h"
 #include "supervisor/config/options.h"
 #include "supervisor/exposition/exporter_metrics.h"
 #include "supervisor/http/http_server.h"
@@ -48,7 +49,9 @@ class Exporter {
   void PrepareProcess();
   [[nodiscard]] Status CheckSystemdSockets() const;
   [[nodiscard]] Status PrepareLock();
+  [[nodiscard]] Status OpenStateDirectory();
   [[nodiscard]] Status LoadConfigFiles();
+  void ConfigureOwnTests();
   [[nodiscard]] Status StartWorkers();
   [[nodiscard]] Status Listen();
   // Tries again if the failure is transient. Takes the pauses in between from the front of
@@ -76,6 +79,7 @@ class Exporter {
   EventBase base_;
   ExporterMetrics metrics_;
   WebAccess web_access_;
+  std::unique_ptr<BudgetLedger> budgets_;  // null without --state.directory
   ModuleStore module_store_;
   HttpServer server_;
   WorkerPool pool_;

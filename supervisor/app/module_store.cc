@@ -1,5 +1,6 @@
 #include "supervisor/app/module_store.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,14 @@ Status CheckPublicKeys(const Modules& modules) {
                        "auth.rsa_public_key_file", checked.error().message);
   }
   return {};
+}
+
+Status CheckStateDirectory(const Modules& modules, const Options& options) {
+  const auto test = std::ranges::find_if(
+      modules.own_tests, [](const OwnTestPointer& each) { return each->budget.has_value(); });
+  if (!options.state_directory.empty() || test == modules.own_tests.end()) return {};
+  return MakeError(modules.file + ":" + std::to_string((*test)->line) + ": tests." + (*test)->name +
+                   ": budget: expected --state.directory to be set as well");
 }
 
 Status CheckRequests(const Modules& modules, const Iperf3Description* iperf3) {
@@ -66,7 +75,8 @@ Result<Modules> ModuleStore::Load(const std::string& path, WatchedFiles& files) 
   if (const Status checked = CheckPublicKeys(*modules); !checked) {
     return tl::unexpected(checked.error());
   }
-  const Status checked = CheckRequests(*modules, iperf3_());
+  Status checked = CheckStateDirectory(*modules, options_);
+  if (checked) checked = CheckRequests(*modules, iperf3_());
   if (!checked) return tl::unexpected(checked.error());
   return modules;
 }

@@ -82,6 +82,13 @@ void ReadConfigPath(FlagValue& value, Options& options) {
   value.Refuse(ErrnoText(FileThatThisUserCan("read"), error_number));
 }
 
+void ReadStateDirectory(FlagValue& value, Options& options) {
+  options.state_directory = value.text();
+  if (!value.text().empty() && !value.text().starts_with('/')) {
+    value.Refuse("the absolute path of a directory");
+  }
+}
+
 void ReadRequireModule(FlagValue& value, Options& options) {
   options.requires_module = value.IsOn();
   if (value.IsOn() && options.config_file.empty()) {
@@ -208,6 +215,12 @@ constexpr FlagRow kFlags[] = {
      ReadCount<1, 100'000, &Options::max_connections>},
     {"Modules", "config.file", kValue, "", "File with modules: named tests that a URL can ask for.",
      ReadConfigPath<&Options::config_file>},
+    {"Modules", "state.directory", kValue, "",
+     "Directory that keeps what was used of the budgets of the exporter's own tests over a "
+     "restart. "
+     "Required if a test has a budget. It must exist, belong to the exporter's user, and be "
+     "writable for nobody else; exporters do not share one.",
+     ReadStateDirectory},
     {"iperf3", "iperf3.path", kValue, "iperf3",
      "The iperf3 program: found on PATH at start, or an absolute path.", ReadIperf3Path},
     {"iperf3", "iperf3.timeout", kValue, "",

@@ -25,6 +25,7 @@ struct Options {
   std::string results_path;
   std::string web_config_file;  // empty: none
   std::string config_file;      // empty: none
+  std::string state_directory;  // empty: none; otherwise absolute
   bool systemd_socket = false;
   std::size_t max_connections = 0;
 

@@ -6,6 +6,7 @@
 
 #include "common/go_duration.h"
 #include "common/net/host.h"
+#include "supervisor/budget/budget_check.h"
 #include "supervisor/probe/probe_timing.h"
 #include "supervisor/probe/refusal.h"
 
@@ -18,6 +19,10 @@ std::string FindMistake(const OwnTest& test, const Modules& modules,
   const auto request = BuildOwnTestRequest(test, modules, iperf3);
   if (!request) return request.error().text;
   if (const auto refusal = CheckPolicy(*request)) return refusal->text;
+  if (test.budget) {
+    const Status checked = CheckBudget(*test.budget, request->test);
+    if (!checked) return "budget: " + checked.error().message;
+  }
   const std::chrono::nanoseconds run = LongestRun(request->test, request->module->times);
   if (ShortestGap(test) >= run) return {};
   return "expected `every`, less the jitter, to be at least the " + FormatGoDuration(run) +

@@ -32,8 +32,6 @@ bool HasSameStarts(const OwnTest& a, const OwnTest& b) {
   return a.every == b.every && a.jitter_percent == b.jitter_percent;
 }
 
-Refusal Draining() { return {.reason = RefusalReason::kDraining, .text = "not started"}; }
-
 }  // namespace
 
 OwnTests::OwnTests(Context context, OwnTestHooks hooks)
@@ -88,10 +86,7 @@ void OwnTests::Update(Id id, Entry& entry, const OwnTestPointer& test) {
 void OwnTests::Drop(Id id) {
   const auto entry = entries_.extract(id);
   schedule_.Remove(id);
-  const Entry& dropped = entry.mapped();
-  if (!dropped.probe) return;
-  context_.dispatcher.Cancel(*dropped.probe);
-  if (dropped.has_reservation) hooks_.settle(dropped.test, nullptr);
+  if (const auto& probe = entry.mapped().probe) context_.dispatcher.Cancel(*probe);
 }
 
 void OwnTests::Stop() {
@@ -130,48 +125,67 @@ void OwnTests::OnDue(Id id, Entry& entry) {
   if (entry.is_busy) return Skip(entry, SkipReason::kLock, "the last run has not ended");
   auto request = BuildOwnTestRequest(*test, *modules_, context_.iperf3());
   if (!request) return Fail(entry, FailureReason::kInvalidOption, request.error().text);
-  if (!test->budget || !hooks_.reserve) return Run(id, entry, std::move(*request));
+  if (!test->budget || !hooks_.reserve) return Run(id, entry, std::move(*request), std::nullopt);
   entry.is_busy = true;
-  hooks_.reserve(test, *request, [this, id, test, request = *request](bool is_granted) {
-    OnReserved(id, test, request, is_granted);
-  });
+  hooks_.reserve(test, *request,
+                 [this, id, request = *request](std::optional<ReservationId> reservation) {
+                   OnReserved(id, request, reservation);
+                 });
 }
 
-void OwnTests::OnReserved(Id id, const OwnTestPointer& test, const ProbeRequest& request,
-                          bool is_granted) {
+void OwnTests::OnReserved(Id id, const ProbeRequest& request,
+                          std::optional<ReservationId> reservation) {
   const auto found = entries_.find(id);
   if (found == entries_.end() || stopped_) {
-    const ProbeOutcome not_started = tl::unexpected(Draining());
-    if (is_granted) hooks_.settle(test, &not_started);
+    if (reservation) hooks_.settle(*reservation, Traffic{});
     return;
   }
   Entry& entry = found->second;
   entry.is_busy = false;
-  if (is_granted) {
-    entry.has_reservation = true;
-    Run(id, entry, request);
+  if (reservation) {
+    Run(id, entry, request, reservation);
   } else {
-    Skip(entry, SkipReason::kBudget, "the worst case exceeds what is left");
+    // The ledger has logged why.
+    ++entry.result.skipped[static_cast<std::size_t>(SkipReason::kBudget)];
   }
   Publish(id, entry);
 }
 
-void OwnTests::Run(Id id, Entry& entry, ProbeRequest request) {
+void OwnTests::Run(Id id, Entry& entry, ProbeRequest request,
+                   std::optional<ReservationId> reservation) {
   const TimePoint now = Clock::now();
   const Deadline deadline = OwnTestDeadline(now, request.test, ShortestGap(*entry.test),
                                             context_.options.lock_timeout, request.module->times);
   entry.is_busy = true;
-  const ProbeDispatcher::Id probe =
-      context_.dispatcher.Start(std::move(request), now, deadline,
-                                [this, id](const ProbeOutcome& outcome) { OnEnded(id, outcome); });
+  const ProbeDispatcher::Id probe = context_.dispatcher.Start(
+      std::move(request), now, deadline,
+      [this, id](const ProbeOutcome& outcome) { OnEnded(id, outcome); },
+      [this, id, reservation](const std::optional<Traffic>& traffic) {
+        OnTraffic(id, reservation, traffic);
+      });
   if (entry.is_busy) entry.probe = probe;
+}
+
+void OwnTests::OnTraffic(Id id, std::optional<ReservationId> reservation,
+                         const std::optional<Traffic>& traffic) {
+  if (reservation) hooks_.settle(*reservation, traffic);
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || !traffic) return;
+  OwnTestResult& result = found->second.result;
+  result.uploaded_bytes += traffic->upload_bytes;
+  result.downloaded_bytes += traffic->download_bytes;
+  Publish(id, found->second);
+}
+
+void OwnTests::OnBudgetChange(const std::string& test) {
+  if (const auto id = ids_.find(test); id != ids_.end())
+    Publish(id->second, entries_.at(id->second));
 }
 
 void OwnTests::OnEnded(Id id, const ProbeOutcome& outcome) {
   Entry& entry = entries_.at(id);
   entry.is_busy = false;
   entry.probe.reset();
-  if (std::exchange(entry.has_reservation, false)) hooks_.settle(entry.test, &outcome);
   if (outcome) {
     OnReport(entry, *outcome);
   } else {

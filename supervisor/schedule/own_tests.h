@@ -43,6 +43,9 @@ class OwnTests {
   // that is gone is cancelled and forgotten.
   void Configure(std::shared_ptr<const Modules> modules);
 
+  // What the hook budget_state returns has changed for a test.
+  void OnBudgetChange(const std::string& test);
+
   // Starts no test any more, and ignores Configure. What runs goes on.
   void Stop();
 
@@ -56,8 +59,7 @@ class OwnTests {
     OwnTestPointer test;
     OwnTestResult result;
     std::shared_ptr<const OwnTestResult> published;
-    bool is_busy = false;  // from its start, or its reservation, to its end
-    bool has_reservation = false;
+    bool is_busy = false;                      // from its start, or its reservation, to its end
     std::optional<ProbeDispatcher::Id> probe;  // that runs
   };
 
@@ -69,8 +71,10 @@ class OwnTests {
   void StartTimer();
   void OnTimer();
   void OnDue(Id id, Entry& entry);
-  void OnReserved(Id id, const OwnTestPointer& test, const ProbeRequest& request, bool is_granted);
-  void Run(Id id, Entry& entry, ProbeRequest request);
+  void OnReserved(Id id, const ProbeRequest& request, std::optional<ReservationId> reservation);
+  void Run(Id id, Entry& entry, ProbeRequest request, std::optional<ReservationId> reservation);
+  void OnTraffic(Id id, std::optional<ReservationId> reservation,
+                 const std::optional<Traffic>& traffic);
   void OnEnded(Id id, const ProbeOutcome& outcome);
   void OnReport(Entry& entry, const ProbeReport& report);
   void OnRefusal(Entry& entry, const Refusal& refusal);

@@ -26,6 +26,8 @@ const std::filesystem::path kFiles = TestData("config");
 // With the iperf3 that is set.
 class ModuleStoreTest : public testing::Test {
  protected:
+  ModuleStoreTest() { options_.state_directory = "/state"; }
+
   Status Load(const std::string& file) {
     options_.config_file = file;
     config_ =
@@ -109,9 +111,10 @@ TEST_F(ModuleStoreTest, LoadsEveryKeyOfAnOwnTest) {
 TEST_F(ModuleStoreTest, AcceptsTheBoundsOfOwnTests) {
   const std::string name(64, 't');
   ASSERT_TRUE(
-      LoadText("modules: {m: {period: 1s}}\ntests: [{name: " + name +
-               ", target: h, module: m, every: 10s, jitter: 50%, budget: {bytes: 1, per: 1m}}, "
-               "{name: a, target: h, every: 744h, jitter: 0%, budget: {bytes: 1T, per: 8784h}}]"));
+      LoadText("modules: {m: {period: 1s, bitrate: 1M}}\ntests: [{name: " + name +
+               ", target: h, module: m, every: 10s, jitter: 50%, budget: {bytes: 1M, per: 1m}}, "
+               "{name: a, target: h, module: m, every: 744h, jitter: 0%, budget: {bytes: 1T, per: "
+               "8784h}}]"));
   const auto& tests = config_->modules()->own_tests;
   EXPECT_EQ(tests[0]->name, name);
   EXPECT_EQ(tests[0]->jitter_percent, 50U);
@@ -141,6 +144,24 @@ TEST_F(ModuleStoreTest, TakesTenThousandOwnTestsAndNoMore) {
   ASSERT_FALSE(loaded);
   EXPECT_THAT(loaded.error().message,
               EndsWith("config.yml:10002: tests: expected at most 10000 tests"));
+}
+
+TEST_F(ModuleStoreTest, ABudgetNeedsAStateDirectoryAndAWorstCase) {
+  constexpr char kBudget[] =
+      "tests: [{name: a, target: h, every: 1m, budget: {bytes: 1G, per: 24h}}]";
+  EXPECT_THAT(LoadText(kBudget).error().message,
+              HasSubstr(":1: tests.a: budget: nothing limits what a test transfers"));
+  // A limit of the flags is one.
+  options_.probe_limits.max_bitrate_bits_per_second = 10'000'000;
+  EXPECT_TRUE(LoadText(kBudget));
+  options_.probe_limits.max_bitrate_bits_per_second = 10'000'000'000;
+  EXPECT_THAT(LoadText(kBudget).error().message,
+              HasSubstr(":1: tests.a: budget: one test may transfer up to "));
+  options_.probe_limits.max_bitrate_bits_per_second = 10'000'000;
+  options_.state_directory.clear();
+  EXPECT_THAT(LoadText(kBudget).error().message,
+              EndsWith(":1: tests.a: budget: expected --state.directory to be set as well"));
+  EXPECT_TRUE(LoadText("tests: [{name: a, target: h, every: 1m}]"));
 }
 
 TEST_F(ModuleStoreTest, AnOwnTestObeysTheFlags) {

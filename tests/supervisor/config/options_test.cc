@@ -70,6 +70,7 @@ TEST(OptionsTest, HasTheDocumentedDefaults) {
   EXPECT_EQ(options.probe_path, "/probe");
   EXPECT_EQ(options.results_path, "/results");
   EXPECT_EQ(options.web_config_file, "");
+  EXPECT_EQ(options.state_directory, "");
   EXPECT_FALSE(options.systemd_socket);
   EXPECT_EQ(options.max_connections, 512u);
   EXPECT_EQ(options.iperf3_path, kSomeProgram);
@@ -104,6 +105,7 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
                                     "--web.config.file=/etc/hostname",
                                     "--web.systemd-socket",
                                     "--web.max-connections=7",
+                                    "--state.directory=/state",
                                     "--iperf3.timeout=1m",
                                     "--probe.timeout-offset=0",
                                     "--probe.default-timeout=10s",
@@ -134,6 +136,7 @@ TEST(OptionsTest, EveryFlagReachesItsOption) {
   EXPECT_EQ(options.web_config_file, "/etc/hostname");
   EXPECT_TRUE(options.systemd_socket);
   EXPECT_EQ(options.max_connections, 7u);
+  EXPECT_EQ(options.state_directory, "/state");
   EXPECT_EQ(options.probe_times.limit, seconds(60));
   EXPECT_EQ(options.probe_times.offset, seconds(0));
   EXPECT_EQ(options.probe_times.default_timeout, seconds(10));
