@@ -213,34 +213,35 @@ std::optional<DirectionMeasurement> BuildDirection(Plausible& plausible, const D
   return direction;
 }
 
+// iperf3 prints 0 for a number of a stream that it does not have.
 void BuildStreams(Plausible& plausible, const std::vector<StreamValues>& streams,
                   DirectionMeasurement& upload) {
   constexpr double kMaxRttMicroseconds = kMaxRttSeconds * kMicroseconds;
-  // iperf3 prints 0 for a number that it does not have.
-  const auto known = [&plausible](Number value, double max) {
-    const Number kept = plausible.Keep(value, max);
-    return kept > 0 ? kept : std::nullopt;
+  const auto value_or_0 = [&plausible](Number value, double max) {
+    return plausible.Keep(value, max).value_or(0);
   };
-  const auto seconds = [](Number rtt) { return rtt ? Number(*rtt / kMicroseconds) : std::nullopt; };
-  Number min_rtt;
-  Number max_rtt;
+  double max_window = 0;
+  double min_rtt = kMaxRttMicroseconds;
+  double max_rtt = 0;
   double sum_of_mean_rtts = 0;
+  int min_rtts = 0;
   int mean_rtts = 0;
   for (const StreamValues& stream : streams) {
-    if (const Number rtt = known(stream.min_rtt, kMaxRttMicroseconds)) {
-      min_rtt = std::min(*rtt, min_rtt.value_or(*rtt));
+    max_window = std::max(max_window, value_or_0(stream.max_congestion_window, kMaxCount));
+    max_rtt = std::max(max_rtt, value_or_0(stream.max_rtt, kMaxRttMicroseconds));
+    if (const double rtt = value_or_0(stream.min_rtt, kMaxRttMicroseconds); rtt > 0) {
+      min_rtt = std::min(min_rtt, rtt);
+      ++min_rtts;
     }
-    max_rtt = std::max(max_rtt, known(stream.max_rtt, kMaxRttMicroseconds));
-    if (const Number rtt = known(stream.mean_rtt, kMaxRttMicroseconds)) {
-      sum_of_mean_rtts += *rtt;
+    if (const double rtt = value_or_0(stream.mean_rtt, kMaxRttMicroseconds); rtt > 0) {
+      sum_of_mean_rtts += rtt;
       ++mean_rtts;
     }
-    upload.max_congestion_window_bytes = std::max(upload.max_congestion_window_bytes,
-                                                  known(stream.max_congestion_window, kMaxCount));
   }
-  upload.min_rtt_seconds = seconds(min_rtt);
-  upload.max_rtt_seconds = seconds(max_rtt);
-  if (mean_rtts > 0) upload.mean_rtt_seconds = seconds(sum_of_mean_rtts / mean_rtts);
+  if (max_window > 0) upload.max_congestion_window_bytes = max_window;
+  if (min_rtts > 0) upload.min_rtt_seconds = min_rtt / kMicroseconds;
+  if (max_rtt > 0) upload.max_rtt_seconds = max_rtt / kMicroseconds;
+  if (mean_rtts > 0) upload.mean_rtt_seconds = sum_of_mean_rtts / mean_rtts / kMicroseconds;
 }
 
 CpuUtilization BuildCpu(Plausible& plausible, const CpuUtilization& percent) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,62 +14,44 @@
 namespace iperf3_exporter {
 namespace {
 
-namespace dom = simdjson::dom;
+namespace ondemand = simdjson::ondemand;
+using simdjson::error_code;
+using simdjson::SUCCESS;
 
 static_assert(kReportPaddingBytes >= simdjson::SIMDJSON_PADDING);
 
-// The number under `key`. Of duplicates the first counts, even if it is null.
+// iperf3 needs 6.
+constexpr int kMaxDepth = 64;
+
 struct WantedNumber {
   std::string_view key;
   std::optional<double>* value;
 };
 
-// Reads the numbers of `element` in one pass. Of duplicate keys the first counts, even if it is not
-// a number.
-template <std::size_t kCount>
-void ReadNumbers(dom::element element, std::array<WantedNumber, kCount> wanted) {
-  dom::object object;
-  if (element.get_object().get(object) != simdjson::SUCCESS) return;
-  auto end = wanted.end();
-  for (const auto [key, value] : object) {
-    const auto found = std::find_if(
-        wanted.begin(), end, [key = key](const WantedNumber& number) { return number.key == key; });
-    if (found == end) continue;
-    double number = 0;
-    if (value.get_double().get(number) == simdjson::SUCCESS) *found->value = number;
-    std::swap(*found, *--end);  // no longer wanted
-    if (end == wanted.begin()) return;
-  }
+std::array<WantedNumber, 7> NumbersOf(SumValues& sum) {
+  return {{{"seconds", &sum.seconds},
+           {"bytes", &sum.bytes},
+           {"bits_per_second", &sum.bits_per_second},
+           {"retransmits", &sum.retransmits},
+           {"jitter_ms", &sum.jitter_ms},
+           {"lost_packets", &sum.lost_packets},
+           {"packets", &sum.packets}}};
 }
 
-SumValues ReadSum(dom::element element) {
-  SumValues sum;
-  ReadNumbers(element,
-              std::array{WantedNumber{"seconds", &sum.seconds}, WantedNumber{"bytes", &sum.bytes},
-                         WantedNumber{"bits_per_second", &sum.bits_per_second},
-                         WantedNumber{"retransmits", &sum.retransmits},
-                         WantedNumber{"jitter_ms", &sum.jitter_ms},
-                         WantedNumber{"lost_packets", &sum.lost_packets},
-                         WantedNumber{"packets", &sum.packets}});
-  return sum;
+std::array<WantedNumber, 4> NumbersOf(StreamValues& sender) {
+  return {{{"max_snd_cwnd", &sender.max_congestion_window},
+           {"max_rtt", &sender.max_rtt},
+           {"min_rtt", &sender.min_rtt},
+           {"mean_rtt", &sender.mean_rtt}}};
 }
 
-StreamValues ReadSender(dom::element element) {
-  StreamValues sender;
-  ReadNumbers(element, std::array{WantedNumber{"max_snd_cwnd", &sender.max_congestion_window},
-                                  WantedNumber{"max_rtt", &sender.max_rtt},
-                                  WantedNumber{"min_rtt", &sender.min_rtt},
-                                  WantedNumber{"mean_rtt", &sender.mean_rtt}});
-  return sender;
-}
-
-void ReadCpu(dom::element element, CpuUtilization& local, CpuUtilization& remote) {
-  ReadNumbers(element, std::array{WantedNumber{"host_total", &local.total},
-                                  WantedNumber{"host_user", &local.user},
-                                  WantedNumber{"host_system", &local.system},
-                                  WantedNumber{"remote_total", &remote.total},
-                                  WantedNumber{"remote_user", &remote.user},
-                                  WantedNumber{"remote_system", &remote.system}});
+std::array<WantedNumber, 6> NumbersOf(CpuUtilization& local, CpuUtilization& remote) {
+  return {{{"host_total", &local.total},
+           {"host_user", &local.user},
+           {"host_system", &local.system},
+           {"remote_total", &remote.total},
+           {"remote_user", &remote.user},
+           {"remote_system", &remote.system}}};
 }
 
 // Where to store the sum under `key`; nullptr if it is not a sum or has been stored already.
@@ -93,88 +76,258 @@ std::optional<SumValues>* FindSum(ReportValues& values, std::string_view key) {
   return sum ? nullptr : &sum;
 }
 
-// iperf3 lists the streams that it sends on first.
-void ReadStreams(dom::element element, const TestOptions& test, ReportValues& values) {
-  dom::array array;
-  if (element.get_array().get(array) != simdjson::SUCCESS) return;
-  values.stream_count = array.size();
-  values.sending.reserve(std::min<std::size_t>(test.parallel, values.stream_count));
-  for (const dom::element stream : array) {
-    if (values.sending.size() == test.parallel) break;
-    dom::element sender;
-    const bool has_sender = stream["sender"].get(sender) == simdjson::SUCCESS;
-    values.sending.push_back(has_sender ? ReadSender(sender) : StreamValues{});
-  }
+// Whether `key` is the first member named `wanted`: of duplicate keys the first counts.
+bool IsFirst(std::string_view key, std::string_view wanted, bool& seen) {
+  return key == wanted && !std::exchange(seen, true);
 }
 
-ReportValues ReadEnd(dom::object end, const TestOptions& test) {
-  ReportValues values;
-  for (const auto [key, value] : end) {
-    if (!value.is_object()) continue;
-    if (auto* sum = FindSum(values, key)) *sum = ReadSum(value);
-  }
-  dom::element member;
-  if (end["streams"].get(member) == simdjson::SUCCESS) ReadStreams(member, test, values);
-  if (end["cpu_utilization_percent"].get(member) == simdjson::SUCCESS) {
-    ReadCpu(member, values.local_cpu_percent, values.remote_cpu_percent);
-  }
-  return values;
+// Whether `token` is a short number without sign and exponent, as nearly all of iperf3's are. To
+// know that takes half as long as converting it.
+inline bool IsPlainNumber(const char* token) {
+  constexpr std::ptrdiff_t kMaxLength = 20;  // so it is no more than a double can hold
+  const char* end = token;
+  const auto skip_digits = [&end] {
+    const char* const begin = end;
+    while (*end >= '0' && *end <= '9') ++end;
+    return end != begin;
+  };
+  if (!skip_digits() || (*token == '0' && end != token + 1)) return false;
+  if (*end == '.' && (++end, !skip_digits())) return false;
+  return (*end == ',' || *end == '\n') && end - token <= kMaxLength;
 }
 
 tl::unexpected<TestFailure> BadOutput(std::string detail) {
   return tl::unexpected(TestFailure{FailureReason::kBadOutput, std::move(detail)});
 }
 
-std::size_t CountConnectedStreams(dom::object report) {
-  dom::array connected;
-  const bool has_list =
-      report["start"]["connected"].get_array().get(connected) == simdjson::SUCCESS;
-  return has_list ? connected.size() : 0;
-}
-
-// iperf3 adds these members to `start` as the test proceeds.
-TestPhase ReadPhase(dom::object report, const TestOptions& test, std::size_t connected_streams) {
-  dom::object start;
-  if (report["start"].get_object().get(start) != simdjson::SUCCESS) return TestPhase::kConnecting;
-  const auto has = [&](std::string_view key) { return start[key].error() == simdjson::SUCCESS; };
-  if (has("test_start")) return TestPhase::kRunning;
-  // The buffer sizes of the first socket come before the entry of its stream. All streams are
-  // connected before iperf3 reads from the control connection again.
-  if (has("sndbuf_actual") && has("connected") && connected_streams < CountStreams(test)) {
-    return TestPhase::kCreatingStreams;
+// Reads a report in one forward pass. simdjson On-Demand validates only what is read, so everything
+// is: a function that takes a value reads all of it, and returns what makes it invalid.
+class ReportReader {
+ public:
+  ReportReader(std::string_view text, const TestOptions& test)
+      : test_(test), has_escapes_(text.find('\\') != text.npos) {
+    values_.sending.reserve(test.parallel);
   }
-  return has("connecting_to") ? TestPhase::kAgreed : TestPhase::kConnecting;
-}
 
-TestResult ReadReport(dom::object report, const TestOptions& test) {
-  dom::element error;
-  if (report["error"].get(error) == simdjson::SUCCESS) {
+  error_code Read(ondemand::document& document) {
+    ondemand::object report;
+    SIMDJSON_TRY(document.get_object().get(report));
+    SIMDJSON_TRY(VisitMembers(report, [this](std::string_view key, ondemand::value& value) {
+      if (IsFirst(key, "start", has_start_)) return ReadStart(value);
+      if (IsFirst(key, "end", has_end_)) return ReadEnd(value);
+      if (IsFirst(key, "error", has_error_)) return ReadError(value);
+      return ReadValue(value);
+    }));
+    const bool at_end = document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+    return at_end ? SUCCESS : simdjson::TAPE_ERROR;
+  }
+
+  [[nodiscard]] std::size_t connected_streams() const { return connected_streams_; }
+
+  // iperf3 adds these members to `start` as the test proceeds.
+  [[nodiscard]] TestPhase Phase() const {
+    if (has_test_start_) return TestPhase::kRunning;
+    // The buffer sizes of the first socket come before the entry of its stream. All streams are
+    // connected before iperf3 reads from the control connection again.
+    if (has_sndbuf_actual_ && has_connected_ && connected_streams_ < CountStreams(test_)) {
+      return TestPhase::kCreatingStreams;
+    }
+    return has_connecting_to_ ? TestPhase::kAgreed : TestPhase::kConnecting;
+  }
+
+  [[nodiscard]] TestResult Result() const {
+    if (has_error_) return tl::unexpected(TestFailure{FailureReason::kServerError, error_});
+    const auto measurement = BuildMeasurement(values_, test_);
+    if (!measurement) return BadOutput("the report lacks the sums of a tested direction");
+    const std::size_t streams = CountStreams(test_);
+    if (values_.stream_count != streams) {
+      return BadOutput("the report has " + std::to_string(values_.stream_count) + " streams, not " +
+                       std::to_string(streams));
+    }
+    return *measurement;
+  }
+
+ private:
+  template <typename Visit>
+  static error_code VisitMembers(ondemand::object object, Visit visit) {
+    for (auto field : object) {
+      std::string_view key;
+      ondemand::value value;
+      SIMDJSON_TRY(field.unescaped_key().get(key));
+      SIMDJSON_TRY(field.value().get(value));
+      SIMDJSON_TRY(visit(key, value));
+    }
+    return SUCCESS;
+  }
+
+  template <typename Visit>
+  error_code VisitMembers(ondemand::value& value, Visit visit) {
+    ondemand::object object;
+    if (const auto error = value.get_object().get(object)) return ReadOther(value, error);
+    return VisitMembers(object, visit);
+  }
+
+  template <typename Visit>
+  error_code VisitElements(ondemand::value& value, Visit visit) {
+    ondemand::array array;
+    if (const auto error = value.get_array().get(array)) return ReadOther(value, error);
+    for (auto item : array) {
+      ondemand::value element;
+      SIMDJSON_TRY(item.get(element));
+      SIMDJSON_TRY(visit(element));
+    }
+    return SUCCESS;
+  }
+
+  // Inlined, so that the compiler keeps `value` in registers: otherwise a report takes twice as
+  // long.
+  [[gnu::always_inline]] error_code ReadValueInline(ondemand::value& value, int depth,
+                                                    std::optional<double>* number) {
+    const char* const token = value.raw_json_token().data();
+    if (number == nullptr && IsPlainNumber(token)) return SUCCESS;
+    switch (*token) {
+      case '{': {
+        ondemand::object object;
+        SIMDJSON_TRY(value.get_object().get(object));
+        return ReadObject<0>(object, {}, depth + 1);
+      }
+      case '[': {
+        ondemand::array array;
+        SIMDJSON_TRY(value.get_array().get(array));
+        return ReadArray(array, depth + 1);
+      }
+      case '"':  // simdjson's structural scan has validated everything but escapes
+        return has_escapes_ ? value.get_string().error() : value.get_raw_json_string().error();
+      case 't':
+      case 'f':
+        return value.get_bool().error();
+      case 'n':
+        return value.is_null().error();
+      default:
+        double read = 0;
+        SIMDJSON_TRY(value.get_double().get(read));
+        if (number != nullptr) *number = read;
+        return SUCCESS;
+    }
+  }
+
+  error_code ReadValue(ondemand::value& value) { return ReadValueInline(value, 0, nullptr); }
+
+  // After `error` from the attempt to read it as another type.
+  error_code ReadOther(ondemand::value& value, error_code error) {
+    return error == simdjson::INCORRECT_TYPE ? ReadValue(value) : error;
+  }
+
+  error_code ReadArray(ondemand::array array, int depth) {
+    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
+    for (auto item : array) {
+      ondemand::value element;
+      SIMDJSON_TRY(item.get(element));
+      SIMDJSON_TRY(ReadValueInline(element, depth, nullptr));
+    }
+    return SUCCESS;
+  }
+
+  // Of duplicate keys the first counts, even if it is not a number.
+  template <std::size_t kCount>
+  error_code ReadObject(ondemand::object object, std::array<WantedNumber, kCount> wanted,
+                        int depth = 0) {
+    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
+    for (auto field : object) {
+      ondemand::raw_json_string key;
+      ondemand::value value;
+      SIMDJSON_TRY(field.key().get(key));
+      SIMDJSON_TRY(field.value().get(value));
+      if (has_escapes_) SIMDJSON_TRY(field.unescaped_key().error());
+      std::optional<double>* number = nullptr;
+      for (WantedNumber& candidate : wanted) {
+        const std::size_t size = candidate.key.size();
+        if (key.raw()[size] != '"' || std::memcmp(key.raw(), candidate.key.data(), size) != 0)
+          continue;
+        number = std::exchange(candidate.value, nullptr);
+        break;
+      }
+      SIMDJSON_TRY(ReadValueInline(value, depth, number));
+    }
+    return SUCCESS;
+  }
+
+  template <std::size_t kCount>
+  error_code ReadNumbers(ondemand::value& value, std::array<WantedNumber, kCount> wanted) {
+    ondemand::object object;
+    if (const auto error = value.get_object().get(object)) return ReadOther(value, error);
+    return ReadObject(object, wanted);
+  }
+
+  error_code ReadStart(ondemand::value& start) {
+    return VisitMembers(start, [this](std::string_view key, ondemand::value& value) {
+      has_sndbuf_actual_ |= key == "sndbuf_actual";
+      has_connecting_to_ |= key == "connecting_to";
+      if (IsFirst(key, "connected", has_connected_)) {
+        return VisitElements(value, [this](ondemand::value& stream) {
+          ++connected_streams_;
+          return ReadValue(stream);
+        });
+      }
+      if (!IsFirst(key, "test_start", has_test_start_)) return ReadValue(value);
+      return ReadNumbers(value, std::array{WantedNumber{"blksize", &values_.block_bytes}});
+    });
+  }
+
+  // iperf3 lists the streams that it sends on first.
+  error_code ReadStream(ondemand::value& stream) {
+    if (++values_.stream_count > test_.parallel) return ReadValue(stream);
+    StreamValues& sender = values_.sending.emplace_back();
+    bool has_sender = false;
+    return VisitMembers(stream, [&](std::string_view key, ondemand::value& value) {
+      if (!IsFirst(key, "sender", has_sender)) return ReadValue(value);
+      return ReadNumbers(value, NumbersOf(sender));
+    });
+  }
+
+  error_code ReadEnd(ondemand::value& end) {
+    bool has_streams = false;
+    bool has_cpu = false;
+    return VisitMembers(end, [&](std::string_view key, ondemand::value& value) {
+      if (IsFirst(key, "streams", has_streams)) {
+        return VisitElements(value, [this](ondemand::value& stream) { return ReadStream(stream); });
+      }
+      if (IsFirst(key, "cpu_utilization_percent", has_cpu)) {
+        return ReadNumbers(value, NumbersOf(values_.local_cpu_percent, values_.remote_cpu_percent));
+      }
+      ondemand::object sum;
+      if (const auto error = value.get_object().get(sum)) return ReadOther(value, error);
+      auto* const to = FindSum(values_, key);
+      return to != nullptr ? ReadObject(sum, NumbersOf(to->emplace())) : ReadObject<0>(sum, {});
+    });
+  }
+
+  error_code ReadError(ondemand::value& value) {
     std::string_view text;
-    if (error.get_string().get(text) != simdjson::SUCCESS) text = {};
-    return tl::unexpected(
-        TestFailure{FailureReason::kServerError, std::string(text.substr(0, kMaxErrorTextBytes))});
+    if (const auto error = value.get_string().get(text)) return ReadOther(value, error);
+    error_ = text.substr(0, kMaxErrorTextBytes);
+    return SUCCESS;
   }
-  dom::object end;
-  ReportValues values;
-  if (report["end"].get_object().get(end) == simdjson::SUCCESS) values = ReadEnd(end, test);
-  double block_bytes = 0;
-  if (report["start"]["test_start"]["blksize"].get(block_bytes) == simdjson::SUCCESS) {
-    values.block_bytes = block_bytes;
-  }
-  const auto measurement = BuildMeasurement(values, test);
-  if (!measurement) return BadOutput("the report lacks the sums of a tested direction");
-  const std::size_t streams = CountStreams(test);
-  if (values.stream_count != streams) {
-    return BadOutput("the report has " + std::to_string(values.stream_count) + " streams, not " +
-                     std::to_string(streams));
-  }
-  return *measurement;
-}
+
+  const TestOptions& test_;
+  bool has_escapes_;
+  ReportValues values_;
+  std::string error_;
+  std::size_t connected_streams_ = 0;
+  // Members that have been seen.
+  bool has_error_ = false;
+  bool has_end_ = false;
+  bool has_start_ = false;
+  bool has_connected_ = false;
+  bool has_connecting_to_ = false;
+  bool has_sndbuf_actual_ = false;
+  bool has_test_start_ = false;
+};
 
 }  // namespace
 
 struct ReportParser::Buffers {
-  dom::parser parser;
+  ondemand::parser parser;
 };
 
 ReportParser::ReportParser() : buffers_(std::make_unique<Buffers>()) {}
@@ -186,18 +339,20 @@ TestResult ReportParser::Parse(std::string_view text, const TestOptions& test) {
   // RFC 8259, section 8.1: no byte order mark. Newer versions of simdjson skip it.
   if (text.starts_with("\xef\xbb\xbf"))
     return BadOutput("the report begins with a byte order mark");
-  dom::parser large;
-  dom::parser& parser = text.size() > kMaxReusedReportBytes ? large : buffers_->parser;
-  dom::object report;
-  const auto error =
-      parser.parse(text.data(), text.size(), /*realloc_if_needed=*/false).get_object().get(report);
-  if (error != simdjson::SUCCESS) {
+  ondemand::parser large;
+  ondemand::parser& parser = text.size() > kMaxReusedReportBytes ? large : buffers_->parser;
+  ReportReader reader(text, test);
+  ondemand::document document;
+  error_code error =
+      parser.iterate(text.data(), text.size(), text.size() + kReportPaddingBytes).get(document);
+  if (error == SUCCESS) error = reader.Read(document);
+  if (error != SUCCESS) {
     return BadOutput(std::string("the report is not a JSON object: ") +
                      simdjson::error_message(error));
   }
-  connected_streams_ = CountConnectedStreams(report);
-  phase_ = ReadPhase(report, test, connected_streams_);
-  return ReadReport(report, test);
+  connected_streams_ = reader.connected_streams();
+  phase_ = reader.Phase();
+  return reader.Result();
 }
 
 }  // namespace iperf3_exporter

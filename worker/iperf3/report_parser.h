@@ -7,7 +7,7 @@
 //  - The first of duplicate keys counts. Up to iperf3 3.10 the second sums of a bidirectional test,
 //    under the same keys, are those of the reverse direction.
 //  - A number that iperf3 could not have measured is dropped and counted.
-//  - Time and memory are linear in the length of the report: at most 14 bytes per byte.
+//  - Time and memory are linear in the length of the report: at most 6 bytes per byte.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ namespace iperf3_exporter {
 // simdjson reads whole vectors, so this many readable bytes of any value must follow a report.
 inline constexpr std::size_t kReportPaddingBytes = 64;
 
-// The parser keeps its buffers, of up to 14 times this size, between reports; for a longer report
+// The parser keeps its buffers, of up to 6 times this size, between reports; for a longer report
 // it allocates and frees others.
 inline constexpr std::size_t kMaxReusedReportBytes = std::size_t{256} << 10U;
 

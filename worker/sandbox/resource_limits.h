@@ -21,8 +21,8 @@ inline constexpr int kProgramFd = 1000;
 // iperf3 can open, below kProgramFd.
 inline constexpr int kLowestLockFd = 768;
 
-// Address space. The worker: a report of 64 MiB, and 14 bytes per byte for its parser. iperf3: 256
-// threads of kThreadStackBytes, their buffers of up to 1 MiB, and a report as a tree.
+// Address space. The worker: a report of 64 MiB, and 14 bytes per byte to count its traffic.
+// iperf3: 256 threads of kThreadStackBytes, their buffers of up to 1 MiB, and a report as a tree.
 inline constexpr rlim_t kAddressSpaceBytes = rlim_t{1} << 30U;
 
 // glibc gives each thread a stack of this size. It is also how far a mapping that grows down can

@@ -83,6 +83,12 @@ TEST_F(ReportParserTest, ValidatesUnusedMembers) {
            {"\"timesecs\":\t", "\"timesecs\":\ttruE,\n\t\t\t\"x\":\t"},
            {"\"timesecs\":\t", "\"timesecs\":\t\"\\q\",\n\t\t\t\"x\":\t"},
            {"\"timesecs\":\t", "\"timesecs\":\t\"\\u12\",\n\t\t\t\"x\":\t"},
+           {"\"timesecs\":\t", "\"time\\qsecs\":\t"},
+           {"\"timesecs\":\t", "\"timesecs\":\t1.2.3,\n\t\t\t\"x\":\t"},
+           {"\"timesecs\":\t", "\"timesecs\":\t1 2,\n\t\t\t\"x\":\t"},
+           {"\"timesecs\":\t", "\"timesecs\":\tnul,\n\t\t\t\"x\":\t"},
+           {"\"timesecs\":\t", "\"timesecs\":\t{\"a\":\t1],\n\t\t\t\"x\":\t"},
+           {"\"timesecs\":\t", "\"timesecs\":\t[1 2],\n\t\t\t\"x\":\t"},
            {"\"timesecs\":\t", "\"timesecs\" \t"},
            {"\"timesecs\":\t", "timesecs:\t"},
            {"\"omitted\":\tfalse", "\"omitted\":\tfalsey"}}) {
@@ -177,13 +183,26 @@ TEST_F(ReportParserTest, ReadsNumbersInEveryNotation) {
 
 // cJSON prints a double with at most 17 digits, and null if it is not finite.
 TEST_F(ReportParserTest, RejectsNumbersThatIperf3CannotPrint) {
-  for (const char* number : {"1e400", "-1e400", "18446744073709551616", "-9223372036854775809",
-                             "NaN", "Infinity", "01", "+1", ".5", "1.", "0x10"}) {
+  for (const char* number :
+       {"1e400", "-1e400", "NaN", "Infinity", "01", "+1", ".5", "1.", "0x10"}) {
     EXPECT_EQ(OutcomeOf(WithSentBytes(tcp_, number)), Outcome::kNoDocument) << number;
+  }
+  for (const char* number : {"18446744073709551616", "-9223372036854775809"}) {
+    const TestResult report = Parse(WithSentBytes(tcp_, number));
+    ASSERT_TRUE(report) << number;
+    EXPECT_EQ(report->upload->sent_bytes, std::nullopt) << number;
+    EXPECT_EQ(report->implausible_values, 1U) << number;
   }
 }
 
 TEST_F(ReportParserTest, RejectsDeepNesting) {
+  const auto nested = [this](std::size_t depth) {
+    return Replaced(
+        tcp_, "\n\t\"end\"",
+        "\n\t\"x\":\t" + std::string(depth, '[') + std::string(depth, ']') + ",\n\t\"end\"");
+  };
+  EXPECT_EQ(OutcomeOf(nested(64)), Outcome::kMeasured);
+  EXPECT_EQ(OutcomeOf(nested(65)), Outcome::kNoDocument);
   EXPECT_EQ(OutcomeOf("{\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}"),
             Outcome::kNoDocument);
   EXPECT_EQ(OutcomeOf(std::string(1'000'000, '{')), Outcome::kNoDocument);
