@@ -28,8 +28,14 @@ class BudgetLedgerTest : public testing::Test {
 
   void Open() {
     ledger_.reset();
+    // A task that has begun keeps the directory until it ends.
+    auto directory = StateDirectory::Open(temporary_.path());
+    LoopUntil([&] {
+      if (!directory) directory = StateDirectory::Open(temporary_.path());
+      return directory.has_value();
+    });
     ledger_ = std::make_unique<BudgetLedger>(
-        base_.get(), StateDirectory::Open(temporary_.path()).value(),
+        base_.get(), std::move(*directory),
         [this](const std::string& test) { changes_.push_back(test); });
   }
   template <typename Condition>
