@@ -23,6 +23,9 @@ constexpr char kRetryAfterSeconds[] = "5";
 // Clients choose the names of unknown parameters, so only this many are remembered.
 constexpr std::size_t kMaxWarnedParameters = 100;
 
+// A larger page is sent by reference, and not compressed.
+constexpr std::size_t kMaxCopiedPageBytes = std::size_t{256} << 10;
+
 HttpResponse PlainText(int code, const std::string& line) {
   return {.code = code, .body = line + "\n"};
 }
@@ -84,8 +87,9 @@ void Endpoints::AddRoutes() {
   for (const char* path : {"/ready", "/-/ready"}) AddPage(path, [this] { return ReadyPage(); });
   AddPage("/lock-status", [this] { return LockStatusPage(); });
   AddPage("/config", [this] {
-    return HttpResponse{.content_type = "text/plain; charset=utf-8",
-                        .body = context_.module_store.Page()};
+    const auto& page = context_.module_store.page();
+    if (page->size() > kMaxCopiedPageBytes) return HttpResponse{.shared_body = page};
+    return HttpResponse{.body = *page};
   });
 }
 
@@ -193,9 +197,10 @@ void Endpoints::OnMetrics(const std::shared_ptr<HttpExchange>& exchange) {
 }
 
 void Endpoints::OnReload(const std::shared_ptr<HttpExchange>& exchange) {
-  const Status status = context_.reload();
-  exchange->Reply(status ? PlainText(200, "OK")
-                         : PlainText(500, "failed to reload config: " + status.error().message));
+  context_.reload([exchange](const Status& status) {
+    exchange->Reply(status ? PlainText(200, "OK")
+                           : PlainText(500, "failed to reload config: " + status.error().message));
+  });
 }
 
 std::size_t Endpoints::CountWaiting() const {

@@ -1,5 +1,5 @@
 // The paths of the exporter and their responses. Loop thread only. Nothing blocks, except that a
-// reload reads files.
+// reload reads the web configuration.
 #pragma once
 
 #include <functional>
@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/limited_log.h"
 #include "common/lock/lock_monitor.h"
+#include "supervisor/app/config_reload.h"
 #include "supervisor/app/module_store.h"
 #include "supervisor/app/results_endpoint.h"
 #include "supervisor/config/options.h"
@@ -43,7 +44,7 @@ class Endpoints {
     const ReloadableFile& web_config;
     const ModuleStore& module_store;
     std::function<OwnTestResults()> own_tests;
-    std::function<Status()> reload;  // reloads the configuration files
+    std::function<void(ConfigReload::Done)> reload;  // reloads the configuration files
   };
 
   explicit Endpoints(Context context)

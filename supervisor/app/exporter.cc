@@ -84,6 +84,16 @@ Exporter::Exporter(Options options)
            .iperf3 = [this]() -> const Iperf3Description& { return pool_.latest_ready()->iperf3; }},
           MakeBudgetHooks(budgets_)),
       service_manager_(base_.get(), [this] { return StatusText(); }),
+      reload_(base_.get(), web_access_.config_file(), module_store_,
+              {.on_begin =
+                   [this] {
+                     if (state_ == LifecycleState::kReady) service_manager_.NotifyReloading();
+                   },
+               .on_end =
+                   [this] {
+                     if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
+                   },
+               .on_new_modules = [this](const Modules& before) { OnNewModules(before); }}),
       endpoints_({.base = base_.get(),
                   .options = options_,
                   .state = state_,
@@ -96,7 +106,7 @@ Exporter::Exporter(Options options)
                   .web_config = web_access_.config_file(),
                   .module_store = module_store_,
                   .own_tests = [this] { return own_tests_.Snapshot(); },
-                  .reload = [this] { return ReloadConfigFiles(); }}),
+                  .reload = [this](auto done) { ReloadConfigFiles(std::move(done)); }}),
       drain_limit_(base_.get(), [this] { dispatcher_.CancelRunning(); }),
       last_responses_check_(base_.get(), [this] { AwaitLastResponses(); }) {}
 
@@ -141,7 +151,7 @@ Status Exporter::Start() {
   };
   watch(SIGTERM, [this] { Shutdown(); });
   watch(SIGINT, [this] { Shutdown(); });
-  watch(SIGHUP, [this] { (void)ReloadConfigFiles(); });
+  watch(SIGHUP, [this] { ReloadConfigFiles([](const Status&) {}); });
   if (Status status = CheckSystemdSockets(); !status) return status;
   if (Status status = PrepareLock(); !status) return status;
   if (Status status = OpenStateDirectory(); !status) return status;
@@ -207,7 +217,7 @@ void Exporter::BecomeReady() {
        {"modules", modules.by_name.size()},
        {"own_tests", modules.own_tests.size()}});
   service_manager_.NotifyReady();
-  if (std::exchange(reload_when_ready_, false)) static_cast<void>(ReloadConfigFiles());
+  if (std::exchange(reload_when_ready_, false)) ReloadConfigFiles([](const Status&) {});
   endpoints_.StartEarlyProbes();
   ConfigureOwnTests();
 }
@@ -305,31 +315,15 @@ void Exporter::RepairLock() {
   pool_.OnLockChanged();
 }
 
-// Otherwise the two could end up as no operator has written them together.
-Status Exporter::ReloadConfigFiles() {
-  if (state_ == LifecycleState::kStarting) {
-    reload_when_ready_ = true;
-    return MakeError("the exporter is starting, and reloads when it is ready");
-  }
-  if (state_ == LifecycleState::kReady) service_manager_.NotifyReloading();
-  ReloadableFile& web = web_access_.config_file();
-  ReloadableFile& modules = module_store_.file();
-  auto web_read = web.Read();
-  auto modules_read = modules.Read();
-  const tl::unexpected<Error> not_applied =
-      MakeError("not applied, because the other configuration file is invalid");
-  const bool modules_are_valid = modules_read.apply.has_value();
-  if (!modules_are_valid && web_read.apply) web_read.apply = not_applied;
-  const Status web_status = web.Reload(std::move(web_read));
-  if (!web_status && modules_are_valid) modules_read.apply = not_applied;
-  const auto before = module_store_.modules();
-  const Status modules_status = modules.Reload(std::move(modules_read));
-  if (module_store_.modules() != before) {
-    WarnAboutOpenModules(*module_store_.modules(), before.get());
-    ConfigureOwnTests();
-  }
-  if (state_ == LifecycleState::kReady) service_manager_.NotifyReady();
-  return modules_are_valid ? web_status : modules_status;
+void Exporter::ReloadConfigFiles(ConfigReload::Done done) {
+  if (state_ != LifecycleState::kStarting) return reload_.Request(std::move(done));
+  reload_when_ready_ = true;
+  done(MakeError("the exporter is starting, and reloads when it is ready"));
+}
+
+void Exporter::OnNewModules(const Modules& before) {
+  WarnAboutOpenModules(*module_store_.modules(), &before);
+  ConfigureOwnTests();
 }
 
 std::string Exporter::StatusText() const {

@@ -10,6 +10,7 @@
 
 #include "common/error.h"
 #include "common/lock/lock_monitor.h"
+#include "supervisor/app/config_reload.h"
 #include "supervisor/app/endpoints.h"
 #include "supervisor/app/module_store.h"
 #include "supervisor/app/service_manager.h"
@@ -66,9 +67,10 @@ class Exporter {
 
   // A worker reports that the lock's files are gone: creates them again if they are.
   void RepairLock();
-  // Both files, or none of them if one is invalid. While the exporter starts, later: the installed
-  // iperf3, with which modules are compared, is not known yet.
-  [[nodiscard]] Status ReloadConfigFiles();
+  // While the exporter starts, later: the installed iperf3, with which modules are compared, is not
+  // known yet.
+  void ReloadConfigFiles(ConfigReload::Done done);
+  void OnNewModules(const Modules& before);
   [[nodiscard]] std::string StatusText() const;
 
   void Shutdown();
@@ -86,6 +88,7 @@ class Exporter {
   ProbeDispatcher dispatcher_;
   OwnTests own_tests_;
   ServiceManager service_manager_;
+  ConfigReload reload_;
   std::optional<LockMonitor> lock_monitor_;
   LifecycleState state_ = LifecycleState::kStarting;
   LayerStates layers_{};  // the supervisor's own

@@ -39,47 +39,58 @@ Status CheckRequests(const Modules& modules, const Iperf3Description* iperf3) {
   return checked ? CheckOwnTests(modules, iperf3) : checked;
 }
 
+// Reads and checks everything.
+Result<Modules> LoadModules(const std::string& path, WatchedFiles& files, const Options& options,
+                            const Iperf3Description* iperf3) {
+  auto modules = LoadConfigFile(path, options, files);
+  if (!modules) return modules;
+  Status checked = CheckPublicKeys(*modules);
+  if (checked) checked = CheckStateDirectory(*modules, options);
+  if (checked) checked = CheckRequests(*modules, iperf3);
+  if (!checked) return tl::unexpected(std::move(checked.error()));
+  return modules;
+}
+
 }  // namespace
 
+struct ModuleStore::LoadContext {
+  const Options options;
+  std::optional<Iperf3Description> iperf3;  // changed only between two loads
+};
+
 ModuleStore::ModuleStore(const Options& options, std::function<const Iperf3Description*()> iperf3)
-    : options_(options),
+    : load_context_(std::make_shared<LoadContext>(LoadContext{options, std::nullopt})),
       iperf3_(std::move(iperf3)),
       modules_(std::make_shared<const Modules>(ModulesOfFlags(options))),
+      page_(std::make_shared<const std::string>(FormatModules(*modules_))),
       file_("configuration file",
-            [this](const std::string& path, WatchedFiles& files) -> Result<ReloadableFile::Apply> {
-              return Load(path, files).map([this](Modules loaded) {
-                return [this, modules = std::make_shared<const Modules>(std::move(loaded))](
-                           ReloadTrigger /*trigger*/) {
-                  modules_ = modules;
-                  page_.clear();
-                  return Status();
-                };
-              });
+            [this, context = load_context_](const std::string& path,
+                                            WatchedFiles& files) -> Result<ReloadableFile::Apply> {
+              const auto& known = context->iperf3;
+              auto loaded = LoadModules(path, files, context->options, known ? &*known : nullptr);
+              if (!loaded) return tl::unexpected(std::move(loaded.error()));
+              auto page = std::make_shared<const std::string>(FormatModules(*loaded));
+              // Only what is applied uses `this`.
+              return [this, modules = std::make_shared<const Modules>(std::move(*loaded)),
+                      page = std::move(page)](ReloadTrigger /*trigger*/) {
+                modules_ = modules;
+                page_ = page;
+                return Status();
+              };
             }) {}
 
-const std::string& ModuleStore::Page() const {
-  if (page_.empty()) page_ = FormatModules(*modules_);
-  return page_;
+std::function<ReloadableFile::Reading()> ModuleStore::Reader() {
+  const Iperf3Description* iperf3 = iperf3_();
+  if (iperf3 != nullptr) load_context_->iperf3 = *iperf3;
+  return file_.Reader();
 }
 
 Status ModuleStore::LoadFirst() {
-  if (options_.config_file.empty()) return {};
-  return file_.LoadFirst(options_.config_file);
+  const std::string& path = load_context_->options.config_file;
+  return path.empty() ? Status() : file_.LoadFirst(path);
 }
 
 Status ModuleStore::Check() const { return CheckRequests(*modules_, iperf3_()); }
-
-Result<Modules> ModuleStore::Load(const std::string& path, WatchedFiles& files) const {
-  auto modules = LoadConfigFile(path, options_, files);
-  if (!modules) return modules;
-  if (const Status checked = CheckPublicKeys(*modules); !checked) {
-    return tl::unexpected(checked.error());
-  }
-  Status checked = CheckStateDirectory(*modules, options_);
-  if (checked) checked = CheckRequests(*modules, iperf3_());
-  if (!checked) return tl::unexpected(checked.error());
-  return modules;
-}
 
 void WarnAboutOpenModules(const Modules& modules, const Modules* before) {
   if (AllowsEveryTarget(modules) && (before == nullptr || !AllowsEveryTarget(*before))) {

@@ -14,8 +14,8 @@ namespace iperf3_exporter {
 
 class ModuleStore {
  public:
-  // `options` must outlive this. `iperf3` returns the installed one, or nullptr as long as it is
-  // not known. Before LoadFirst, and without a file, there are no modules.
+  // `iperf3` returns the installed one, or nullptr as long as it is not known. Before LoadFirst,
+  // and without a file, there are no modules.
   ModuleStore(const Options& options, std::function<const Iperf3Description*()> iperf3);
   ModuleStore(const ModuleStore&) = delete;
   ModuleStore& operator=(const ModuleStore&) = delete;
@@ -27,20 +27,22 @@ class ModuleStore {
 
   // A reload replaces the modules; whoever uses some keeps them.
   [[nodiscard]] const std::shared_ptr<const Modules>& modules() const { return modules_; }
-  // The text of /config. Built when it is first asked for after a load, because that takes 0.1 ms
-  // for each module.
-  [[nodiscard]] const std::string& Page() const;
+  // The text of /config.
+  [[nodiscard]] const std::shared_ptr<const std::string>& page() const { return page_; }
+
+  // Reads the file again, in any thread: thousands of tests take seconds. One at a time.
+  [[nodiscard]] std::function<ReloadableFile::Reading()> Reader();
   [[nodiscard]] ReloadableFile& file() { return file_; }
   [[nodiscard]] const ReloadableFile& file() const { return file_; }
 
  private:
-  // Reads and checks everything.
-  [[nodiscard]] Result<Modules> Load(const std::string& path, WatchedFiles& files) const;
+  // What a load needs. It may outlive this.
+  struct LoadContext;
 
-  const Options& options_;
+  const std::shared_ptr<LoadContext> load_context_;
   const std::function<const Iperf3Description*()> iperf3_;
   std::shared_ptr<const Modules> modules_;
-  mutable std::string page_;  // empty: to be built
+  std::shared_ptr<const std::string> page_;
   ReloadableFile file_;
 };
 

@@ -21,16 +21,18 @@ Status ReloadableFile::LoadFirst(std::string path) {
   return Finish(Read(), ReloadTrigger::kRequested);
 }
 
-ReloadableFile::Reading ReloadableFile::Read() const {
-  if (path_.empty()) return {{}, [](ReloadTrigger) { return Status(); }};
-  Reading reading;
-  for (int i = 0; i < kMaxAttempts; ++i) {
-    reading = {};
-    reading.apply = load_(path_, reading.files);
-    if (!reading.files.HaveChanged()) return reading;
-  }
-  reading.apply = MakeError(path_ + ": keeps changing while it is being read");
-  return reading;
+std::function<ReloadableFile::Reading()> ReloadableFile::Reader() const {
+  if (path_.empty()) return [] { return Reading{{}, [](ReloadTrigger) { return Status(); }}; };
+  return [load = load_, path = path_] {
+    Reading reading;
+    for (int i = 0; i < kMaxAttempts; ++i) {
+      reading = {};
+      reading.apply = load(path, reading.files);
+      if (!reading.files.HaveChanged()) return reading;
+    }
+    reading.apply = MakeError(path + ": keeps changing while it is being read");
+    return reading;
+  };
 }
 
 Status ReloadableFile::Finish(Reading reading, ReloadTrigger trigger) {

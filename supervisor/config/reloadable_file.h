@@ -1,6 +1,6 @@
 // A configuration file that is reloaded on request (Reload), and, if its owner calls
 // ReloadIfChanged, when it or a file that it names has changed. An invalid file changes nothing.
-// Loop thread only; a load blocks while it reads the files.
+// Loop thread only, but for Reader; a load blocks while it reads the files.
 //
 // A load counts only if the files were in the same state before and after it. A file that is being
 // saved may look complete while it is still empty or cut short, so an automatic reload applies a
@@ -45,7 +45,9 @@ class ReloadableFile {
   };
   // Reads the file again. The result is an error if the file is invalid, or if the files change
   // during every attempt to read them. Without a file it applies nothing.
-  [[nodiscard]] Reading Read() const;
+  [[nodiscard]] Reading Read() const { return Reader()(); }
+  // The same for another thread, if what `load` captures allows it: uses copies of `load` and path.
+  [[nodiscard]] std::function<Reading()> Reader() const;
   // Applies a reading, and logs the outcome, a few times a second at most.
   [[nodiscard]] Status Reload(Reading reading);
   // Checks the files at time `now`. Loads them again and logs the outcome if they differ from the

@@ -55,9 +55,8 @@ std::vector<WallTime> ListOpenings(const TimeWindow& window, WallTime time) {
 }  // namespace
 
 bool IsTimeZone(std::string_view name) {
-  // A path, or a name of cctz's own ("Fixed/UTC+01:00:00"), is none of the database.
-  const bool is_name = !name.empty() && IsAlnum(name.front()) && HasOnlyAlnumOr(name, "_+-/") &&
-                       !name.starts_with("Fixed/");
+  // No path, and no name of cctz's own such as "Fixed/UTC+01:00:00".
+  const bool is_name = !name.empty() && IsAlnum(name.front()) && HasOnlyAlnumOr(name, "_+-/");
   cctz::time_zone zone;
   return is_name && name != "localtime" && cctz::load_time_zone(std::string(name), &zone);
 }

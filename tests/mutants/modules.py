@@ -12,7 +12,7 @@ PROGRESS = "supervisor/probe/probe_progress.cc"
 DISPATCHER = "supervisor/probe/probe_dispatcher.cc"
 REFUSAL = "supervisor/probe/refusal.cc"
 ENDPOINTS = "supervisor/app/endpoints.cc"
-EXPORTER = "supervisor/app/exporter.cc"
+RELOAD = "supervisor/app/config_reload.cc"
 CREDENTIALS = "common/iperf3/test_credentials.cc"
 WIRE = "common/wire/wire.cc"
 
@@ -83,10 +83,10 @@ MUTANTS = [
      [STORE_TEST]),
     (PAGE, "if (!module.allow_targets.empty()) {", "if (!module.allow_targets.empty() && !module.overrides) {", [STORE_TEST]),
 
-    (STORE, "                  page_.clear();\n", "", [STORE_TEST]),
+    (STORE, "                page_ = page;\n", "", [STORE_TEST]),
     (STORE, "if (!module->auth) continue;", "if (!module->auth) break;", [STORE_TEST]),
     (STORE, "if (checked) continue;", "if (checked || name != kDefaultModule) continue;", [STORE_TEST]),
-    (STORE, "CheckRequests(*modules, iperf3_());", "CheckRequests(*modules, nullptr);", [STORE_TEST]),
+    (STORE, "CheckRequests(*modules, iperf3);", "CheckRequests(*modules, nullptr);", [STORE_TEST]),
 
     (PUBLIC_KEY, "if (used + kOtherBytes <= block)", "if (used + kOtherBytes < block)", ["public_key_test"]),
     (PUBLIC_KEY, "constexpr std::size_t kOtherBytes = 30 + 42;", "constexpr std::size_t kOtherBytes = 30;", [STORE_TEST]),
@@ -132,9 +132,9 @@ MUTANTS = [
      ["e2e.modules_test:Probes.test_timeout_and_retries_of_a_module"]),
     (ENDPOINTS, "const ProbeTimes& times = request->module->times;", "const ProbeTimes& times = context_.options.probe_times;",
      ["e2e.modules_test:Probes.test_timeout_and_retries_of_a_module"]),
-    (EXPORTER, "  if (!modules_are_valid && web_read.apply) web_read.apply = not_applied;\n", "", [RELOAD_TEST]),
-    (EXPORTER, "  if (!web_status && modules_are_valid) modules_read.apply = not_applied;\n", "", [RELOAD_TEST]),
-    (EXPORTER, "return modules_are_valid ? web_status : modules_status;", "return modules_status;", [RELOAD_TEST]),
+    (RELOAD, "  if (!modules_are_valid && web_read.apply) web_read.apply = not_applied;\n", "", [RELOAD_TEST]),
+    (RELOAD, "  if (!web_status && modules_are_valid) modules_read.apply = not_applied;\n", "", [RELOAD_TEST]),
+    (RELOAD, "done(modules_are_valid ? web_status : modules_status);", "done(modules_status);", [RELOAD_TEST]),
 
     (CREDENTIALS, "text.size() <= max_bytes", "text.size() < max_bytes", ["test_credentials_test"]),
     (CREDENTIALS, "[](char c) { return c == ' ' || IsControl(c); }", "[](char c) { return IsControl(c); }", ["test_credentials_test"]),

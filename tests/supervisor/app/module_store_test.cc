@@ -183,7 +183,7 @@ TEST_F(ModuleStoreTest, ComparesOwnTestsWithTheInstalledIperf3) {
   ASSERT_TRUE(LoadText("modules: {m: {parallel: 2}}\ntests: [{name: a, target: h, every: 1m}]"));
   iperf3_ = Iperf3Description{.version = "3.12", .capabilities = {}, .program = {}};
   EXPECT_TRUE(config_->Check());
-  EXPECT_TRUE(config_->file().Reload(config_->file().Read()));
+  EXPECT_TRUE(config_->file().Reload(config_->Reader()()));
 }
 
 TEST_F(ModuleStoreTest, AcceptsTheBounds) {
@@ -248,11 +248,11 @@ TEST_F(ModuleStoreTest, ABadReloadKeepsTheModules) {
   ASSERT_TRUE(LoadText("modules: {a: {}}"));
   const auto before = config_->modules();
   std::ofstream(directory_ / "config.yml") << "modules: {a: {bytes: x}}";
-  EXPECT_FALSE(config_->file().Reload(config_->file().Read()));
+  EXPECT_FALSE(config_->file().Reload(config_->Reader()()));
   EXPECT_EQ(config_->modules(), before);
   EXPECT_FALSE(config_->file().last_reload_successful());
   std::ofstream(directory_ / "config.yml") << "modules: {b: {}}";
-  EXPECT_TRUE(config_->file().Reload(config_->file().Read()));
+  EXPECT_TRUE(config_->file().Reload(config_->Reader()()));
   EXPECT_TRUE(config_->modules()->by_name.contains("b"));
   // Whoever has the old ones keeps them.
   EXPECT_TRUE(before->by_name.contains("a"));
@@ -260,10 +260,10 @@ TEST_F(ModuleStoreTest, ABadReloadKeepsTheModules) {
 
 TEST_F(ModuleStoreTest, ThePageShowsTheLatestModules) {
   ASSERT_TRUE(LoadText("modules: {a: {}}"));
-  EXPECT_THAT(config_->Page(), HasSubstr("  a:\n"));
+  EXPECT_THAT(*config_->page(), HasSubstr("  a:\n"));
   std::ofstream(directory_ / "config.yml") << "modules: {b: {}}";
-  ASSERT_TRUE(config_->file().Reload(config_->file().Read()));
-  EXPECT_THAT(config_->Page(), HasSubstr("  b:\n"));
+  ASSERT_TRUE(config_->file().Reload(config_->Reader()()));
+  EXPECT_THAT(*config_->page(), HasSubstr("  b:\n"));
 }
 
 TEST_F(ModuleStoreTest, ComparesTheModulesWithTheInstalledIperf3) {
@@ -274,7 +274,7 @@ TEST_F(ModuleStoreTest, ComparesTheModulesWithTheInstalledIperf3) {
   ASSERT_FALSE(checked);
   EXPECT_THAT(checked.error().message,
               HasSubstr("config.yml:3: modules.a.mptcp: requires an iperf3 that supports --mptcp"));
-  EXPECT_FALSE(config_->file().Reload(config_->file().Read()));
+  EXPECT_FALSE(config_->file().Reload(config_->Reader()()));
 }
 
 TEST_F(ModuleStoreTest, RefusesAuthenticationThatIperf3Lacks) {
