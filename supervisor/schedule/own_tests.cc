@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -14,6 +15,9 @@ namespace {
 
 // To start a probe takes a tenth of a millisecond.
 constexpr int kMaxStartsPerTurn = 16;
+
+// To take over a test takes 10 us.
+constexpr std::size_t kMaxConfiguredPerTurn = 100;
 
 // How many starts are compared with the windows to find the next run. A test whose `every` is about
 // as long as its windows may miss several of them.
@@ -38,7 +42,8 @@ OwnTests::OwnTests(Context context, OwnTestHooks hooks)
     : context_(std::move(context)),
       hooks_(std::move(hooks)),
       host_(HostName()),
-      timer_(context_.base, [this] { OnTimer(); }) {}
+      timer_(context_.base, [this] { OnTimer(); }),
+      configure_timer_(context_.base, [this] { ConfigureSome(); }) {}
 
 StartTimes OwnTests::StartTimesOf(const OwnTest& test) const {
   return {host_, test.name, test.every, test.jitter_percent};
@@ -47,21 +52,36 @@ StartTimes OwnTests::StartTimesOf(const OwnTest& test) const {
 void OwnTests::Configure(std::shared_ptr<const Modules> modules) {
   if (stopped_) return;
   modules_ = std::move(modules);
-  std::map<std::string, Id, std::less<>> before = std::exchange(ids_, {});
-  std::vector<std::pair<OwnTestPointer, std::shared_ptr<const OwnTestIdentity>>> added;
-  for (const OwnTestPointer& test : modules_->own_tests) {
-    auto identity = std::make_shared<const OwnTestIdentity>(BuildOwnTestIdentity(*test, *modules_));
-    const auto known = before.find(test->name);
-    if (known == before.end() || *entries_.at(known->second).result.test != *identity) {
-      added.emplace_back(test, std::move(identity));
-      continue;
-    }
-    Update(known->second, entries_.at(known->second), test);
-    ids_.insert(before.extract(known));
+  old_ids_.merge(ids_);
+  ids_.clear();
+  configured_ = 0;
+  timer_.Stop();
+  ConfigureSome();
+}
+
+void OwnTests::ConfigureSome() {
+  const std::vector<OwnTestPointer>& tests = modules_->own_tests;
+  const std::size_t end = std::min(tests.size(), configured_ + kMaxConfiguredPerTurn);
+  while (configured_ < end) ConfigureOne(tests[configured_++]);
+  for (std::size_t i = 0; end == tests.size() && i < kMaxConfiguredPerTurn; ++i) {
+    if (old_ids_.empty()) return StartTimer();
+    Drop(old_ids_.extract(old_ids_.begin()).mapped());
   }
-  for (const auto& [name, id] : before) Drop(id);
-  for (auto& [test, identity] : added) Add(test, std::move(identity));
-  StartTimer();
+  configure_timer_.Start(std::chrono::nanoseconds::zero());
+}
+
+void OwnTests::ConfigureOne(const OwnTestPointer& test) {
+  auto identity = std::make_shared<const OwnTestIdentity>(BuildOwnTestIdentity(*test, *modules_));
+  auto known = old_ids_.extract(test->name);
+  if (known.empty()) return Add(test, std::move(identity));
+  const Id id = known.mapped();
+  if (*entries_.at(id).result.test == *identity) {
+    ids_.insert(std::move(known));
+    Update(id, entries_.at(id), test);
+  } else {
+    Drop(id);
+    Add(test, std::move(identity));
+  }
 }
 
 void OwnTests::Add(const OwnTestPointer& test, std::shared_ptr<const OwnTestIdentity> identity) {
@@ -92,6 +112,7 @@ void OwnTests::Drop(Id id) {
 void OwnTests::Stop() {
   stopped_ = true;
   timer_.Stop();
+  configure_timer_.Stop();
 }
 
 void OwnTests::StartTimer() {

@@ -1,5 +1,6 @@
 // Runs the exporter's own tests when they are due, through the queue of all probes, and keeps the
-// result of each. Loop thread only. A turn of the loop starts only a few of them.
+// result of each. Loop thread only. There may be thousands: a turn of the loop starts, or takes
+// over from a new configuration, only some of them.
 #pragma once
 
 #include <chrono>
@@ -40,7 +41,7 @@ class OwnTests {
 
   // From now on runs the tests of `modules`, which CheckOwnTests has accepted. A test that was
   // known, with the same labels, keeps its results, and its start times if they are the same. One
-  // that is gone is cancelled and forgotten.
+  // that is gone is cancelled and forgotten. Takes a few turns of the loop, in which none starts.
   void Configure(std::shared_ptr<const Modules> modules);
 
   // What the hook budget_state returns has changed for a test.
@@ -63,6 +64,9 @@ class OwnTests {
     std::optional<ProbeDispatcher::Id> probe;  // that runs
   };
 
+  // Takes over the next tests of `modules_`.
+  void ConfigureSome();
+  void ConfigureOne(const OwnTestPointer& test);
   void Add(const OwnTestPointer& test, std::shared_ptr<const OwnTestIdentity> identity);
   // With another schedule or budget, perhaps.
   void Update(Id id, Entry& entry, const OwnTestPointer& test);
@@ -94,11 +98,16 @@ class OwnTests {
   Schedule schedule_;
   std::map<Id, Entry> entries_;
   std::map<std::string, Id, std::less<>> ids_;  // by name
+  // While a configuration is taken over: those that have not been found in it yet, and how many of
+  // its tests have been taken over.
+  std::map<std::string, Id, std::less<>> old_ids_;
+  std::size_t configured_ = 0;
   Id last_id_ = 0;
   bool stopped_ = false;
   LimitedLog skips_{LogLevel::kWarn, "own test skipped"};
   LimitedLog failures_{LogLevel::kWarn, "own test failed"};
-  Timer timer_;
+  Timer timer_;            // the next start
+  Timer configure_timer_;  // the next turn of the loop
 };
 
 }  // namespace iperf3_exporter

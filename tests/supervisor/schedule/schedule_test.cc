@@ -76,12 +76,16 @@ TEST_F(ScheduleTest, NothingIsDueBeforeItsTime) {
 
 // A delay of each start does not add up.
 TEST_F(ScheduleTest, FollowsTheWallClock) {
-  Add(1, minutes(10), 20);
-  WallTime expected = times_.at(1).FirstAfter(now_.wall);
-  for (int i = 0; i < 1000; ++i) {
-    EXPECT_EQ(schedule_.NextStart(1, now_), expected);
-    RunOne();
-    expected = times_.at(1).FirstAfter(expected);
+  for (const std::uint32_t jitter : {0U, 20U}) {
+    schedule_ = {};
+    times_.clear();
+    Add(1, minutes(10), jitter);
+    WallTime expected = times_.at(1).FirstAfter(now_.wall);
+    for (int i = 0; i < 1000; ++i) {
+      EXPECT_EQ(schedule_.NextStart(1, now_), expected);
+      RunOne();
+      expected = times_.at(1).FirstAfter(expected);
+    }
   }
 }
 
