@@ -148,6 +148,28 @@ class Reload(OwnTests):
         self.wait_for_run(exporter, "stays")
         self.assertNotIn("gone", exporter.get("/config").text)
 
+    def test_results_and_start_times_stay(self):
+        server = self.server()
+
+        def samples(exporter):
+            return {name: {test: value(exporter.get("/results").metrics(), f"iperf3_{name}", test=test, **labels)
+                           for test in ("same", "slower", "moved")}
+                    for name, labels in (("runs_total", {"result": "success"}), ("next_run_timestamp_seconds", {}))}
+        exporter = self.exporter(*(own_test(name, server, every="12s") for name in ("same", "slower", "moved")))
+        wait_until(lambda: all(samples(exporter)["runs_total"].values()), "all ran", 30)
+        before = samples(exporter)
+        self.reload(exporter, own_test("same", server, every="12s"), own_test("slower", server, every="700h"),
+                    own_test("moved", server, every="12s", labels="{site: ber}"))
+        after = samples(exporter)
+        runs, starts = after["runs_total"], after["next_run_timestamp_seconds"]
+        # A test may have run meanwhile.
+        self.assertIn(runs["same"] - before["runs_total"]["same"], (0, 1))
+        self.assertIn(runs["slower"] - before["runs_total"]["slower"], (0, 1))
+        self.assertEqual(runs["moved"], 0)
+        shift = starts["same"] - before["next_run_timestamp_seconds"]["same"]
+        self.assertAlmostEqual(min(shift % 12, -shift % 12), 0, delta=0.05)
+        self.assertNotAlmostEqual(starts["slower"], before["next_run_timestamp_seconds"]["slower"], delta=0.05)
+
     def test_a_bad_file_changes_nothing(self):
         server = self.server()
         exporter = self.exporter(own_test("a", server))

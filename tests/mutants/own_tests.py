@@ -66,5 +66,8 @@ MUTANTS = [
      [E2E + "Schedule.test_nothing_starts_outside_the_windows"]),
     (OWN_TESTS, "return Skip(entry, SkipReason::kLock, refusal.text);", "return Fail(entry, FailureReason::kResolve, refusal.text);",
      [E2E + "Schedule.test_what_finds_no_lock_is_skipped"]),
+    (OWN_TESTS, "if (!HasSameStarts(*entry.test, *test)) {", "if (HasSameStarts(*entry.test, *test)) {",
+     [E2E + "Reload.test_results_and_start_times_stay"]),
+    (OWN_TESTS, "if (*entries_.at(id).result.test == *identity) {", "if (true) {", [E2E + "Reload.test_results_and_start_times_stay"]),
     (OWN_TESTS, "    Update(id, entries_.at(id), test);\n", "    ids_.erase(test->name);\n    Drop(id);\n    Add(test, std::move(identity));\n", [E2E + "Reload.test_a_test_that_stays_goes_on"]),
 ]
