@@ -57,6 +57,11 @@ inline constexpr std::size_t kMaxVersionTextBytes = 64;
   return one_way + (test.direction == Direction::kBidirectional ? 1 : 0);
 }
 
+// iperf3 connects its streams one after the other. CountRoundTrips counts one of each direction.
+[[nodiscard]] constexpr std::uint32_t CountFurtherStreams(const TestOptions& test) {
+  return CountStreams(test) - CountStreams({.direction = test.direction});
+}
+
 // The longest round trip to allow for: as over a satellite with full queues.
 inline constexpr std::chrono::seconds kMaxRoundTrip{1};
 

@@ -78,7 +78,7 @@ std::optional<double> MaxPayload(const TestOptions& test) {
   const auto limit = LimitOf(test);
   if (!limit) return std::nullopt;
   // A download goes on until the server hears of its end; with a number of bytes the period is
-  // exceeded by the round trips of the test (JobTimes::bytes_overhead).
+  // exceeded by the round trips of the test (JobTimes::max_overhead).
   const double overhead =
       static_cast<double>(kMaxRoundTrip.count()) * (test.bytes ? CountRoundTrips(test) : 1);
   const double seconds = test.omit_seconds + test.period_seconds + overhead;

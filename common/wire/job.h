@@ -26,10 +26,9 @@ struct JobTimes {
   Deadline end_by;
   Deadline terminate_at;  // SIGTERM for iperf3
   Deadline kill_at;       // SIGKILL for iperf3
-  // If a number of bytes ends the test (TestOptions::bytes), its period is only a limit: SIGTERM
-  // comes this long after the omitted seconds and the period, or at terminate_at if that is
-  // earlier.
-  std::chrono::nanoseconds bytes_overhead{0};
+  // SIGTERM comes this long after the omitted seconds and the period, or at terminate_at if that is
+  // earlier: a silent server must not hold the lock for a whole scrape.
+  std::chrono::nanoseconds max_overhead{0};
 
   bool operator==(const JobTimes&) const = default;
 };

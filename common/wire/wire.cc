@@ -104,7 +104,7 @@ void Carry(Fields& fields, JobTimes& times) {
     fields.Time("time", since_epoch);
     *time = Deadline(since_epoch);
   }
-  fields.Time("bytes overhead", times.bytes_overhead, {}, kMaxPeriod);
+  fields.Time("max overhead", times.max_overhead, {}, kMaxPeriod);
 }
 
 void Carry(Fields& fields, TestCredentials& credentials) {

@@ -33,6 +33,19 @@ constexpr seconds kWorkerGrace{1};
 // (after 1 and 3 s) fit.
 constexpr milliseconds kMaxConnectTimeout{5000};
 
+// The results follow the data through the queue of a slow link, which the data filled for seconds,
+// and wait there twice: the server's request for them, and its answer.
+constexpr seconds kMaxResultsTime{15};
+
+// A test that ends by its bytes may exceed its period by its round trips, any other one until its
+// server is to be called silent.
+nanoseconds MaxOverhead(const TestOptions& test) {
+  const nanoseconds round_trips = CountRoundTrips(test) * kMaxRoundTrip;
+  if (test.bytes) return round_trips;
+  return kMaxConnectTimeout + round_trips + CountFurtherStreams(test) * kMaxRoundTrip +
+         kMaxResultsTime;
+}
+
 Deadline EndBy(const TestOptions& test, Deadline deadline) {
   return deadline - (seconds(test.omit_seconds) + TestOverhead(test));
 }
@@ -101,8 +114,7 @@ JobTimes BuildJobTimes(const TestOptions& test, Deadline deadline, Deadline lock
           .end_by = EndBy(test, deadline),
           .terminate_at = deadline - kResponseTime - kTerminationTime,
           .kill_at = deadline - kResponseTime,
-          // A test that ends by its bytes may exceed its period by its round trips.
-          .bytes_overhead = CountRoundTrips(test) * kMaxRoundTrip};
+          .max_overhead = MaxOverhead(test)};
 }
 
 milliseconds ConnectTimeout(TimePoint now, Deadline start_by, std::size_t untried_addresses) {

@@ -240,7 +240,7 @@ MUTANTS = [
     (WIRE, "text.empty() || IsValidName(name, text)", "text.size() <= kMaxKernelNameBytes || IsValidName(name, text)",
      ["option_table_test"]),
     (WIRE, "  fields.Number(\"log level\", config.log_level, 0, 3);\n", "", ["wire_test"]),
-    (WIRE, "  fields.Time(\"bytes overhead\", times.bytes_overhead, {}, kMaxPeriod);\n", "", ["wire_test"]),
+    (WIRE, "  fields.Time(\"max overhead\", times.max_overhead, {}, kMaxPeriod);\n", "", ["wire_test"]),
     (WIRE, "  fields.Time(\"connect timeout\", job.connect_timeout, std::chrono::milliseconds(1), kMaxPeriod);\n", "",
      ["wire_test"]),
     (WIRE, "fields.OptionalNumber(name, *ratio, 0, kMaxCpuRatio);", "fields.OptionalNumber(name, *ratio, 0, kMaxCount);",

@@ -172,11 +172,6 @@ std::string KilledText(int signal_number, std::string_view error_line) {
   return text;
 }
 
-// iperf3 connects its streams one after the other. CountRoundTrips counts one of each direction.
-std::uint32_t CountFurtherStreams(const TestOptions& test) {
-  return CountStreams(test) - CountStreams({.direction = test.direction});
-}
-
 // What the server did not do; empty if more time might have helped. --connect-timeout ends before
 // SIGTERM (job_runner.cc), so in any phase the connection was established.
 std::string_view SilenceText(const ReportParser& parser, const RunFacts& run) {

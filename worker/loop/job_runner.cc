@@ -16,11 +16,9 @@ namespace {
 
 using Reason = wire::NotStarted::Reason;
 
-// For a test that ends after a number of bytes, the period is only a limit.
 Deadline TerminateAt(const Job& job, std::uint32_t period_seconds, Deadline now) {
-  if (!job.test.bytes) return job.times.terminate_at;
   const std::chrono::seconds test(job.test.omit_seconds + period_seconds);
-  return std::min(job.times.terminate_at, now + test + job.times.bytes_overhead);
+  return std::min(job.times.terminate_at, now + test + job.times.max_overhead);
 }
 
 // The wait for the lock may have used up the time that the supervisor gave for connecting. iperf3

@@ -145,13 +145,12 @@ TEST_F(WorkerLoopTest, TerminatesTheTestAtTheDeadline) {
 }
 
 // Long before the deadline, but not before the omitted second and the period are over.
-TEST_F(WorkerLoopTest, TerminatesATestOfBytesAfterItsPeriod) {
+TEST_F(WorkerLoopTest, TerminatesATestThatExceedsItsOverhead) {
   WorkerUnderTest worker;
   ASSERT_EQ(worker.Configure(config_).error, "");
   Job job = MakeJob("hang");
-  job.test.bytes = 1;
   job.test.omit_seconds = 1;
-  job.times.bytes_overhead = {};
+  job.times.max_overhead = {};
   const Deadline began = Clock::now();
   EXPECT_EQ(worker.Run(job).reason(), FailureReason::kDeadline);
   EXPECT_GE(Clock::now() - began, seconds(2));
@@ -324,7 +323,7 @@ TEST_F(WorkerLoopTest, RealIperf3StopsConnectingBeforeItIsTerminated) {
   bytes.port = job.port;
   bytes.connect_timeout = seconds(60);
   bytes.test.bytes = 1;
-  bytes.times.bytes_overhead = seconds(2);
+  bytes.times.max_overhead = seconds(2);
   EXPECT_EQ(worker.Run(bytes).reason(), FailureReason::kConnectTimeout);
   // One of many addresses.
   job = MakeJob("", seconds(60));
