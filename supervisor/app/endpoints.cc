@@ -5,6 +5,7 @@
 
 #include "common/logging.h"
 #include "common/resource_limit.h"
+#include "common/text.h"
 #include "supervisor/exposition/probe_exposition.h"
 #include "supervisor/http/client_network.h"
 #include "supervisor/probe/probe_request.h"
@@ -49,6 +50,18 @@ HttpResponse ResponseTo(const Refusal& refusal) {
 
 ExpositionFormat FormatFor(const HttpExchange& exchange) {
   return NegotiateFormat(exchange.Header("Accept").value_or(""));
+}
+
+// "iperf.example.org:5201", at most a few of them. Empty: nobody holds the lock any more.
+std::string HoldersText(const LockMonitor::Status& lock) {
+  constexpr std::size_t kMaxShown = 4;
+  std::vector<std::string> holders;
+  for (const auto& holder : lock.holders) {
+    if (holder && holders.size() < kMaxShown) {
+      holders.push_back(holder->target + ":" + std::to_string(holder->port));
+    }
+  }
+  return Join(holders, ",");
 }
 
 ReloadState StateOf(const char* name, const ReloadableFile& file) {
@@ -100,6 +113,11 @@ void Endpoints::Refuse(HttpExchange& exchange, const Refusal& refusal) {
   if (refusal.port != 0) fields.emplace_back("port", refusal.port);
   fields.insert(fields.end(), {{"peer", exchange.peer()}, {"status", response.code}});
   if (!refusal.detail.empty()) fields.emplace_back("detail", refusal.detail);
+  if (refusal.reason == RefusalReason::kLockTimeout && context_.lock_monitor) {
+    if (std::string holders = HoldersText(context_.lock_monitor->Read()); !holders.empty()) {
+      fields.emplace_back("holders", std::move(holders));
+    }
+  }
   fields.emplace_back("text", refusal.text);
   refusals_.Add(Name(refusal.reason), fields);
   exchange.Reply(response);
@@ -210,6 +228,9 @@ std::size_t Endpoints::CountWaiting() const {
 }
 
 HttpResponse Endpoints::HealthPage() const {
+  if (context_.state == LifecycleState::kStarting && !context_.pool.latest_error()) {
+    return PlainText(503, "starting");
+  }
   if (const std::string text = context_.pool.NoTestText(); !text.empty())
     return PlainText(503, text);
   // Tasks may have been used up since the last test.

@@ -164,7 +164,10 @@ Result<std::vector<ListeningSocket>> ListeningSocket::AdoptFromSystemd() {
     errno = -count;
     return ErrnoError("LISTEN_FDS");
   }
-  if (count == 0) return MakeError("systemd passed no listening socket (LISTEN_FDS)");
+  if (count == 0)
+    return MakeError(
+        "systemd passed no listening socket (LISTEN_FDS): start the socket unit instead of the "
+        "service");
   std::vector<ListeningSocket> sockets;
   for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; ++fd) {
     if (::sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, /*listening=*/1) <= 0) {

@@ -10,7 +10,15 @@
 namespace iperf3_exporter {
 namespace {
 
-Refusal BadRequest(std::string text) { return {RefusalReason::kBadRequest, std::move(text)}; }
+Refusal BadRequest(std::string text, std::string target = {}) {
+  return {RefusalReason::kBadRequest, std::move(text), std::move(target)};
+}
+
+// For the log of a request that is refused before its target is read.
+std::string TargetText(const std::vector<QueryParameter>& parameters) {
+  const auto found = std::ranges::find(parameters, "target", &QueryParameter::name);
+  return found == parameters.end() ? "" : found->value.substr(0, kMaxQuotedValueBytes);
+}
 
 // The module that the request names, or the one for requests that name none.
 tl::expected<ModulePointer, Refusal> ChooseModule(const std::vector<QueryParameter>& parameters,
@@ -18,8 +26,8 @@ tl::expected<ModulePointer, Refusal> ChooseModule(const std::vector<QueryParamet
   const auto found = std::ranges::find(parameters, "module", &QueryParameter::name);
   if (found == parameters.end() || found->value.empty()) {
     if (!modules.requires_module) return modules.default_module;
-    return tl::unexpected(
-        BadRequest("'module' parameter must be specified (--probe.require-module)"));
+    return tl::unexpected(BadRequest(
+        "'module' parameter must be specified (--probe.require-module)", TargetText(parameters)));
   }
   const bool is_reachable = IsReachable(modules, found->value);
   const auto module = modules.by_name.find(found->value);
@@ -27,7 +35,8 @@ tl::expected<ModulePointer, Refusal> ChooseModule(const std::vector<QueryParamet
   std::string expected = "must be the name of a module in --config.file";
   if (modules.file.empty()) expected += ", which is not set";
   if (!is_reachable) expected += " other than default (--probe.require-module)";
-  return tl::unexpected(BadRequest(ParameterErrorText("module", expected, found->value)));
+  return tl::unexpected(
+      BadRequest(ParameterErrorText("module", expected, found->value), TargetText(parameters)));
 }
 
 }  // namespace

@@ -101,6 +101,7 @@ class BetweenExporters(unittest.TestCase):
         self.assertGreater(seen[-1]["waited"], seen[0]["waited"])
         samples = exporter.get("/metrics").metrics()
         self.assertEqual(value(samples, "iperf3_exporter_lock_timeouts_total"), 1)
+        self.assertRegex(exporter.log, f"probe refused.* holders=(localhost|127.0.0.1):{port}")
 
     @staticmethod
     def wait_in_vain(exporter, port):

@@ -61,6 +61,8 @@ class Probes(unittest.TestCase):
                               "a URL give only target, max_age, parallel")):
             answer = exporter.probe(**query)
             self.assertEqual((answer.status, answer.text[:len(words)]), (400, words))
+        refused = [line for line in exporter.log.splitlines() if "probe refused" in line]
+        self.assertEqual([line for line in refused if " target=" not in line], [])
 
     def test_tries_each_port_until_one_is_free(self):
         servers = [self.enterContext(Iperf3Server()) for _ in range(3)]
