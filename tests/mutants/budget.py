@@ -72,7 +72,7 @@ MUTANTS = [
 
     (STATE, "now_.boot - entry.end >= per", "now_.boot - entry.begin >= per", [STATE_TEST]),
     (STATE, "now_.boot - entries_.back().begin >= width", "now_.boot - entries_.back().end >= width", [STATE_TEST]),
-    (STATE, "if (name != test) return MakeError(", "if (!name) return MakeError(", [STATE_TEST]),
+    (STATE, "if (name != test) return MakeError(", "if (!name || test.empty()) return MakeError(", [STATE_TEST]),
     (STATE, "  if (text.substr(body.size()) != \"end \" + Checksum(body) + '\\n') {",
      "  if (!text.ends_with('\\n')) {", [STATE_TEST]),
     (STATE, "{.boot = std::max(now_.boot, now.boot), .wall = now.wall}", "now", [STATE_TEST]),
