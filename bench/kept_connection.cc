@@ -29,12 +29,13 @@ KeptConnection::KeptConnection(int port) : fd_(::socket(AF_INET, SOCK_STREAM | S
   ::setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-void KeptConnection::Ask(const std::string& path_and_query, std::chrono::seconds scrape_timeout) {
+void KeptConnection::Ask(const std::string& path_and_query, std::chrono::seconds scrape_timeout,
+                         const std::string& more_fields) {
   const std::string request =
       "GET " + path_and_query +
       " HTTP/1.1\r\nHost: localhost:9579\r\nUser-Agent: Prometheus/2.53.0\r\nAccept: "
       "text/plain\r\nX-Prometheus-Scrape-Timeout-Seconds: " +
-      std::to_string(scrape_timeout.count()) + "\r\n\r\n";
+      std::to_string(scrape_timeout.count()) + "\r\n" + more_fields + "\r\n";
   response_.clear();
   response_bytes_ = 0;
   if (::send(fd(), request.data(), request.size(), MSG_NOSIGNAL) !=

@@ -21,9 +21,10 @@ class KeptConnection {
   // For poll(2).
   [[nodiscard]] int fd() const { return fd_.get(); }
 
-  // Sends a GET as Prometheus does. One request at a time.
+  // Sends a GET as Prometheus does, with `more_fields`, complete lines. One request at a time.
   void Ask(const std::string& path_and_query,
-           std::chrono::seconds scrape_timeout = std::chrono::seconds(30));
+           std::chrono::seconds scrape_timeout = std::chrono::seconds(30),
+           const std::string& more_fields = "");
 
   // Reads once and blocks while there is nothing to read. True when the response is complete.
   [[nodiscard]] bool Read();

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORD = ROOT / "docs/PERFORMANCE.md"
 
 # Short benchmarks are repeated and the median counts. These take a fixed number of steps instead.
-FIXED_LENGTH = ("probe_bench", "waiting_bench", "sandbox_bench")
+FIXED_LENGTH = ("probe_bench", "waiting_bench", "sandbox_bench", "own_tests_bench")
 REPEATED = ("--benchmark_repetitions=3", "--benchmark_min_time=0.1", "--benchmark_report_aggregates_only=true")
 
 
@@ -87,6 +87,8 @@ ROWS = (
         Value("waiting_bench", "LockStatus/0", "real_time"), "nobody waits"),
     Row("/metrics while 5,000 wait", "µs", Value("waiting_bench", "Metrics/5000", "real_time"),
         Value("waiting_bench", "Metrics/0", "real_time"), "nobody waits"),
+    *(Row(f"loop held up: 10,000 own tests, {what}", "ms", Value("own_tests_bench", "OwnTests/10000", field), 5, "goal", 1)
+      for what, field in (("starts", "starts_loop_ms"), ("/results", "plain_loop_ms"), ("/results, gzip", "gzip_loop_ms"))),
 )
 
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
