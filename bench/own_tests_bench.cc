@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -170,6 +171,34 @@ void MeasurePage(benchmark::State& state, const ExporterProcess& exporter, const
   state.counters[name + "_MB"] = static_cast<double>(body.size()) * 1e-6;
 }
 
+// When the exporter last read its configuration file, as text.
+std::string ReloadTime(KeptConnection& connection) {
+  constexpr std::string_view kName =
+      "\niperf3_exporter_config_last_reload_success_timestamp_seconds{file=\"config\"} ";
+  connection.Ask("/metrics");
+  while (!connection.Read()) {
+  }
+  const std::string& page = connection.response();
+  const std::size_t at = page.find(kName);
+  if (at == std::string::npos) Die("no time of the last reload:\n" + page);
+  return page.substr(at + kName.size(), page.find('\n', at + 1) - at - kName.size());
+}
+
+void MeasureReload(benchmark::State& state, const ExporterProcess& exporter) {
+  KeptConnection connection(exporter.port());
+  const std::string before = ReloadTime(connection);
+  LoopWatch watch(exporter);
+  state.counters["reload_ms"] = 1e3 * SecondsOf([&] {
+                                  ::kill(exporter.pid(), SIGHUP);
+                                  while (ReloadTime(connection) == before) {
+                                    std::this_thread::sleep_for(milliseconds(1));
+                                  }
+                                });
+  // The new tests may be taken over afterwards.
+  std::this_thread::sleep_for(seconds(1));
+  SetCounters(state, "reload", watch.Stop());
+}
+
 void OwnTests(benchmark::State& state) {
   const std::int64_t tests = state.range(0);
   const ConfigFile file(tests);
@@ -195,6 +224,7 @@ void OwnTests(benchmark::State& state) {
     state.counters["full_MB"] = static_cast<double>(exporter->ProportionalBytes()) * 1e-6;
     MeasurePage(state, *exporter, "plain", "");
     MeasurePage(state, *exporter, "gzip", kGzip);
+    MeasureReload(state, *exporter);
     state.counters["afterwards_MB"] = static_cast<double>(exporter->ProportionalBytes()) * 1e-6;
   }
 }

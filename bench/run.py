@@ -88,7 +88,8 @@ ROWS = (
     Row("/metrics while 5,000 wait", "µs", Value("waiting_bench", "Metrics/5000", "real_time"),
         Value("waiting_bench", "Metrics/0", "real_time"), "nobody waits"),
     *(Row(f"loop held up: 10,000 own tests, {what}", "ms", Value("own_tests_bench", "OwnTests/10000", field), 5, "goal", 1)
-      for what, field in (("starts", "starts_loop_ms"), ("/results", "plain_loop_ms"), ("/results, gzip", "gzip_loop_ms"))),
+      for what, field in (("starts", "starts_loop_ms"), ("/results", "plain_loop_ms"), ("/results, gzip", "gzip_loop_ms"),
+                             ("reload", "reload_loop_ms"))),
 )
 
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
