@@ -15,6 +15,7 @@ import typing
 import budget
 import modules
 import own_tests
+import results
 import supervisor
 import worker
 
@@ -102,7 +103,7 @@ def outcome(mutant):
 
 def main():
     part = sys.argv[1] if len(sys.argv) > 1 else ""
-    rows = worker.MUTANTS + supervisor.MUTANTS + modules.MUTANTS + own_tests.MUTANTS + budget.MUTANTS
+    rows = worker.MUTANTS + supervisor.MUTANTS + modules.MUTANTS + own_tests.MUTANTS + budget.MUTANTS + results.MUTANTS
     mutants = [mutant for mutant in map(Mutant._make, rows) if part in mutant.file]
     if not mutants:
         sys.exit(f"no file with mutants has {part!r} in its path")

@@ -148,6 +148,25 @@ TEST_F(ResultsEndpointTest, ClientsShareABuild) {
   EXPECT_EQ(built_, 2);
 }
 
+TEST_F(ResultsEndpointTest, ClientsThatAskForDifferentFormsDoNotShare) {
+  results_ = ManyTests();
+  std::vector<TestClient> clients;
+  for (const char* fields : {"", kGzip, kOpenMetrics}) {
+    clients.push_back(Connect());
+    clients.back().Send(Get("/results", fields));
+  }
+  clients.push_back(Connect());
+  clients.back().Send(Get("/results", std::string(kOpenMetrics) + kGzip));
+  ASSERT_TRUE(RunUntil([&] { return paths_.size() == 4; }));
+  EXPECT_TRUE(codes_.empty());
+  for (TestClient& client : clients) ASSERT_TRUE(RunUntilComplete(client));
+  EXPECT_TRUE(BodyOf(clients[0]) == Expected(ExpositionFormat::kText));
+  EXPECT_TRUE(Unpack(BodyOf(clients[1])) == Expected(ExpositionFormat::kText));
+  EXPECT_TRUE(BodyOf(clients[2]) == Expected(ExpositionFormat::kOpenMetrics));
+  EXPECT_TRUE(Unpack(BodyOf(clients[3])) == Expected(ExpositionFormat::kOpenMetrics));
+  EXPECT_EQ(built_, 4);
+}
+
 TEST_F(ResultsEndpointTest, AClientThatHangsUpDoesNotEndTheBuildOfAnother) {
   results_ = ManyTests();
   TestClient gone = Connect();
@@ -183,7 +202,10 @@ TEST_F(ResultsEndpointTest, AllClientsMayHangUp) {
 TEST_F(ResultsEndpointTest, BoundsTheUnreadPages) {
   results_ = ManyTests();
   std::vector<TestClient> slow;
+  std::string newest;
   for (std::size_t i = 0; i < ResultsEndpoint::kMaxUnreadPages + 3; ++i) {
+    results_.push_back(std::make_shared<const OwnTestResult>(SampleNewTest(std::to_string(i))));
+    if (i < ResultsEndpoint::kMaxUnreadPages) newest = Expected(ExpositionFormat::kText);
     slow.push_back(Connect());
     slow.back().Send(Get("/results"));
     ASSERT_TRUE(RunUntil([&] { return codes_.size() == i + 1; }));
@@ -193,7 +215,7 @@ TEST_F(ResultsEndpointTest, BoundsTheUnreadPages) {
   EXPECT_THAT(PageFor(kOpenMetrics), EndsWith("# EOF\n"));
   // The last one has the newest page, as a whole.
   ASSERT_TRUE(RunUntilComplete(slow.back()));
-  EXPECT_TRUE(BodyOf(slow.back()) == Expected(ExpositionFormat::kText));
+  EXPECT_TRUE(BodyOf(slow.back()) == newest);
   // Clients that have gone, or have read all, release theirs.
   for (TestClient& client : slow) client.Close();
   ASSERT_TRUE(RunUntil([&] { return Closed(); }));

@@ -96,6 +96,13 @@ TEST(ResultsExpositionTest, ExportsTimesCountersAndBudget) {
   }
 }
 
+TEST(ResultsExpositionTest, HasNoBudgetOfATestWithoutOne) {
+  OwnTestResult result = SampleOwnTest("hq", SampleReport(Protocol::kTcp, Direction::kUpload));
+  EXPECT_EQ(Samples(Page(One(result)), "iperf3_budget_bytes").size(), 2U);
+  result.budget.reset();
+  EXPECT_THAT(Page(One(result)), Not(HasSubstr("iperf3_budget_bytes")));
+}
+
 // What /probe answers, with the labels of the test.
 TEST(ResultsExpositionTest, ExportsTheMetricsOfAProbe) {
   for (const ProbePageStyle style : {ProbePageStyle{}, ProbePageStyle{FailureValues::kAbsent},
