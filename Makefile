@@ -122,7 +122,7 @@ test-mutants: ## break the code in one place at a time and expect a test to fail
 	@$(NEED) "build and test" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	tests/mutants/run.py $(MUTANTS)
 
-bench: ## run the benchmarks (five minutes), compare with the record; JSON in build/bench/
+bench: ## run the benchmarks (seven minutes), compare with the record; JSON in build/bench/
 	@$(NEED) "build and measure" $(BUILD_PACKAGES) $(BENCH_PACKAGES)
 	cmake --preset release -DEXPORTER_BENCH=ON
 	$(BUILD_RELEASE)
