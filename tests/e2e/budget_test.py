@@ -147,23 +147,29 @@ class Traffic(unittest.TestCase):
     }
 
     def test_agrees_with_the_counters_of_the_link(self):
-        """Twenty tests or more: successful ones of every kind, and ones whose server dies, freezes, or is not there."""
+        """Twenty tests or more: successful ones of every kind, a cancelled one, and ones whose server dies, freezes, or is
+        not there."""
         site = Site(self)
         with Link() as link:
             ports = {name: 5301 + index for index, name in enumerate(self.MODULES)}
-            ports |= {"dies": 5401, "dies_down": 5402, "freezes": 5403}
+            ports |= {"dies": 5401, "dies_down": 5402, "freezes": 5403, "cancelled": 5404}
             kinds = {name: name for name in self.MODULES}
-            kinds |= {"dies": "long", "dies_down": "long_down", "freezes": "long"}
+            kinds |= {"dies": "long", "dies_down": "long_down", "freezes": "long", "cancelled": "long"}
             del kinds["long"], kinds["long_down"]
             servers = {name: link.serve(ports[name]) for name in kinds if name != "refused"}
-            site.configure([f"{name}: {options}" for name, options in self.MODULES.items()],
-                           [test_line(name, ports[name], module, every="20s") for name, module in kinds.items()])
+            modules = [f"{name}: {options}" for name, options in self.MODULES.items()]
+            tests = [test_line(name, ports[name], module, every="20s") for name, module in kinds.items()]
+            site.configure(modules, tests)
             before = link.bytes()
             with ExporterElsewhere(["ip", "netns", "exec", link.near], site.directory, *site.flags) as exporter:
-                helpers = [threading.Thread(target=self.disturb, args=(link, servers, ports, name, number))
-                           for name, number in (("dies", signal.SIGKILL), ("dies_down", signal.SIGKILL),
-                                                ("freezes", signal.SIGSTOP))]
-                for helper in helpers:
+                def cancel():
+                    site.configure(modules, [line for line in tests if "name: cancelled," not in line])
+                    exporter.process.send_signal(signal.SIGHUP)
+
+                for name, action in (("dies", servers["dies"].kill), ("dies_down", servers["dies_down"].kill),
+                                     ("freezes", lambda: servers["freezes"].send_signal(signal.SIGSTOP)),
+                                     ("cancelled", cancel)):
+                    helper = threading.Thread(target=self.in_mid_test, args=(link, ports[name], action))
                     helper.start()
                     self.addCleanup(helper.join)
                 runs = wait_until(lambda: self.runs_of(exporter, kinds), "all tests have run", 120)
@@ -173,6 +179,7 @@ class Traffic(unittest.TestCase):
             carried = link.bytes() - before
             used = site.used()
             self.assertEqual(set(kinds), set(used))
+            self.assertLess(used["cancelled"], 3_500_000)
             print(f"runs {runs}\ncarried {carried}, counted {sum(used.values())}: {sum(used.values()) / carried:.4f}")
             self.assertAlmostEqual(1, sum(used.values()) / carried, delta=0.05)
             self.assertEqual(0, used["refused"])
@@ -183,16 +190,18 @@ class Traffic(unittest.TestCase):
         runs = {(dict(labels)["test"], dict(labels)["result"]): int(number)
                 for (name, labels), number in samples.items() if name == "iperf3_runs_total"}
         each = {name: runs.get((name, "success"), 0) + runs.get((name, "failure"), 0) for name in kinds}
+        if each.pop("cancelled") > 0 or ("cancelled", "success") in runs:
+            return None  # until the reload has dropped it
         failed = all(runs.get((name, "failure"), 0) > 0 for name in ("refused", "dies", "dies_down", "freezes"))
         return runs if min(each.values()) > 0 and failed and sum(each.values()) >= 20 else None
 
-    def disturb(self, link, servers, ports, name, number):
-        """Sends the signal to the server a second and a half into its first test."""
+    def in_mid_test(self, link, port, action):
+        """Acts a second and a half into the first test of that server."""
         connected = lambda: len(run("ip", "netns", "exec", link.far, "ss", "-Htn", "state", "established", "sport",
-                                    f"= :{ports[name]}").splitlines()) >= 2
-        wait_until(connected, f"{name} runs")
+                                    f"= :{port}").splitlines()) >= 2
+        wait_until(connected, f"a test of port {port} runs")
         time.sleep(1.5)
-        servers[name].send_signal(number)
+        action()
 
     def test_a_cancelled_test_counts(self):
         site = Site(self)
