@@ -2,10 +2,13 @@
 
 import gzip
 import pathlib
+import re
+import socket
 import threading
+import time
 import unittest
 
-from harness import CountingServer, Exporter, free_port, temporary_directory, value, wait_until
+from harness import CountingServer, Exporter, free_port, in_background, temporary_directory, value, wait_until
 
 CONFIGURATION = """
 modules: {{quick: {{period: 1s, bitrate: 1M}}}}
@@ -89,6 +92,66 @@ class Results(unittest.TestCase):
                                 of_test(before, "iperf3_runs_total", "good", result="success"))
         self.assertEqual(1, of_test(samples, "iperf3_up", "good"))
         self.assertIsNotNone(value(self.exporter.get("/metrics").metrics(), "iperf3_exporter_workers", state="idle"))
+
+
+class Many(unittest.TestCase):
+    """Thousands of tests, of which none is due soon. Their page exceeds every buffer of a socket."""
+
+    TESTS = 5000
+
+    def setUp(self):
+        directory = pathlib.Path(self.enterContext(temporary_directory()))
+        file = directory / "config.yml"
+        file.write_text("modules: {quick: {period: 1s, bitrate: 1M}}\ntests:\n" + "".join(
+            f"  - {{name: t{i}, target: 192.0.2.1, module: quick, every: 744h}}\n" for i in range(self.TESTS)), encoding="ascii")
+        self.exporter = self.enterContext(Exporter(f"--config.file={file}"))
+        wait_until(lambda: self.is_complete(self.exporter.get("/results").text), "every test is known")
+
+    def is_complete(self, page):
+        return page.count("\niperf3_runs_total{") == 2 * self.TESTS and page.endswith("\n")
+
+    def ask(self, buffer_bytes=4096):
+        """A connection that has sent a request, and holds little of the response until it is read."""
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        connection.connect(("127.0.0.1", self.exporter.port))
+        connection.sendall(b"GET /results HTTP/1.1\r\nHost: a\r\n\r\n")
+        return connection
+
+    def resident_megabytes(self):
+        status = pathlib.Path(f"/proc/{self.exporter.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+
+    def test_a_page_that_is_being_built_is_sent_before_the_exporter_ends(self):
+        connection = self.ask(buffer_bytes=1 << 20)
+        self.exporter.get("/ready")  # so the request has arrived
+        thread, statuses = in_background(self.exporter.stop)
+        response = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+        thread.join()
+        self.assertEqual(statuses, [0])
+        self.assertTrue(response.startswith(b"HTTP/1.1 200 OK\r\n"), response[:100])
+        self.assertTrue(self.is_complete(response.decode()))
+
+    def test_a_client_that_does_not_read_does_not_hold_up_the_end(self):
+        for _ in range(5):
+            self.ask()
+        began = time.monotonic()
+        self.assertEqual(self.exporter.stop(), 0)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_clients_that_hang_up_cost_no_memory(self):
+        self.exporter.get("/results")
+        before = self.resident_megabytes()
+        for turn in range(40):
+            connection = self.ask()
+            if turn % 2:
+                connection.recv(1)
+            connection.close()
+        self.assertTrue(self.is_complete(self.exporter.get("/results").text))
+        # A page has 7 MB.
+        wait_until(lambda: self.resident_megabytes() < before + 16, "the pages are freed")
+        wait_until(lambda: value(self.exporter.get("/metrics").metrics(), "iperf3_exporter_http_connections") == 1, "they are gone")
 
 
 class Without(unittest.TestCase):
