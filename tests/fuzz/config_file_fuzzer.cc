@@ -7,6 +7,7 @@
 
 #include "supervisor/config/config_file.h"
 #include "supervisor/config/modules_page.h"
+#include "supervisor/probe/own_test_request.h"
 #include "supervisor/probe/probe_request.h"
 
 namespace {
@@ -16,7 +17,8 @@ using namespace iperf3_exporter;
 Result<Modules> Parse(std::string_view text) {
   auto modules = ParseConfigFile(text, "config.yml", Options());
   if (!modules) return modules;
-  const Status checked = CheckModules(*modules, nullptr);
+  Status checked = CheckModules(*modules, nullptr);
+  if (checked) checked = CheckOwnTests(*modules, nullptr);
   if (!checked) return tl::unexpected(checked.error());
   return modules;
 }
