@@ -146,6 +146,7 @@ class Reload(OwnTests):
         wait_until(lambda: any("-t 7" in line for line in list(exporter.lines)), "the test", 25)
         self.reload(exporter, own_test("stays", server, module="slow"), own_test("new", server))
         self.wait_for_run(exporter, "stays")
+        self.assertEqual(sum("-t 7" in line for line in list(exporter.lines)), 1, exporter.log)
         self.assertNotIn("gone", exporter.get("/config").text)
 
     def test_results_and_start_times_stay(self):
