@@ -11,6 +11,9 @@ CHECK = "supervisor/budget/budget_check.cc"
 PROGRESS = "supervisor/probe/probe_progress.cc"
 TABLE = "supervisor/probe/probe_table.cc"
 WIRE = "common/wire/wire.cc"
+OWN_TESTS = "supervisor/schedule/own_tests.cc"
+REQUEST = "supervisor/probe/own_test_request.cc"
+STORE = "supervisor/app/module_store.cc"
 
 COUNT_TEST = "traffic_count_test"
 STATE_TEST = "budget_state_test"
@@ -19,6 +22,7 @@ BOOK_TEST = "budget_book_test"
 CRASH_TEST = "budget_crash_process_test"
 LEDGER_TEST = "budget_ledger_test"
 PROGRESS_TEST = "probe_progress_test"
+OWN_TESTS_TEST = "own_tests_budget_process_test"
 
 # The file, its text, what stands there instead, and the tests of which one has to fail.
 MUTANTS = [
@@ -103,6 +107,16 @@ MUTANTS = [
     (LEDGER, "request.decided(is_reserved ? std::optional(id) : std::nullopt);",
      "request.decided(is_reserved || id != 0 ? std::optional(id) : std::nullopt);",
      [LEDGER_TEST]),
+
+    (OWN_TESTS, "if (reservation) hooks_.settle(*reservation, traffic);",
+     "if (reservation && traffic) hooks_.settle(*reservation, traffic);", [OWN_TESTS_TEST]),
+    (OWN_TESTS, "if (reservation) hooks_.settle(*reservation, Traffic{});", "", [OWN_TESTS_TEST]),
+    (OWN_TESTS, "result.downloaded_bytes += traffic->download_bytes;", "", [OWN_TESTS_TEST]),
+    (OWN_TESTS, "    ++entry.result.skipped[static_cast<std::size_t>(SkipReason::kBudget)];\n", "", [OWN_TESTS_TEST]),
+    (OWN_TESTS, "if (!test->budget || !hooks_.reserve) return Run(", "if (!hooks_.reserve) return Run(", [OWN_TESTS_TEST]),
+    (REQUEST, "if (!checked) return \"budget: \" + checked.error().message;", "", ["module_store_test"]),
+    (STORE, "if (!options.state_directory.empty() || test == modules",
+     "if (options.state_directory.empty() || test == modules", ["module_store_test"]),
 
     (CHECK, "if (*worst_case > budget.bytes) {", "if (*worst_case >= budget.bytes) {", ["budget_check_test"]),
 ]
