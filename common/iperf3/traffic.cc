@@ -17,7 +17,7 @@ constexpr double kSegmentsPerAck = 2;         // RFC 5681, section 4.2
 constexpr double kDefaultUdpBytes = 1448;     // iperf3 takes it from the control connection's MSS
 constexpr double kDefaultUdpBitrate = 1e6;    // per stream
 constexpr double kMaxBlockBytes = 128 << 10;  // a TCP sender exceeds its bitrate by up to one block
-// What the socket's buffers of a stream hold when this host stops it: the send buffer of Linux
+// What the socket buffers of a stream still hold when this host stops it: the send buffer of Linux
 // grows to 4 MiB by itself.
 constexpr double kBufferBytes = 4 << 20;
 constexpr double kRetransmitAllowance = 1.05;
@@ -67,7 +67,7 @@ Cost CostOf(const TestOptions& test, const Path& path, const Payload& payload,
   return UdpCost(path, bytes, datagram_bytes > 0 ? datagram_bytes : kDefaultUdpBytes);
 }
 
-// The maximum of what one direction carries of the test's data.
+// The maximum payload of one direction.
 std::optional<double> MaxPayload(const TestOptions& test) {
   const double block = std::max(kMaxBlockBytes, static_cast<double>(test.length_bytes.value_or(0)));
   if (test.bytes && test.omit_seconds == 0) {
@@ -77,8 +77,8 @@ std::optional<double> MaxPayload(const TestOptions& test) {
   }
   const auto limit = LimitOf(test);
   if (!limit) return std::nullopt;
-  // A download goes on until the server hears of its end; with a number of bytes the period is
-  // exceeded by the round trips of the test (JobTimes::max_overhead).
+  // A download continues until the server learns of its end. A test with a number of bytes may
+  // exceed its period by all its round trips (JobTimes::max_overhead).
   const double overhead =
       static_cast<double>(kMaxRoundTrip.count()) * (test.bytes ? CountRoundTrips(test) : 1);
   const double seconds = test.omit_seconds + test.period_seconds + overhead;

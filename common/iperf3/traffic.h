@@ -1,7 +1,6 @@
-// How many bytes of IP packets a test costs, headers and acknowledgements included, as a metered
-// link counts them: of a test that has ended from what iperf3 counted, of one that has not started
-// at most. The requests and results of iperf3's control connection, a few kilobytes, are left out.
-// Pure.
+// The bytes of IP packets that a test transfers, headers and acknowledgements included, as a
+// metered link counts them: an estimate from what iperf3 counted after the test, a maximum before
+// it. The requests and results of iperf3's control connection, a few kilobytes, are left out. Pure.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +40,8 @@ struct Payload {
 [[nodiscard]] Traffic EstimateTraffic(const TestOptions& test, bool is_v6, const Payload& upload,
                                       const Payload& download, double datagram_bytes = 0);
 
-// What a test is limited to, in bits per second over all streams of one direction. nullopt if
-// nothing limits it, or if it has a burst, with which some versions of iperf3 ignore the bitrate.
+// The bitrate limit of a test, in bits per second over all streams of one direction. nullopt if it
+// has none, or if it has a burst, with which some versions of iperf3 ignore the bitrate.
 [[nodiscard]] std::optional<double> LimitOf(const TestOptions& test);
 
 // The maximum of both directions together. nullopt if neither a number of bytes nor LimitOf

@@ -21,7 +21,7 @@ ClockReading ReadClocks() { return {.boot = Read(CLOCK_BOOTTIME), .wall = Read(C
 
 nanoseconds ElapsedSince(const ClockReading& earlier, const ClockReading& now) {
   const nanoseconds wall = std::max(nanoseconds::zero(), now.wall - earlier.wall);
-  // The machine has started since: at least that time has passed.
+  // The machine has rebooted since: at least the time since boot has passed.
   if (now.boot < earlier.boot) return std::max(wall, now.boot);
   return std::min(wall, now.boot - earlier.boot);
 }

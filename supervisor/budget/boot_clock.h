@@ -1,5 +1,5 @@
-// The time by which budgets are measured: that since the start of the machine, which nobody can
-// set, and over restarts of the machine the wall clock.
+// The clocks by which the periods of budgets are measured: the time since boot, which cannot be
+// set, and across reboots the wall clock.
 #pragma once
 
 #include <chrono>
@@ -8,17 +8,17 @@ namespace iperf3_exporter {
 
 // The same moment on two clocks.
 struct ClockReading {
-  std::chrono::nanoseconds boot{0};  // since the start of the machine, suspended time included
-  std::chrono::nanoseconds wall{0};  // since 1970
+  std::chrono::nanoseconds boot{0};  // since boot, suspended time included
+  std::chrono::nanoseconds wall{0};  // since the Unix epoch
 
   bool operator==(const ClockReading&) const = default;
 };
 
 [[nodiscard]] ClockReading ReadClocks();
 
-// How long ago `earlier` was, which may have been read before a restart of the machine. Rather too
-// short than too long where the clocks disagree: a wall clock that was set does not end a period.
-// Never negative. Pure.
+// The time from `earlier`, which may have been read before a reboot, to `now`. Within one boot, the
+// shorter time of the two clocks, so that setting the wall clock does not end a period. Across a
+// reboot, the time of the wall clock, but at least the time since boot. Never negative. Pure.
 [[nodiscard]] std::chrono::nanoseconds ElapsedSince(const ClockReading& earlier,
                                                     const ClockReading& now);
 

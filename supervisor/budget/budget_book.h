@@ -2,10 +2,10 @@
 // the disk before the test starts, and is replaced by what it really transferred afterwards. So a
 // crash at any point counts too much, by less than one test, and never too little.
 //
-// State that can't be read or written is an error of its test, never a budget that begins anew. It
-// is read again at the next attempt, so that an operator can mend it.
+// State that can't be read or written is an error of its test, never a reason to begin with an
+// empty budget. It is read again at the next attempt, so that an operator can repair it.
 //
-// Blocks for the disk. Any thread may call it.
+// Blocks while the disk is read or written. Any thread may call it.
 #pragma once
 
 #include <cstdint>
@@ -58,13 +58,13 @@ class BudgetBook {
     ClockReading at;
   };
 
-  // The state of a test, now. The pointer is valid until the next call.
+  // The current state of a test. The pointer stays valid.
   [[nodiscard]] Result<BudgetState*> Find(const std::string& test, const OwnTestBudget& budget);
   [[nodiscard]] Status Write(const std::string& test, const BudgetState& state) const;
 
   const StateDirectory directory_;
   const std::function<ClockReading()> read_clocks_;
-  std::mutex mutex_;  // of all below
+  std::mutex mutex_;  // guards what follows
   std::map<std::string, BudgetState> states_;
   std::map<ReservationId, Reserved> reserved_;
 };

@@ -6,9 +6,9 @@
 namespace iperf3_exporter {
 namespace {
 
-// Of all tests of a large configuration, each twice.
+// Enough for two tasks of each test of a large configuration.
 constexpr std::size_t kMaxQueued = 100'000;
-// So many are looked at by one task, so that the loop is never held up by their number.
+// Results of one task, so that handling them does not hold up the loop.
 constexpr std::size_t kLooksOfATask = 100;
 
 constexpr char kUnusable[] = "unusable_state";
@@ -37,7 +37,7 @@ BudgetLedger::BudgetLedger(event_base* base, StateDirectory directory,
 BudgetLedger::~BudgetLedger() {
   tasks_.clear();
   for (const auto& [id, settlement] : settlements_) {
-    // One that a task has made in the meantime is unknown.
+    // Has no effect if a task has made it in the meantime.
     (void)book_->Settle(id, settlement.bytes);
   }
 }

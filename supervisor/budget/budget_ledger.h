@@ -1,5 +1,4 @@
-// The budgets of the exporter's own tests, for the event loop: the disk is waited for in a thread.
-// Loop thread only.
+// Makes a BudgetBook usable from the event loop: a thread waits for the disk. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +25,7 @@ class BudgetLedger {
   // `on_change`: what StateOf returns has changed for that test. It may call any method.
   BudgetLedger(event_base* base, StateDirectory directory,
                std::function<void(const std::string& test)> on_change);
-  // Writes what Settle has not written yet, so it may block. Calls nothing.
+  // Writes what Settle has not written yet, so it may block. Makes no callbacks.
   ~BudgetLedger();
   BudgetLedger(const BudgetLedger&) = delete;
   BudgetLedger& operator=(const BudgetLedger&) = delete;
@@ -43,12 +42,12 @@ class BudgetLedger {
   // was reserved. nullopt: unknown, the reservation counts.
   void Settle(ReservationId id, const std::optional<Traffic>& traffic);
 
-  // As of the last event of that test, which is at most its interval ago. nullopt: not read yet, or
-  // it can't be used.
+  // As of the last Load, Reserve or Settle of that test: older entries may have expired since.
+  // nullopt: not read yet, or unusable.
   [[nodiscard]] std::optional<OwnTestBudgetState> StateOf(const std::string& test) const;
 
  private:
-  // What was asked of a task, and what came of it.
+  // The input and the result of a task.
   struct Look;
   struct Request;
   struct Settlement {
@@ -65,10 +64,10 @@ class BudgetLedger {
   std::function<void(const std::string&)> on_change_;
   std::map<std::string, OwnTestBudgetState> states_;
   std::map<ReservationId, std::string> reserved_;
-  std::map<ReservationId, Settlement> settlements_;  // that a task has not made yet
+  std::map<ReservationId, Settlement> settlements_;  // not made by a task yet
   ReservationId last_id_ = 0;
   LimitedLog skips_{LogLevel::kWarn, "test skipped by its budget"};
-  TaskPool pool_;  // of one thread: in the order of the calls
+  TaskPool pool_;  // one thread, so tasks run in the order of the calls
   std::map<std::uint64_t, TaskPool::Task> tasks_;
   std::uint64_t last_task_ = 0;
 };

@@ -1,7 +1,7 @@
-// How much of a test's budget was used, and when: what its file in --state.directory contains.
+// How much of a test's budget was used, and when: the content of its file in --state.directory.
 //
-// A budget of `bytes` per `per` is a rolling one: whatever was used counts for at least `per`, and
-// for little longer (`per` / kMaxEntries). So no time span of length `per` has more than `bytes`.
+// The period of a budget is rolling: bytes that were used count for at least `per`, and for at most
+// `per` / kMaxEntries longer. So in no time span of length `per` are more than `bytes` used.
 #pragma once
 
 #include <chrono>
@@ -25,13 +25,13 @@ class BudgetState {
   // Nothing was used yet. Pure, as all functions are.
   explicit BudgetState(const ClockReading& now) : now_(now) {}
 
-  // `text` is from Format, perhaps of an earlier process or before a restart of the machine. The
-  // error says what is wrong with it.
+  // `text` is from Format, perhaps of an earlier process or from before a reboot. The error says
+  // what is wrong with it.
   [[nodiscard]] static Result<BudgetState> Parse(std::string_view text, std::string_view test,
                                                  const ClockReading& now);
   [[nodiscard]] std::string Format(std::string_view test) const;
 
-  // Lets time pass until `now`, which must be of this boot of the machine, and drops what was used
+  // Advances the time to `now`, which must be of this boot of the machine, and drops what was used
   // more than `per` ago.
   void Advance(const ClockReading& now, std::chrono::nanoseconds per);
 

@@ -14,11 +14,11 @@ namespace iperf3_exporter {
 
 class StateDirectory {
  public:
-  // Takes the directory for this process, until the object or the process ends. It must exist,
-  // belong to this user, and be writable for nobody else. Fails if another process has it, which
-  // may pass.
+  // Locks the directory for this process, until the object or the process ends. It must exist,
+  // belong to this user, and be writable for nobody else. That another process has locked it is a
+  // transient error.
   [[nodiscard]] static Result<StateDirectory> Open(const std::string& path);
-  // Whether Open would succeed, but for another process that has the directory.
+  // Whether Open would succeed if no other process had locked the directory.
   [[nodiscard]] static Status Check(const std::string& path);
 
   // The content of a file of at most `max_bytes`; nullopt if there is none. A file of another user,
@@ -26,8 +26,9 @@ class StateDirectory {
   [[nodiscard]] Result<std::optional<std::string>> Read(const std::string& name,
                                                         std::size_t max_bytes) const;
 
-  // Replaces the file. After a crash of program or machine, at any point, it has the old content or
-  // the new one; once Write has succeeded, the new one. May block for as long as the disk needs.
+  // Replaces the file atomically: after a crash of the process or the machine it has the old
+  // content or the new one; once Write has succeeded, the new one. Blocks until the content is on
+  // the disk.
   [[nodiscard]] Status Write(const std::string& name, std::string_view content) const;
 
   [[nodiscard]] const std::string& path() const { return path_; }

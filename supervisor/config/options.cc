@@ -214,8 +214,7 @@ constexpr FlagRow kFlags[] = {
      "Maximum number of open connections; a further one replaces an idle one or is closed.",
      ReadCount<1, 100'000, &Options::max_connections>},
     {"Modules", "config.file", kValue, "",
-     "File with modules, which are named tests that a URL can ask for, and with the exporter's own "
-     "tests.",
+     "File with modules (named tests that a URL can ask for) and the exporter's own tests.",
      ReadConfigPath<&Options::config_file>},
     {"Modules", "state.directory", kValue, "",
      "Directory that keeps what was used of the budgets of the exporter's own tests over a "

@@ -25,18 +25,18 @@ using yaml::Quote;
 
 constexpr std::size_t kMaxNameBytes = 64;
 constexpr std::uint64_t kMaxJitterPercent = 50;
-// Shorter ones are the business of a scrape.
+// A scrape is better for shorter intervals.
 constexpr std::chrono::seconds kMinEvery{10};
 constexpr hours kMaxEvery{24 * 31};
 constexpr minutes kMinBudgetPeriod{1};
 constexpr hours kMaxBudgetPeriod{24 * 366};
-// Bounds for what a small file with aliases can become.
+// Limit how much a small file can expand to by YAML aliases.
 constexpr std::size_t kMaxWindows = 20;
 constexpr std::size_t kMaxLabels = 16;
 constexpr std::size_t kMaxLabelBytes = 128;  // of a name or a value
 constexpr minutes kDay{24 * 60};
 
-// Labels of the metrics of a test, and what Prometheus adds itself.
+// Labels of the metrics of a test, and those that Prometheus adds itself.
 constexpr std::array<std::string_view, 18> kReservedLabels = {
     "test", "target", "port",     "module", "direction", "side",   "stat",     "host", "mode",
     "job",  "reason", "instance", "state",  "result",    "family", "quantile", "le",   "by"};
@@ -63,7 +63,7 @@ std::string ReadName(const YAML::Node& node, const std::string& where) {
              name);
 }
 
-// Its value is checked with the request. An empty one would be like none.
+// Its value is checked with the request. An empty one would count as not given.
 std::string ReadParameter(const YAML::Node& node, const std::string& where) {
   std::string text = yaml::ReadText(node, where);
   if (!text.empty() && IsPlainText(text)) return text;
@@ -248,7 +248,7 @@ OwnTestPointer ReadOwnTest(const YAML::Node& node, const std::string& list) {
   test.name = FindName(node, list);
   test.line = LineOf(node);
   const std::string where = list + "." + test.name;
-  // "Nothing" must not mean "no limit".
+  // A key without a value must not mean "no limit".
   yaml::ForEachPair(node, where, [&](const std::string& key, int line, const YAML::Node& value) {
     if (!yaml::IsAbsent(value)) return;
     throw ConfigError{line, where + "." + key + ": expected a value, got nothing"};

@@ -1,5 +1,5 @@
 // Reads `tests` of --config.file. Checks everything but the parameters of the request, which
-// CheckOwnTests (supervisor/probe/probe_request.h) checks with the rules of a request.
+// CheckOwnTests (supervisor/probe/own_test_request.h) checks with the rules of a URL.
 #pragma once
 
 #include <string>

@@ -10,10 +10,10 @@
 namespace iperf3_exporter {
 namespace {
 
-// From any day, every day of the week is within it, also if a zone skips one.
+// Covers every day of the week, even in a zone that skips a date.
 constexpr int kDaysAhead = 10;
 
-// cctz keeps each zone that it has read.
+// cctz caches each zone that it has read.
 cctz::time_zone FindZone(const std::string& name) {
   cctz::time_zone zone;
   cctz::load_time_zone(name, &zone);

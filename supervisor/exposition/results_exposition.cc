@@ -49,8 +49,8 @@ std::vector<LabelledReport> LabelReports(const OwnTestResults& results) {
   return reports;
 }
 
-// Enough for nearly every page, so that it is not copied while it grows. What is not used is never
-// touched, and so takes no memory.
+// Enough for nearly every page, so that it is not copied while it grows. The rest is never touched,
+// so it takes no memory.
 std::size_t EstimateBytes(const std::vector<LabelledResult>& results,
                           const std::vector<LabelledReport>& reports) {
   constexpr std::size_t kNameAndValueBytes = 64;

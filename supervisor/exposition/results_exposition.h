@@ -13,10 +13,9 @@ namespace iperf3_exporter {
 
 using OwnTestResults = std::vector<std::shared_ptr<const OwnTestResult>>;
 
-// The complete page. Each family stands once, with the samples of all tests. The counters of a test
-// are there from the start; the metrics of a probe from its first run on, with the port that was
-// tested last. Takes some 10 us for each
-// test. Pure, for any thread.
+// The complete page. Each family appears once, with the samples of all tests. The counters of a
+// test are present from the start; the metrics of a probe from its first run on, with the port that
+// was tested last. Takes about 10 us for each test. Pure; any thread may call it.
 [[nodiscard]] std::string BuildResultsPage(const OwnTestResults& results,
                                            const ProbePageStyle& style, ExpositionFormat format);
 

@@ -14,8 +14,8 @@ namespace iperf3_exporter {
 namespace {
 
 // What is wrong with a test; empty: nothing.
-std::string FindMistake(const OwnTest& test, const Modules& modules,
-                        const Iperf3Description& iperf3) {
+std::string FindError(const OwnTest& test, const Modules& modules,
+                      const Iperf3Description& iperf3) {
   const auto request = BuildOwnTestRequest(test, modules, iperf3);
   if (!request) return request.error().text;
   if (const auto refusal = CheckPolicy(*request)) return refusal->text;
@@ -68,10 +68,10 @@ std::chrono::nanoseconds ShortestGap(const OwnTest& test) {
 Status CheckOwnTests(const Modules& modules, const Iperf3Description* iperf3) {
   const Iperf3Description any = AnyIperf3();
   for (const OwnTestPointer& test : modules.own_tests) {
-    const std::string mistake = FindMistake(*test, modules, iperf3 == nullptr ? any : *iperf3);
-    if (mistake.empty()) continue;
+    const std::string error = FindError(*test, modules, iperf3 == nullptr ? any : *iperf3);
+    if (error.empty()) continue;
     return MakeError(modules.file + ":" + std::to_string(test->line) + ": tests." + test->name +
-                     ": " + mistake);
+                     ": " + error);
   }
   return {};
 }

@@ -22,7 +22,7 @@ enum class SkipReason : std::uint8_t {
   kBudget,        // the worst case exceeds what is left of the budget
   kWindow,        // outside the windows of the test
   kLock,          // neither lock nor worker was free in time, or the last run had not ended
-  kCoordination,  // other hosts used the server or link
+  kCoordination,  // reserved: other hosts used the server or link
 };
 
 inline constexpr std::array<std::string_view, 4> kSkipReasonNames = {
@@ -63,7 +63,7 @@ struct OwnTestResult {
   std::array<std::uint64_t, kSkipReasonNames.size()> skipped{};  // by SkipReason
   std::uint64_t uploaded_bytes = 0;                              // of all runs
   std::uint64_t downloaded_bytes = 0;
-  std::optional<OwnTestBudgetState> budget;  // empty: none is configured
+  std::optional<OwnTestBudgetState> budget;  // empty: none is configured, or it is unknown
 };
 
 }  // namespace iperf3_exporter

@@ -1,4 +1,4 @@
-// Own tests start within their budgets.
+// The hooks that let own tests start only within their budgets.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace iperf3_exporter {
 
-// Without a ledger, no test with a budget starts. The reference must outlive the hooks.
+// `ledger` may be set later; until then, no test with a budget starts. It must outlive the hooks.
 [[nodiscard]] OwnTestHooks MakeBudgetHooks(const std::unique_ptr<BudgetLedger>& ledger);
 
 }  // namespace iperf3_exporter

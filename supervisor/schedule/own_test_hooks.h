@@ -1,5 +1,5 @@
-// Who decides, before the queue and the lock do, whether one of the exporter's own tests may start,
-// and hears how it ended. Loop thread only.
+// Callbacks of OwnTests: whether a test may start, asked before it is queued, and how it ended.
+// Loop thread only.
 #pragma once
 
 #include <functional>
@@ -22,10 +22,10 @@ struct OwnTestHooks {
   std::function<void(const OwnTestPointer& test, const ProbeRequest& request,
                      std::function<void(std::optional<ReservationId>)> decided)>
       reserve;
-  // No worker runs the test of that reservation, or will. nullopt: it is not known what it has
-  // transferred.
+  // The test of that reservation has ended, or will never start. nullopt: what it transferred is
+  // unknown.
   std::function<void(ReservationId reservation, const std::optional<Traffic>& traffic)> settle;
-  // For the snapshots of a test with a budget. Must not block.
+  // What is used and left of the budget of a test that has one; nullopt: unknown. Must not block.
   std::function<std::optional<OwnTestBudgetState>(const OwnTest& test)> budget_state;
 };
 

@@ -13,10 +13,10 @@
 namespace iperf3_exporter {
 namespace {
 
-// To start a probe takes a tenth of a millisecond.
+// Starting a probe takes 0.1 ms.
 constexpr int kMaxStartsPerTurn = 16;
 
-// To take over a test takes 10 us.
+// Taking over a test takes 10 us.
 constexpr std::size_t kMaxConfiguredPerTurn = 100;
 
 // How many starts are compared with the windows to find the next run. A test whose `every` is about

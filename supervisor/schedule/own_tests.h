@@ -1,6 +1,6 @@
 // Runs the exporter's own tests when they are due, through the queue of all probes, and keeps the
-// result of each. Loop thread only. There may be thousands: a turn of the loop starts, or takes
-// over from a new configuration, only some of them.
+// result of each. Loop thread only. There may be thousands of tests, so each turn of the loop
+// starts, or takes over from a new configuration, only some of them.
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,7 @@ namespace iperf3_exporter {
 
 class OwnTests {
  public:
-  // What it refers to must outlive this.
+  // What it refers to must outlive the OwnTests.
   struct Context {
     event_base* base;
     const Options& options;
@@ -39,15 +39,16 @@ class OwnTests {
   OwnTests(const OwnTests&) = delete;
   OwnTests& operator=(const OwnTests&) = delete;
 
-  // From now on runs the tests of `modules`, which CheckOwnTests has accepted. A test that was
-  // known, with the same labels, keeps its results, and its start times if they are the same. One
-  // that is gone is cancelled and forgotten. Takes a few turns of the loop, in which none starts.
+  // From now on runs the tests of `modules`, which CheckOwnTests has accepted. A test whose
+  // identity is unchanged keeps its results, and its start times if `every` and `jitter` are
+  // unchanged, too. One that is gone is cancelled and forgotten. Takes several turns of the loop if
+  // there are many tests; meanwhile none starts.
   void Configure(std::shared_ptr<const Modules> modules);
 
   // What the hook budget_state returns has changed for a test.
   void OnBudgetChange(const std::string& test);
 
-  // Starts no test any more, and ignores Configure. What runs goes on.
+  // Starts no more tests, and ignores Configure. Running tests continue.
   void Stop();
 
   // The latest results of all tests. Costs one copy of a pointer for each.
@@ -61,14 +62,14 @@ class OwnTests {
     OwnTestResult result;
     std::shared_ptr<const OwnTestResult> published;
     bool is_busy = false;                      // from its start, or its reservation, to its end
-    std::optional<ProbeDispatcher::Id> probe;  // that runs
+    std::optional<ProbeDispatcher::Id> probe;  // the running one
   };
 
   // Takes over the next tests of `modules_`.
   void ConfigureSome();
   void ConfigureOne(const OwnTestPointer& test);
   void Add(const OwnTestPointer& test, std::shared_ptr<const OwnTestIdentity> identity);
-  // With another schedule or budget, perhaps.
+  // Its schedule, windows or budget may have changed.
   void Update(Id id, Entry& entry, const OwnTestPointer& test);
   void Drop(Id id);
 
@@ -86,7 +87,7 @@ class OwnTests {
   // A test that could not even be tried is a failed one, too.
   void Fail(Entry& entry, FailureReason reason, const std::string& text);
   void Skip(Entry& entry, SkipReason reason, const std::string& detail);
-  // Makes the state of the test visible.
+  // Makes the state of the test visible to Snapshot.
   void Publish(Id id, Entry& entry);
   [[nodiscard]] std::optional<WallTime> NextRun(Id id, const Entry& entry) const;
   [[nodiscard]] StartTimes StartTimesOf(const OwnTest& test) const;
@@ -98,8 +99,8 @@ class OwnTests {
   Schedule schedule_;
   std::map<Id, Entry> entries_;
   std::map<std::string, Id, std::less<>> ids_;  // by name
-  // While a configuration is taken over: those that have not been found in it yet, and how many of
-  // its tests have been taken over.
+  // While a configuration is taken over: the earlier tests that have not been found in it yet, and
+  // how many of its tests have been taken over.
   std::map<std::string, Id, std::less<>> old_ids_;
   std::size_t configured_ = 0;
   Id last_id_ = 0;

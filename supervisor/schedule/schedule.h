@@ -1,7 +1,7 @@
 // Which of the exporter's own tests is due next. Each start is planned on the monotonic clock when
-// the one before is due, so a wall clock that is set causes neither a burst nor a pause: two starts
-// of a test are apart by StartTimes::MinGap to MaxGap, whatever happens. A start that was missed,
-// because the program was stopped, is left out. Pure: the caller passes the time.
+// the previous one is due, so setting the wall clock causes neither a burst nor a pause: the time
+// between two starts of a test is always from StartTimes::MinGap to MaxGap. A start that was
+// missed, because the process was stopped, is left out. Pure: the caller passes the time.
 #pragma once
 
 #include <cstdint>

@@ -19,13 +19,13 @@ constexpr std::uint64_t Mix(std::uint64_t value) {
   return value ^ (value >> 31U);
 }
 
-// `range` times a fraction from 0 to less than 1, which the hash is of 2^64.
+// `range` times hash / 2^64, a fraction from 0 to less than 1.
 nanoseconds Scale(std::uint64_t hash, nanoseconds range) {
   const double fraction = static_cast<double>(hash >> 12U) * 0x1p-52;
   return nanoseconds(static_cast<std::int64_t>(fraction * static_cast<double>(range.count())));
 }
 
-// No name has a NUL.
+// The names contain no NUL, so the separator keeps them apart.
 std::uint64_t HashNames(std::string_view host, std::string_view test) {
   std::string names(host);
   names += '\0';

@@ -1,6 +1,6 @@
-// When one of the exporter's own tests starts, by the wall clock: every `every` since the Unix
-// epoch, later by a phase and by a jitter of each start. Both are hashes of the names of host and
-// test: they spread the tests of all hosts evenly, and are the same after a restart. Pure.
+// When one of the exporter's own tests starts, by the wall clock: at multiples of `every` since the
+// Unix epoch, plus a phase of the test and a jitter of each start. Both are hashes of the names of
+// host and test: they spread the tests of all hosts evenly, and are the same after a restart. Pure.
 #pragma once
 
 #include <chrono>
@@ -14,7 +14,7 @@ namespace iperf3_exporter {
 class StartTimes {
  public:
   // `every` is at least a millisecond. Each start is up to `jitter_percent` of `every` later than
-  // without a jitter, so two of them are apart by `every` plus or minus that.
+  // without jitter, so the time between two of them is `every` plus or minus that.
   StartTimes(std::string_view host, std::string_view test, std::chrono::nanoseconds every,
              std::uint32_t jitter_percent);
 

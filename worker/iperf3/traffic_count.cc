@@ -116,7 +116,7 @@ EndSums ReadEnd(dom::object report, const TestOptions& test) {
   return sums;
 }
 
-// nullopt if nothing tells the rate at which the test went on after its last interval.
+// Adds what followed the last interval, unless `is_ended`. nullopt if its rate is unknown.
 std::optional<Payload> Complete(const Counted& counted, const std::optional<Payload>& total,
                                 bool is_ended, const RunFacts& run) {
   Payload payload = counted.intervals;

@@ -12,10 +12,10 @@
 namespace iperf3_exporter {
 
 // `report` is that of the run whose result is `result`, with the padding that ReportParser needs;
-// its bytes are hostile. A test that was never begun has no traffic. iperf3 does not print what it
-// has done since the last interval if the server vanishes: for that time, the bitrate counts, or
-// the highest rate of the intervals. nullopt if the report does not tell: iperf3 was killed, or
-// printed something else.
+// its bytes are hostile. A test that never began has no traffic. If the server vanishes, iperf3
+// does not report the time after the last interval; that time counts with the bitrate limit, or
+// with the highest rate of the intervals. nullopt if the report does not tell: iperf3 was killed,
+// or printed something else.
 [[nodiscard]] std::optional<Traffic> CountTraffic(const TestResult& result, std::string_view report,
                                                   const RunFacts& run, bool is_v6);
 
