@@ -76,16 +76,16 @@ Result<nanoseconds> ParseMaxAge(std::string_view text) {
 Deadline ProbeDeadline(TimePoint received, std::optional<nanoseconds> scrape_timeout,
                        const ProbeTimes& times) {
   const nanoseconds timeout = scrape_timeout.value_or(times.default_timeout);
-  nanoseconds budget = times.offset < timeout ? timeout - times.offset : timeout / 2;
-  if (times.limit) budget = std::min(budget, *times.limit);
-  return received + budget;
+  nanoseconds time_left = times.offset < timeout ? timeout - times.offset : timeout / 2;
+  if (times.limit) time_left = std::min(time_left, *times.limit);
+  return received + time_left;
 }
 
 Deadline OwnTestDeadline(TimePoint start, const TestOptions& test, nanoseconds gap,
                          nanoseconds lock_timeout, const ProbeTimes& times) {
-  nanoseconds budget = std::min(gap, lock_timeout + LongestRun(test, times));
-  if (times.limit) budget = std::min(budget, *times.limit);
-  return start + budget;
+  nanoseconds time_left = std::min(gap, lock_timeout + LongestRun(test, times));
+  if (times.limit) time_left = std::min(time_left, *times.limit);
+  return start + time_left;
 }
 
 nanoseconds LongestRun(const TestOptions& test, const ProbeTimes& times) {

@@ -44,7 +44,7 @@ MUTANTS = [
     (REQUEST, "if (ShortestGap(test) >= run) return {};", "if (test.every >= run) return {};", [REQUEST_TEST]),
     (REQUEST, "request->own_test = test.name;", "", [REQUEST_TEST]),
     (REQUEST, "if (port.empty()) {", "if (port.empty() && test.module.empty()) {", [REQUEST_TEST]),
-    (TIMING, "nanoseconds budget = std::min(gap, lock_timeout", "nanoseconds budget = std::max(gap, lock_timeout", [TIMING_TEST]),
+    (TIMING, "nanoseconds time_left = std::min(gap, lock_timeout", "nanoseconds time_left = std::max(gap, lock_timeout", [TIMING_TEST]),
     (TIMING, "? std::min(whole, *times.limit) : whole;", "? std::max(whole, *times.limit) : whole;", [TIMING_TEST]),
 
     (TIMES, "  names += '\\0';\n", "", [TIMES_TEST]),
