@@ -98,6 +98,55 @@ TEST_F(ReportParserTest, ValidatesUnusedMembers) {
             Outcome::kMeasured);
 }
 
+// Members that the parser reads, with values that it has no use for.
+TEST_F(ReportParserTest, ValidatesMembersOfTheWrongType) {
+  const std::string text =
+      Replaced(tcp_, "\n\t\"end\":\t{", "\n\t\"error\":\t\"\",\n\t\"end\":\t{\n\t\t\"sum\":\t{},");
+  for (const auto& [from, key] :
+       std::vector<std::pair<const char*, const char*>>{{"\n\t\"start\"", "start"},
+                                                        {"\n\t\"start\"", "connected"},
+                                                        {"\n\t\"start\"", "connecting_to"},
+                                                        {"\n\t\"start\"", "test_start"},
+                                                        {"\n\t\"start\"", "blksize"},
+                                                        {"\n\t\"error\"", "error"},
+                                                        {"\n\t\"end\"", "end"},
+                                                        {"\n\t\"end\"", "sum"},
+                                                        {"\n\t\"end\"", "sum_sent"},
+                                                        {"\n\t\"end\"", "seconds"},
+                                                        {"\n\t\"end\"", "streams"},
+                                                        {"\n\t\"end\"", "sender"},
+                                                        {"\n\t\"end\"", "max_rtt"},
+                                                        {"\n\t\"end\"", "cpu_utilization_percent"},
+                                                        {"\n\t\"end\"", "host_total"}}) {
+    const std::string member = "\"" + std::string(key) + "\":\t";
+    const std::size_t at = text.find(member, text.find(from));
+    ASSERT_NE(at, text.npos) << key;
+    for (const char* value : {"truE", "nul", "01", "1.", "\"\\q\"", "[1 2]", "[{}", "[1.]",
+                              "{\"a\" 1}", "{\"a\":1.}"}) {
+      std::string damaged = text;
+      damaged.insert(at, member + value + ",");
+      EXPECT_EQ(OutcomeOf(damaged), Outcome::kNoDocument) << key << ' ' << value;
+    }
+  }
+}
+
+TEST_F(ReportParserTest, ValidatesWhatIsNotCounted) {
+  const std::string report = ReadCorpus("3.9/tcp_bidir");
+  const auto outcome = [&report](std::string_view before, const std::string& inserted) {
+    return OutcomeOf(Parse(Replaced(report, before, inserted + std::string(before)), Protocol::kTcp,
+                           Direction::kBidirectional));
+  };
+  const std::string_view cpu = "\n\t\t\"cpu_utilization_percent\"";
+  // The second stream is not one that this host sends on.
+  const std::string_view second = "\n\t\t\t\t\"sender\":\t{\n\t\t\t\t\t\"socket\":\t7";
+  EXPECT_EQ(outcome(second, "\n\"x\":\t1,"), Outcome::kMeasured);
+  EXPECT_EQ(outcome(second, "\n\"x\":\t1.,"), Outcome::kNoDocument);
+  EXPECT_EQ(outcome(cpu, "\"sum_sent\":\t{\"x\":\t1},"), Outcome::kMeasured);
+  EXPECT_EQ(outcome(cpu, "\"sum_sent\":\t{\"x\":\t1.},"), Outcome::kNoDocument);
+  EXPECT_EQ(outcome(cpu, "\"streams\":\t[1.],"), Outcome::kNoDocument);
+  EXPECT_EQ(outcome("{\n\t\t\t\t\"socket\":\t5", "1.,"), Outcome::kNoDocument);  // connected
+}
+
 TEST_F(ReportParserTest, FindsAnErrorAnywhereAtTheTopLevel) {
   for (const char* before : {"\n\t\"start\"", "\n\t\"intervals\"", "\n\t\"end\""}) {
     const TestResult report =
@@ -134,12 +183,26 @@ TEST_F(ReportParserTest, UsesTheFirstOfDuplicateKeys) {
            {"\t\t\t\"retransmits\":\t5,\n\t\t\t\"sender\"",
             "\t\t\t\"retransmits\":\t5,\n\t\t\t\"retransmits\":\t7,\n\t\t\t\"sender\""},
            {"\n\t}\n}", "\n\t},\n\t\"end\":\t{\n\t}\n}"},
+           {"\n\t\t\t\"retransmits\":\t5,\n\t\t\t\"sender\"",
+            "\n\t\t\t\"retr\\u0061nsmits\":\t5,\n\t\t\t\"retransmits\":\t7,\n\t\t\t\"sender\""},
+           {"\n\t\t\t\t\"receiver\"",
+            "\n\t\t\t\t\"sender\":\t{\"max_rtt\":\t1},\n\t\t\t\t\"receiver\""},
            {"\"cpu_utilization_percent\":\t{",
             "\"streams\":\t[],\n\t\t\"cpu_utilization_percent\":\t{"},
            {"\n\t\t\"sender_tcp_congestion\"",
             "\n\t\t\"cpu_utilization_percent\":\t{},\n\t\t\"sender_tcp_congestion\""}}) {
     EXPECT_EQ(Parse(Replaced(tcp_, from, to)).value(), wanted) << to;
   }
+}
+
+TEST_F(ReportParserTest, ReadsThePhaseFromTheFirstOfDuplicateKeys) {
+  const PaddedReport report(R"({
+    "start": {"connected": [{}], "connected": [{}]},
+    "start": {"connected": [{}], "connecting_to": {}, "test_start": {}}})");
+  ReportParser parser;
+  EXPECT_EQ(OutcomeOf(parser.Parse(report.text(), {})), Outcome::kNoSums);
+  EXPECT_EQ(parser.connected_streams(), 1U);
+  EXPECT_EQ(parser.phase(), TestPhase::kConnecting);
 }
 
 // Up to 3.10 the second sums under a key are the reverse direction's; further ones are nobody's.
@@ -183,15 +246,33 @@ TEST_F(ReportParserTest, ReadsNumbersInEveryNotation) {
 
 // cJSON prints a double with at most 17 digits, and null if it is not finite.
 TEST_F(ReportParserTest, RejectsNumbersThatIperf3CannotPrint) {
-  for (const char* number :
-       {"1e400", "-1e400", "NaN", "Infinity", "01", "+1", ".5", "1.", "0x10"}) {
+  const std::string digits(400, '1');
+  for (const std::string& number :
+       {std::string("1e400"), std::string("-1e400"), std::string("18446744073709551616"),
+        std::string("-9223372036854775809"), std::string("NaN"), std::string("Infinity"),
+        std::string("01"), std::string("+1"), std::string(".5"), std::string("1."),
+        std::string("0x10"), digits, digits + ".5", "0." + digits,
+        std::string("99999999999999999999")}) {
     EXPECT_EQ(OutcomeOf(WithSentBytes(tcp_, number)), Outcome::kNoDocument) << number;
+    EXPECT_EQ(
+        OutcomeOf(Replaced(tcp_, "\"timesecs\":\t", "\"timesecs\":\t" + number + ",\n\"x\":\t")),
+        Outcome::kNoDocument)
+        << number;
   }
-  for (const char* number : {"18446744073709551616", "-9223372036854775809"}) {
-    const TestResult report = Parse(WithSentBytes(tcp_, number));
-    ASSERT_TRUE(report) << number;
-    EXPECT_EQ(report->upload->sent_bytes, std::nullopt) << number;
-    EXPECT_EQ(report->implausible_values, 1U) << number;
+}
+
+TEST_F(ReportParserTest, ReadsLongNumbersExactly) {
+  for (const auto& [text, value] : std::vector<std::pair<std::string, double>>{
+           {"0.95000000000000000000", 0.95},
+           {"0.12345678901234567890123", 0.12345678901234568},
+           {"1000000000.000000001", 1000000000.000000001},
+           {"1234567890.12345678901234567890", 1234567890.1234567},
+           {"0.00012345678901234567", 0.00012345678901234567},
+           {"1.2345678901234567e-05", 1.2345678901234567e-05},
+           {"1e-400               ", 0},
+           {"1234               ", 1234},
+           {"9223372036854774784  ", 9223372036854774784.0}}) {
+    EXPECT_EQ(Parse(WithSentBytes(tcp_, text)).value().upload->sent_bytes, value) << text;
   }
 }
 
@@ -203,6 +284,13 @@ TEST_F(ReportParserTest, RejectsDeepNesting) {
   };
   EXPECT_EQ(OutcomeOf(nested(64)), Outcome::kMeasured);
   EXPECT_EQ(OutcomeOf(nested(65)), Outcome::kNoDocument);
+  const auto nested_objects = [this](std::size_t depth) {
+    std::string objects = "0";
+    for (std::size_t i = 0; i < depth; ++i) objects = "{\"x\":" + objects + "}";
+    return Replaced(tcp_, "\n\t\"end\"", "\n\t\"x\":\t" + objects + ",\n\t\"end\"");
+  };
+  EXPECT_EQ(OutcomeOf(nested_objects(64)), Outcome::kMeasured);
+  EXPECT_EQ(OutcomeOf(nested_objects(65)), Outcome::kNoDocument);
   EXPECT_EQ(OutcomeOf("{\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}"),
             Outcome::kNoDocument);
   EXPECT_EQ(OutcomeOf(std::string(1'000'000, '{')), Outcome::kNoDocument);
