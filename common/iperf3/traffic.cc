@@ -44,9 +44,17 @@ Cost TcpCost(const TestOptions& test, const Path& path, double payload, double r
   if (test.mss_bytes && *test.mss_bytes > 0) {
     segment = std::min(segment, static_cast<double>(*test.mss_bytes));
   }
+  // A small block may be a segment of its own, always with no_delay, otherwise if the one before it
+  // was acknowledged (RFC 896). Then each may be acknowledged.
+  double segments_per_ack = kSegmentsPerAck;
+  const double block = static_cast<double>(test.length_bytes.value_or(0));
+  if (block > 0 && block < segment) {
+    segment = block;
+    segments_per_ack = 1;
+  }
   const double segments = std::ceil(payload / segment) + retransmits;
   return {payload + retransmits * segment + segments * header,
-          std::ceil(segments / kSegmentsPerAck) * header};
+          std::ceil(segments / segments_per_ack) * header};
 }
 
 Cost UdpCost(const Path& path, double payload, double datagram_bytes) {

@@ -1,6 +1,6 @@
 // The bytes of IP packets that a test transfers, headers and acknowledgements included, as a
 // metered link counts them: an estimate from what iperf3 counted after the test, a maximum before
-// it. The requests and results of iperf3's control connection, a few kilobytes, are left out. Pure.
+// it. Connecting and the results, up to 2 kB for each stream, are left out. Pure.
 #pragma once
 
 #include <cstdint>

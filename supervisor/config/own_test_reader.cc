@@ -37,9 +37,10 @@ constexpr std::size_t kMaxLabelBytes = 128;  // of a name or a value
 constexpr minutes kDay{24 * 60};
 
 // Labels of the metrics of a test, and those that Prometheus adds itself.
-constexpr std::array<std::string_view, 18> kReservedLabels = {
-    "test", "target", "port",     "module", "direction", "side",   "stat",     "host", "mode",
-    "job",  "reason", "instance", "state",  "result",    "family", "quantile", "le",   "by"};
+constexpr std::array<std::string_view, 19> kReservedLabels = {
+    "test",   "target",   "port", "module", "direction", "side",  "stat",
+    "host",   "mode",     "job",  "reason", "instance",  "state", "result",
+    "family", "quantile", "le",   "by",     "algorithm"};
 
 [[noreturn]] void Refuse(const YAML::Node& node, const std::string& where,
                          const std::string& expected) {

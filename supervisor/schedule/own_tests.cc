@@ -8,6 +8,7 @@
 
 #include "common/logging.h"
 #include "supervisor/probe/own_test_request.h"
+#include "supervisor/probe/port_list.h"
 #include "supervisor/probe/probe_timing.h"
 
 namespace iperf3_exporter {
@@ -106,7 +107,11 @@ void OwnTests::Update(Id id, Entry& entry, const OwnTestPointer& test) {
 void OwnTests::Drop(Id id) {
   const auto entry = entries_.extract(id);
   schedule_.Remove(id);
-  if (const auto& probe = entry.mapped().probe) context_.dispatcher.Cancel(*probe);
+  const auto& probe = entry.mapped().probe;
+  if (!probe) return;
+  Log(LogLevel::kWarn, "own test cancelled: a new configuration changes or removes it",
+      {{"test", entry.mapped().test->name}});
+  context_.dispatcher.Cancel(*probe);
 }
 
 void OwnTests::Stop() {
@@ -246,6 +251,7 @@ void OwnTests::OnRefusal(Entry& entry, const Refusal& refusal) {
 void OwnTests::Fail(Entry& entry, FailureReason reason, const std::string& text) {
   ProbeReport report;
   report.target = entry.result.test->target;
+  if (const auto ports = ParsePortList(entry.result.test->port)) report.port = ports->front();
   report.result = tl::unexpected(TestFailure{reason, text});
   failures_.Add(Name(reason), {{"test", entry.test->name}, {"detail", text}});
   OnReport(entry, report);

@@ -20,6 +20,9 @@ TEST(TrafficTest, CountsTheHeadersOfSegmentsAndAcknowledgements) {
   EXPECT_NEAR(Overhead({}, true), 72 * 1.5 / 1428, 0.0005);
   EXPECT_NEAR(Overhead({.mss_bytes = 500}, false), 52 * 1.5 / 500, 0.0005);
   EXPECT_NEAR(Overhead({.mptcp = true}, false), 72 * 1.5 / 1428, 0.0005);
+  // Small blocks: each is a segment, and acknowledged.
+  EXPECT_NEAR(Overhead({.length_bytes = 100}, false), 52 * 2.0 / 100, 0.0005);
+  EXPECT_NEAR(Overhead({.length_bytes = 131072}, false), 52 * 1.5 / 1448, 0.0005);
   const Traffic traffic = EstimateTraffic({}, false, {.bytes = 1448 * 10}, {});
   EXPECT_EQ(traffic, (Traffic{.upload_bytes = 15000, .download_bytes = 5 * 52}));
 }
