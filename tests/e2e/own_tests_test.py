@@ -130,12 +130,23 @@ class Schedule(OwnTests):
         exporter.wait_for_line('msg="probe failed" reason=connection_refused .*test=a')
 
 
+    def test_a_test_that_policy_refuses_keeps_its_port(self):
+        class Nobody:
+            port = free_port()
+
+        exporter = self.exporter(own_test("refused", Nobody, target="localhost"),
+                                 flags=("--probe.deny-target=127.0.0.0/8", "--probe.deny-target=::1/128"))
+        wait_until(lambda: value(exporter.get("/results").metrics(), "iperf3_runs_total", result="failure") == 1, "it failed")
+        self.assertEqual(value(exporter.get("/results").metrics(), "iperf3_up", test="refused", port=str(Nobody.port)), 0)
+
+
 class Reload(OwnTests):
     def test_a_test_that_is_gone_is_cancelled(self):
         server = self.server()
         exporter = self.exporter(own_test("gone", server, module="slow"))
         wait_until(exporter.iperf3, "the test", 15)
         self.reload(exporter, own_test("new", server))
+        exporter.wait_for_line('msg="own test cancelled: .*test=gone')
         wait_until(lambda: not exporter.iperf3(), "its iperf3 has ended", 2)
         self.wait_for_run(exporter, "new")
         self.assertEqual(self.runs(exporter), {"new": 1})
