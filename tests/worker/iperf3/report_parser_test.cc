@@ -205,6 +205,13 @@ TEST_F(ReportParserTest, ReadsThePhaseFromTheFirstOfDuplicateKeys) {
   EXPECT_EQ(parser.phase(), TestPhase::kConnecting);
 }
 
+TEST_F(ReportParserTest, ReadsThePhaseOfAReportWithoutAListOfStreams) {
+  const PaddedReport report(R"({"start": {"connecting_to": {}, "sndbuf_actual": 1}})");
+  ReportParser parser;
+  EXPECT_EQ(OutcomeOf(parser.Parse(report.text(), {})), Outcome::kNoSums);
+  EXPECT_EQ(parser.phase(), TestPhase::kAgreed);
+}
+
 // Up to 3.10 the second sums under a key are the reverse direction's; further ones are nobody's.
 TEST_F(ReportParserTest, IgnoresAThirdSum) {
   const std::string report = ReadCorpus("3.9/tcp_bidir");
