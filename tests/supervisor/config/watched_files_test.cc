@@ -68,7 +68,7 @@ TEST_F(WatchedFilesTest, ReadsRegularFilesUpToALimit) {
   Write("a", std::string(kMaxConfigBytes, 'x'));
   EXPECT_EQ(ReadConfigFile(Path("a"))->size(), kMaxConfigBytes);
   Write("a", std::string(kMaxConfigBytes + 1, 'x'));
-  EXPECT_EQ(ReadConfigFile(Path("a")).error().message, Path("a") + ": larger than 1048576 bytes");
+  EXPECT_EQ(ReadConfigFile(Path("a")).error().message, Path("a") + ": larger than 8388608 bytes");
   EXPECT_EQ(ReadConfigFile(directory_.path()).error().message,
             directory_.path().string() + ": not a file");
   ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
