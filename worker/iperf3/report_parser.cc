@@ -218,9 +218,13 @@ class ReportReader {
   // can't print, and misreads more than 19 digits up to simdjson 3.6 (its issues 2093 and 2099).
   // The DOM does neither.
   error_code ReadLongNumber(std::string_view token, std::optional<double>* number) {
-    constexpr std::size_t kMaxNumberBytes = 64;  // iperf3 prints at most 24
+    // iperf3 prints at most 24. simdjson knows no size for a token behind the end of the report,
+    // which the padding after it can look like.
+    constexpr std::size_t kMaxBytes = 64;
+    static_assert(kMaxBytes <= kReportPaddingBytes);
+    token = token.substr(0, kMaxBytes);
     token = token.substr(0, token.find_first_of(" \t\r\n"));
-    if (token.size() > kMaxNumberBytes) return simdjson::NUMBER_ERROR;
+    if (token.size() == kMaxBytes) return simdjson::NUMBER_ERROR;
     double read = 0;
     SIMDJSON_TRY(long_numbers_.parse(token.data(), token.size(), /*realloc_if_needed=*/false)
                      .get_double()

@@ -1,11 +1,13 @@
 #include "worker/iperf3/report_parser.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <random>
 #include <vector>
@@ -399,6 +401,26 @@ TEST_F(ReportParserTest, DetectsDamageAnywhereInALargeReport) {
     text[at] = '\x01';
     ASSERT_EQ(OutcomeOf(text), Outcome::kNoDocument) << at;
   }
+}
+
+TEST_F(ReportParserTest, ReadsNothingBehindThePadding) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* const memory =
+      ::mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  char* const end = static_cast<char*>(memory) + page;
+  ASSERT_EQ(::mprotect(end, page, PROT_NONE), 0);
+  for (const std::string text :
+       {"{\"a\":[{}", "{\"a\":{\"b\":{}", "{\"a\":[1", "{\"a\":[{}}", "{\"a\":1}"}) {
+    for (const char padding : {',', ':', ']', '}', '[', '{', '"', '1', '-', '.', 'e', 'x'}) {
+      char* const padded = end - kReportPaddingBytes;
+      std::memset(padded, padding, kReportPaddingBytes);
+      char* const begin = padded - text.size();
+      std::memcpy(begin, text.data(), text.size());
+      EXPECT_FALSE(ReportParser().Parse({begin, text.size()}, {})) << text << ' ' << padding;
+    }
+  }
+  ::munmap(memory, 2 * page);
 }
 
 // In a child, because a limit can't be raised again.
