@@ -24,7 +24,12 @@ constexpr std::size_t kMaxConfiguredPerTurn = 100;
 // as long as its windows may miss several of them.
 constexpr int kMaxStartsAhead = 16;
 
-Now CurrentTime() { return {Clock::now(), std::chrono::system_clock::now()}; }
+// The wall clock is slewed by less.
+constexpr std::chrono::seconds kMinClockStep{1};
+
+std::chrono::nanoseconds OffsetOf(const Now& now) {
+  return now.wall.time_since_epoch() - now.monotonic.time_since_epoch();
+}
 
 std::string HostName() {
   std::array<char, HOST_NAME_MAX + 1> name{};
@@ -46,6 +51,8 @@ OwnTests::OwnTests(Context context, OwnTestHooks hooks)
       timer_(context_.base, [this] { OnTimer(); }),
       configure_timer_(context_.base, [this] { ConfigureSome(); }) {}
 
+Now OwnTests::CurrentTime() const { return {Clock::now(), context_.wall_clock()}; }
+
 StartTimes OwnTests::StartTimesOf(const OwnTest& test) const {
   return {host_, test.name, test.every, test.jitter_percent};
 }
@@ -56,6 +63,7 @@ void OwnTests::Configure(std::shared_ptr<const Modules> modules) {
   old_ids_.merge(ids_);
   ids_.clear();
   configured_ = 0;
+  clock_offset_ = OffsetOf(CurrentTime());
   timer_.Stop();
   ConfigureSome();
 }
@@ -134,7 +142,7 @@ void OwnTests::OnTimer() {
     if (!due) break;
     Entry& entry = entries_.at(due->id);
     if (due->is_missed) {
-      Log(LogLevel::kWarn, "start of an own test missed", {{"test", entry.test->name}});
+      missed_.Add("late", {{"test", entry.test->name}});
     } else {
       OnDue(due->id, entry);
     }
@@ -145,7 +153,7 @@ void OwnTests::OnTimer() {
 
 void OwnTests::OnDue(Id id, Entry& entry) {
   const OwnTestPointer test = entry.test;
-  if (!IsInWindows(test->windows, std::chrono::system_clock::now())) {
+  if (!IsInWindows(test->windows, context_.wall_clock())) {
     return Skip(entry, SkipReason::kWindow, {});
   }
   if (entry.is_busy) return Skip(entry, SkipReason::kLock, "the last run has not ended");
@@ -223,7 +231,7 @@ void OwnTests::OnEnded(Id id, const ProbeOutcome& outcome) {
 void OwnTests::OnReport(Entry& entry, const ProbeReport& report) {
   OwnTestResult& result = entry.result;
   result.report = std::make_shared<const ProbeReport>(report);
-  result.last_run = std::chrono::system_clock::now();
+  result.last_run = context_.wall_clock();
   if (!report.result) {
     ++result.failures;
     return;
@@ -287,7 +295,9 @@ std::optional<WallTime> OwnTests::NextRun(Id id, const Entry& entry) const {
   return std::nullopt;
 }
 
-std::vector<std::shared_ptr<const OwnTestResult>> OwnTests::Snapshot() const {
+std::vector<std::shared_ptr<const OwnTestResult>> OwnTests::Snapshot() {
+  const bool was_set = std::chrono::abs(OffsetOf(CurrentTime()) - clock_offset_) >= kMinClockStep;
+  if (was_set && modules_ != nullptr) Configure(modules_);
   std::vector<std::shared_ptr<const OwnTestResult>> results;
   results.reserve(entries_.size());
   for (const auto& [id, entry] : entries_) results.push_back(entry.published);

@@ -32,6 +32,7 @@ class OwnTests {
     const Options& options;
     ProbeDispatcher& dispatcher;
     std::function<const Iperf3Description&()> iperf3;  // the installed one
+    std::function<WallTime()> wall_clock = std::chrono::system_clock::now;
   };
 
   // A hook may be empty; without `reserve`, budgets are ignored.
@@ -51,8 +52,9 @@ class OwnTests {
   // Starts no more tests, and ignores Configure. Running tests continue.
   void Stop();
 
-  // The latest results of all tests. Costs one copy of a pointer for each.
-  [[nodiscard]] std::vector<std::shared_ptr<const OwnTestResult>> Snapshot() const;
+  // The latest results of all tests. Costs one copy of a pointer for each. If the wall clock was
+  // set, the next runs in a later snapshot follow it.
+  [[nodiscard]] std::vector<std::shared_ptr<const OwnTestResult>> Snapshot();
 
  private:
   using Id = Schedule::Id;
@@ -89,6 +91,7 @@ class OwnTests {
   void Skip(Entry& entry, SkipReason reason, const std::string& detail);
   // Makes the state of the test visible to Snapshot.
   void Publish(Id id, Entry& entry);
+  [[nodiscard]] Now CurrentTime() const;
   [[nodiscard]] std::optional<WallTime> NextRun(Id id, const Entry& entry) const;
   [[nodiscard]] StartTimes StartTimesOf(const OwnTest& test) const;
 
@@ -105,8 +108,10 @@ class OwnTests {
   std::size_t configured_ = 0;
   Id last_id_ = 0;
   bool stopped_ = false;
+  std::chrono::nanoseconds clock_offset_{0};  // of the wall clock when the next runs were computed
   LimitedLog skips_{LogLevel::kWarn, "own test skipped"};
   LimitedLog failures_{LogLevel::kWarn, "own test failed"};
+  LimitedLog missed_{LogLevel::kWarn, "start of an own test missed"};
   Timer timer_;            // the next start
   Timer configure_timer_;  // the next turn of the loop
 };

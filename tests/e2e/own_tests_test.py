@@ -87,7 +87,7 @@ class Schedule(OwnTests):
         exporter.process.send_signal(signal.SIGSTOP)
         time.sleep(7)
         exporter.process.send_signal(signal.SIGCONT)
-        exporter.wait_for_line('msg="start of an own test missed" test=a')
+        exporter.wait_for_line('msg="start of an own test missed" reason=late test=a')
         self.assertEqual(self.runs(exporter)["a"], 1)
         self.wait_for_run(exporter, "a", count=2)
         self.assertEqual(server.tests(), 2)

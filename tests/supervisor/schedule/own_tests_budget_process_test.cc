@@ -14,7 +14,7 @@ class OwnTestsBudgetTest : public DispatcherFixture {
   // One test of `target` that starts all the time, with hooks that record what they are asked.
   void Configure(const std::string& target, bool has_budget = true) {
     auto modules = ModulesOfFlags(options_);
-    OwnTest test{.name = "uplink", .target = target, .every = milliseconds(1500)};
+    OwnTest test{.name = "uplink", .target = target, .every = every_};
     if (has_budget) test.budget = {.bytes = 1000, .per = std::chrono::hours(1)};
     modules.own_tests.push_back(std::make_shared<const OwnTest>(test));
     if (!tests_) {
@@ -34,7 +34,8 @@ class OwnTestsBudgetTest : public DispatcherFixture {
           OwnTests::Context{.base = base_.get(),
                             .options = options_,
                             .dispatcher = *dispatcher_,
-                            .iperf3 = [this]() -> const Iperf3Description& { return iperf3_; }},
+                            .iperf3 = [this]() -> const Iperf3Description& { return iperf3_; },
+                            .wall_clock = [this] { return WallNow(); }},
           std::move(hooks));
     }
     tests_->Configure(std::make_shared<const Modules>(std::move(modules)));
@@ -45,12 +46,15 @@ class OwnTestsBudgetTest : public DispatcherFixture {
   void Decide(std::optional<ReservationId> reservation) {
     std::exchange(decided_, nullptr)(reservation);
   }
+  [[nodiscard]] WallTime WallNow() const { return std::chrono::system_clock::now() + clock_step_; }
   [[nodiscard]] OwnTestResult Result() const { return *tests_->Snapshot().at(0); }
   [[nodiscard]] std::uint64_t Skipped(SkipReason reason) const {
     return Result().skipped[static_cast<std::size_t>(reason)];
   }
 
   Iperf3Description iperf3_{.version = "3.12"};
+  std::chrono::nanoseconds every_ = milliseconds(1500);
+  std::chrono::hours clock_step_{0};
   std::function<void(std::optional<ReservationId>)> decided_;
   int reservations_ = 0;
   std::vector<std::pair<ReservationId, std::optional<Traffic>>> settled_;
@@ -70,6 +74,22 @@ TEST_F(OwnTestsBudgetTest, StartsAfterTheReservationAndSettlesWithTheTraffic) {
   EXPECT_EQ(settled_[0].second, (Traffic{1000, 1000}));
   EXPECT_EQ(Result().uploaded_bytes, 1000U);
   EXPECT_EQ(Result().downloaded_bytes, 1000U);
+}
+
+TEST_F(OwnTestsBudgetTest, TheNextRunFollowsAWallClockThatWasSet) {
+  StartWith("busy");
+  every_ = std::chrono::hours(1);
+  Configure(kGood, /*has_budget=*/false);
+  const auto is_within_an_hour = [this] {
+    const auto wait = Result().next_run.value() - WallNow();
+    return wait > milliseconds(0) && wait <= every_;
+  };
+  EXPECT_TRUE(is_within_an_hour());
+  for (const int hours : {10, -400'000}) {
+    clock_step_ = std::chrono::hours(hours);
+    LoopUntil(is_within_an_hour);
+    EXPECT_EQ(Result().successes + Result().failures, 0U);
+  }
 }
 
 TEST_F(OwnTestsBudgetTest, SkipsWhatIsNotReserved) {
