@@ -101,6 +101,13 @@ void OwnTests::Add(const OwnTestPointer& test, std::shared_ptr<const OwnTestIden
   entry.test = test;
   entry.result.test = std::move(identity);
   Publish(id, entry);
+  WarnIfItNeverRuns(entry);
+}
+
+void OwnTests::WarnIfItNeverRuns(const Entry& entry) {
+  if (entry.result.next_run) return;
+  never_.Add("window", {{"test", entry.test->name},
+                        {"detail", "none of its next starts on this host is in its windows"}});
 }
 
 void OwnTests::Update(Id id, Entry& entry, const OwnTestPointer& test) {
@@ -110,6 +117,7 @@ void OwnTests::Update(Id id, Entry& entry, const OwnTestPointer& test) {
   }
   entry.test = test;
   Publish(id, entry);
+  WarnIfItNeverRuns(entry);
 }
 
 void OwnTests::Drop(Id id) {

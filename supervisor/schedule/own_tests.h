@@ -70,6 +70,7 @@ class OwnTests {
   // Takes over the next tests of `modules_`.
   void ConfigureSome();
   void ConfigureOne(const OwnTestPointer& test);
+  void WarnIfItNeverRuns(const Entry& entry);
   void Add(const OwnTestPointer& test, std::shared_ptr<const OwnTestIdentity> identity);
   // Its schedule, windows or budget may have changed.
   void Update(Id id, Entry& entry, const OwnTestPointer& test);
@@ -112,6 +113,7 @@ class OwnTests {
   LimitedLog skips_{LogLevel::kWarn, "own test skipped"};
   LimitedLog failures_{LogLevel::kWarn, "own test failed"};
   LimitedLog missed_{LogLevel::kWarn, "start of an own test missed"};
+  LimitedLog never_{LogLevel::kWarn, "own test never runs"};
   Timer timer_;            // the next start
   Timer configure_timer_;  // the next turn of the loop
 };

@@ -107,7 +107,7 @@ std::string BuildLandingPage(const Options& options, std::string_view iperf3_ver
   html += Link("/health", "Health");
   html += Link("/ready", "Readiness");
   html += Link("/lock-status", "Lock status");
-  html += Link("/config", "Modules in effect");
+  html += Link("/config", "Configuration in effect");
   html += "</ul>\n";
   if (sandbox != nullptr) html += SandboxTable(*sandbox);
   return html + "</body>\n</html>\n";

@@ -104,6 +104,16 @@ class Schedule(OwnTests):
         self.wait_for_run(exporter, "now")
         self.assertEqual(self.runs(exporter)["later"], 0)
 
+    def test_a_test_that_never_runs_is_named(self):
+        # The hour of the day is a hash of the host's name: of two windows it can be in one only.
+        server = self.server()
+        windows = ('[{from: "00:00", to: "12:00"}]', '[{from: "12:00", to: "24:00"}]')
+        exporter = self.exporter(own_test("day", server, every="24h", windows=windows[0]))
+        if "iperf3_next_run_timestamp_seconds{" in exporter.get("/results").text:
+            self.reload(exporter, own_test("day", server, every="24h", windows=windows[1]))
+        exporter.wait_for_line('msg="own test never runs" reason=window test=day')
+        self.assertEqual(exporter.get("/results").text.count("iperf3_next_run_timestamp_seconds{"), 0)
+
     def test_a_scrape_joins_an_own_test(self):
         server = self.server()
         exporter = self.exporter(own_test("a", server, module="slow"))

@@ -14,8 +14,8 @@ std::string ErrorOf(std::uint64_t budget_bytes, const TestOptions& test) {
 
 TEST(BudgetCheckTest, RefusesATestWithoutAWorstCase) {
   EXPECT_EQ(ErrorOf(1'000'000'000, {}),
-            "nothing limits what a test transfers, expected a bitrate above 0 and without a burst, "
-            "or bytes without omit");
+            "nothing limits what a test transfers, expected in its module a bitrate above 0 and "
+            "without a burst, or bytes without omit");
   EXPECT_EQ(ErrorOf(1'000'000'000, {.bitrate_bits_per_second = 1'000'000}), "");
   EXPECT_EQ(ErrorOf(1'000'000'000, {.bytes = 1'000'000}), "");
 }
