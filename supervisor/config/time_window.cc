@@ -48,7 +48,7 @@ std::vector<WallTime> ListOpenings(const TimeWindow& window, WallTime time) {
     openings.insert(openings.end(), {begin.pre, begin.trans, begin.post});
   }
   cctz::time_zone::civil_transition change;
-  if (zone.next_transition(time, &change)) openings.push_back(zone.lookup(change.to).trans);
+  if (zone.next_transition(time, &change)) openings.emplace_back(zone.lookup(change.to).trans);
   return openings;
 }
 

@@ -23,7 +23,7 @@ MUTANTS = [
     (WINDOW, "(ends_on_the_next_day || minute < window.to)", "minute < window.to", [WINDOW_TEST]),
     (WINDOW, "window.days.test(WeekdayOf(day - 1))", "window.days.test(WeekdayOf(day))", [WINDOW_TEST]),
     (WINDOW, "{begin.pre, begin.trans, begin.post}", "{begin.pre}", [WINDOW_TEST]),
-    (WINDOW, "openings.push_back(zone.lookup(change.to).trans);", "{}", [WINDOW_TEST]),
+    (WINDOW, "openings.emplace_back(zone.lookup(change.to).trans);", "{}", [WINDOW_TEST]),
     (WINDOW, "opening > time && (!first || opening < *first)", "!first || opening < *first", [WINDOW_TEST]),
     (WINDOW, "constexpr int kDaysAhead = 10;", "constexpr int kDaysAhead = 3;", [WINDOW_TEST]),
     (WINDOW, "IsAlnum(name.front()) &&", "", [WINDOW_TEST]),
