@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -295,7 +296,7 @@ TEST_F(ReportParserTest, RejectsDeepNesting) {
   EXPECT_EQ(OutcomeOf(nested(65)), Outcome::kNoDocument);
   const auto nested_objects = [this](std::size_t depth) {
     std::string objects = "0";
-    for (std::size_t i = 0; i < depth; ++i) objects = "{\"x\":" + objects + "}";
+    for (std::size_t i = 0; i < depth; ++i) objects.insert(0, "{\"x\":").append("}");
     return Replaced(tcp_, "\n\t\"end\"", "\n\t\"x\":\t" + objects + ",\n\t\"end\"");
   };
   EXPECT_EQ(OutcomeOf(nested_objects(64)), Outcome::kMeasured);
@@ -416,7 +417,7 @@ TEST_F(ReportParserTest, ReadsNothingBehindThePadding) {
       char* const padded = end - kReportPaddingBytes;
       std::memset(padded, padding, kReportPaddingBytes);
       char* const begin = padded - text.size();
-      std::memcpy(begin, text.data(), text.size());
+      std::ranges::copy(text, begin);
       EXPECT_FALSE(ReportParser().Parse({begin, text.size()}, {})) << text << ' ' << padding;
     }
   }

@@ -32,7 +32,7 @@ class TrafficCountTest : public ReportFixture {
   }
 };
 
-constexpr TestOptions kUpload{};
+const TestOptions kUpload{};
 const TestOptions kDownload{.direction = Direction::kDownload};
 const TestOptions kBoth{.direction = Direction::kBidirectional};
 const TestOptions kUdp{.protocol = Protocol::kUdp};
@@ -201,7 +201,9 @@ TEST_F(TrafficCountTest, ReadsHostileReports) {
        {"[]", "7", "[7, null, [], {}]", R"([{"sum": 7}, {"sum": {"bytes": 9e99}}])",
         R"([{"sum": {"start": 5, "end": 1, "bytes": 9e99}}])",
         R"([{"sum": {"start": 0, "end": 1, "bytes": -9e99, "omitted": 3}}])"}) {
-    EXPECT_EQ(Count(start + intervals + end, kUpload), Of(1000, 0)) << intervals;
+    std::string text = start;
+    text.append(intervals).append(end);
+    EXPECT_EQ(Count(text, kUpload), Of(1000, 0)) << intervals;
   }
   EXPECT_EQ(Count(start + R"([{"sum": {"end": 1, "bytes": 1e300}}])" + end, kUpload)->upload_bytes,
             kMaxTrafficBytes);
