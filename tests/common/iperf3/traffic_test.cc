@@ -24,7 +24,7 @@ TEST(TrafficTest, CountsTheHeadersOfSegmentsAndAcknowledgements) {
   EXPECT_NEAR(Overhead({.length_bytes = 100}, false), 52 * 2.0 / 100, 0.0005);
   EXPECT_NEAR(Overhead({.length_bytes = 131072}, false), 52 * 1.5 / 1448, 0.0005);
   const Traffic traffic = EstimateTraffic({}, false, {.bytes = 1448 * 10}, {});
-  EXPECT_EQ(traffic, (Traffic{.upload_bytes = 15000, .download_bytes = 5 * 52}));
+  EXPECT_EQ(traffic, (Traffic{.upload_bytes = 15000, .download_bytes = std::uint64_t{5} * 52}));
 }
 
 TEST(TrafficTest, CountsTheHeadersOfDatagramsAndFragments) {
@@ -38,7 +38,7 @@ TEST(TrafficTest, CountsTheHeadersOfDatagramsAndFragments) {
 
 TEST(TrafficTest, KeepsTheDirectionsApart) {
   const Traffic traffic = EstimateTraffic({}, false, {}, {.bytes = 1448 * 10});
-  EXPECT_EQ(traffic, (Traffic{.upload_bytes = 5 * 52, .download_bytes = 15000}));
+  EXPECT_EQ(traffic, (Traffic{.upload_bytes = std::uint64_t{5} * 52, .download_bytes = 15000}));
   EXPECT_EQ(EstimateTraffic({}, false, {}, {}), Traffic{});
   EXPECT_EQ(EstimateTraffic({}, false, {.retransmits = 2}, {}).upload_bytes, 3000U);
 }
