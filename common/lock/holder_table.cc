@@ -6,6 +6,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "common/hash.h"
+
 namespace iperf3_exporter {
 
 static_assert(std::is_trivially_copyable_v<HolderRecord>);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/hash.h"
+
 namespace iperf3_exporter {
 
 inline constexpr std::size_t kMaxLockNameBytes = 64;
@@ -31,16 +33,6 @@ inline constexpr LockKey kMaxLockKey = (LockKey{1} << kLockKeyBits) - 1;
 
 // No lock is needed.
 inline constexpr LockKey kNoLock = 0;
-
-// FNV-1a, 64 bits (draft-eastlake-fnv).
-[[nodiscard]] constexpr std::uint64_t HashBytes(std::string_view bytes) {
-  std::uint64_t hash = 14695981039346656037U;
-  for (const char c : bytes) {
-    hash ^= static_cast<unsigned char>(c);
-    hash *= 1099511628211U;
-  }
-  return hash;
-}
 
 // The same in every process, version and architecture.
 [[nodiscard]] constexpr LockKey MakeLockKey(std::string_view text) {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "common/hash.h"
 #include "common/text.h"
 
 namespace iperf3_exporter {
@@ -21,12 +22,11 @@ constexpr nanoseconds kMaxTime = std::chrono::hours(24 * 365 * 150);
 // `a` is at most kMaxBytes.
 std::uint64_t AddUpTo(std::uint64_t a, std::uint64_t b) { return a + std::min(kMaxBytes - a, b); }
 
-// FNV-1a: against torn and mistyped files, not against an attacker.
+// Against torn and mistyped files, not against an attacker.
 std::string Checksum(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325U;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
   std::array<char, 17> digits{};
-  std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(hash));
+  std::snprintf(digits.data(), digits.size(), "%016llx",
+                static_cast<unsigned long long>(HashBytes(text)));
   return digits.data();
 }
 

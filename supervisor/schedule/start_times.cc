@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "common/lock/lock_key.h"
+#include "common/hash.h"
 
 namespace iperf3_exporter {
 namespace {
